@@ -1,0 +1,135 @@
+"""`Event` and `AsyncResult`: wait for something that happens elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from gcron.linkable import Linkable
+from gcron.timeout import Timeout, timed_out
+
+__all__ = ["AsyncResult", "Event"]
+
+T = TypeVar("T")
+_UNSET: Any = object()
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class Event(Linkable):
+    """A flag that greenlets wait for. `set()` wakes everybody who waits at that moment, even if cleared at once."""
+
+    def __init__(self) -> None:
+        self._flag = False
+
+    def is_set(self) -> bool:
+        """True between `set()` and `clear()`."""
+        return self._flag
+
+    ready = is_set
+
+    def set(self) -> None:
+        """Raise the flag and wake all waiters."""
+        self._flag = True
+        if self._links:
+            self._notify()
+
+    def clear(self) -> None:
+        """Lower the flag: later waiters wait again."""
+        self._flag = False
+
+    def wait(self, timeout: float | Timeout | None = None) -> bool:
+        """Wait until set; False when `timeout` seconds passed first."""
+        return self._flag or self._wait_link(timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} {'set' if self._flag else 'clear'}>"
+
+
+class AsyncResult(Linkable, Generic[T]):
+    """A value or an error that arrives once and that any number of greenlets wait for.
+
+    It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
+    """
+
+    def __init__(self) -> None:
+        self._value: T = _UNSET
+        self._error: BaseException | None = None
+        self._traceback: TracebackType | None = None
+
+    def ready(self) -> bool:
+        """True once there is a value or an error."""
+        return self._value is not _UNSET or self._error is not None
+
+    def successful(self) -> bool:
+        """True once there is a value."""
+        return self._value is not _UNSET
+
+    @property
+    def value(self) -> T | None:
+        """The value, or None when there is none."""
+        return None if self._value is _UNSET else self._value
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The error, or None when there is none."""
+        return self._error
+
+    @property
+    def exc_info(self) -> ExcInfo | tuple[()]:
+        """The error as `sys.exc_info()` gives it, or `()`."""
+        if self._error is None:
+            return ()
+        return (type(self._error), self._error, self._traceback)
+
+    def set(self, value: T = None) -> None:  # type: ignore[assignment]
+        """Store a value and wake all waiters. A second one overrides."""
+        self._value = value
+        self._error = None
+        self._traceback = None
+        if self._links:
+            self._notify()
+
+    def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
+        """Store an error and wake all waiters. `exc_info` may carry its traceback."""
+        self._value = _UNSET
+        self._error = exception
+        self._traceback = exc_info[2] if exc_info else exception.__traceback__
+        if self._links:
+            self._notify()
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
+        """Return the value, waiting for it.
+
+        Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
+        seconds, or at once with `block=False`.
+        """
+        if not self.ready() and not (block and self._wait_link(timeout)):
+            raise timed_out(timeout)
+        if self._error is not None:
+            raise self._error.with_traceback(self._traceback)
+        return self._value
+
+    def get_nowait(self) -> T:
+        """As `get(block=False)`."""
+        return self.get(block=False)
+
+    def wait(self, timeout: float | Timeout | None = None) -> T | None:
+        """Wait, and return the value; None on an error or after `timeout` seconds."""
+        if not self.ready():
+            self._wait_link(timeout)
+        return self.value
+
+    def __call__(self, source: Any) -> None:
+        """As a link target: take over the result of `source`."""
+        if source.successful():
+            self.set(source.value)
+        else:
+            self.set_exception(source.exception, getattr(source, "exc_info", None))
+
+    def __repr__(self) -> str:
+        state = "unset"
+        if self._error is not None:
+            state = f"exception={self._error!r}"
+        elif self._value is not _UNSET:
+            state = f"value={self._value!r}"
+        return f"<{type(self).__name__} {state}>"

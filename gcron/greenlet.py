@@ -1,0 +1,447 @@
+"""Greenlets: functions that run together in one thread, and waiting for them.
+
+`spawn(f, ...)` starts one, `joinall` waits for several, `kill` raises in one. Semantics are gevent's; what differs
+is named in the docstrings. May not know queues, pools or processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import Context, copy_context
+from types import TracebackType
+from typing import Any
+
+from greenlet import GreenletExit
+from greenlet import getcurrent as raw_getcurrent
+
+from gcron.hub import Carrier, Task, Timer, current, get_hub, interrupt, park, unpark, yield_now
+from gcron.linkable import Linkable
+from gcron.timeout import Timeout, park_within, timed_out
+
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "getcurrent",
+    "iwait",
+    "joinall",
+    "kill",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "wait",
+]
+
+_NEW, _STARTED, _RUNNING, _DONE = range(4)
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class Greenlet(Linkable, Task):
+    """A function call that runs concurrently, and its result.
+
+    Make and start one with `spawn`. A subclass may define `_run` instead of passing a function.
+    """
+
+    _state = _NEW
+    _function: Callable[..., Any] | None = None
+    _carrier: Carrier | None = None
+    _start_timer: Timer | None = None
+    _error: BaseException | None = None
+    _traceback: TracebackType | None = None
+    _locals: dict[int, Any] | None = None
+    _name: str | None = None
+
+    value: Any = None
+    """What the function returned; the `GreenletExit` instance if it was killed; None otherwise."""
+
+    def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        if run is not None:
+            if not callable(run):
+                raise TypeError(f"a greenlet runs a callable, got {run!r}")
+            self._function = run
+        self.args = args
+        self.kwargs = kwargs
+        self.hub = get_hub()
+        self._context: Context | None = copy_context()
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """What it runs; a subclass may define its own."""
+        if self._function is None:
+            raise NotImplementedError(f"{type(self).__name__} got no function and defines no _run")
+        return self._function(*args, **kwargs)
+
+    @classmethod
+    def spawn(cls, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make one and start it at the next turn."""
+        greenlet = cls(*args, **kwargs)
+        greenlet._state = _STARTED
+        greenlet.hub.ring.append(greenlet)
+        return greenlet
+
+    @classmethod
+    def spawn_later(cls, seconds: float, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make one and start it in `seconds`."""
+        greenlet = cls(*args, **kwargs)
+        greenlet.start_later(seconds)
+        return greenlet
+
+    # -- state ----------------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """True from `start()` until it has ended."""
+        return self._state in (_STARTED, _RUNNING) or self._start_timer is not None
+
+    @property
+    def dead(self) -> bool:
+        """True once it has ended."""
+        return self._state == _DONE
+
+    def __bool__(self) -> bool:
+        return self.started
+
+    def ready(self) -> bool:
+        """True once it has ended."""
+        return self._state == _DONE
+
+    def successful(self) -> bool:
+        """True when it has ended without an error; being killed by `GreenletExit` is none."""
+        return self._state == _DONE and self._error is None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The error it ended with, or None."""
+        return self._error
+
+    @property
+    def exc_info(self) -> ExcInfo | tuple[None, None, None]:
+        """The error it ended with, as `sys.exc_info()` would give it."""
+        if self._error is None:
+            return (None, None, None)
+        return (type(self._error), self._error, self._traceback)
+
+    @property
+    def name(self) -> str:
+        """A name for people; may be assigned."""
+        return self._name or f"Greenlet-{id(self):#x}"
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        function = "" if self._function is None else f": {getattr(self._function, '__qualname__', self._function)}"
+        return f"<{type(self).__name__} {self.name}{function}>"
+
+    # -- starting -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run at the next turn; nothing when started already."""
+        if self._state != _NEW:
+            return
+        self._cancel_start()
+        self._state = _STARTED
+        self.hub.ring.append(self)
+
+    def start_later(self, seconds: float) -> None:
+        """Run in `seconds`; nothing when started already."""
+        if self._state == _NEW and self._start_timer is None:
+            self._start_timer = self.hub.call_later(seconds, self.start)
+
+    def _cancel_start(self) -> None:
+        if self._start_timer is not None:
+            self._start_timer.cancel()
+            self._start_timer = None
+
+    # -- running --------------------------------------------------------------------------------------------
+
+    def execute(self) -> None:
+        """Run to the end on the current carrier. For the hub."""
+        if self._state == _DONE:
+            return  # killed before its first turn
+        self._state = _RUNNING
+        self._carrier = current()
+        context = self._context
+        assert context is not None
+        try:
+            value = context.run(self._function or self._run, *self.args, **self.kwargs)
+        except BaseException as error:
+            self._end_with(error)
+        else:
+            self.value = value
+            self._end()
+
+    def _end_with(self, error: BaseException) -> None:
+        if isinstance(error, GreenletExit):
+            self.value = error
+            self._end()
+            return
+        label = repr(self)
+        self._error = error
+        self._traceback = error.__traceback__
+        self._end()
+        self.hub.report_error(label, error)
+
+    def _end(self) -> None:
+        self._state = _DONE
+        # Nothing that it used may live on because somebody still holds the greenlet.
+        self._carrier = None
+        self._locals = None
+        self._function = None
+        self._context = None
+        self.args = ()
+        self.kwargs = {}
+        if self._links:
+            self._notify()
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> Any:
+        """Return what it returned, waiting for its end.
+
+        Raises the error it ended with (the same object each time), or `Timeout` when it has not ended after
+        `timeout` seconds, or at once with `block=False`.
+        """
+        if self._state != _DONE and not (block and self._wait_link(timeout)):
+            raise timed_out(timeout)
+        if self._error is not None:
+            raise self._error.with_traceback(self._traceback)
+        return self.value
+
+    def join(self, timeout: float | Timeout | None = None) -> None:
+        """Wait for its end, at most `timeout` seconds. Never raises its error."""
+        if self._state != _DONE:
+            self._wait_link(timeout)
+
+    # -- killing --------------------------------------------------------------------------------------------
+
+    def throw(self, *exception: Any) -> None:
+        """Raise in it at its next turn; `GreenletExit` when nothing is given. Does not wait."""
+        self.kill(exception[0] if exception else GreenletExit, block=False)
+
+    def kill(
+        self,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | Timeout | None = None,
+    ) -> None:
+        """Raise `exception` in it; with `block`, wait for its end, at most `timeout` seconds.
+
+        One that has not run yet never will. One that has ended stays as it is.
+        """
+        error = exception() if isinstance(exception, type) else exception
+        if self._state == _RUNNING:
+            self._interrupt(error)
+        elif self._state != _DONE:
+            self._cancel_start()
+            self._end_unstarted(error)
+        if block and self._state != _DONE:
+            self.join(timeout)
+
+    def _interrupt(self, error: BaseException) -> None:
+        carrier = self._carrier
+        assert carrier is not None
+        if carrier is raw_getcurrent():
+            raise error
+        interrupt(carrier, self, error)
+
+    def _end_unstarted(self, error: BaseException) -> None:
+        # Its ring entry, if it has one, finds it ended and passes on.
+        self._end_with(error)
+
+    # -- links ----------------------------------------------------------------------------------------------
+
+    def link(self, callback: Callable[[Greenlet], object]) -> None:
+        """Call `callback(self)` in a greenlet of its own once this has ended."""
+        self._link(callback, always)
+
+    def link_value(self, callback: Callable[[Greenlet], object]) -> None:
+        """As `link`, if it ends without an error."""
+        self._link(callback, Greenlet.successful)
+
+    def link_exception(self, callback: Callable[[Greenlet], object]) -> None:
+        """As `link`, if it ends with an error."""
+        self._link(callback, failed)
+
+    def _link(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
+        if not callable(callback):
+            raise TypeError(f"expected a callable, got {callback!r}")
+        self.rawlink(_SpawnedLink(callback, condition))
+
+
+def always(greenlet: Greenlet) -> bool:
+    """Condition of `link`."""
+    return True
+
+
+def failed(greenlet: Greenlet) -> bool:
+    """Condition of `link_exception`."""
+    return greenlet.exception is not None
+
+
+class _SpawnedLink:
+    """A link whose callback may block: the hub's part is only to spawn it."""
+
+    __slots__ = ("callback", "condition")
+
+    def __init__(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
+        self.callback = callback
+        self.condition = condition
+
+    def __call__(self, greenlet: Greenlet) -> None:
+        if self.condition(greenlet):
+            spawn(self.callback, greenlet)
+
+    def __eq__(self, other: object) -> bool:
+        # `unlink` is given the user's callback.
+        if isinstance(other, _SpawnedLink):
+            return bool(self.callback == other.callback)
+        return bool(self.callback == other)
+
+    def __hash__(self) -> int:
+        return hash(self.callback)
+
+
+def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
+    """Run `function(*args, **kwargs)` in a new greenlet, from the next turn on.
+
+    Raises `TypeError` at once when `function` cannot be called.
+    """
+    return Greenlet.spawn(function, *args, **kwargs)
+
+
+def spawn_later(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
+    """Run `function(*args, **kwargs)` in a new greenlet in `seconds`."""
+    return Greenlet.spawn_later(seconds, function, *args, **kwargs)
+
+
+def sleep(seconds: float = 0) -> None:
+    """Let others run for at least `seconds`; 0: just let everybody who is ready go first."""
+    if seconds <= 0:
+        yield_now()
+        return
+    me = current()
+    timer = me.hub.call_later(seconds, unpark, me)
+    try:
+        park(me)
+    finally:
+        timer.cancel()
+
+
+def getcurrent() -> Any:
+    """The running `Greenlet`, or the raw greenlet that runs outside of any (a thread's main one)."""
+    me = raw_getcurrent()
+    return me.task if type(me) is Carrier else me
+
+
+def kill(greenlet: Greenlet, exception: BaseException | type[BaseException] = GreenletExit) -> None:
+    """Raise `exception` in `greenlet` without waiting for its end."""
+    greenlet.kill(exception, block=False)
+
+
+def killall(
+    greenlets: Iterable[Greenlet],
+    exception: BaseException | type[BaseException] = GreenletExit,
+    block: bool = True,
+    timeout: float | None = None,
+) -> None:
+    """Raise `exception` in each; with `block`, wait until all have ended.
+
+    Raises `Timeout` when they have not after `timeout` seconds (unlike `Greenlet.kill`, as in gevent).
+    """
+    victims = list(greenlets)
+    me = raw_getcurrent()
+    for greenlet in victims:
+        if greenlet._carrier is not me:
+            greenlet.kill(exception, block=False)
+    # Last, for it ends this very function.
+    for greenlet in victims:
+        if greenlet._carrier is me:
+            greenlet.kill(exception, block=False)
+    if not block:
+        return
+    with Timeout.start_new(timeout):
+        joinall(victims)
+
+
+def joinall(
+    greenlets: Sequence[Any] | Iterable[Any],
+    timeout: float | None = None,
+    raise_error: bool = False,
+    count: int | None = None,
+) -> list[Any]:
+    """Wait until all (or `count`) have ended, at most `timeout` seconds; return those that have.
+
+    `raise_error`: raise the first error in time as soon as it happens.
+    """
+    greenlets = list(greenlets)
+    if timeout is None and count is None and not raise_error:
+        for greenlet in greenlets:
+            greenlet.join()
+        return greenlets
+    done = []
+    for greenlet in iwait(greenlets, timeout, count):
+        if raise_error and getattr(greenlet, "exception", None) is not None:
+            greenlet.get()
+        done.append(greenlet)
+    return done
+
+
+def wait(objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any:
+    """Wait until all (or `count`) of `objects` are ready; return those that are, in the order they became so.
+
+    Takes anything with `rawlink` and `unlink`. Without objects: wait until nothing is left to do and return True,
+    or False after `timeout` seconds.
+    """
+    if objects is None:
+        return get_hub().join(timeout)
+    return list(iwait(objects, timeout, count))
+
+
+def iwait(objects: Iterable[Any], timeout: float | None = None, count: int | None = None) -> Iterator[Any]:
+    """Yield `objects` one by one as they become ready; stop after `count` of them or `timeout` seconds."""
+    waited = list(dict.fromkeys(objects))
+    left = len(waited) if count is None else min(count, len(waited))
+    collector = _Collector()
+    limit = None if timeout is None else Timeout(timeout)
+    for item in waited:
+        item.rawlink(collector)
+    try:
+        if limit is not None:
+            limit.start()
+        while left > 0:
+            item = collector.next(limit)
+            if item is collector:
+                return
+            left -= 1
+            yield item
+    finally:
+        if limit is not None:
+            limit.cancel()
+        for item in waited:
+            item.unlink(collector)
+
+
+class _Collector:
+    """The link of `iwait`: gathers what became ready, and wakes the waiter if it waits just now."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Any] = deque()
+        self._waiter: Carrier | None = None
+
+    def __call__(self, item: Any) -> None:
+        self._ready.append(item)
+        if self._waiter is not None:
+            unpark(self._waiter)
+
+    def next(self, limit: Timeout | None) -> Any:
+        """The next ready object; the collector itself when time is up."""
+        while not self._ready:
+            self._waiter = me = current()
+            try:
+                if not park_within(me, limit):
+                    return self
+            finally:
+                self._waiter = None
+        return self._ready.popleft()

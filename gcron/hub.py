@@ -1,0 +1,435 @@
+"""The loop: one ring of what is ready, one heap of timers, one poller, one hub per thread.
+
+Everything that can run next waits in one deque, the ring, and everything in it has a `switch()`: parked greenlets,
+tasks not yet started, callbacks, and the hub itself. Who blocks pops the next entry and switches to it *directly*; no
+stop-over in the hub. The hub has one seat in the ring: when its turn comes it fires due timers, looks at I/O
+(blocking only when nobody else is ready) and takes its seat again. So the ring is fair by construction.
+
+May not know what a task computes, how results are kept or what a queue is: only how to run, wait and wake.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from greenlet import getcurrent
+from greenlet import greenlet as RawGreenlet
+
+from gcron.parking import Carrier, Task, interrupt, new_carrier, park, raise_pending, unpark
+from gcron.poller import READ, WRITE
+from gcron.readiness import Readiness, Watch
+from gcron.signals import SignalHandler, Signals
+from gcron.timers import Timer, TimerHeap
+
+__all__ = [
+    "READ",
+    "WRITE",
+    "Callback",
+    "Carrier",
+    "Hub",
+    "LoopExit",
+    "RealTime",
+    "SignalHandler",
+    "Task",
+    "TimeSource",
+    "Timer",
+    "Watch",
+    "current",
+    "get_hub",
+    "interrupt",
+    "park",
+    "unpark",
+    "yield_now",
+]
+
+# While others are ready, I/O is looked at this often (seconds): a look costs as much as a task's switch.
+_BUSY_POLL_INTERVAL = 0.0001
+# Exceptions that end the program, wherever they are raised.
+_FATAL = (KeyboardInterrupt, SystemExit, SystemError)
+
+
+class LoopExit(Exception):
+    """The main greenlet waits and nothing is left that could wake it."""
+
+
+class TimeSource(Protocol):
+    """Where a hub takes its time from; replaced by a virtual clock in tests."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def jump(self, seconds: float) -> bool:
+        """Pass `seconds` without waiting and return True; False when real time has to pass."""
+
+
+class RealTime:
+    """The machine's monotonic clock."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def jump(self, seconds: float) -> bool:
+        """Real time cannot be skipped."""
+        return False
+
+
+class Callback:
+    """A function call that the ring hands to the hub."""
+
+    __slots__ = ("args", "function", "hub")
+
+    def __init__(self, hub: Hub, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.hub = hub
+        self.function: Callable[..., object] | None = function
+        self.args = args
+
+    def switch(self) -> Any:
+        """Go to the hub with this call. For the ring."""
+        return self.hub.switch(self)
+
+    def cancel(self) -> None:
+        """Make it do nothing when its turn comes."""
+        self.function = None
+        self.args = ()
+
+
+class Hub(RawGreenlet):
+    """A thread's loop. Get it with `get_hub()`; make none yourself."""
+
+    def __init__(self, time_source: TimeSource | None = None) -> None:
+        super().__init__(parent=_outermost())
+        self.hub = self
+        self.ring: deque[Any] = deque()
+        self.idle_carriers: list[Carrier] = []
+        self.timers = TimerHeap()
+        self.main = self.parent
+        self._holds = 0
+        self._joiners: list[Carrier] = []
+        self._polling = False
+        self._next_poll = 0.0
+        self.io = Readiness(self)
+        self.signals = Signals(self)
+        # Kept here for the modules above that have one of their own per hub.
+        self.default_threadpool: Any = None
+        self.child_roll: Any = None
+        self.use_time(time_source or RealTime())
+
+    # -- what everybody uses --------------------------------------------------------------------------------
+
+    def use_time(self, source: TimeSource) -> None:
+        """Take time from `source` from now on. Timers already set keep their deadlines."""
+        self._time_source = source
+        self.monotonic = source.monotonic
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> Callback:
+        """Run `function(*args)` in the hub when its turn comes; it must not block."""
+        callback = Callback(self, function, args)
+        self.ring.append(callback)
+        return callback
+
+    def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
+        """As `call_soon`, from any thread."""
+        # Appending is atomic, and the hub announces a blocking poll *before* it looks at the ring for the last
+        # time: either it sees this entry or we see `_polling`.
+        callback = self.call_soon(function, *args)
+        if self._polling:
+            self.io.wake()
+        return callback
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any, ref: bool = True) -> Timer:
+        """Run `function(*args)` in the hub `delay` seconds from now.
+
+        `ref=False`: the timer does not count as work left (see `join`).
+        """
+        timer = Timer(self.timers, function, args, ref)
+        self.timers.push(self.monotonic() + delay, timer)
+        return timer
+
+    def wait_io(self, fd: int, mask: int, timeout: float | None = None) -> bool:
+        """Park until `fd` is ready for `mask` (`READ`, `WRITE`); False when `timeout` seconds passed first.
+
+        Raises `OSError` (`EBADF`) when `fd` is closed through `io.closing()` meanwhile.
+        """
+        me = current()
+        watch = self.io.watch(fd, mask, unpark, me)
+        timer = None if timeout is None else self.call_later(timeout, unpark, me)
+        try:
+            park(me)
+        finally:
+            ready = not watch.pending
+            watch.cancel()
+            if timer is not None:
+                timer.cancel()
+        return ready
+
+    def hold(self) -> Callable[[], None]:
+        """Say that something outside (a thread) will wake this hub; call what is returned when it has."""
+        self._holds += 1
+        held = [True]
+
+        def release() -> None:
+            if held:
+                held.clear()
+                self._holds -= 1
+
+        return release
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Park until nothing is left to do; False when `timeout` seconds passed first.
+
+        Signal handlers, and timers and watches made with `ref=False`, are not work left to do.
+        """
+        me = current()
+        self._joiners.append(me)
+        timer = None if timeout is None else self.call_later(timeout, unpark, me, ref=False)
+        try:
+            park(me)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            timed_out = me in self._joiners
+            if timed_out:
+                self._joiners.remove(me)
+        return not timed_out
+
+    # -- the loop -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Take turns for ever. Entered by the first greenlet that parks."""
+        ring = self.ring
+        message: Any = ()
+        while True:
+            try:
+                if message is None:  # a carrier ended
+                    pass
+                elif isinstance(message, Task):
+                    message = new_carrier(self).switch(message)
+                    continue
+                elif isinstance(message, Callback):
+                    self._call(message)
+                else:  # nobody brought anything: it is the hub's own turn
+                    self._take_turn()
+                    ring.append(self)
+                message = ()
+                successor = ring.popleft()
+                if successor is not self:
+                    message = successor.switch()
+            except _FATAL as error:
+                self.tell_main(error)
+                message = None
+
+    def _take_turn(self) -> None:
+        now = self.monotonic()
+        entries = self.timers.entries
+        if entries and entries[0][0] <= now:
+            self._fire_timers(now)
+        if not self.ring:
+            self._wait()
+        elif now >= self._next_poll and self.io.has_any():
+            self._next_poll = now + _BUSY_POLL_INTERVAL
+            self.io.poll(0)
+
+    def _fire_timers(self, now: float) -> None:
+        # Only timers that were there when the turn began: one that sets itself again at once must not hold the hub.
+        before = self.timers.next_sequence()
+        while (timer := self.timers.pop_due(now, before)) is not None:
+            function, args = timer.function, timer.args
+            timer.function = None
+            timer.args = ()
+            self.guard(cast("Callable[..., object]", function), args)
+
+    def _wait(self) -> None:
+        """Nobody is ready: block until a timer is due, a descriptor is ready or a thread or signal calls."""
+        if not self._has_work_left() and self._end_of_work():
+            return
+        deadline = self.timers.next_deadline()
+        delay = None if deadline is None else max(0.0, deadline - self.monotonic())
+        if delay is not None and not self._waits_for_outside() and self._time_source.jump(delay):
+            return
+        self.io.open()
+        self._polling = True
+        try:
+            if not self.ring:
+                self.io.poll(delay)
+        finally:
+            self._polling = False
+
+    def _waits_for_outside(self) -> bool:
+        return self._holds > 0 or self.io.has_referenced()
+
+    def _has_work_left(self) -> bool:
+        return self._waits_for_outside() or self.timers.keeps_alive()
+
+    def _end_of_work(self) -> bool:
+        """Tell those who wait for it; True when that made somebody ready."""
+        if self._joiners:
+            for joiner in self._joiners:
+                unpark(joiner)
+            self._joiners.clear()
+            return True
+        if self.signals or self.timers.next_deadline() is not None:
+            return False  # these may still wake somebody
+        self.tell_main(LoopExit("the main greenlet waits and nothing is left to wake it"))
+        return True
+
+    def _call(self, callback: Callback) -> None:
+        function, args = callback.function, callback.args
+        if function is not None:
+            callback.cancel()
+            self.guard(function, args)
+
+    def guard(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Call it; its error is reported and ends nothing."""
+        try:
+            function(*args)
+        except _FATAL:
+            raise
+        except BaseException as error:
+            self.report_error(repr(function), error)
+
+    # -- errors ---------------------------------------------------------------------------------------------
+
+    def report_error(self, label: str, error: BaseException) -> None:
+        """An error that nobody catches: traceback and one line on stderr; those that end programs go to main."""
+        if isinstance(error, _FATAL):
+            self.tell_main(error)
+            return
+        text = "".join(traceback.format_exception(error))
+        try:
+            sys.stderr.write(f"{text}{label} failed with {type(error).__name__}\n\n")
+        except Exception:
+            # A closed or broken stderr must not end the loop, and there is nowhere left to say so.
+            return
+
+    def tell_main(self, error: BaseException) -> None:
+        """Raise `error` in the thread's main greenlet, where it waits."""
+        main = cast(Carrier, self.main)
+        interrupt(main, main.task, error)
+
+    def after_fork_in_child(self) -> None:
+        """The epoll and wake-up descriptors are the parent's: get our own."""
+        self.io.close()
+        self._holds = 0
+        if self.signals:
+            self.signals.listen()
+
+
+# -- standing in the ring -----------------------------------------------------------------------------------
+
+
+def yield_now() -> None:
+    """Let everybody else who is ready run first. HOT PATH."""
+    me = current()
+    ring = me.ring
+    me.ready = True
+    ring.append(me)
+    ring.popleft().switch()
+    me.ready = False
+    if me.pending is not None:
+        raise_pending(me)
+
+
+def current() -> Carrier:
+    """The running raw greenlet, able to park. HOT PATH.
+
+    Raises `RuntimeError` in the hub: a callback there must not block.
+    """
+    me = cast(Carrier, getcurrent())
+    try:
+        me.ready  # noqa: B018 - cheaper than a look at its type, and true of adopted greenlets too
+    except AttributeError:
+        return _adopted(me)
+    return me
+
+
+def _adopted(me: RawGreenlet) -> Carrier:
+    """Give a raw greenlet that is not ours (a thread's main one) what `park` needs."""
+    adopted = cast(Carrier, me)
+    if isinstance(me, Hub):
+        raise RuntimeError("a callback that runs in the hub must not block: spawn a greenlet for it")
+    if getattr(adopted, "hub", None) is None:
+        adopted.hub = hub = _thread_hub()
+        adopted.ring = hub.ring
+        adopted.ready = False
+        adopted.pending = None
+        adopted.task = me
+    return adopted
+
+
+def _outermost() -> RawGreenlet:
+    """The thread's main greenlet."""
+    greenlet = getcurrent()
+    while greenlet.parent is not None:
+        greenlet = greenlet.parent
+    return greenlet
+
+
+# -- one hub per thread -------------------------------------------------------------------------------------
+
+
+class _Closer:
+    """Closes a hub's descriptors when its thread's locals are torn down."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def __del__(self) -> None:
+        self._hub.io.close()
+
+
+class _ThreadState(threading.local):
+    hub: Hub | None = None
+    closer: _Closer | None = None
+
+
+_thread = _ThreadState()
+
+
+def get_hub() -> Hub:
+    """This thread's hub, made on first use. HOT PATH: every greenlet of ours knows it."""
+    try:
+        return cast(Carrier, getcurrent()).hub
+    except AttributeError:
+        return _thread_hub()
+
+
+def _thread_hub() -> Hub:
+    hub = _thread.hub
+    if hub is None:
+        hub = _thread.hub = Hub()
+        _thread.closer = _Closer(hub)
+        _adopted(cast(RawGreenlet, hub.main))
+        _start(hub)
+        if threading.current_thread() is threading.main_thread():
+            hub.signals.take_over_interrupts()
+    return hub
+
+
+def _start(hub: Hub) -> None:
+    """Start the hub's raw greenlet at once, where the stack is shallow.
+
+    Carriers inherit the recursion count that the hub began with. Were it started by the first greenlet that
+    blocks, one deep recursion there would leave every later greenlet with what little was left.
+    """
+    me = cast(Carrier, getcurrent())
+    if getattr(me, "hub", None) is None:
+        _adopted(me)
+    hub.call_soon(unpark, me)
+    me.ready = False
+    hub.switch()
+    me.ready = False
+
+
+def _after_fork_in_child() -> None:
+    hub = _thread.hub
+    if hub is not None:
+        hub.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

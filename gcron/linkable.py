@@ -1,0 +1,106 @@
+"""`Linkable`: something one can wait for. The base of Greenlet, Event, AsyncResult, Semaphore and Popen.
+
+Two kinds of waiter share one list, in the order they came: parked greenlets, woken directly, and callbacks, run in
+the hub. A link serves once. May not know what the object is or what being ready means for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import greenlet as RawGreenlet
+
+from gcron.hub import Callback, current, get_hub, unpark
+from gcron.timeout import Timeout, park_within
+
+__all__ = ["Linkable"]
+
+
+class Linkable:
+    """Waiters of one object; subclasses say when it is `ready()` and call `_notify()` when it becomes so."""
+
+    # Made on first use: most greenlets are never waited for by more than one.
+    _links: deque[Any] | None = None
+    _due: deque[Any] | None = None
+    _notifier: Callback | None = None
+
+    def ready(self) -> bool:
+        """True when a waiter would not have to wait."""
+        raise NotImplementedError
+
+    def rawlink(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback(self)` in the hub once this is ready; it must not block.
+
+        Raises `TypeError` when `callback` cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"expected a callable, got {callback!r}")
+        self._add_link(callback)
+        if self.ready():
+            self._notify()
+
+    def unlink(self, callback: Callable[[Any], object]) -> None:
+        """Forget one earlier link of `callback`, even one about to be called. Unknown ones are fine."""
+        self._drop_link(callback)
+
+    def _add_link(self, link: Any) -> None:
+        if self._links is None:
+            self._links = deque()
+        self._links.append(link)
+
+    def _drop_link(self, link: Any) -> bool:
+        """Remove it; True when it had not been reached yet by a notification."""
+        if self._due and link in self._due:
+            self._due.remove(link)
+            return False
+        if self._links and link in self._links:
+            self._links.remove(link)
+            return True
+        return False
+
+    def _notify(self) -> None:
+        """Wake everybody who waits now, in order. Whoever comes later waits for the next time."""
+        links = self._links
+        if not links:
+            return
+        if self._due is None:
+            # Parked greenlets ahead of the first callback need no stop in the hub.
+            while links and isinstance(links[0], RawGreenlet):
+                unpark(links.popleft())
+            if not links:
+                return
+        self._links = None
+        if self._due is None:
+            self._due = links
+        else:
+            self._due.extend(links)
+        if self._notifier is None:
+            self._notifier = get_hub().call_soon(self._notify_due)
+
+    def _notify_due(self) -> None:
+        self._notifier = None
+        due = self._due
+        while due:
+            link = due.popleft()
+            if isinstance(link, RawGreenlet):
+                unpark(link)  # type: ignore[arg-type]
+                continue
+            try:
+                link(self)
+            except Exception as error:
+                get_hub().report_error(repr(link), error)
+        self._due = None
+
+    def _wait_link(self, timeout: float | Timeout | None) -> bool:
+        """Park until notified; False when `timeout` came first."""
+        me = current()
+        self._add_link(me)
+        try:
+            woken = park_within(me, timeout)
+        except BaseException:
+            self._drop_link(me)
+            raise
+        # Notified and timed out in one turn: the notification counts.
+        return woken or not self._drop_link(me)

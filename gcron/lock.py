@@ -1,0 +1,152 @@
+"""`Semaphore`, `BoundedSemaphore` and `RLock`: first come, first served.
+
+A release hands its permit to the longest waiter directly, so one who releases and acquires again cannot overtake
+those who wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from gcron.greenlet import getcurrent
+from gcron.hub import Carrier, current, unpark
+from gcron.linkable import Linkable
+from gcron.timeout import Timeout, park_within
+
+__all__ = ["BoundedSemaphore", "RLock", "Semaphore"]
+
+
+class Semaphore(Linkable):
+    """A number of permits. `with semaphore:` takes one for a while.
+
+    Raises `ValueError` for a negative initial `value`.
+    """
+
+    def __init__(self, value: int = 1) -> None:
+        if value < 0:
+            raise ValueError(f"a semaphore starts with 0 permits or more, got {value}")
+        self.counter = value
+        self._acquirers: deque[Carrier] = deque()
+
+    def locked(self) -> bool:
+        """True when `acquire()` would have to wait."""
+        return self.counter <= 0
+
+    def ready(self) -> bool:
+        """True when a permit is free."""
+        return self.counter > 0
+
+    def acquire(self, blocking: bool = True, timeout: float | Timeout | None = None) -> bool:
+        """Take a permit, waiting for one; False after `timeout` seconds, or at once if not `blocking`."""
+        if self.counter > 0:
+            self.counter -= 1
+            return True
+        if not blocking:
+            return False
+        me = current()
+        self._acquirers.append(me)
+        try:
+            granted = park_within(me, timeout)
+        except BaseException:
+            if not self._give_up(me):
+                self.release()  # granted and interrupted in one turn: the next one gets it
+            raise
+        return granted or not self._give_up(me)
+
+    def _give_up(self, me: Carrier) -> bool:
+        """Stand no longer in line; False when the permit had been granted already."""
+        if me not in self._acquirers:
+            return False
+        self._acquirers.remove(me)
+        return True
+
+    def release(self) -> int:
+        """Give a permit back, to the longest waiter if there is one; return the number of free ones."""
+        if self._acquirers:
+            unpark(self._acquirers.popleft())
+            return self.counter
+        self.counter += 1
+        if self._links:
+            self._notify()
+        return self.counter
+
+    def wait(self, timeout: float | Timeout | None = None) -> int:
+        """Wait until a permit is free, without taking it; return the number of free ones."""
+        if self.counter <= 0:
+            self._wait_link(timeout)
+        return self.counter
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} counter={self.counter}>"
+
+
+class BoundedSemaphore(Semaphore):
+    """A semaphore that raises `ValueError` when more is released than was acquired."""
+
+    def __init__(self, value: int = 1) -> None:
+        super().__init__(value)
+        self._initial_value = value
+
+    def release(self) -> int:
+        """See `Semaphore.release`."""
+        if self.counter >= self._initial_value:
+            raise ValueError("semaphore released too many times")
+        return super().release()
+
+
+class RLock:
+    """A lock that its owner, a greenlet, may take again and again.
+
+    Releasing it from another greenlet raises `RuntimeError`.
+    """
+
+    def __init__(self) -> None:
+        self._block = Semaphore(1)
+        self._owner: Any = None
+        self._count = 0
+
+    def acquire(self, blocking: bool = True, timeout: float | Timeout | None = None) -> bool:
+        """Take it, waiting for its owner; False after `timeout` seconds, or at once if not `blocking`."""
+        me = getcurrent()
+        if self._owner is me:
+            self._count += 1
+            return True
+        if not self._block.acquire(blocking, timeout):
+            return False
+        self._owner = me
+        self._count = 1
+        return True
+
+    def release(self) -> None:
+        """Undo one `acquire`."""
+        if self._owner is not getcurrent():
+            raise RuntimeError("only the greenlet that acquired a lock may release it")
+        self._count -= 1
+        if self._count == 0:
+            self._owner = None
+            self._block.release()
+
+    def locked(self) -> bool:
+        """True when somebody owns it."""
+        return self._count > 0
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} owner={self._owner!r} count={self._count}>"

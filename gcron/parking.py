@@ -1,0 +1,136 @@
+"""Giving the processor away and getting it back: the few steps on which every wait is built.
+
+**Parking.** `park(me)` runs others until someone calls `unpark(me)` or `interrupt(me, ...)`. A greenlet stands in the
+ring at most once, whoever unparks it however often; an exception that is due is raised as `park` returns. A
+primitive that parks removes every registration that could unpark it before it returns, on every path.
+
+**Carriers.** A task does not own a raw greenlet: it runs on a *carrier* that is recycled when the task ends, because
+a raw greenlet costs a fresh 16 KiB data stack on CPython 3.11 and later. New carriers are started from the hub
+alone: a raw greenlet begins at its starter's C-stack depth and recursion count, so chains of starts anywhere else
+end in `RecursionError`.
+
+May not know timers, descriptors or signals, nor what a task computes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from greenlet import GreenletExit, getcurrent
+from greenlet import greenlet as RawGreenlet
+
+if TYPE_CHECKING:
+    from gcron.hub import Hub
+
+__all__ = ["Carrier", "Task", "interrupt", "new_carrier", "park", "raise_pending", "unpark"]
+
+# Idle carriers kept for the next tasks; each holds a 16 KiB data stack.
+_IDLE_CARRIERS = 128
+
+
+class Carrier(RawGreenlet):
+    """A recycled raw greenlet; what every greenlet that parks has: a ring, a hub, and at most one ring entry."""
+
+    # Typed here, set per instance: the main greenlet and foreign raw greenlets get them by adoption.
+    if TYPE_CHECKING:
+        hub: Hub
+        ring: deque[Any]
+        ready: bool
+        doomed: bool
+        pending: BaseException | None
+        task: Any
+    else:
+        __slots__ = ("doomed", "hub", "pending", "ready", "ring", "task")
+
+
+class Task:
+    """Something the ring can start: the base of `Greenlet`."""
+
+    hub: Hub
+
+    def execute(self) -> None:
+        """Run to the end on the current carrier; never raises."""
+        raise NotImplementedError
+
+    def switch(self) -> Any:
+        """Begin on an idle carrier, or have the hub start a fresh one. For the ring, not for users."""
+        idle = self.hub.idle_carriers
+        if idle:
+            return idle.pop().switch(self)
+        return self.hub.switch(self)
+
+
+def park(me: Carrier) -> None:
+    """Run others until `unpark(me)` or `interrupt(me, ...)`; raises what `interrupt` was given.
+
+    `me` is `current()`. HOT PATH: `benchmarks/runtime.py`.
+    """
+    try:
+        me.ring.popleft().switch()
+    except GreenletExit:
+        me.doomed = True  # the garbage collector throws this into a carrier that nobody can wake any more
+        raise
+    me.ready = False
+    if me.pending is not None:
+        raise_pending(me)
+
+
+def unpark(greenlet: Carrier) -> None:
+    """Let a parked greenlet go on when its turn comes. Same thread only; again and again is once. HOT PATH."""
+    if not greenlet.ready:
+        greenlet.ready = True
+        greenlet.ring.append(greenlet)
+
+
+def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
+    """Raise `error` where `task` is parked on `greenlet`, when its turn comes; nothing if the task has ended."""
+    if greenlet.task is not task:
+        return  # the carrier carries somebody else now
+    if greenlet.pending is None:
+        greenlet.pending = error
+        unpark(greenlet)
+    else:
+        greenlet.hub.call_soon(interrupt, greenlet, task, error)
+
+
+def raise_pending(me: Carrier) -> None:
+    """Raise what `interrupt` left for `me`."""
+    error = me.pending
+    me.pending = None
+    assert error is not None
+    try:
+        raise error
+    finally:
+        del error  # the traceback holds this frame: break the cycle
+
+
+def new_carrier(hub: Hub) -> Carrier:
+    """Make a carrier, not yet started. Only the hub starts it, by switching to it with its first task."""
+    carrier = Carrier(_carry, hub)
+    carrier.hub = hub
+    carrier.ring = hub.ring
+    carrier.ready = False
+    carrier.doomed = False
+    carrier.pending = None
+    return carrier
+
+
+def _carry(task: Task) -> None:
+    """A carrier's life: run a task, take the next fresh one from the ring, or idle until one is brought."""
+    me = cast(Carrier, getcurrent())
+    ring = me.ring
+    idle = me.hub.idle_carriers
+    while True:
+        me.task = task
+        task.execute()
+        me.task = None
+        if me.doomed or len(idle) >= _IDLE_CARRIERS:
+            return
+        successor = ring.popleft()
+        if isinstance(successor, Task):
+            task = successor
+            continue
+        idle.append(me)
+        del task  # an idle carrier must not keep its last task alive
+        task = successor.switch()

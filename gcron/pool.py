@@ -1,0 +1,330 @@
+"""`Group` and `Pool`: greenlets that are waited for, killed and mapped over together.
+
+A pool is a group with a limit: starting one more waits for a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gcron.event import AsyncResult, Event
+from gcron.greenlet import Greenlet, GreenletExit, getcurrent, joinall, killall, spawn
+from gcron.lock import Semaphore
+from gcron.queue import Full, Queue
+from gcron.timeout import Timeout
+
+__all__ = ["Group", "Pool", "PoolFull"]
+
+
+class PoolFull(Full):
+    """A pool had no free place in time."""
+
+
+class Group:
+    """A set of greenlets; each leaves it when it ends."""
+
+    greenlet_class: type[Greenlet] = Greenlet
+
+    def __init__(self, greenlets: Iterable[Greenlet] = ()) -> None:
+        self.greenlets: dict[Greenlet, None] = {}
+        self._dying: set[Greenlet] = set()
+        self._empty = Event()
+        self._empty.set()
+        for greenlet in greenlets:
+            self.add(greenlet)
+
+    def __len__(self) -> int:
+        return len(self.greenlets)
+
+    def __contains__(self, greenlet: object) -> bool:
+        return greenlet in self.greenlets
+
+    def __iter__(self) -> Iterator[Greenlet]:
+        return iter(list(self.greenlets))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} of {len(self)}>"
+
+    # -- membership -----------------------------------------------------------------------------------------
+
+    def add(self, greenlet: Greenlet) -> None:
+        """Make `greenlet` a member until it ends."""
+        if greenlet not in self.greenlets:
+            self._admit(greenlet)
+
+    def _admit(self, greenlet: Greenlet) -> None:
+        self.greenlets[greenlet] = None
+        self._empty.clear()
+        greenlet.rawlink(self._discard)
+
+    def discard(self, greenlet: Greenlet) -> None:
+        """Let `greenlet` go, whether it has ended or not; no effect on one that is no member."""
+        greenlet.unlink(self._discard)
+        self._discard(greenlet)
+
+    def _discard(self, greenlet: Greenlet) -> None:
+        self._dying.discard(greenlet)
+        if greenlet not in self.greenlets:
+            return
+        del self.greenlets[greenlet]
+        if not self.greenlets:
+            self._empty.set()
+
+    def start(self, greenlet: Greenlet) -> None:
+        """Add a greenlet and start it."""
+        self.add(greenlet)
+        greenlet.start()
+
+    def spawn(self, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make a greenlet of the given function and arguments, add it and start it."""
+        greenlet = self.greenlet_class(*args, **kwargs)
+        self.start(greenlet)
+        return greenlet
+
+    def full(self) -> bool:
+        """A group has no limit."""
+        return False
+
+    # -- ending ---------------------------------------------------------------------------------------------
+
+    def join(self, timeout: float | Timeout | None = None, raise_error: bool = False) -> bool:
+        """Wait until all members, also those added meanwhile, have ended; False after `timeout` seconds.
+
+        `raise_error`: raise the error of the first member that ended with one, once all have ended.
+        """
+        members = list(self.greenlets) if raise_error else []
+        ended = self._empty.wait(timeout)
+        for greenlet in members:
+            if greenlet.exception is not None:
+                greenlet.get()
+        return ended
+
+    def kill(
+        self,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Raise `exception` in every member, once in each, even in one that swallows it; wait for their end.
+
+        With `timeout` seconds, returns when they are up.
+        """
+        limit = Timeout.start_new(timeout)
+        try:
+            while survivors := [member for member in self.greenlets if member not in self._dying]:
+                self._dying.update(survivors)
+                killall(survivors, exception, block=False)
+                if not block:
+                    return
+                joinall(survivors)
+            if block:
+                self._empty.wait()
+        except Timeout as error:
+            if error is not limit:
+                raise
+        finally:
+            limit.cancel()
+
+    def killone(
+        self,
+        greenlet: Greenlet,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Kill one member; nothing when it is none."""
+        if greenlet in self.greenlets and greenlet not in self._dying:
+            self._dying.add(greenlet)
+            greenlet.kill(exception, block=block, timeout=timeout)
+
+    # -- calling --------------------------------------------------------------------------------------------
+
+    def apply(
+        self, function: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call it in a member and return its result; inline when called from a member."""
+        if getcurrent() in self.greenlets:
+            return function(*args, **(kwargs or {}))
+        return self.spawn(function, *args, **(kwargs or {})).get()
+
+    def apply_async(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        callback: Callable[[Any], object] | None = None,
+    ) -> Greenlet:
+        """Call it in a member without ever waiting; return a greenlet with its result.
+
+        `callback` gets the result if there is no error.
+        """
+        if self.full():
+            # The wait for a place is the helper's, which therefore is no member.
+            return Greenlet.spawn(self._apply_and_call_back, function, args, kwargs or {}, callback)
+        member = self.spawn(function, *args, **(kwargs or {}))
+        if callback is not None:
+            member.link_value(lambda source: callback(source.value))
+        return member
+
+    def _apply_and_call_back(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        callback: Callable[[Any], object] | None,
+    ) -> Any:
+        result = self.apply(function, args, kwargs)
+        if callback is not None:
+            callback(result)
+        return result
+
+    # -- mapping --------------------------------------------------------------------------------------------
+
+    def map(self, function: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
+        """Call `function` with each item in members; return the results in order.
+
+        Raises the first error, also that of the iterable itself.
+        """
+        return [member.get() for member in [self.spawn(function, item) for item in iterable]]
+
+    def map_async(
+        self,
+        function: Callable[..., Any],
+        iterable: Iterable[Any],
+        callback: Callable[[list[Any]], object] | None = None,
+    ) -> Greenlet:
+        """As `map`, without waiting: return a greenlet with the list."""
+        helper = Greenlet.spawn(self.map, function, iterable)
+        if callback is not None:
+            helper.link_value(lambda source: callback(source.value))
+        return helper
+
+    def imap(
+        self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[Any]:
+        """Yield the results in order, as they come; an item's error is raised in its place, and the rest goes on.
+
+        `maxsize`: at most so many results are computed ahead of their use.
+        """
+        return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=True)
+
+    def imap_unordered(
+        self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> Iterator[Any]:
+        """As `imap`, in the order of completion."""
+        return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=False)
+
+
+class Pool(Group):
+    """A group of at most `size` greenlets; None means no limit.
+
+    Raises `ValueError` for a negative size.
+    """
+
+    def __init__(self, size: int | None = None, greenlet_class: type[Greenlet] | None = None) -> None:
+        if size is not None and size < 0:
+            raise ValueError(f"a pool's size is 0 or more, got {size}")
+        super().__init__()
+        if greenlet_class is not None:
+            self.greenlet_class = greenlet_class
+        self.size = size
+        self._places = None if size is None else Semaphore(size)
+
+    def full(self) -> bool:
+        """True when starting one more would wait."""
+        return self.free_count() <= 0
+
+    def free_count(self) -> int:
+        """The number of free places; 1 when there is no limit."""
+        return 1 if self._places is None else self._places.counter
+
+    def wait_available(self, timeout: float | Timeout | None = None) -> int:
+        """Wait until there is a free place; return how many."""
+        return 1 if self._places is None else self._places.wait(timeout)
+
+    def add(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
+        """Add `greenlet`, waiting for a place; raises `PoolFull` if not `blocking`, or after `timeout` seconds."""
+        if greenlet in self.greenlets:
+            return
+        if self._places is not None and not self._places.acquire(blocking, timeout):
+            raise PoolFull
+        try:
+            self._admit(greenlet)
+        except BaseException:
+            if self._places is not None:
+                self._places.release()
+            raise
+
+    def start(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
+        """As `add`, and start it."""
+        self.add(greenlet, blocking, timeout)
+        greenlet.start()
+
+    def _discard(self, greenlet: Greenlet) -> None:
+        was_member = greenlet in self.greenlets
+        super()._discard(greenlet)
+        if was_member and self._places is not None:
+            self._places.release()
+
+
+class _Results(Iterator[Any]):
+    """The iterator behind `imap` and `imap_unordered`: a feeder spawns, a queue brings what is finished."""
+
+    def __init__(
+        self,
+        group: Group,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        maxsize: int | None,
+        ordered: bool,
+    ) -> None:
+        self._group = group
+        self._function = function
+        self._ordered = ordered
+        self._ahead = None if maxsize is None else Semaphore(maxsize)
+        self._finished: Queue[tuple[int, Any]] = Queue()
+        self._early: dict[int, Any] = {}
+        self._next_index = 0
+        self._total: int | None = None
+        self._feeder = spawn(self._feed, calls)
+
+    def _feed(self, calls: Iterable[tuple[Any, ...]]) -> None:
+        index = 0
+        try:
+            for index, arguments in enumerate(calls, start=1):
+                if self._ahead is not None:
+                    self._ahead.acquire()
+                member = self._group.spawn(self._function, *arguments)
+                member.rawlink(lambda source, index=index: self._finished.put((index - 1, source)))  # type: ignore[misc]
+        except Exception as error:
+            # The iterable's own error takes the place of its next item.
+            failed: AsyncResult[Any] = AsyncResult()
+            failed.set_exception(error)
+            self._finished.put((index, failed))
+            index += 1
+        self._total = index
+        self._finished.put((-1, None))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        source = self._next_source()
+        self._next_index += 1
+        if self._ahead is not None:
+            self._ahead.release()
+        return source.get()
+
+    def _next_source(self) -> Any:
+        while True:
+            if self._total is not None and self._next_index >= self._total:
+                raise StopIteration
+            if self._ordered and self._next_index in self._early:
+                return self._early.pop(self._next_index)
+            index, source = self._finished.get()
+            if source is None:
+                continue  # the feeder has counted: look at the total again
+            if not self._ordered:
+                return source
+            self._early[index] = source

@@ -1,0 +1,249 @@
+"""Queues between greenlets: `Queue` (FIFO), `LifoQueue`, `PriorityQueue`.
+
+Both ends are first come, first served. An item (or a free place) that wakes a waiter is reserved for it until it
+has run, so nobody overtakes; a waiter that is killed or timed out meanwhile passes the reservation on.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from queue import Empty, Full
+from typing import Any, Generic, TypeVar
+
+from gcron.event import Event
+from gcron.hub import Carrier, current, unpark
+from gcron.timeout import Timeout, park_within
+
+__all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue"]
+
+T = TypeVar("T")
+
+
+class _Line:
+    """The greenlets that wait at one end. `admitted` counts those woken that have not run yet."""
+
+    __slots__ = ("admitted", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Carrier] = deque()
+        self.admitted = 0
+
+    def admit_one(self) -> None:
+        self.admitted += 1
+        unpark(self.waiting.popleft())
+
+    def leave(self, me: Carrier) -> bool:
+        """Stop waiting; True when still in line, False when admitted already."""
+        if me in self.waiting:
+            self.waiting.remove(me)
+            return True
+        self.admitted -= 1
+        return False
+
+
+class Queue(Generic[T]):
+    """A FIFO queue; at most `maxsize` items, where None and 0 (as in the standard library) mean no bound.
+
+    `items`: what it holds at first. A subclass may define `_init`, `_put`, `_get` and `_peek` over `self.queue`.
+    """
+
+    def __init__(
+        self, maxsize: int | None = None, items: Iterable[T] = (), unfinished_tasks: int | None = None
+    ) -> None:
+        self.maxsize = maxsize if maxsize and maxsize > 0 else None
+        self._init(maxsize, items)
+        self._getters = _Line()
+        self._putters = _Line()
+        self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
+        self._all_done = Event()
+        if self.unfinished_tasks == 0:
+            self._all_done.set()
+
+    # -- the store, for subclasses --------------------------------------------------------------------------
+
+    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
+        self.queue: Any = deque(items)
+
+    def _put(self, item: T) -> None:
+        self.queue.append(item)
+
+    def _get(self) -> T:
+        item: T = self.queue.popleft()
+        return item
+
+    def _peek(self) -> T:
+        item: T = self.queue[0]
+        return item
+
+    # -- looking --------------------------------------------------------------------------------------------
+
+    def qsize(self) -> int:
+        """The number of items in it."""
+        return len(self.queue)
+
+    def __len__(self) -> int:
+        return self.qsize()
+
+    def __bool__(self) -> bool:
+        # A queue is a thing, not its contents: `if queue:` asks whether there is one.
+        return True
+
+    def empty(self) -> bool:
+        """True when there is no item."""
+        return not self.qsize()
+
+    def full(self) -> bool:
+        """True when there are `maxsize` items."""
+        return self.maxsize is not None and self.qsize() >= self.maxsize
+
+    # -- putting --------------------------------------------------------------------------------------------
+
+    def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
+        """Add `item`, waiting for a free place.
+
+        Raises `Full` after `timeout` seconds, or at once with `block=False`.
+        """
+        if self.maxsize is not None and self.qsize() + self._putters.admitted >= self.maxsize:
+            if not block:
+                raise Full
+            self._wait_to_put(timeout)
+        self._put(item)
+        self._count_put()
+        if self._getters.waiting:
+            self._admit_getters()
+
+    def put_nowait(self, item: T) -> None:
+        """As `put(item, block=False)`."""
+        self.put(item, block=False)
+
+    def _wait_to_put(self, timeout: float | Timeout | None) -> None:
+        me = current()
+        self._putters.waiting.append(me)
+        try:
+            admitted = park_within(me, timeout)
+        except BaseException:
+            self._putters.leave(me)
+            self._admit_putters()
+            raise
+        if self._putters.leave(me) and not admitted:
+            raise Full
+
+    def _admit_putters(self) -> None:
+        line = self._putters
+        while line.waiting and (self.maxsize is None or self.qsize() + line.admitted < self.maxsize):
+            line.admit_one()
+
+    # -- getting --------------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
+        """Remove and return the next item, waiting for one.
+
+        Raises `Empty` after `timeout` seconds, or at once with `block=False`.
+        """
+        self._await_item(block, timeout)
+        item = self._get()
+        if self._putters.waiting:
+            self._admit_putters()
+        return item
+
+    def get_nowait(self) -> T:
+        """As `get(block=False)`."""
+        return self.get(block=False)
+
+    def peek(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
+        """As `get`, but leave the item where it is."""
+        self._await_item(block, timeout)
+        item = self._peek()
+        self._admit_getters()
+        return item
+
+    def peek_nowait(self) -> T:
+        """As `peek(block=False)`."""
+        return self.peek(block=False)
+
+    def _await_item(self, block: bool, timeout: float | Timeout | None) -> None:
+        if self.qsize() > self._getters.admitted:
+            return
+        if not block:
+            raise Empty
+        me = current()
+        self._getters.waiting.append(me)
+        try:
+            admitted = park_within(me, timeout)
+        except BaseException:
+            self._getters.leave(me)
+            self._admit_getters()
+            raise
+        if self._getters.leave(me) and not admitted:
+            raise Empty
+
+    def _admit_getters(self) -> None:
+        line = self._getters
+        while line.waiting and self.qsize() > line.admitted:
+            line.admit_one()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        item = self.get()
+        if item is StopIteration:
+            raise StopIteration
+        return item
+
+    # -- tasks ----------------------------------------------------------------------------------------------
+
+    def _count_put(self) -> None:
+        self.unfinished_tasks += 1
+        self._all_done.clear()
+
+    def task_done(self) -> None:
+        """Say that an item one got is dealt with.
+
+        Raises `ValueError` when called more often than items were put.
+        """
+        if self.unfinished_tasks <= 0:
+            raise ValueError("task_done() called too many times")
+        self.unfinished_tasks -= 1
+        if self.unfinished_tasks == 0:
+            self._all_done.set()
+
+    def join(self, timeout: float | Timeout | None = None) -> bool:
+        """Wait until every item put is dealt with; False after `timeout` seconds."""
+        return self._all_done.wait(timeout)
+
+    def __repr__(self) -> str:
+        bound = "" if self.maxsize is None else f" maxsize={self.maxsize}"
+        return f"<{type(self).__name__} at {id(self):#x}{bound} qsize={self.qsize()}>"
+
+
+class LifoQueue(Queue[T]):
+    """A queue that gives the newest item first."""
+
+    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
+        self.queue = list(items)
+
+    def _get(self) -> T:
+        item: T = self.queue.pop()
+        return item
+
+    def _peek(self) -> T:
+        item: T = self.queue[-1]
+        return item
+
+
+class PriorityQueue(Queue[T]):
+    """A queue that gives the least item first; items must be comparable (tuples, mostly)."""
+
+    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
+        self.queue = list(items)
+        heapq.heapify(self.queue)
+
+    def _put(self, item: T) -> None:
+        heapq.heappush(self.queue, item)
+
+    def _get(self) -> T:
+        item: T = heapq.heappop(self.queue)
+        return item

@@ -1,0 +1,191 @@
+"""Waiting for descriptors, and being woken from outside: what a hub knows of I/O.
+
+Above `poller` (which knows the platform), below the hub (which decides when to look). May not know timers or who
+waits for what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from greenlet import greenlet as RawGreenlet
+
+from gcron.parking import Carrier, interrupt
+from gcron.poller import READ, WRITE, Poller, new_poller
+
+if TYPE_CHECKING:
+    from gcron.hub import Hub
+
+__all__ = ["Readiness", "Watch"]
+
+
+class Watch:
+    """One wait for one descriptor; fires its callback once, in the hub."""
+
+    __slots__ = ("args", "fd", "function", "mask", "owner", "ref")
+
+    def __init__(
+        self,
+        owner: Readiness,
+        fd: int,
+        mask: int,
+        function: Callable[..., object],
+        args: tuple[Any, ...],
+        ref: bool,
+    ) -> None:
+        self.owner = owner
+        self.fd = fd
+        self.mask = mask
+        self.function: Callable[..., object] | None = function
+        self.args = args
+        self.ref = ref
+
+    @property
+    def pending(self) -> bool:
+        """True until it fires or is cancelled."""
+        return self.function is not None
+
+    def cancel(self) -> None:
+        """Never fire; no effect when it has fired."""
+        if self.function is not None:
+            self.function = None
+            self.owner.drop(self)
+
+
+class Readiness:
+    """A hub's watches, its poller, and the pipe by which threads and signals wake it.
+
+    Descriptors of its own are opened on first use, so a program that only computes has none.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._watches: dict[int, list[Watch]] = {}
+        self._referenced = 0
+        self._poller: Poller | None = None
+        self._wake_read = self._wake_write = -1
+
+    def watch(self, fd: int, mask: int, function: Callable[..., object], *args: Any, ref: bool = True) -> Watch:
+        """Run `function(*args)` in the hub, once, when `fd` is ready for `mask` (`READ`, `WRITE`).
+
+        Errors and hang-ups count as ready. `ref=False`: it is not work left to do (see `Hub.join`). Raises
+        `OSError` for a descriptor that is not open.
+        """
+        poller = self.open()
+        watch = Watch(self, fd, mask, function, args, ref)
+        watches = self._watches.setdefault(fd, [])
+        watches.append(watch)
+        self._referenced += ref
+        try:
+            armed = poller.arm(fd, _combined(watches))
+        except BaseException:
+            watch.cancel()
+            raise
+        if not armed:
+            self._hub.call_soon(self._dispatch, fd, mask)
+        return watch
+
+    def drop(self, watch: Watch) -> None:
+        """Take a cancelled or fired watch off the books."""
+        watches = self._watches.get(watch.fd)
+        if watches is None or watch not in watches:
+            return
+        watches.remove(watch)
+        self._referenced -= watch.ref
+        if not watches:
+            del self._watches[watch.fd]
+
+    def closing(self, fd: int, error: OSError) -> None:
+        """Call before closing `fd`: greenlets parked on it get `error`, and the poller forgets it."""
+        for watch in self._watches.pop(fd, []):
+            self._referenced -= watch.ref
+            watch.function = None
+            waiter = watch.args[0] if watch.args else None
+            if isinstance(waiter, RawGreenlet):
+                parked = cast(Carrier, waiter)
+                interrupt(parked, parked.task, error)
+        if self._poller is not None:
+            self._poller.forget(fd)
+
+    def has_referenced(self) -> bool:
+        """True when somebody waits for a descriptor, other than this object for its own."""
+        return self._referenced > 0
+
+    def has_any(self) -> bool:
+        """True when a look at the poller could bring something."""
+        return bool(self._watches)
+
+    def poll(self, timeout: float | None) -> None:
+        """Wait at most `timeout` seconds (None: for ever) and run the callbacks of what became ready."""
+        for fd, mask in self.open().poll(timeout):
+            self._dispatch(fd, mask)
+
+    def _dispatch(self, fd: int, mask: int) -> None:
+        watches = self._watches.get(fd)
+        if watches is None:
+            return
+        # Errors and hang-ups come with neither READ nor WRITE: both kinds of waiter must see them.
+        if mask & ~(READ | WRITE):
+            mask |= READ | WRITE
+        for watch in [watch for watch in watches if watch.mask & mask]:
+            function = watch.function
+            watch.cancel()
+            if function is not None:
+                self._hub.guard(function, watch.args)
+        if left := self._watches.get(fd):
+            self.open().arm(fd, _combined(left))
+
+    # -- descriptors of our own -----------------------------------------------------------------------------
+
+    def open(self) -> Poller:
+        """Return the poller, opened on first use together with the wake-up pipe."""
+        if self._poller is None:
+            self._poller = new_poller()
+            self._wake_read, self._wake_write = os.pipe()
+            os.set_blocking(self._wake_read, False)
+            os.set_blocking(self._wake_write, False)
+            self._listen_for_wakes()
+            for fd, watches in self._watches.items():
+                self._poller.arm(fd, _combined(watches))
+        return self._poller
+
+    @property
+    def wake_fd(self) -> int:
+        """Writing a byte here ends a blocking `poll`; fit for `signal.set_wakeup_fd`."""
+        self.open()
+        return self._wake_write
+
+    def wake(self) -> None:
+        """End a blocking `poll`, from any thread."""
+        try:
+            os.write(self._wake_write, b"\0")
+        except BlockingIOError:
+            return  # the pipe is full of wake-ups: one more says nothing new
+
+    def _listen_for_wakes(self) -> None:
+        self.watch(self._wake_read, READ, self._drain_wakes, ref=False)
+
+    def _drain_wakes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        self._listen_for_wakes()
+
+    def close(self) -> None:
+        """Give descriptors back; for the end of a thread and for a forked child. Watches of others are kept."""
+        if self._poller is None:
+            return
+        self._watches.pop(self._wake_read, None)
+        self._poller.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        self._poller = None
+
+
+def _combined(watches: list[Watch]) -> int:
+    mask = 0
+    for watch in watches:
+        mask |= watch.mask
+    return mask

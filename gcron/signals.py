@@ -1,0 +1,99 @@
+"""Signals as calls in the hub, and a Ctrl-C that cannot tear the loop. Main thread only.
+
+The handlers that Python runs only append to the ring, so they are safe at any bytecode. No signal is ever blocked:
+children would inherit the mask.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gcron.hub import Hub
+
+__all__ = ["SignalHandler", "Signals"]
+
+# Where an exception at an arbitrary bytecode would lose a ring entry.
+_LOOP_MODULES = frozenset(f"gcron.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))
+
+
+class SignalHandler:
+    """What `Signals.handle` returns; `cancel()` restores the disposition that was there before."""
+
+    __slots__ = ("_owner", "args", "function", "previous", "signum")
+
+    def __init__(
+        self,
+        owner: Signals,
+        signum: int,
+        function: Callable[..., object],
+        args: tuple[Any, ...],
+        previous: Any,
+    ) -> None:
+        self._owner = owner
+        self.signum = signum
+        self.function = function
+        self.args = args
+        self.previous = previous
+
+    def cancel(self) -> None:
+        """Stop handling. A second call does nothing."""
+        self._owner.drop(self)
+
+
+class Signals:
+    """The signals that one hub handles."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._handlers: dict[int, SignalHandler] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._handlers)
+
+    def handle(self, signum: int, function: Callable[..., object], *args: Any) -> SignalHandler:
+        """Run `function(*args)` in the hub at each `signum`.
+
+        Raises `ValueError` outside the main thread and for signals that cannot be handled.
+        """
+        self.listen()
+        previous = signal.signal(signum, self._on_signal)
+        if earlier := self._handlers.get(signum):
+            previous = earlier.previous
+        # None: a handler that was not installed from Python and cannot be put back.
+        handler = SignalHandler(self, signum, function, args, signal.SIG_DFL if previous is None else previous)
+        self._handlers[signum] = handler
+        return handler
+
+    def drop(self, handler: SignalHandler) -> None:
+        """Take a cancelled handler off the books."""
+        if self._handlers.get(handler.signum) is handler:
+            del self._handlers[handler.signum]
+            signal.signal(handler.signum, handler.previous)
+
+    def listen(self) -> None:
+        """Have the interpreter wake the hub when a signal arrives, whichever thread the kernel gave it to."""
+        signal.set_wakeup_fd(self._hub.io.wake_fd, warn_on_full_buffer=False)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        handler = self._handlers.get(signum)
+        if handler is not None:
+            self._hub.call_soon_threadsafe(handler.function, *handler.args)
+
+    def take_over_interrupts(self) -> None:
+        """Make Ctrl-C raise at once in the user's code, but never between two steps of the loop.
+
+        The default handler raises at any bytecode; inside `park` that would lose the ring entry just popped. There,
+        the `KeyboardInterrupt` goes to the main greenlet at its next turn instead.
+        """
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_globals.get("__name__") in _LOOP_MODULES:
+            self._hub.call_soon_threadsafe(self._hub.tell_main, KeyboardInterrupt())
+        else:
+            signal.default_int_handler(signum, frame)
