@@ -51,6 +51,10 @@ __all__ = [
 
 # While others are ready, I/O is looked at this often (seconds): a look costs as much as a task's switch.
 _BUSY_POLL_INTERVAL = 0.0001
+# Idle carriers kept for good, each with a 16 KiB data stack; of those above, half are let go this often (seconds),
+# while nobody is ready: a burst finds the carriers of the last one, and its memory comes back after it.
+_IDLE_CARRIERS = 128
+_TRIM_INTERVAL = 1.0
 # Exceptions that end the program, wherever they are raised.
 _FATAL = (KeyboardInterrupt, SystemExit, SystemError)
 
@@ -113,8 +117,9 @@ class Hub(RawGreenlet):
         self._joiners: list[Carrier] = []
         self._polling = False
         self._next_poll = 0.0
+        self._next_trim = 0.0
         self.io = Readiness(self)
-        self.signals = Signals(self)
+        self.signals = Signals(self, self.io)
         # Kept here for the modules above that have one of their own per hub.
         self.default_threadpool: Any = None
         self.child_roll: Any = None
@@ -252,6 +257,8 @@ class Hub(RawGreenlet):
         delay = None if deadline is None else max(0.0, deadline - self.monotonic())
         if delay is not None and not self._waits_for_outside() and self._time_source.jump(delay):
             return
+        if len(self.idle_carriers) > _IDLE_CARRIERS:
+            self._trim_carriers()
         self.io.open()
         self._polling = True
         try:
@@ -259,6 +266,14 @@ class Hub(RawGreenlet):
                 self.io.poll(delay)
         finally:
             self._polling = False
+
+    def _trim_carriers(self) -> None:
+        now = self.monotonic()
+        if now >= self._next_trim:
+            self._next_trim = now + _TRIM_INTERVAL
+            # Letting go of an idle carrier ends it. The last ones were used last.
+            excess = len(self.idle_carriers) - _IDLE_CARRIERS
+            del self.idle_carriers[: max(excess // 2, 1)]
 
     def _waits_for_outside(self) -> bool:
         return self._holds > 0 or self.io.has_referenced()
@@ -340,7 +355,7 @@ def current() -> Carrier:
 
     Raises `RuntimeError` in the hub: a callback there must not block.
     """
-    me = cast(Carrier, getcurrent())
+    me: Carrier = getcurrent()  # type: ignore[assignment]
     try:
         me.ready  # noqa: B018 - cheaper than a look at its type, and true of adopted greenlets too
     except AttributeError:
@@ -394,7 +409,7 @@ _thread = _ThreadState()
 def get_hub() -> Hub:
     """This thread's hub, made on first use. HOT PATH: every greenlet of ours knows it."""
     try:
-        return cast(Carrier, getcurrent()).hub
+        return getcurrent().hub  # type: ignore[attr-defined, no-any-return]
     except AttributeError:
         return _thread_hub()
 

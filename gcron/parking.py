@@ -15,18 +15,34 @@ May not know timers, descriptors or signals, nor what a task computes.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
-if TYPE_CHECKING:
-    from gcron.hub import Hub
+__all__ = ["Carrier", "Loop", "Task", "interrupt", "new_carrier", "park", "raise_pending", "unpark"]
 
-__all__ = ["Carrier", "Task", "interrupt", "new_carrier", "park", "raise_pending", "unpark"]
+class Loop(Protocol):
+    """What greenlets, descriptors and signals ask of their hub."""
 
-# Idle carriers kept for the next tasks; each holds a 16 KiB data stack.
-_IDLE_CARRIERS = 128
+    ring: deque[Any]
+    idle_carriers: list[Carrier]
+
+    def switch(self, *args: Any) -> Any:
+        """Go to the hub, with a task to start or a call to make."""
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> object:
+        """Call it in the hub, at its turn in the ring."""
+
+    def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> object:
+        """As `call_soon`, from any thread and from signal handlers."""
+
+    def guard(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Call it now; report its error."""
+
+    def tell_main(self, error: BaseException) -> None:
+        """Raise in the thread's main greenlet."""
 
 
 class Carrier(RawGreenlet):
@@ -34,7 +50,7 @@ class Carrier(RawGreenlet):
 
     # Typed here, set per instance: the main greenlet and foreign raw greenlets get them by adoption.
     if TYPE_CHECKING:
-        hub: Hub
+        hub: Any
         ring: deque[Any]
         ready: bool
         doomed: bool
@@ -47,10 +63,10 @@ class Carrier(RawGreenlet):
 class Task:
     """Something the ring can start: the base of `Greenlet`."""
 
-    hub: Hub
+    hub: Any
 
-    def execute(self) -> None:
-        """Run to the end on the current carrier; never raises."""
+    def execute(self, carrier: Carrier) -> None:
+        """Run to the end on `carrier`, the running one; never raises."""
         raise NotImplementedError
 
     def switch(self) -> Any:
@@ -105,7 +121,7 @@ def raise_pending(me: Carrier) -> None:
         del error  # the traceback holds this frame: break the cycle
 
 
-def new_carrier(hub: Hub) -> Carrier:
+def new_carrier(hub: Any) -> Carrier:
     """Make a carrier, not yet started. Only the hub starts it, by switching to it with its first task."""
     carrier = Carrier(_carry, hub)
     carrier.hub = hub
@@ -123,9 +139,9 @@ def _carry(task: Task) -> None:
     idle = me.hub.idle_carriers
     while True:
         me.task = task
-        task.execute()
+        task.execute(me)
         me.task = None
-        if me.doomed or len(idle) >= _IDLE_CARRIERS:
+        if me.doomed:
             return
         successor = ring.popleft()
         if isinstance(successor, Task):

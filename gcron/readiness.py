@@ -9,15 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.parking import Carrier, interrupt
+from gcron.parking import Carrier, Loop, interrupt
 from gcron.poller import READ, WRITE, Poller, new_poller
-
-if TYPE_CHECKING:
-    from gcron.hub import Hub
 
 __all__ = ["Readiness", "Watch"]
 
@@ -61,7 +58,7 @@ class Readiness:
     Descriptors of its own are opened on first use, so a program that only computes has none.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Loop) -> None:
         self._hub = hub
         self._watches: dict[int, list[Watch]] = {}
         self._referenced = 0

@@ -9,10 +9,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from gcron.hub import Hub
+from gcron.parking import Loop
+from gcron.readiness import Readiness
 
 __all__ = ["SignalHandler", "Signals"]
 
@@ -47,8 +47,9 @@ class SignalHandler:
 class Signals:
     """The signals that one hub handles."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Loop, io: Readiness) -> None:
         self._hub = hub
+        self._io = io
         self._handlers: dict[int, SignalHandler] = {}
 
     def __bool__(self) -> bool:
@@ -76,7 +77,7 @@ class Signals:
 
     def listen(self) -> None:
         """Have the interpreter wake the hub when a signal arrives, whichever thread the kernel gave it to."""
-        signal.set_wakeup_fd(self._hub.io.wake_fd, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._io.wake_fd, warn_on_full_buffer=False)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         handler = self._handlers.get(signum)

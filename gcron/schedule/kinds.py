@@ -1,0 +1,35 @@
+"""The five columns of a cron expression: their names, bounds and the names of their values, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "FieldKind"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldKind:
+    """A column of a cron expression.
+
+    `low` and `high` bound its values; `high_written` is the largest number one may write (7 is a second name of
+    Sunday), `high_hashed` the largest that a bare `H` draws (a job on day 29 to 31 would miss some months).
+    """
+
+    index: int
+    name: str
+    low: int
+    high: int
+    high_written: int
+    high_hashed: int
+    names: tuple[str, ...] = ()
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+MINUTE = FieldKind(0, "minute", 0, 59, 59, 59)
+HOUR = FieldKind(1, "hour", 0, 23, 23, 23)
+DAY = FieldKind(2, "day of month", 1, 31, 31, 28)
+MONTH = FieldKind(3, "month", 1, 12, 12, 12, _MONTHS)
+WEEKDAY = FieldKind(4, "day of week", 0, 6, 7, 6, _WEEKDAYS)
+FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)

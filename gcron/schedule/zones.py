@@ -1,0 +1,179 @@
+"""Time zones as sequences of segments in which the offset from UTC is constant.
+
+Inside a segment the wall clock runs evenly, so schedules need plain integers; what happens where two segments
+meet is told by one number, the segment's `first_wall`. This module may not know expressions or schedules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from gcron.schedule.errors import ScheduleError
+
+__all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "shifts", "zone_of"]
+
+_EPOCH = datetime(1970, 1, 1)
+_SECOND = timedelta(seconds=1)
+_DAY = 86400
+
+# A day and a bit inside datetime's range, so that no offset leads out of it.
+FIRST_INSTANT = (datetime(1, 1, 4) - _EPOCH) // _SECOND
+LAST_INSTANT = (datetime(9999, 12, 28) - _EPOCH) // _SECOND
+
+# Shifts below three hours are the clock changes that cron makes up for (docs/crontab.md, section 3, rule 4).
+_MAKE_UP_LIMIT = 3 * 3600
+
+# Segments are worked out by the block, 388 days long.
+_BLOCK_BITS = 25
+# How far apart the offset is probed: 36 hours. In the whole tz database no two changes of offset are nearer to
+# each other than 95 hours (Africa/Freetown, 1939), so no pair of changes hides between two probes.
+_PROBE_STEP = 1 << 17
+# How long before its block a zone's history is read: a repeated stretch may reach into the block.
+_LEAD = 2 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The stretch of instants from `start` to before `end` (UTC seconds) in which a zone keeps one `offset`.
+
+    `first_wall` is the wall time from which fixed-time entries heed this segment. It is less than the wall time
+    at `start` by the stretch that a forward shift skipped and `start` makes up for; greater, by the stretch that
+    a backward shift shows again.
+    """
+
+    start: int
+    end: int
+    offset: int
+    first_wall: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A change of a zone's offset: at `instant` it goes from `before` to `after` (all in seconds)."""
+
+    instant: int
+    before: int
+    after: int
+
+
+class Zone:
+    """A `tzinfo` with its segments, worked out once for each block of time that someone asks about."""
+
+    __slots__ = ("_blocks", "tz")
+
+    def __init__(self, tz: tzinfo) -> None:
+        self.tz = tz
+        self._blocks: dict[int, tuple[Segment, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"Zone({str(self.tz)!r})"
+
+    def segment_at(self, instant: int) -> Segment:
+        """Return the segment that holds `instant`, cut at the ends of the block.
+
+        `instant` must lie from FIRST_INSTANT to LAST_INSTANT.
+        """
+        number = instant >> _BLOCK_BITS
+        block = self._blocks.get(number)
+        if block is None:
+            block = tuple(self._segments(number << _BLOCK_BITS, number + 1 << _BLOCK_BITS))
+            self._blocks[number] = block
+        for segment in block:
+            if instant < segment.end:
+                return segment
+        raise AssertionError("the segments of a block reach to its end")
+
+    def offset_at(self, instant: int) -> int:
+        """Return the seconds that the wall clock is ahead of UTC at `instant`."""
+        # Not tz.utcoffset(local): in odd zones the way from a wall time back to its instant is ambiguous.
+        clamped = min(max(instant, FIRST_INSTANT), LAST_INSTANT)
+        utc = _EPOCH + timedelta(seconds=clamped)
+        return (self.tz.fromutc(utc.replace(tzinfo=self.tz)).replace(tzinfo=None) - utc) // _SECOND
+
+    def _segments(self, start: int, end: int) -> Iterator[Segment]:
+        since = start - _LEAD
+        offset = self.offset_at(since)
+        first_wall = since + offset
+        for shift in self._shifts(since, end):
+            if shift.instant > start:
+                yield _cut(start, Segment(since, shift.instant, offset, first_wall))
+            first_wall = _first_wall_after(shift, first_wall)
+            since, offset = shift.instant, shift.after
+        yield _cut(start, Segment(since, end, offset, first_wall))
+
+    def _shifts(self, start: int, end: int) -> Iterator[Shift]:
+        """Yield the shifts with start < instant < end."""
+        known, before = start, self.offset_at(start)
+        while known < end - 1:
+            probe = min(known + _PROBE_STEP, end - 1)
+            if self.offset_at(probe) != before:
+                probe = self._bisect(known, probe, before)
+                after = self.offset_at(probe)
+                yield Shift(probe, before, after)
+                before = after
+            known = probe
+
+    def _bisect(self, known: int, probe: int, before: int) -> int:
+        while probe - known > 1:
+            middle = (known + probe) // 2
+            if self.offset_at(middle) == before:
+                known = middle
+            else:
+                probe = middle
+        return probe
+
+
+def _cut(start: int, segment: Segment) -> Segment:
+    if segment.start >= start:
+        return segment
+    return Segment(start, segment.end, segment.offset, max(segment.first_wall, start + segment.offset))
+
+
+def _first_wall_after(shift: Shift, first_wall: int) -> int:
+    size = shift.after - shift.before
+    if not -_MAKE_UP_LIMIT <= size < _MAKE_UP_LIMIT:
+        return shift.instant + shift.after
+    # What was shown until now; more than the clock just showed, if it was still repeating an earlier stretch.
+    return max(first_wall, shift.instant + shift.before)
+
+
+def shifts(zone: Zone, start: int, end: int) -> Iterator[Shift]:
+    """Yield the zone's changes of offset with start < instant <= end, in order."""
+    last = min(end, LAST_INSTANT)
+    segment = zone.segment_at(max(start, FIRST_INSTANT))
+    while segment.end <= last:
+        following = zone.segment_at(segment.end)
+        if following.offset != segment.offset:
+            yield Shift(segment.end, segment.offset, following.offset)
+        segment = following
+
+
+@lru_cache(maxsize=1024)
+def zone_of(tz: tzinfo) -> Zone:
+    """Return the zone of a `tzinfo`; all schedules of a zone share one."""
+    return Zone(tz)
+
+
+def find_zone(name: str | tzinfo | None) -> Zone:
+    """Return the zone of a name of the tz database, of a `tzinfo`, or UTC for None.
+
+    Raises ScheduleError when there is no such zone.
+    """
+    if name is None:
+        return zone_of(UTC)
+    if isinstance(name, tzinfo):
+        return zone_of(name)
+    return _zone_named(name)
+
+
+@lru_cache(maxsize=1024)
+def _zone_named(name: str) -> Zone:
+    try:
+        return zone_of(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        hint = "use a name of the tz database, such as Europe/Berlin or UTC"
+        raise ScheduleError(f"unknown time zone {name!r}", hint=hint) from None

@@ -1,0 +1,125 @@
+"""Zones of our own making, for what no real clock does: shifts where our bookkeeping has its seams."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gcron.schedule import Shift, find_zone, parse, shifts
+from gcron.schedule.zones import Zone
+
+from . import oracle
+
+# Zones are worked out in blocks of 2**25 seconds; this is where one ends and the next begins, in May 2026.
+SEAM = 53 << 25
+HOUR, DAY = 3600, 86400
+
+
+class TableZone(tzinfo):
+    """A zone with the given first offset and (instant, offset) shifts, all in seconds."""
+
+    def __init__(self, offset: int, *table: tuple[int, int]) -> None:
+        self.offset, self.table = offset, table
+
+    def fromutc(self, moment: datetime) -> datetime:
+        utc = moment.replace(tzinfo=UTC).timestamp()
+        offset = ([self.offset] + [after for instant, after in self.table if instant <= utc])[-1]
+        return moment + timedelta(seconds=offset)
+
+
+def fires_between(schedule, start, end):
+    found, fire = [], schedule.next_after(start - 1)
+    while fire is not None and fire < end:
+        found.append(fire)
+        fire = schedule.next_after(fire)
+    return found
+
+
+def fires_back(schedule, start, end):
+    found, fire = [], schedule.previous_before(end)
+    while fire is not None and fire >= start:
+        found.append(fire)
+        fire = schedule.previous_before(fire)
+    return found[::-1]
+
+
+QUARTERS = st.integers(-16, 16).filter(bool).map(lambda quarters: quarters * 900)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["0,20,40 0-23 * * *", "*/20 * * * *", "7 * * * *", "5 3,4 * * *", "0 0-23/2 10 5 *"]),
+    st.integers(-12, 12).map(lambda hours: hours * HOUR),
+    st.sampled_from([0, 4, -4, HOUR, -HOUR]) | st.integers(-3 * HOUR // 4, 3 * HOUR // 4).map(lambda n: n * 4),
+    QUARTERS,
+)
+@example("0,20,40 0-23 * * *", 0, -1796, -HOUR)  # a repeated stretch reaches over the seam
+@example("0,20,40 0-23 * * *", 0, -4, HOUR)  # made up just before the seam, not again at it
+@example("0,20,40 0-23 * * *", 0, 0, HOUR)
+@example("0,20,40 0-23 * * *", 0, 0, -HOUR)
+@example("0,20,40 0-23 * * *", 0, 4, HOUR)
+@example("0,20,40 0-23 * * *", 0, -4, -HOUR)
+def test_a_shift_near_the_seam_of_two_blocks_is_like_any_other(expression, offset, distance, size):
+    tz = TableZone(offset, (SEAM + distance, offset + size))
+    schedule = parse(expression, tz)
+    start, end = SEAM - 6 * HOUR, SEAM + 6 * HOUR
+    # Four seconds divide the minute as well as the seam.
+    expected = oracle.fires(expression, tz, start, end, tick=4, lead=6 * HOUR)
+    assert fires_between(schedule, start, end) == expected
+    assert fires_back(schedule, start, end) == expected
+
+
+@pytest.mark.parametrize("distance", [-2, -1, 0, 1, 2])
+def test_a_shift_is_found_to_the_second(distance):
+    shift = Shift(SEAM + distance, 0, HOUR)
+    zone = Zone(TableZone(0, (shift.instant, HOUR)))
+    assert list(shifts(zone, SEAM - DAY, SEAM + DAY)) == [shift]
+    assert list(shifts(zone, shift.instant - 1, shift.instant)) == [shift]
+    assert list(shifts(zone, shift.instant, SEAM + DAY)) == []
+
+
+def test_shifts_may_follow_each_other_closely():
+    start = SEAM + 10 * DAY
+    zone = Zone(TableZone(0, (start, HOUR), (start + HOUR, 2 * HOUR), (start + 2 * HOUR, 3 * HOUR)))
+    assert [shift.instant for shift in shifts(zone, start - DAY, start + DAY)] == [start + n * HOUR for n in range(3)]
+
+
+def test_a_time_shown_three_times_by_two_shifts_back_fires_once():
+    noon = SEAM // DAY * DAY + 12 * HOUR
+    tz = TableZone(0, (noon, -HOUR), (noon + HOUR // 2, -2 * HOUR))
+    schedule = parse("15,45 11-12 * * *", tz)
+    found = fires_between(schedule, noon - 3 * HOUR, noon + 4 * HOUR)
+    # 11:15 and 11:45 before the shifts; 12:15 and 12:45 when the clock, two hours later, has caught up.
+    assert [fire - noon for fire in found] == [-2700, -900, 2 * HOUR + 900, 2 * HOUR + 2700]
+    assert fires_back(schedule, noon - 3 * HOUR, noon + 4 * HOUR) == found
+
+
+def test_zones_are_shared_by_all_their_schedules():
+    assert find_zone("Europe/Berlin") is find_zone("Europe/Berlin")
+    assert find_zone(None) is find_zone(UTC)
+    assert repr(find_zone("Europe/Berlin")) == "Zone('Europe/Berlin')"
+
+
+def test_a_leap_of_forty_years_looks_at_few_segments():
+    class CountingZone(Zone):
+        __slots__ = ("asked",)
+
+        def segment_at(self, instant):
+            self.asked += 1
+            return super().segment_at(instant)
+
+    zone = CountingZone(find_zone("Europe/Berlin").tz)
+    zone.asked = 0
+    schedule = parse("0 0 * 2 1#5", "Europe/Berlin")
+    counted = type(schedule)(schedule.text, zone, schedule.walls, schedule.wildcard)
+    fire = counted.next_after(midnight(2072, 3, 1))
+    assert fire == midnight(2112, 2, 28) + 23 * HOUR
+    assert counted.previous_before(fire) == midnight(2072, 2, 28) + 23 * HOUR
+    assert zone.asked <= 8
+
+
+def midnight(year: int, month: int, day: int) -> int:
+    return int(datetime(year, month, day, tzinfo=UTC).timestamp())
