@@ -1,0 +1,65 @@
+"""Virtual time for tests: a year of schedule in milliseconds, with nothing slept.
+
+clock = VirtualClock(datetime(2026, 3, 29, tzinfo=UTC))
+with clock.installed():
+    scheduler = Scheduler(clock=clock)
+    ...
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from gcron.hub import RealTime, get_hub
+
+__all__ = ["VirtualClock"]
+
+
+class VirtualClock:
+    """A clock that jumps to the next deadline as soon as every greenlet waits.
+
+    It is both the scheduler's wall clock and, while installed, this thread's time for `sleep` and time-outs. It does
+    not jump while somebody waits for a descriptor, a process or a thread: those take real time.
+    """
+
+    longest_nap = math.inf
+
+    def __init__(self, start: datetime | float) -> None:
+        self._start = start.timestamp() if isinstance(start, datetime) else float(start)
+        self._elapsed = 0.0
+
+    def now(self) -> float:
+        """Virtual seconds of UTC since 1970."""
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        """Virtual seconds since this clock was made."""
+        return self._elapsed
+
+    def jump(self, seconds: float) -> bool:
+        """Let `seconds` pass at once."""
+        self._elapsed += seconds
+        return True
+
+    def set(self, to: datetime | float) -> None:
+        """Set the wall clock, as an administrator would; `monotonic` goes on undisturbed."""
+        instant = to.timestamp() if isinstance(to, datetime) else float(to)
+        self._start = instant - self._elapsed
+
+    @property
+    def datetime(self) -> datetime:
+        """`now()` as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    @contextmanager
+    def installed(self) -> Iterator[VirtualClock]:
+        """Be this thread's time until the block ends."""
+        hub = get_hub()
+        hub.use_time(self)
+        try:
+            yield self
+        finally:
+            hub.use_time(RealTime())
