@@ -26,12 +26,15 @@ if TYPE_CHECKING:
         wait,
     )
     from gcron.hub import LoopExit, get_hub
+    from gcron.scheduler import Job, Scheduler
     from gcron.timeout import Timeout, with_timeout
 
 __all__ = [
     "Greenlet",
     "GreenletExit",
+    "Job",
     "LoopExit",
+    "Scheduler",
     "Timeout",
     "__version__",
     "get_hub",
@@ -62,6 +65,7 @@ _ROOMS = {
         "wait",
     ),
     "gcron.hub": ("LoopExit", "get_hub"),
+    "gcron.scheduler": ("Job", "Scheduler"),
     "gcron.timeout": ("Timeout", "with_timeout"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

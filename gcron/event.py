@@ -103,7 +103,8 @@ class AsyncResult(Linkable, Generic[T]):
         Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
         seconds, or at once with `block=False`.
         """
-        if not self.ready() and not (block and self._wait_link(timeout)):
+        # HOT PATH.
+        if self._value is _UNSET and self._error is None and not (block and self._wait_link(timeout)):
             raise timed_out(timeout)
         if self._error is not None:
             raise self._error.with_traceback(self._traceback)

@@ -22,7 +22,7 @@ from typing import Any, Protocol, cast
 from greenlet import getcurrent
 from greenlet import greenlet as RawGreenlet
 
-from gcron.parking import Carrier, Task, interrupt, new_carrier, park, raise_pending, unpark
+from gcron.parking import Carrier, Task, interrupt, new_carrier, park, unpark
 from gcron.poller import READ, WRITE
 from gcron.readiness import Readiness, Watch
 from gcron.signals import SignalHandler, Signals
@@ -49,8 +49,10 @@ __all__ = [
     "yield_now",
 ]
 
-# While others are ready, I/O is looked at this often (seconds): a look costs as much as a task's switch.
-_BUSY_POLL_INTERVAL = 0.0001
+# While others are ready, the hub may pass on its turns for so long (seconds) and so often: a turn costs as much as a
+# task's. The number is for virtual time, which stands still meanwhile.
+_LONGEST_PASS = 0.0001
+_MOST_PASSES = 64
 # Idle carriers kept for good, each with a 16 KiB data stack; of those above, half are let go this often (seconds),
 # while nobody is ready: a burst finds the carriers of the last one, and its memory comes back after it.
 _IDLE_CARRIERS = 128
@@ -116,7 +118,8 @@ class Hub(RawGreenlet):
         self._holds = 0
         self._joiners: list[Carrier] = []
         self._polling = False
-        self._next_poll = 0.0
+        self._next_turn = 0.0
+        self._passes = 0
         self._next_trim = 0.0
         self.io = Readiness(self)
         self.signals = Signals(self, self.io)
@@ -211,16 +214,15 @@ class Hub(RawGreenlet):
         message: Any = ()
         while True:
             try:
-                if message is None:  # a carrier ended
-                    pass
+                if message == ():  # nobody brought anything: it is the hub's own turn
+                    self._take_turn()
+                    ring.append(self)
+                elif isinstance(message, Callback):
+                    self._call(message)
                 elif isinstance(message, Task):
                     message = new_carrier(self).switch(message)
                     continue
-                elif isinstance(message, Callback):
-                    self._call(message)
-                else:  # nobody brought anything: it is the hub's own turn
-                    self._take_turn()
-                    ring.append(self)
+                # Anything else: a carrier has ended.
                 message = ()
                 successor = ring.popleft()
                 if successor is not self:
@@ -229,15 +231,25 @@ class Hub(RawGreenlet):
                 self.tell_main(error)
                 message = None
 
+    def can_wait(self) -> bool:
+        """True when the hub, which is next in the ring while others are ready, may as well be last. HOT PATH."""
+        now = self.monotonic()
+        entries = self.timers.entries
+        if now >= self._next_turn or self._passes == 0 or (entries and entries[0][0] <= now):
+            return False
+        self._passes -= 1
+        return True
+
     def _take_turn(self) -> None:
         now = self.monotonic()
+        self._next_turn = now + _LONGEST_PASS
+        self._passes = _MOST_PASSES
         entries = self.timers.entries
         if entries and entries[0][0] <= now:
             self._fire_timers(now)
         if not self.ring:
             self._wait()
-        elif now >= self._next_poll and self.io.has_any():
-            self._next_poll = now + _BUSY_POLL_INTERVAL
+        elif self.io.has_any():
             self.io.poll(0)
 
     def _fire_timers(self, now: float) -> None:
@@ -341,13 +353,9 @@ class Hub(RawGreenlet):
 def yield_now() -> None:
     """Let everybody else who is ready run first. HOT PATH."""
     me = current()
-    ring = me.ring
     me.ready = True
-    ring.append(me)
-    ring.popleft().switch()
-    me.ready = False
-    if me.pending is not None:
-        raise_pending(me)
+    me.ring.append(me)
+    park(me)
 
 
 def current() -> Carrier:

@@ -12,7 +12,7 @@ from typing import Any
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.hub import Callback, current, get_hub, unpark
+from gcron.hub import Callback, current, get_hub, park, unpark
 from gcron.timeout import Timeout, park_within
 
 __all__ = ["Linkable"]
@@ -96,8 +96,14 @@ class Linkable:
     def _wait_link(self, timeout: float | Timeout | None) -> bool:
         """Park until notified; False when `timeout` came first."""
         me = current()
-        self._add_link(me)
+        if self._links is None:
+            self._links = deque((me,))
+        else:
+            self._links.append(me)
         try:
+            if timeout is None:
+                park(me)
+                return True
             woken = park_within(me, timeout)
         except BaseException:
             self._drop_link(me)

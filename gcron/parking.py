@@ -82,8 +82,13 @@ def park(me: Carrier) -> None:
 
     `me` is `current()`. HOT PATH: `benchmarks/runtime.py`.
     """
+    ring = me.ring
+    successor = ring.popleft()
+    if successor is me.hub and ring and successor.can_wait():
+        ring.append(successor)
+        successor = ring.popleft()
     try:
-        me.ring.popleft().switch()
+        successor.switch()
     except GreenletExit:
         me.doomed = True  # the garbage collector throws this into a carrier that nobody can wake any more
         raise

@@ -58,8 +58,6 @@ class Queue(Generic[T]):
         self._putters = _Line()
         self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
         self._all_done = Event()
-        if self.unfinished_tasks == 0:
-            self._all_done.set()
 
     # -- the store, for subclasses --------------------------------------------------------------------------
 
@@ -105,12 +103,13 @@ class Queue(Generic[T]):
 
         Raises `Full` after `timeout` seconds, or at once with `block=False`.
         """
-        if self.maxsize is not None and self.qsize() + self._putters.admitted >= self.maxsize:
+        # HOT PATH.
+        if self.maxsize is not None and len(self.queue) + self._putters.admitted >= self.maxsize:
             if not block:
                 raise Full
             self._wait_to_put(timeout)
         self._put(item)
-        self._count_put()
+        self.unfinished_tasks += 1
         if self._getters.waiting:
             self._admit_getters()
 
@@ -132,7 +131,7 @@ class Queue(Generic[T]):
 
     def _admit_putters(self) -> None:
         line = self._putters
-        while line.waiting and (self.maxsize is None or self.qsize() + line.admitted < self.maxsize):
+        while line.waiting and (self.maxsize is None or len(self.queue) + line.admitted < self.maxsize):
             line.admit_one()
 
     # -- getting --------------------------------------------------------------------------------------------
@@ -142,7 +141,9 @@ class Queue(Generic[T]):
 
         Raises `Empty` after `timeout` seconds, or at once with `block=False`.
         """
-        self._await_item(block, timeout)
+        # HOT PATH.
+        if len(self.queue) <= self._getters.admitted:
+            self._await_item(block, timeout)
         item = self._get()
         if self._putters.waiting:
             self._admit_putters()
@@ -154,7 +155,8 @@ class Queue(Generic[T]):
 
     def peek(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
         """As `get`, but leave the item where it is."""
-        self._await_item(block, timeout)
+        if len(self.queue) <= self._getters.admitted:
+            self._await_item(block, timeout)
         item = self._peek()
         self._admit_getters()
         return item
@@ -164,8 +166,6 @@ class Queue(Generic[T]):
         return self.peek(block=False)
 
     def _await_item(self, block: bool, timeout: float | Timeout | None) -> None:
-        if self.qsize() > self._getters.admitted:
-            return
         if not block:
             raise Empty
         me = current()
@@ -181,7 +181,7 @@ class Queue(Generic[T]):
 
     def _admit_getters(self) -> None:
         line = self._getters
-        while line.waiting and self.qsize() > line.admitted:
+        while line.waiting and len(self.queue) > line.admitted:
             line.admit_one()
 
     def __iter__(self) -> Iterator[T]:
@@ -194,10 +194,6 @@ class Queue(Generic[T]):
         return item
 
     # -- tasks ----------------------------------------------------------------------------------------------
-
-    def _count_put(self) -> None:
-        self.unfinished_tasks += 1
-        self._all_done.clear()
 
     def task_done(self) -> None:
         """Say that an item one got is dealt with.
@@ -212,6 +208,9 @@ class Queue(Generic[T]):
 
     def join(self, timeout: float | Timeout | None = None) -> bool:
         """Wait until every item put is dealt with; False after `timeout` seconds."""
+        if self.unfinished_tasks == 0:
+            return True
+        self._all_done.clear()
         return self._all_done.wait(timeout)
 
     def __repr__(self) -> str:
