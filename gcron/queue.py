@@ -1,4 +1,4 @@
-"""Queues between greenlets: `Queue` (FIFO), `LifoQueue`, `PriorityQueue`.
+"""Queues between greenlets: `SimpleQueue`, `Queue` (FIFO), `LifoQueue`, `PriorityQueue`, and `Channel`.
 
 Both ends are first come, first served. An item (or a free place) that wakes a waiter is reserved for it until it
 has run, so nobody overtakes; a waiter that is killed or timed out meanwhile passes the reservation on.
@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
+from gcron.channel import Channel
 from gcron.event import Event
 from gcron.hub import Carrier, current, unpark
 from gcron.timeout import Timeout, park_within
 
-__all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue"]
+__all__ = ["Channel", "Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
 
 T = TypeVar("T")
 
@@ -43,21 +44,17 @@ class _Line:
         return False
 
 
-class Queue(Generic[T]):
+class SimpleQueue(Generic[T]):
     """A FIFO queue; at most `maxsize` items, where None and 0 (as in the standard library) mean no bound.
 
     `items`: what it holds at first. A subclass may define `_init`, `_put`, `_get` and `_peek` over `self.queue`.
     """
 
-    def __init__(
-        self, maxsize: int | None = None, items: Iterable[T] = (), unfinished_tasks: int | None = None
-    ) -> None:
+    def __init__(self, maxsize: int | None = None, items: Iterable[T] = ()) -> None:
         self.maxsize = maxsize if maxsize and maxsize > 0 else None
         self._init(maxsize, items)
         self._getters = _Line()
         self._putters = _Line()
-        self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
-        self._all_done = Event()
 
     # -- the store, for subclasses --------------------------------------------------------------------------
 
@@ -109,7 +106,6 @@ class Queue(Generic[T]):
                 raise Full
             self._wait_to_put(timeout)
         self._put(item)
-        self.unfinished_tasks += 1
         if self._getters.waiting:
             self._admit_getters()
 
@@ -193,7 +189,25 @@ class Queue(Generic[T]):
             raise StopIteration
         return item
 
-    # -- tasks ----------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        bound = "" if self.maxsize is None else f" maxsize={self.maxsize}"
+        return f"<{type(self).__name__} at {id(self):#x}{bound} qsize={self.qsize()}>"
+
+
+class Queue(SimpleQueue[T]):
+    """A `SimpleQueue` that also counts what is still to be done: every item put counts until `task_done()`."""
+
+    def __init__(
+        self, maxsize: int | None = None, items: Iterable[T] = (), unfinished_tasks: int | None = None
+    ) -> None:
+        super().__init__(maxsize, items)
+        self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
+        self._all_done = Event()
+
+    def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
+        """See `SimpleQueue.put`."""
+        super().put(item, block, timeout)
+        self.unfinished_tasks += 1
 
     def task_done(self) -> None:
         """Say that an item one got is dealt with.
@@ -212,10 +226,6 @@ class Queue(Generic[T]):
             return True
         self._all_done.clear()
         return self._all_done.wait(timeout)
-
-    def __repr__(self) -> str:
-        bound = "" if self.maxsize is None else f" maxsize={self.maxsize}"
-        return f"<{type(self).__name__} at {id(self):#x}{bound} qsize={self.qsize()}>"
 
 
 class LifoQueue(Queue[T]):

@@ -1,0 +1,133 @@
+"""`Channel`: a rendezvous. `put` waits until somebody gets, `get` until somebody puts; nothing is stored between."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from queue import Empty, Full
+from typing import Any, Generic, TypeVar
+
+from gcron.hub import Carrier, current, unpark
+from gcron.timeout import Timeout, park_within
+
+__all__ = ["Channel"]
+
+T = TypeVar("T")
+_NOTHING: Any = object()
+
+
+class _Party(Generic[T]):
+    """One who waits: a getter whose `item` is still to come, or a putter whose `item` is still to go."""
+
+    __slots__ = ("greenlet", "item")
+
+    def __init__(self, greenlet: Carrier, item: T) -> None:
+        self.greenlet = greenlet
+        self.item = item
+
+
+class Channel(Generic[T]):
+    """Hands items from putter to getter, first come, first served."""
+
+    def __init__(self) -> None:
+        self._getters: deque[_Party[T]] = deque()
+        self._putters: deque[_Party[T]] = deque()
+        # Handed to a getter that was killed before it could run: first in line for the next one.
+        self._returned: deque[T] = deque()
+
+    @property
+    def balance(self) -> int:
+        """How many more putters wait than getters."""
+        return len(self._putters) - len(self._getters)
+
+    def qsize(self) -> int:
+        """0: a channel stores nothing."""
+        return 0
+
+    def empty(self) -> bool:
+        """True, always."""
+        return True
+
+    def full(self) -> bool:
+        """True, always."""
+        return True
+
+    def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
+        """Hand `item` to a getter, waiting for one.
+
+        Raises `Full` after `timeout` seconds, or at once with `block=False`.
+        """
+        if self._getters:
+            self._hand_over(item)
+            return
+        if not block:
+            raise Full
+        me: _Party[T] = _Party(current(), item)
+        self._putters.append(me)
+        try:
+            park_within(me.greenlet, timeout)
+        finally:
+            waits_still = me in self._putters
+            if waits_still:
+                self._putters.remove(me)
+        if waits_still:
+            raise Full
+
+    def put_nowait(self, item: T) -> None:
+        """As `put(item, block=False)`."""
+        self.put(item, block=False)
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
+        """Take an item from a putter, waiting for one.
+
+        Raises `Empty` after `timeout` seconds, or at once with `block=False`.
+        """
+        if self._returned:
+            return self._returned.popleft()
+        if self._putters:
+            putter = self._putters.popleft()
+            unpark(putter.greenlet)
+            return putter.item
+        if not block:
+            raise Empty
+        me: _Party[T] = _Party(current(), _NOTHING)
+        self._getters.append(me)
+        try:
+            park_within(me.greenlet, timeout)
+        except BaseException:
+            if me.item is not _NOTHING:
+                self._give_back(me.item)
+            raise
+        finally:
+            if me.item is _NOTHING:
+                self._getters.remove(me)
+        if me.item is _NOTHING:
+            raise Empty
+        return me.item
+
+    def get_nowait(self) -> T:
+        """As `get(block=False)`."""
+        return self.get(block=False)
+
+    def _hand_over(self, item: T) -> None:
+        getter = self._getters.popleft()
+        getter.item = item
+        unpark(getter.greenlet)
+
+    def _give_back(self, item: T) -> None:
+        if self._getters:
+            self._hand_over(item)
+        else:
+            self._returned.append(item)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        item = self.get()
+        if item is StopIteration:
+            raise StopIteration
+        return item
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} balance={self.balance}>"

@@ -1,0 +1,59 @@
+"""Every program in examples/ runs, and prints what it is there to show."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+PRINTS = "\n\nPrints:\n"
+
+
+def promised_output(path: Path) -> list[str] | None:
+    """What the program's docstring says it prints; None where it does not say line by line."""
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring is not None
+    _, found, lines = docstring.partition(PRINTS)
+    return textwrap.dedent(lines).splitlines() if found else None
+
+
+PROMISING = sorted(path.name for path in EXAMPLES.glob("*.py") if promised_output(path) is not None)
+
+
+@pytest.mark.parametrize("name", PROMISING)
+def test_an_example_prints_what_its_docstring_says(name: str) -> None:
+    assert output_of(name) == promised_output(EXAMPLES / name)
+
+
+def output_of(name: str) -> list[str]:
+    finished = subprocess.run(
+        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert finished.stderr == ""
+    assert finished.returncode == 0
+    return finished.stdout.splitlines()
+
+
+@pytest.mark.realtime
+def test_the_cron_greenlet_prints_on_while_the_subprocess_works_and_is_killed_after_it() -> None:
+    lines = output_of("cron_beside_subprocess.py")
+
+    assert lines[-1] == "Linux"
+    assert set(lines[:-1]) == {"cron"}
+    # One print at the start and then every 0.2 s of at least one second; a blocked loop would print once.
+    assert len(lines) - 1 >= 4
+
+
+def test_a_scheduler_inside_a_program_reports_what_came_of_its_runs() -> None:
+    lines = output_of("scheduler_in_a_program.py")
+
+    assert "broken: failed" in lines
+    assert "broken: exit status 3" in lines
+    assert "refresh: succeeded" in lines
