@@ -1,0 +1,53 @@
+"""Names for the jobs that give none: readable, unique in the file, the same while the line is the same.
+
+A name comes from the command alone, so that a job keeps its history, and its place in `overlap`, when its
+schedule is edited. A command that is one plain word is its own name; any other gives its first words and six
+digits of its hash, so that commands which look alike never share a name, nor swap names when one goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+
+__all__ = ["Names"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,39}")
+_FIRST_WORDS = re.compile(r"[A-Za-z0-9_.]+")
+_READ = 200
+"""Characters of the command that the readable part is made of."""
+_LENGTH = 32
+
+
+class Names:
+    """The names of one file's jobs: gives each derived name once, and none that `explicit` holds."""
+
+    def __init__(self, explicit: Iterable[str] = ()) -> None:
+        self._taken = set(explicit)
+        self._count: dict[str, int] = {}
+
+    def derive(self, command: str) -> str:
+        """A name for the job with this command; the second of its kind ends in `-2`, the third in `-3`."""
+        base = _base(command)
+        name = base
+        while name in self._taken:
+            # Counted on from the last one given, or 100,000 equal lines would look 5,000,000,000 times.
+            self._count[base] = number = self._count.get(base, 1) + 1
+            name = f"{base}-{number}"
+        self._taken.add(name)
+        return name
+
+
+def _base(command: str) -> str:
+    if _PLAIN.fullmatch(command):
+        return command
+    digest = blake2b(command.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
+    return f"{_readable(command)}-{digest}"
+
+
+def _readable(command: str) -> str:
+    """The program without its directories, and as many of the next words as fit."""
+    program, _, rest = command[:_READ].partition(" ")
+    words = _FIRST_WORDS.findall(program.rpartition("/")[2] + " " + rest)
+    return "-".join(words)[:_LENGTH].strip("-.") or "job"

@@ -1,0 +1,139 @@
+"""From the bytes of a crontab to its entries and problems (docs/crontab.md, sections 1 and 4).
+
+Pure: it touches no file, and bad content never makes it raise. Time and memory are linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import tzinfo
+
+from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.line import EntryLine, bare_percents, check_command, looks_like_user, read_entry_line
+from gcron.crontab.naming import Names
+from gcron.crontab.outline import Outline, Place
+from gcron.crontab.problem import LineError, Problems
+from gcron.crontab.text import split_lines
+from gcron.crontab.zone import check_zone
+from gcron.schedule import Schedule, ScheduleError
+from gcron.schedule import parse as parse_schedule
+
+__all__ = ["parse"]
+
+# `H` and `~` draw from the job's name: such a schedule is one job's own.
+_DRAWN = re.compile(r"~|(?:^|[ \t,])[Hh]")
+
+MAX_PERCENTS = 9
+"""Warnings of bare `%` on one line, which may hold a million of them."""
+
+
+def parse(
+    data: bytes | str,
+    path: str = "<crontab>",
+    *,
+    system: bool = False,
+    timezone: str | tzinfo | None = None,
+) -> Crontab:
+    """The entries and problems of a crontab's text; `path` is what the problems call it.
+
+    `system` expects a user between schedule and command; `timezone` is for entries without `tz=` or CRON_TZ.
+    Whatever the data hold, the result has all its problems; raises ValueError only for an unknown `timezone`.
+    """
+    if isinstance(timezone, str) and (hint := check_zone(timezone)) is not None:
+        raise ValueError(f"unknown time zone {timezone!r}: {hint}")
+    problems = Problems(path)
+    outline = Outline(problems)
+    outline.read(split_lines(data, problems))
+    reader = _EntryReader(path, system, timezone, Names(outline.names), problems)
+    return Crontab(path, reader.read(outline.entries), problems.in_order())
+
+
+class _EntryReader:
+    """The second pass: makes each entry line an `Entry`."""
+
+    def __init__(
+        self, path: str, system: bool, timezone: str | tzinfo | None, names: Names, problems: Problems
+    ) -> None:
+        self._path = path
+        self._system = system
+        self._timezone = timezone
+        self._names = names
+        self._problems = problems
+        self._schedules: dict[tuple[str, str | None], tuple[str, Schedule]] = {}
+
+    def read(self, places: list[Place]) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        for place in places:
+            try:
+                entries.append(self._entry(place))
+            except LineError as error:
+                self._problems.error(place.number, place.line, error)
+                if self._problems.full:
+                    break
+        return tuple(entries)
+
+    def _entry(self, place: Place) -> Entry:
+        parts = read_entry_line(place.line, self._system)
+        context = place.context
+        name = context.name or self._names.derive(parts.text.strip())
+        schedule_text, schedule = self._schedule(parts, context.tz, name)
+        if context.every is not None:
+            schedule_text, schedule = context.every, parse_schedule(context.every, context.tz or self._timezone)
+        check_command(parts)
+        self._warn_of_slips(place, parts)
+        return Entry(
+            name=name,
+            path=self._path,
+            line=place.number,
+            schedule=schedule,
+            schedule_text=schedule_text,
+            tz=context.tz,
+            command=parts.command,
+            stdin=parts.stdin,
+            environment=context.environment,
+            policy=context.policy,
+            user=parts.user,
+            mail_on_failure=parts.mail_on_failure,
+            quiet=parts.quiet,
+        )
+
+    def _schedule(self, parts: EntryLine, tz: str | None, name: str) -> tuple[str, Schedule]:
+        """The schedule and its text; one object for all entries that share both text and zone."""
+        text = parts.schedule
+        found = self._schedules.get((text, tz))
+        if found is not None:
+            return found
+        try:
+            found = text, parse_schedule(text, tz or self._timezone, seed=name)
+        except ScheduleError as error:
+            start = parts.schedule_start
+            raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
+        if not _DRAWN.search(text):
+            self._schedules[text, tz] = found
+        return found
+
+    def _warn_of_slips(self, place: Place, parts: EntryLine) -> None:
+        if not self._system and looks_like_user(parts.text):
+            user = parts.text.split(None, 1)[0]
+            start = parts.text_start
+            hint = f"only a system crontab has that column: check with --system, or drop {user}"
+            message = f"{user} looks like a user, and is the command here"
+            self._warn(place, message, start, start + len(user), hint)
+        if "%" in parts.text:
+            self._warn_of_percents(place, parts)
+
+    def _warn_of_percents(self, place: Place, parts: EntryLine) -> None:
+        columns = bare_percents(parts.text)
+        hint = "write \\% for a percent sign"
+        message = "a bare % ends the command: what follows is its standard input"
+        for column in columns[:MAX_PERCENTS]:
+            start = parts.text_start + column
+            self._warn(place, message, start, start + 1, hint)
+            message = "a bare % in the standard input is a newline"
+        if len(columns) > MAX_PERCENTS:
+            start = parts.text_start + columns[MAX_PERCENTS]
+            message = f"{len(columns) - MAX_PERCENTS} more bare % on this line"
+            self._warn(place, message, start, start + 1, hint)
+
+    def _warn(self, place: Place, message: str, start: int, end: int, hint: str) -> None:
+        self._problems.warning(place.number, place.line, LineError(message, start, end, hint))

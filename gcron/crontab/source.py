@@ -1,0 +1,165 @@
+"""Reading crontabs from the file system: the only module of this room that touches it (docs/crontab.md, section 5).
+
+A wrong path costs one clear line and no time: nothing here waits for a FIFO's writer, reads a device, or
+swallows a gigabyte. It may not know what a crontab says.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from datetime import tzinfo
+
+from gcron.crontab.entry import Crontab
+from gcron.crontab.parser import parse
+from gcron.crontab.problem import CrontabError, Problem
+
+__all__ = ["MAX_SIZE", "load", "load_paths", "read"]
+
+MAX_SIZE = 1024 * 1024
+"""Bytes of the largest crontab that is read."""
+
+_Path = str | os.PathLike[str]
+# Without O_NONBLOCK the open of a FIFO waits for its writer; a terminal must not become ours.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_BLOCK = 256 * 1024
+
+_KINDS = (
+    (stat.S_ISREG, ""),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
+def load(path: _Path, *, system: bool = False, timezone: str | tzinfo | None = None) -> Crontab:
+    """Read and parse one file; its content's problems are in the result.
+
+    Raises CrontabError if the file cannot be read (one problem), ValueError for an unknown `timezone`.
+    """
+    return parse(read(path), os.fspath(path), system=system, timezone=timezone)
+
+
+def load_paths(
+    paths: Iterable[_Path], *, system: bool = False, timezone: str | tzinfo | None = None
+) -> tuple[Crontab, ...]:
+    """Read and parse files, and for each directory its files in the manner of cron.d, by name.
+
+    Names with a dot or a `~`, or `#` in front, are leftovers of editors and package managers there;
+    directories below are not entered. Raises CrontabError with a problem for each path that cannot be read.
+    """
+    crontabs: list[Crontab] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            members = _members(path)
+        except CrontabError as error:
+            problems += error.problems
+            continue
+        for member in members:
+            try:
+                crontabs.append(load(member, system=system, timezone=timezone))
+            except CrontabError as error:
+                problems += error.problems
+    if problems:
+        raise CrontabError(problems)
+    return tuple(crontabs)
+
+
+def read(path: _Path) -> bytes:
+    """The bytes of a regular file of at most `MAX_SIZE`, unchanged while it was read.
+
+    When root, the file must belong to root or the caller, and nobody else may be able to write it. Raises
+    CrontabError with one problem.
+    """
+    name = os.fspath(path)
+    try:
+        descriptor = os.open(name, _FLAGS)
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, _reason(error)) from None
+    try:
+        return _read_descriptor(name, descriptor)
+    except OSError as error:
+        raise _unreadable(name, _reason(error)) from None
+    finally:
+        os.close(descriptor)
+
+
+def _members(path: _Path) -> list[str]:
+    name = os.fspath(path)
+    try:
+        if not os.path.isdir(name):
+            return [name]
+        with os.scandir(name) as members:
+            return sorted(member.path for member in members if _is_crontab(member))
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, _reason(error)) from None
+
+
+def _is_crontab(member: os.DirEntry[str]) -> bool:
+    name = member.name
+    return "." not in name and "~" not in name and not name.startswith("#") and not member.is_dir()
+
+
+def _read_descriptor(name: str, descriptor: int) -> bytes:
+    before = os.fstat(descriptor)
+    _check_kind(name, before)
+    _check_owner(name, before)
+    _check_size(name, before.st_size)
+    data = _read_all(descriptor)
+    _check_size(name, len(data))
+    if _version(before) != _version(os.fstat(descriptor)):
+        raise _unreadable(name, "it changed while it was read", "try again; move a finished file into place")
+    return data
+
+
+def _check_kind(name: str, status: os.stat_result) -> None:
+    kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "no file")
+    if kind:
+        raise _unreadable(name, f"it is {kind}, not a regular file")
+
+
+def _check_owner(name: str, status: os.stat_result) -> None:
+    """Root runs what the file says, so nobody else may have a say in it."""
+    if os.geteuid() != 0:
+        return
+    if status.st_uid not in (0, os.getuid()):
+        raise _unreadable(name, f"it belongs to uid {status.st_uid}, not to root", "chown root it")
+    if status.st_mode & stat.S_IWOTH:
+        raise _unreadable(name, "anybody can write it", "chmod o-w it")
+    # Root's own group is as trusted as root: what a checkout under umask 002 leaves in a container image.
+    if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
+        raise _unreadable(name, f"group {status.st_gid} can write it", "chmod g-w it")
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_SIZE:
+        raise _unreadable(name, "it is larger than 1 MiB", "is this the right file?")
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Up to the end, or one byte more than may be: a file may grow, or tell no size (/proc)."""
+    data = bytearray()
+    while len(data) <= MAX_SIZE:
+        block = os.read(descriptor, min(_BLOCK, MAX_SIZE + 1 - len(data)))
+        if not block:
+            break
+        data += block
+    return bytes(data)
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error)
+
+
+def _unreadable(name: str, reason: str, hint: str = "") -> CrontabError:
+    return CrontabError([Problem(name, 0, 0, 0, "error", f"cannot be read: {reason}", hint)])

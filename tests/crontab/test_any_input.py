@@ -1,0 +1,121 @@
+"""Any input at all: no exception, no endless work, and a printed entry reads as itself."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcron.crontab import Entry, parse, render
+
+SCHEDULES = [b"* * * * * ", b"0 3 * * 1-5 ", b"@daily ", b"@every 5m ", b"H ", b"~", b"61 "]
+WORDS = [
+    b"A=",
+    b"CRON_TZ=",
+    b"# gcron: ",
+    b"# gcron-defaults: ",
+    b"name=x ",
+    b"timeout=5 ",
+    b"tz=UTC ",
+    b"root ",
+    b"-n ",
+]
+MARKS = [b"'", b'"', b"\\", b"%", b"\n", b"\r\n", b"\t", b" ", b"-", b"="]
+BYTES = [b"\xff", b"\xef\xbb\xbf", "日".encode(), b"\x1b", b"\0"]
+PIECES = st.sampled_from([*SCHEDULES, *WORDS, *MARKS, *BYTES])
+MIX = st.lists(PIECES, max_size=25).map(b"".join)
+
+
+@given(st.binary(max_size=200) | MIX, st.booleans())
+def test_no_bytes_make_parse_raise_or_show_a_control_character(data: bytes, system: bool) -> None:
+    for problem in parse(data, system=system).problems:
+        shown = render(problem)
+        assert shown.replace("\n", "").isprintable()
+
+
+@given(st.text(max_size=100))
+def test_no_text_makes_parse_raise(text: str) -> None:
+    parse(text)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" " * 300_000 + b"x",
+        b"=" * 300_000,
+        b"* " * 150_000,
+        b"* * * * * a" + b"%" * 300_000,
+        b"# gcron: " + b"x=1 " * 75_000,
+        b"# gcron: name=" + b"'\"\\" * 100_000,
+        b"# gcron" + b" " * 300_000,
+        b"x" * 300_000 + b" " * 300_000 + b"x",
+        b"A=1\n* * * * * x\n" * 20_000,
+        b"".join(b"A%d=1\n* * * * * x\n" % number for number in range(15_000)),
+        b"# gcron: xname=1\n" * 20_000,
+        b"* * * * * x\r\n" * 20_000,
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_hostile_text_is_read_in_linear_time(data: bytes) -> None:
+    start = time.process_time()
+
+    parse(data)
+
+    # Linear takes some tenths of a second at most; the square of these lengths takes minutes.
+    assert time.process_time() - start < 5
+
+
+commands = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"], exclude_characters="\\"),
+    min_size=1,
+    max_size=20,
+).filter(lambda text: not text[0].isspace() and text[0] not in "-0123456789*?%")
+
+
+@settings(max_examples=60)
+@given(
+    schedule=st.sampled_from(["*/5 * * * *", "@daily", "@every 90s", "0 9 * * mon-fri"]),
+    command=commands,
+    lines=st.none() | st.lists(commands, max_size=3),
+    user=st.none() | st.sampled_from(["root", "www-data"]),
+    tz=st.none() | st.sampled_from(["UTC", "Asia/Tokyo"]),
+    mail_on_failure=st.booleans(),
+    quiet=st.booleans(),
+    environment=st.dictionaries(st.sampled_from(["A", "PATH", "MAILTO"]), st.sampled_from(["", "x y", " z "])),
+)
+def test_a_printed_entry_reads_as_itself(
+    schedule: str,
+    command: str,
+    lines: list[str] | None,
+    user: str | None,
+    tz: str | None,
+    mail_on_failure: bool,
+    quiet: bool,
+    environment: dict[str, str],
+) -> None:
+    text = "".join(f"{name}='{value}'\n" for name, value in environment.items())
+    text += (
+        f"# gcron: name=job{f' tz={tz}' if tz else ''}\n{'-' if quiet else ''}{schedule} {f'{user} ' if user else ''}"
+    )
+    text += f"{'-n ' if mail_on_failure else ''}{escaped(command)}{printed(lines)}\n"
+
+    (entry,) = parse(text, system=user is not None).entries
+
+    assert entry.name == "job"
+    assert (entry.schedule_text, entry.user, entry.tz) == (schedule, user, tz)
+    assert (entry.mail_on_failure, entry.quiet) == (mail_on_failure, quiet)
+    assert dict(entry.environment) == environment
+    assert (entry.command, entry.stdin) == (command, given_input(lines))
+    assert isinstance(entry, Entry)
+
+
+def escaped(text: str) -> str:
+    return text.replace("%", "\\%")
+
+
+def printed(lines: list[str] | None) -> str:
+    return "" if lines is None else "%" + "".join(f"{escaped(line)}%" for line in lines)
+
+
+def given_input(lines: list[str] | None) -> bytes | None:
+    return None if lines is None else "".join(f"{line}\n" for line in lines).encode()

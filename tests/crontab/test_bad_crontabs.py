@@ -1,0 +1,24 @@
+"""Bad crontabs as files, each named for what is wrong with it, beside what people are told."""
+
+from pathlib import Path
+
+import pytest
+
+from gcron.crontab import parse, render
+
+BAD = sorted((Path(__file__).parent / "bad").glob("*.crontab"))
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_crontab_is_told_of_as_expected(path: Path) -> None:
+    crontab = parse(path.read_bytes(), path.name)
+
+    told = "\n".join(map(render, crontab.problems)) + "\n"
+
+    assert told == path.with_suffix(".expected").read_text()
+
+
+def test_no_expectation_lacks_its_crontab() -> None:
+    expected = (Path(__file__).parent / "bad").glob("*.expected")
+
+    assert sorted(path.stem for path in expected) == sorted(path.stem for path in BAD)

@@ -1,0 +1,86 @@
+"""The table of options, as Python calls use it."""
+
+import dataclasses
+import signal
+
+import pytest
+
+from gcron.policy import OPTIONS, Policy, PolicyError
+
+
+def test_every_option_is_a_field_and_every_field_an_option() -> None:
+    fields = {field.name for field in dataclasses.fields(Policy)}
+
+    assert {option.attribute for option in OPTIONS.values()} == fields
+
+
+def test_no_options_are_the_defaults() -> None:
+    assert Policy.from_options({}) == Policy()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("overlap", "allow", "allow"),
+        ("timeout", 60, 60.0),
+        ("timeout", "1h30m", 5400.0),
+        ("timeout", None, None),
+        ("timeout", "none", None),
+        ("kill_after", 0, 0.0),
+        ("stop_signal", "INT", signal.SIGINT),
+        ("stop_signal", "SIGINT", signal.SIGINT),
+        ("stop_signal", signal.SIGQUIT, signal.SIGQUIT),
+        ("success_codes", "0,3", frozenset({0, 3})),
+        ("success_codes", (0, 3), frozenset({0, 3})),
+        ("success_codes", 3, frozenset({3})),
+        ("cwd", "/srv", "/srv"),
+        ("shell", "/bin/bash", "/bin/bash"),
+        ("enabled", "no", False),
+        ("enabled", True, True),
+        ("description", "nightly", "nightly"),
+    ],
+)
+def test_a_value_is_taken(key: str, value: object, expected: object) -> None:
+    assert getattr(Policy.from_options({key: value}), key) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("overlap", "queue"),
+        ("overlap", ["skip"]),
+        ("timeout", 0),
+        ("timeout", -1),
+        ("timeout", float("inf")),
+        ("timeout", float("nan")),
+        ("timeout", True),
+        ("timeout", "soon"),
+        ("kill_after", "9" * 400),
+        ("kill_after", None),
+        ("stop_signal", "15"),
+        ("stop_signal", 15.0),
+        ("success_codes", ""),
+        ("success_codes", "256"),
+        ("success_codes", (True,)),
+        ("success_codes", -1),
+        ("success_codes", None),
+        ("cwd", ""),
+        ("cwd", "a\0b"),
+        ("shell", 3),
+        ("enabled", "maybe"),
+        ("enabled", 1),
+        ("description", 3),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_key(key: str, value: object) -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_options({key: value})
+
+    assert caught.value.key.replace("-", "_") == key
+
+
+def test_an_unknown_key_is_refused_with_the_nearest() -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_options({"kil_after": 3})
+
+    assert (caught.value.key, caught.value.hint) == ("kil_after", "did you mean kill_after?")
