@@ -1,0 +1,37 @@
+"""crontab.example is what people copy: it loads here and in an ordinary cron, and shows every common shape of line."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gcron.crontab import load
+from gcron.schedule import EverySchedule
+
+EXAMPLE = Path(__file__).parent.parent / "crontab.example"
+
+
+def test_it_loads_without_an_error_or_an_unintended_warning() -> None:
+    crontab = load(EXAMPLE)
+
+    assert crontab.errors == ()
+    # The one line that shows what % does is warned about, as any bare % is.
+    assert {problem.source_line.partition("%")[1] for problem in crontab.warnings} <= {"%"}
+    assert len({problem.line for problem in crontab.warnings}) == 1
+
+
+def test_it_shows_something_within_seconds() -> None:
+    heartbeat = next(entry for entry in load(EXAMPLE).entries if entry.name == "heartbeat")
+
+    assert isinstance(heartbeat.schedule, EverySchedule)
+    assert heartbeat.schedule.period == 2
+
+
+@pytest.mark.skipif(shutil.which("crontab") is None, reason="no ordinary cron is installed to ask")
+def test_an_ordinary_cron_takes_it() -> None:
+    asked = subprocess.run(["crontab", "-n", EXAMPLE], capture_output=True, text=True, check=False)
+
+    assert asked.returncode == 0, asked.stderr
