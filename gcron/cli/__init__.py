@@ -1,0 +1,1 @@
+"""The command line: one module a command. A thin user of the library; nothing below knows of it."""

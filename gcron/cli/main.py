@@ -1,0 +1,175 @@
+"""`gcron`: the options, and the way to each command. Commands are loaded when they are called for."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from gcron.version import __version__
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+A cron that supervises what it starts.
+
+  gcron run crontab.example      run its jobs, here in the foreground
+  gcron check crontab.example    say everything that is wrong with it
+  gcron next crontab.example     show what fires when
+"""
+_EPILOG = """\
+Every long option but --job can also be set in the environment: --log-format as GCRON_LOG_FORMAT.
+
+Exit status: 0 all well; 1 a crontab is wrong or cannot be read; 2 the command line is wrong;
+3 jobs had to be killed at shutdown; 4 something that cannot be killed is left.
+"""
+# What a job finds in its environment says who it is; to a gcron that it starts, it is no option.
+_OF_JOBS = {"GCRON_JOB"}
+_SWITCH = {
+    "1": True,
+    "yes": True,
+    "true": True,
+    "on": True,
+    "": False,
+    "0": False,
+    "no": False,
+    "false": False,
+    "off": False,
+}
+_FILES_HELP = "crontab files, or directories of them in the manner of cron.d"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    _open_standard_streams()
+    try:
+        options = _parser().parse_args(arguments)
+        command = import_module(f"gcron.cli.{options.command}")
+        status = int(command.main(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `gcron next FILE | head`: the reader has seen enough. Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _open_standard_streams() -> None:
+    """Make 0, 1 and 2 what they are taken for, when we were started without: the next files would get these numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files and jobs need not be UTF-8.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The options of one command. Each has its default from the environment, when this command is called for."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `ArgumentParser.parse_known_args`."""
+        for action in self._actions:
+            self._take_default_from_environment(action)
+        return super().parse_known_args(args, namespace)
+
+    def _take_default_from_environment(self, action: argparse.Action) -> None:
+        option = next((option for option in action.option_strings if option.startswith("--")), "--help")
+        variable = "GCRON_" + option[2:].replace("-", "_").upper()
+        value = os.environ.get(variable)
+        if value is None or option == "--help" or variable in _OF_JOBS:
+            return
+        try:
+            action.default = self._switch(value) if action.nargs == 0 else self._get_values(action, [value])
+        except (argparse.ArgumentError, ValueError) as error:
+            self.error(f"{variable}: {getattr(error, 'message', error)}")
+
+    def _switch(self, value: str) -> bool:
+        if value.lower() not in _SWITCH:
+            raise ValueError(f"cannot be {value!r}: yes or no")
+        return _SWITCH[value.lower()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gcron", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"gcron {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
+    _add_run(commands)
+    _add_check(commands)
+    _add_next(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run the jobs, in the foreground",
+        description="Run the jobs of crontab files in the foreground, until TERM or Ctrl-C: then no new job starts, "
+        "running ones may finish for --grace seconds, and what still runs is ended with its whole process tree.",
+    )
+    _add_files(parser)
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=30.0,
+        metavar="DURATION",
+        help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s)",
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="text for people, json for machines"
+    )
+
+
+def _add_check(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="say everything that is wrong with crontab files",
+        description="Report every error and warning with file, line and column. Exit status 1 when there is an error.",
+    )
+    _add_files(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a problem")
+
+
+def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "next",
+        help="show what fires when",
+        description="Show the fires to come, in order, with local times that are skipped or repeated marked.",
+    )
+    _add_files(parser)
+    parser.add_argument("-n", "--count", type=_count, default=10, metavar="N", help="how many fires (default 10)")
+    parser.add_argument("--job", metavar="NAME", help="only this job")
+    parser.add_argument("--json", action="store_true", help="one JSON object a fire")
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES_HELP)
+    parser.add_argument("--system", action="store_true", help="the files have a user column, like /etc/crontab")
+    parser.add_argument("--tz", metavar="ZONE", help="zone of schedules that name none (default: this machine's)")
+
+
+def _seconds(text: str) -> float:
+    from gcron.schedule import ScheduleError, parse_duration
+
+    try:
+        return parse_duration(text)
+    except ScheduleError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)

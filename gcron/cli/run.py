@@ -1,0 +1,42 @@
+"""`gcron run`: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from gcron.cli.files import Loaded, complain, load_files, plural
+from gcron.cli.terminal import is_terminal, wants_colour
+from gcron.crontab import CrontabError
+from gcron.daemon.formats import Format, JsonFormat, TextFormat
+from gcron.daemon.service import EXIT_CONFIGURATION, Service, Settings
+from gcron.scheduler.job import Job, job_of
+
+__all__ = ["main"]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run the jobs of the files until a signal says stop."""
+    loaded = load_files(options)
+    complain(loaded.problems)
+    if loaded.errors:
+        print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    jobs = [job_of(entry) for entry in loaded.entries]
+    settings = Settings(_format(options, loaded, jobs), grace=options.grace)
+    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options)).run()
+
+
+def _read_again(options: argparse.Namespace) -> list[Job]:
+    loaded = load_files(options)
+    if loaded.errors:
+        raise CrontabError(loaded.errors)
+    return [job_of(entry) for entry in loaded.entries]
+
+
+def _format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
+    if options.log_format == "json":
+        return JsonFormat()
+    text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
+    text.fit([job.name for job in jobs])
+    return text

@@ -1,0 +1,1 @@
+"""The foreground service: signals, log formats, and the one thread that writes."""

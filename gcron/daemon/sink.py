@@ -1,0 +1,187 @@
+"""Where log lines go: one thread that may block in `write`, behind a bounded queue, so that the loop never does.
+
+While the reader keeps up, however slowly, everything is written: who produces too fast is made to wait. When the
+reader has stopped altogether, job output is dropped and counted to the byte, and the log says so when it moves again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from gcron.event import Event
+from gcron.hub import get_hub
+
+__all__ = ["Sink"]
+
+QUEUE_LIMIT = 8 * 1024 * 1024
+"""Bytes that may wait to be written."""
+# gcron's own records are kept beyond the limit, but not without end: they may fill the queue so many times over.
+_OWN_RECORDS = 4
+# Seconds without any progress after which the reader counts as stopped.
+_STALLED_AFTER = 1.0
+# How many bytes one write takes at most: much while the reader is quick; little when it is slow, because a write
+# tells of its progress only when it is done, and a long one would look like a reader that has stopped.
+_BATCH, _SMALL_BATCH = 256 * 1024, 4096
+# A write that took so many seconds is slow.
+_SLOW = 0.05
+# What passes: records are lost until it has, and counted. After any other error the log is off for good.
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+class Sink:
+    """Writes to `fd`. `report_drop(lines, size)` makes the log record of what was dropped.
+
+    Belongs to the thread that makes it; only `_write_all` and what it calls run in the other one.
+    """
+
+    def __init__(self, fd: int, report_drop: Callable[[int, int], bytes], limit: int = QUEUE_LIMIT) -> None:
+        self._fd = fd
+        self._report_drop = report_drop
+        self._limit = limit
+        self._hub = get_hub()
+        self._queue: SimpleQueue[bytes | tuple[int, int] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._written = 0
+        """Bytes; grows with every write that succeeds, and shows whether the reader moves."""
+        self._dropped_lines = 0
+        self._dropped_size = 0
+        self._room = Event()
+        self._room.set()
+        self._stalled = False
+        self._closed = Event()
+        self._broken = False
+        self._batch = _SMALL_BATCH
+        self._cut = False
+        """True when the disk got full in the middle of a line."""
+        threading.Thread(target=self._write_all, name="gcron-log", daemon=True).start()
+
+    def write(self, data: bytes) -> None:
+        """Write a record of gcron's own; never waits, and is kept longer than job output is."""
+        if self._waiting >= self._limit * _OWN_RECORDS:
+            self._drop(data)
+            return
+        if not self._stalled:
+            self._tell_dropped()
+        self._enqueue(data)
+
+    def write_output(self, data: bytes) -> None:
+        """Write job output; parks while there is no room, drops it when the reader has stopped."""
+        if self._has_room(len(data)) or self._wait_for_room(len(data)):
+            self.write(data)
+        else:
+            self._drop(data)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what is left, for at most `timeout` seconds."""
+        self._stalled = False
+        self._tell_dropped()
+        self._queue.put(None)
+        release = self._hub.hold()
+        self._closed.wait(timeout)
+        release()
+
+    # -- room -----------------------------------------------------------------------------------------------
+
+    def _has_room(self, size: int) -> bool:
+        with self._lock:
+            return self._broken or self._waiting == 0 or self._waiting + size <= self._limit
+
+    def _wait_for_room(self, size: int) -> bool:
+        release = self._hub.hold()
+        try:
+            while not self._stalled:
+                written = self._written
+                self._room.clear()
+                if self._has_room(size):
+                    return True
+                if not self._room.wait(_STALLED_AFTER) and self._written == written:
+                    self._stalled = True
+        finally:
+            release()
+        return False
+
+    def _make_room(self) -> None:
+        self._stalled = False
+        self._room.set()
+        self._tell_dropped()
+
+    def _drop(self, data: bytes) -> None:
+        with self._lock:
+            self._dropped_lines += data.count(b"\n")
+            self._dropped_size += len(data)
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            dropped = self._dropped_lines, self._dropped_size
+            self._dropped_lines = self._dropped_size = 0
+        if dropped[1]:
+            self._queue.put(dropped)
+
+    def _enqueue(self, data: bytes) -> None:
+        with self._lock:
+            if self._broken:
+                return
+            self._waiting += len(data)
+        self._queue.put(data)
+
+    # -- the writer thread ----------------------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, bytes):
+                if lost := self._write_record(item):
+                    self._drop(lost)
+                self._count_written(len(item))
+            elif self._write_record(self._report_drop(*item)):
+                with self._lock:
+                    self._dropped_lines += item[0]
+                    self._dropped_size += item[1]
+        self._hub.call_soon_threadsafe(self._closed.set)
+
+    def _write_record(self, data: bytes) -> bytes:
+        """Write it; returns what is lost of it."""
+        rest = memoryview(data)
+        while rest and not self._broken:
+            try:
+                if self._cut:
+                    os.write(self._fd, b"\n")
+                    self._cut = False
+                rest = rest[self._write_some(rest) :]
+            except BlockingIOError:
+                # Somebody else made the descriptor non-blocking; it is not ours alone to change back.
+                _wait_writable(self._fd)
+            except OSError as error:
+                if error.errno in _PASSING:
+                    written = data[: len(data) - len(rest)]
+                    self._cut = self._cut or (written != b"" and not written.endswith(b"\n"))
+                    return bytes(rest)
+                self._broken = True  # the reader is gone (EPIPE): jobs go on without a log
+        return b""
+
+    def _write_some(self, rest: memoryview) -> int:
+        started = time.monotonic()
+        written = os.write(self._fd, rest[: self._batch])
+        slow = time.monotonic() - started > _SLOW
+        self._batch = _SMALL_BATCH if slow else min(self._batch * 2, _BATCH)
+        self._written += written
+        return written
+
+    def _count_written(self, size: int) -> None:
+        with self._lock:
+            self._waiting -= size
+            half_empty = self._waiting < self._limit // 2
+        if half_empty and not self._room.is_set():
+            self._hub.call_soon_threadsafe(self._make_room)
+
+
+def _wait_writable(fd: int) -> None:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll()

@@ -1,0 +1,24 @@
+"""The scheduler: a table of jobs, the instants at which they are due, and the gate before each run."""
+
+from gcron.scheduler.events import Event, FiresMissed, JobOutput, Notice, ProcessStarted, RunFinished, RunStarted
+from gcron.scheduler.job import Job
+from gcron.scheduler.runs import StopReport
+from gcron.scheduler.scheduler import Scheduler
+from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.run import Run
+
+__all__ = [
+    "Event",
+    "FiresMissed",
+    "Job",
+    "JobOutput",
+    "Notice",
+    "Outcome",
+    "ProcessStarted",
+    "Run",
+    "RunFinished",
+    "RunResult",
+    "RunStarted",
+    "Scheduler",
+    "StopReport",
+]

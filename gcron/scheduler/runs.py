@@ -1,0 +1,142 @@
+"""The runs under way: starting one, telling of it, and ending all of them.
+
+May not know schedules or the time of day that they are about: the scheduler says what is to run, and for which fire.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gcron.clock import Clock
+from gcron.pool import Group
+from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, RunFinished, RunStarted
+from gcron.scheduler.job import Job
+from gcron.scheduler.observers import Observers
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.call import Call
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome
+from gcron.supervise.output import Stream
+from gcron.supervise.run import AnyAttempt, Run
+
+__all__ = ["Runs", "StopReport"]
+
+# Seconds beyond a job's own limits until stopping gives up on it: 10 s to notice that KILL does not help, and slack.
+_STOP_SLACK = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """How a shutdown went."""
+
+    killed: tuple[str, ...]
+    """Jobs that had to be ended."""
+    left_behind: tuple[str, ...]
+    """Processes that nothing could end."""
+
+
+class Runs:
+    """All runs of a scheduler, each in a greenlet of one group."""
+
+    def __init__(self, clock: Clock, observers: Observers) -> None:
+        self._clock = clock
+        self._observers = observers
+        self._group = Group()
+        self._active: dict[Run, Job] = {}
+
+    def running(self) -> list[Run]:
+        """The runs under way, oldest first."""
+        return list(self._active)
+
+    def of(self, job_name: str) -> list[Run]:
+        """The runs under way of one job, oldest first."""
+        return [run for run in self._active if run.job_name == job_name]
+
+    def start(self, job: Job, fire_at: int | None) -> Run:
+        """Run `job` for the fire at `fire_at`, or for a trigger by hand; returns at once."""
+        run = Run(_new_run_id(), job.name, fire_at)
+        self._active[run] = job
+        self._group.spawn(self._perform, job, run)
+        return run
+
+    def skip(self, job: Job, fire_at: int, reason: str) -> None:
+        """Conclude the fire without a process."""
+        run = Run(_new_run_id(), job.name, fire_at)
+        result = run.conclude(Outcome.SKIPPED, reason)
+        self.tell(RunFinished(self._clock.now(), job.name, run.id, fire_at, result))
+
+    def tell(self, event: Event) -> None:
+        """Tell the observers, in a greenlet of its own: whoever watches the clock cannot wait for them."""
+        self._group.spawn(self._observers.tell, event)
+
+    # -- one run --------------------------------------------------------------------------------------------
+
+    def _perform(self, job: Job, run: Run) -> None:
+        try:
+            self._observers.tell(RunStarted(self._clock.now(), job.name, run.id, run.fire_at))
+            run.perform(self._attempt(job, run))
+        finally:
+            del self._active[run]
+            result = run.result.value or run.conclude(Outcome.KILLED, "its greenlet was killed")
+            self._observers.tell(RunFinished(self._clock.now(), job.name, run.id, run.fire_at, result))
+
+    def _attempt(self, job: Job, run: Run) -> AnyAttempt:
+        listener = _RunListener(self._observers, self._clock, job.name, run.id)
+        if not isinstance(job.action, Command):
+            return Call(job.action, job.policy, listener)
+        fire_at = "" if run.fire_at is None else str(run.fire_at)
+        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": fire_at, "GCRON_ATTEMPT": "1"}
+        return Attempt(job.action, job.policy, run.id, identity, listener)
+
+    # -- the end of all -------------------------------------------------------------------------------------
+
+    def stop(self, grace: float) -> StopReport:
+        """Wait for them for `grace` seconds, then end their process trees; bounded, whatever they do."""
+        unfinished = self.running()
+        if not self._group.join(grace):
+            longest = max((job.policy.kill_after for job in self._active.values()), default=0.0)
+            for run in self.running():
+                run.stop(Outcome.KILLED, f"still running {grace:g} s after gcron was told to stop")
+            self._group.join(longest + _STOP_SLACK)
+        return _report(unfinished)
+
+    def kill(self) -> None:
+        """End all of them without asking first; returns at once."""
+        for run in self.running():
+            run.stop(Outcome.KILLED, "gcron was told to stop at once", now=True)
+
+
+class _RunListener:
+    """Turns what an attempt tells into events."""
+
+    def __init__(self, observers: Observers, clock: Clock, job: str, run_id: str) -> None:
+        self._observers = observers
+        self._clock = clock
+        self._job = job
+        self._run_id = run_id
+
+    def process_started(self, pid: int) -> None:
+        """See `Listener`."""
+        self._observers.tell(ProcessStarted(self._clock.now(), self._job, self._run_id, pid))
+
+    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
+        """See `Listener`."""
+        self._observers.tell(JobOutput(self._clock.now(), self._job, self._run_id, stream, lines, late))
+
+    def notice(self, text: str) -> None:
+        """See `Listener`."""
+        self._observers.tell(Notice(self._clock.now(), self._job, self._run_id, text))
+
+
+def _report(unfinished: Iterable[Run]) -> StopReport:
+    results = [(run, run.result.value) for run in unfinished]
+    killed = [run.job_name for run, result in results if result is None or result.outcome is Outcome.KILLED]
+    left = [result.left_behind for _, result in results if result is not None and result.left_behind]
+    left += [f"job {run.job_name}, which does not end" for run, result in results if result is None]
+    return StopReport(tuple(killed), tuple(left))
+
+
+def _new_run_id() -> str:
+    return uuid.uuid4().hex[:16]

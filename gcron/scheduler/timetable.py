@@ -1,0 +1,49 @@
+"""When each job is due next, earliest first. Pure: it is told the time."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+
+__all__ = ["Timetable"]
+
+
+class Timetable:
+    """The next due instant (integer seconds of UTC) of each name that has one."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, tuple[int, int]] = {}
+        self._heap: list[tuple[int, int, str]] = []
+        self._sequence = count()
+
+    def set(self, name: str, due: int | None) -> None:
+        """Replace the due instant of `name`; None: it has none."""
+        self._due.pop(name, None)
+        if due is not None:
+            entry = (due, next(self._sequence))
+            self._due[name] = entry
+            heappush(self._heap, (*entry, name))
+
+    def get(self, name: str) -> int | None:
+        """The due instant of `name`."""
+        entry = self._due.get(name)
+        return None if entry is None else entry[0]
+
+    def first(self) -> int | None:
+        """The earliest due instant of all."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: float) -> tuple[str, int] | None:
+        """Remove and return a name that is due at `now`, with its instant; the earliest first, None when none is."""
+        self._drop_stale()
+        if not self._heap or self._heap[0][0] > now:
+            return None
+        due, _, name = heappop(self._heap)
+        del self._due[name]
+        return name, due
+
+    def _drop_stale(self) -> None:
+        # Entries that were replaced stay in the heap until they come up.
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][:2]:
+            heappop(self._heap)

@@ -1,0 +1,169 @@
+"""One attempt: start a process tree, pump its output, bound its time, learn its end.
+
+The end of an attempt is *exit first, pipes second*: it is over when the leader's status is known and its pipes are at
+their end or 2 s have passed. A process left behind that holds the pipe does not keep it; what such a process still
+writes is read for a while, marked late. Nothing here waits for the end of a pipe without a deadline.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gcron.event import Event
+from gcron.greenlet import Greenlet, spawn
+from gcron.hub import get_hub
+from gcron.policy import Policy
+from gcron.pool import Group
+from gcron.subprocess import UNKNOWN_STATUS
+from gcron.supervise.command import Command
+from gcron.supervise.lines import Excerpt
+from gcron.supervise.outcome import Outcome, RunResult, exit_reason
+from gcron.supervise.output import Pump, Stream
+from gcron.supervise.tree import ProcessTree, describe
+
+__all__ = ["Attempt", "Listener"]
+
+# Seconds after the exit: for the pipes to reach their end, and for a process left behind to go on writing.
+_PIPES_AFTER_EXIT = 2.0
+_LATE_OUTPUT = 60.0
+
+
+class Listener(Protocol):
+    """Who is told what happens in an attempt. Its methods may park: that slows this attempt alone."""
+
+    def process_started(self, pid: int) -> None:
+        """The process runs."""
+
+    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
+        """It wrote lines."""
+
+    def notice(self, text: str) -> None:
+        """Something a person would want to know."""
+
+
+class Attempt:
+    """One process from start to end; `perform()` runs it in the calling greenlet."""
+
+    def __init__(
+        self, command: Command, policy: Policy, run_id: str, identity: dict[str, str], listener: Listener
+    ) -> None:
+        self._command = command
+        self._policy = policy
+        self._run_id = run_id
+        self._identity = identity
+        self._listener = listener
+        self._tree: ProcessTree | None = None
+        self._stopper: Greenlet | None = None
+        self._stopped: tuple[Outcome, str] | None = None
+        self._over = Event()
+        """Set when the leader has ended, or when all means to end it have failed."""
+        self._left_behind = ""
+        self._excerpt = Excerpt()
+        self._started_at = 0.0
+
+    def perform(self) -> RunResult:
+        """Start, wait, and say how it ended. Never raises for what the job does."""
+        self._started_at = get_hub().monotonic()
+        if self._stopped is not None:
+            return self._result(*self._stopped)
+        try:
+            tree = self._tree = ProcessTree(self._command, self._run_id, self._identity)
+        except OSError as error:
+            what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+            return self._result(Outcome.START_FAILED, f"cannot start: {what}")
+        except ValueError as error:  # a NUL in the command or in a variable
+            return self._result(Outcome.START_FAILED, f"cannot start: {error}")
+        pumps = [Pump(pipe, stream, self._excerpt, self._listener.output) for stream, pipe in tree.outputs.items()]
+        self._listener.process_started(tree.pid)
+        pumping = Group([spawn(pump.run) for pump in pumps])
+        code = self._wait_for_exit(tree)
+        verdict = self._verdict(code)
+        self._tree = None  # from here on there is nothing to stop
+        if not _reach_their_ends(pumps, pumping):
+            self._leave_to_late_reader(tree, pumps, pumping)
+        return self._result(*verdict, code, self._left_behind)
+
+    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
+        """End the whole tree, politely first unless `now`; returns at once. The outcome will be `outcome`."""
+        if self._stopped is None:
+            self._stopped = (outcome, reason)
+        if self._tree is None:
+            return
+        if now and self._stopper is not None:
+            self._stopper.kill(block=False)
+            self._stopper = None
+        if self._stopper is None:
+            self._stopper = spawn(self._end_tree, self._tree, now)
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def _wait_for_exit(self, tree: ProcessTree) -> int | None:
+        """The leader's status; None when it could not be ended."""
+        limit = self._policy.timeout
+        timer = None
+        if limit is not None:
+            timer = get_hub().call_later(limit, self.stop, Outcome.TIMED_OUT, f"still running after {limit:g} s")
+        tree.leader.rawlink(lambda leader: self._over.set())
+        self._over.wait()
+        if timer is not None:
+            timer.cancel()
+        while (stopper := self._stopper) is not None and not stopper.dead:
+            stopper.join()  # the leader's end is not the tree's
+        return tree.leader.poll()
+
+    def _end_tree(self, tree: ProcessTree, now: bool) -> None:
+        """End it, and name what is left all the same."""
+        left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._policy.kill_after)
+        self._left_behind = describe(left)
+        self._over.set()
+
+    def _verdict(self, code: int | None) -> tuple[Outcome, str]:
+        if self._stopped is not None:
+            return self._stopped
+        if code is None or code == UNKNOWN_STATUS:
+            return Outcome.UNKNOWN_EXIT, "somebody else collected the exit status"
+        if code in self._policy.success_codes:
+            return Outcome.SUCCEEDED, "" if code == 0 else exit_reason(code)
+        return Outcome.FAILED, exit_reason(code)
+
+    def _result(self, outcome: Outcome, reason: str, code: int | None = None, left_behind: str = "") -> RunResult:
+        return RunResult(
+            outcome,
+            reason,
+            code,
+            duration=get_hub().monotonic() - self._started_at,
+            output_head=self._excerpt.head,
+            output_tail=self._excerpt.tail,
+            output_size=self._excerpt.size,
+            left_behind=left_behind,
+        )
+
+    # -- after the end --------------------------------------------------------------------------------------
+
+    def _leave_to_late_reader(self, tree: ProcessTree, pumps: list[Pump], pumping: Group) -> None:
+        for pump in pumps:
+            pump.late = True
+        spawn(self._read_late, tree, pumping)
+
+    def _read_late(self, tree: ProcessTree, pumping: Group) -> None:
+        self._listener.notice(
+            f"has ended, but its output is still open; what comes within {_LATE_OUTPUT:g} s is marked late"
+        )
+        if pumping.join(_LATE_OUTPUT):
+            return
+        holders = describe(tree.members()) or "a process that gcron cannot see"
+        self._listener.notice(f"its output was closed: still held by {holders}")
+        pumping.kill()
+
+
+def _reach_their_ends(pumps: list[Pump], pumping: Group) -> bool:
+    """Wait for the pipes of a process that has ended; False when somebody else keeps one open.
+
+    Lines that wait for their listener, a slow log mostly, are not late: they were there in time.
+    """
+    for _ in range(int(_LATE_OUTPUT / _PIPES_AFTER_EXIT)):
+        if pumping.join(_PIPES_AFTER_EXIT):
+            return True
+        if not any(pump.is_waiting_for_listener for pump in pumps):
+            return False
+    return False
