@@ -1,7 +1,7 @@
 """gcron: a cron that supervises what it starts, and the cooperative runtime under it.
 
-This is the front door: it names what users import and loads each room on first use, so that `gcron check` need not
-start a loop and a program that only wants greenlets need not read a crontab.
+This is the front door: it names what users import and loads each room on first use, so that a program that only wants
+greenlets need not know of crontabs. Only the loop itself is loaded at once: it has to start where the stack is shallow.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gcron.hub import LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         spawn_later,
         wait,
     )
-    from gcron.hub import LoopExit, get_hub
     from gcron.scheduler import Job, Scheduler
     from gcron.timeout import Timeout, with_timeout
 
@@ -64,7 +64,6 @@ _ROOMS = {
         "spawn_later",
         "wait",
     ),
-    "gcron.hub": ("LoopExit", "get_hub"),
     "gcron.scheduler": ("Job", "Scheduler"),
     "gcron.timeout": ("Timeout", "with_timeout"),
 }

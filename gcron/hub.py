@@ -121,6 +121,7 @@ class Hub(RawGreenlet):
         self._next_turn = 0.0
         self._passes = 0
         self._next_trim = 0.0
+        self._has_waited = False
         self.io = Readiness(self)
         self.signals = Signals(self, self.io)
         # Kept here for the modules above that have one of their own per hub.
@@ -271,6 +272,9 @@ class Hub(RawGreenlet):
             return
         if len(self.idle_carriers) > _IDLE_CARRIERS:
             self._trim_carriers()
+        if not self._has_waited:
+            self._has_waited = True
+            self.signals.take_over_interrupts()
         self.io.open()
         self._polling = True
         try:
@@ -429,16 +433,14 @@ def _thread_hub() -> Hub:
         _thread.closer = _Closer(hub)
         _adopted(cast(RawGreenlet, hub.main))
         _start(hub)
-        if threading.current_thread() is threading.main_thread():
-            hub.signals.take_over_interrupts()
     return hub
 
 
 def _start(hub: Hub) -> None:
     """Start the hub's raw greenlet at once, where the stack is shallow.
 
-    Carriers inherit the recursion count that the hub began with. Were it started by the first greenlet that
-    blocks, one deep recursion there would leave every later greenlet with what little was left.
+    Carriers inherit the recursion count that the hub began with. Were it started by the first greenlet that blocks,
+    one deep recursion there would leave every later greenlet with what little was left.
     """
     me = cast(Carrier, getcurrent())
     if getattr(me, "hub", None) is None:
@@ -456,3 +458,8 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+# The main thread's hub starts as this is imported: see `_start`. It opens no descriptor and handles no signal until a
+# greenlet waits.
+if threading.current_thread() is threading.main_thread():
+    get_hub()

@@ -7,6 +7,7 @@ children would inherit the mask.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -90,6 +91,8 @@ class Signals:
         The default handler raises at any bytecode; inside `park` that would lose the ring entry just popped. There,
         the `KeyboardInterrupt` goes to the main greenlet at its next turn instead.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_interrupt)
 

@@ -18,7 +18,9 @@ __all__ = ["main"]
 def main(options: argparse.Namespace) -> int:
     """Run the jobs of the files until a signal says stop."""
     loaded = load_files(options)
-    complain(loaded.problems)
+    complain(loaded.errors)
+    if warnings := len(loaded.problems) - len(loaded.errors):
+        print(f"gcron: {plural(warnings, 'warning')}; `gcron check` tells them", file=sys.stderr)
     if loaded.errors:
         print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
         return EXIT_CONFIGURATION
