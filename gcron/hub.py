@@ -216,8 +216,10 @@ class Hub(RawGreenlet):
         while True:
             try:
                 if message == ():  # nobody brought anything: it is the hub's own turn
-                    self._take_turn()
-                    ring.append(self)
+                    try:
+                        self._take_turn()
+                    finally:
+                        ring.append(self)
                 elif isinstance(message, Callback):
                     self._call(message)
                 elif isinstance(message, Task):
