@@ -1,0 +1,195 @@
+"""Processes: what starting one and learning of its end cost.
+
+    python benchmarks/spawn.py --impl gcron --only popen-wait
+
+Each body is written once, as a coroutine. The implementations that have no coroutines never suspend it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from time import monotonic_ns, perf_counter
+from typing import Any
+
+import harness
+from harness import Area, Measure
+
+AREAS = (
+    Area("popen-wait", "Popen(['true']) and wait, one after the other", 300, (Measure("each", "ms"),)),
+    Area(
+        "exit-to-wait",
+        "a child's last instruction until wait() has returned",
+        200,
+        (Measure("median", "ms"),),
+    ),
+    Area("popen-wait-1gib", "Popen(['true']) and wait in a parent of 1 GiB", 100, (Measure("each", "ms"),)),
+)
+
+BALLAST_BYTES = 1 << 30
+STAMP_SOURCE = Path(__file__).with_name("exit_stamp.c")
+STAMP_IN_PYTHON = """
+import os, time
+time.sleep(0.003)
+os.write(1, time.monotonic_ns().to_bytes(8, "little"))
+os._exit(0)
+"""
+CALL = ["true"]
+
+Call = Callable[..., Awaitable[int]]
+"""Starts a command with an optional `stdout` descriptor, waits, and returns its exit status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawner:
+    """An implementation: how to run a coroutine, and how to run a command in it."""
+
+    run: Callable[[Coroutine[Any, Any, float]], float]
+    call: Call
+
+    def popen_wait(self, count: int) -> float:
+        return self.run(_popen_wait(self.call, count))
+
+    def exit_to_wait(self, count: int) -> float:
+        return self.run(_exit_to_wait(self.call, count))
+
+    def popen_wait_1gib(self, count: int) -> float:
+        with _ballast():
+            return self.popen_wait(count)
+
+
+async def _popen_wait(call: Call, count: int) -> float:
+    start = perf_counter()
+    for _ in range(count):
+        harness.check(await call(CALL) == 0, "the child failed")
+    return (perf_counter() - start) / count
+
+
+async def _exit_to_wait(call: Call, count: int) -> float:
+    latencies = []
+    with tempfile.TemporaryDirectory() as folder, _pipe() as (source, sink):
+        command = _stamp_command(Path(folder))
+        for _ in range(count):
+            status = await call(command, stdout=sink)
+            returned = monotonic_ns()
+            harness.check(status == 0, "the child failed")
+            latencies.append(returned - int.from_bytes(os.read(source, 8), sys.byteorder))
+    return statistics.median(latencies) / 1e9
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that stays ours: no implementation takes it for the child's stream and waits for its end."""
+    source, sink = os.pipe()
+    try:
+        yield source, sink
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
+def _stamp_command(folder: Path) -> list[str]:
+    """The child that tells when it exits: in C, or without a compiler in Python, which exits more slowly."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        print("spawn: no C compiler, exit-to-wait includes the end of a Python process", file=sys.stderr)
+        return [sys.executable, "-I", "-S", "-c", STAMP_IN_PYTHON]
+    program = folder / "exit_stamp"
+    subprocess.run([compiler, "-O2", "-o", program, STAMP_SOURCE], check=True)
+    return [str(program)]
+
+
+@contextmanager
+def _ballast() -> Iterator[None]:
+    """Memory that a fork must copy the page tables of: private, touched, in small pages.
+
+    An anonymous `mmap` is shared by default, and huge pages make the tables 512 times smaller: either would
+    hide the cost.
+    """
+    with mmap.mmap(-1, BALLAST_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for offset in range(0, BALLAST_BYTES, mmap.PAGESIZE):
+            memory[offset] = 1
+        yield
+
+
+def _run_unsuspended(coroutine: Coroutine[Any, Any, float]) -> float:
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: float = end.value
+        return result
+    raise RuntimeError("a blocking implementation suspended its coroutine")
+
+
+def _popen(module: str) -> Spawner:
+    popen = import_module(module).Popen
+
+    async def call(command: list[str], stdout: int | None = None) -> int:
+        status: int = popen(command, stdout=stdout).wait()
+        return status
+
+    return Spawner(_run_unsuspended, call)
+
+
+def _asyncio() -> Spawner:
+    import asyncio
+
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
+        # What later versions start with; 3.11 would start a thread for each child.
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+    return Spawner(asyncio.run, _asyncio_call)
+
+
+def _uvloop() -> Spawner:
+    import uvloop
+
+    return Spawner(uvloop.run, _asyncio_call)
+
+
+async def _asyncio_call(command: list[str], stdout: int | None = None) -> int:
+    import asyncio
+
+    process = await asyncio.create_subprocess_exec(*command, stdout=stdout)
+    return await process.wait()
+
+
+def _trio() -> Spawner:
+    import trio
+
+    async def call(command: list[str], stdout: int | None = None) -> int:
+        process = await trio.lowlevel.open_process(command, stdout=stdout)
+        return await process.wait()
+
+    async def await_it(coroutine: Coroutine[Any, Any, float]) -> float:
+        return await coroutine
+
+    return Spawner(lambda coroutine: trio.run(await_it, coroutine), call)
+
+
+PROGRAM = harness.Program(
+    "spawn",
+    AREAS,
+    {
+        "gcron": lambda: _popen("gcron.subprocess"),
+        "gevent": lambda: _popen("gevent.subprocess"),
+        "asyncio": _asyncio,
+        "uvloop": _uvloop,
+        "trio": _trio,
+        "stdlib": lambda: _popen("subprocess"),
+    },
+)
+
+if __name__ == "__main__":
+    harness.main(PROGRAM)
