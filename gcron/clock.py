@@ -6,12 +6,13 @@ somebody sets the clock.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["Clock", "SystemClock", "local_timezone"]
 
@@ -44,16 +45,29 @@ class SystemClock:
 
 
 def local_timezone() -> tzinfo:
-    """The machine's zone: `TZ`, or what /etc/localtime is (localtime(5)); UTC where neither says."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    if name:
-        return ZoneInfo(name)
-    path = Path("/etc/localtime")
+    """The machine's zone: `TZ`, or what /etc/localtime is (localtime(5)); UTC where neither says.
+
+    Raises ValueError when TZ is no zone of the IANA data base, nor a file of one (tzset(3)).
+    """
+    name = os.environ.get("TZ")
+    if name is None:
+        try:
+            return _zone_of_file(Path("/etc/localtime"))
+        except (OSError, ValueError):
+            return UTC
+    name = name.removeprefix(":")
     try:
-        key = str(path.resolve(strict=True)).partition("zoneinfo/")[2]
-        if key:
+        if name.startswith("/"):
+            return _zone_of_file(Path(name))
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        raise ValueError(f"unknown time zone {name!r}, want one such as Europe/Berlin") from None
+
+
+def _zone_of_file(path: Path) -> tzinfo:
+    key = str(path.resolve(strict=True)).partition("zoneinfo/")[2]
+    if key:
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError):  # a data base of its own
             return ZoneInfo(key)
-        with path.open("rb") as file:
-            return ZoneInfo.from_file(file, key="localtime")
-    except (OSError, ValueError):
-        return UTC
+    with path.open("rb") as file:
+        return ZoneInfo.from_file(file, key=str(path))

@@ -51,10 +51,9 @@ class AsyncResult(Linkable, Generic[T]):
     It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
     """
 
-    def __init__(self) -> None:
-        self._value: T = _UNSET
-        self._error: BaseException | None = None
-        self._traceback: TracebackType | None = None
+    _value: T = _UNSET
+    _error: BaseException | None = None
+    _traceback: TracebackType | None = None
 
     def ready(self) -> bool:
         """True once there is a value or an error."""
@@ -84,8 +83,8 @@ class AsyncResult(Linkable, Generic[T]):
     def set(self, value: T = None) -> None:  # type: ignore[assignment]
         """Store a value and wake all waiters. A second one overrides."""
         self._value = value
-        self._error = None
-        self._traceback = None
+        if self._error is not None:
+            self._error = self._traceback = None
         if self._links:
             self._notify()
 

@@ -50,6 +50,7 @@ class Greenlet(Linkable, Task):
     _error: BaseException | None = None
     _traceback: TracebackType | None = None
     _locals: dict[int, Any] | None = None
+    _at_end: list[Callable[[Greenlet], object]] | None = None
     _name: str | None = None
 
     args: tuple[Any, ...] = ()
@@ -145,7 +146,8 @@ class Greenlet(Linkable, Task):
         """Run at the next turn; nothing when started already."""
         if self._state != _NEW:
             return
-        self._cancel_start()
+        if self._start_timer is not None:
+            self._cancel_start()
         self._state = _STARTED
         self.hub.ring.append(self)
 
@@ -202,8 +204,20 @@ class Greenlet(Linkable, Task):
             self.args = ()
         if self.kwargs:
             self.kwargs = {}
+        if self._at_end is not None:
+            for call in self._at_end:
+                call(self)
         if self._links:
             self._notify()
+
+    def call_at_end(self, call: Callable[[Greenlet], object]) -> None:
+        """Call `call(self)` in the very moment it ends, before its links; it must neither park nor raise."""
+        if self._at_end is None:
+            self._at_end = [call]
+        else:
+            self._at_end.append(call)
+        if self._state == _DONE:
+            call(self)
 
     # -- results --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.hub import Callback, current, get_hub, park, unpark
+from gcron.hub import current, get_hub, park, unpark
 from gcron.timeout import Timeout, park_within
 
 __all__ = ["Linkable"]
@@ -21,10 +21,9 @@ __all__ = ["Linkable"]
 class Linkable:
     """Waiters of one object; subclasses say when it is `ready()` and call `_notify()` when it becomes so."""
 
-    # Made on first use: most greenlets are never waited for by more than one.
-    _links: deque[Any] | None = None
+    # Made on first use: most objects are never waited for by more than one.
+    _links: list[Any] | None = None
     _due: deque[Any] | None = None
-    _notifier: Callback | None = None
 
     def ready(self) -> bool:
         """True when a waiter would not have to wait."""
@@ -47,8 +46,9 @@ class Linkable:
 
     def _add_link(self, link: Any) -> None:
         if self._links is None:
-            self._links = deque()
-        self._links.append(link)
+            self._links = [link]
+        else:
+            self._links.append(link)
 
     def _drop_link(self, link: Any) -> bool:
         """Remove it; True when it had not been reached yet by a notification."""
@@ -63,24 +63,21 @@ class Linkable:
     def _notify(self) -> None:
         """Wake everybody who waits now, in order. Whoever comes later waits for the next time."""
         links = self._links
-        if not links:
+        if links is None:
             return
-        if self._due is None:
-            # Parked greenlets ahead of the first callback need no stop in the hub.
-            while links and isinstance(links[0], RawGreenlet):
-                unpark(links.popleft())
-            if not links:
-                return
         self._links = None
-        if self._due is None:
-            self._due = links
-        else:
+        if self._due is not None:
             self._due.extend(links)
-        if self._notifier is None:
-            self._notifier = get_hub().call_soon(self._notify_due)
+            return
+        # Parked greenlets ahead of the first callback need no stop in the hub. HOT PATH.
+        for number, link in enumerate(links):
+            if not isinstance(link, RawGreenlet):
+                self._due = deque(links[number:])
+                get_hub().call_soon(self._notify_due)
+                return
+            unpark(link)  # type: ignore[arg-type]
 
     def _notify_due(self) -> None:
-        self._notifier = None
         due = self._due
         while due:
             link = due.popleft()
@@ -96,10 +93,7 @@ class Linkable:
     def _wait_link(self, timeout: float | Timeout | None) -> bool:
         """Park until notified; False when `timeout` came first."""
         me = current()
-        if self._links is None:
-            self._links = deque((me,))
-        else:
-            self._links.append(me)
+        self._add_link(me)
         try:
             if timeout is None:
                 park(me)

@@ -23,6 +23,7 @@ from greenlet import greenlet as RawGreenlet
 
 __all__ = ["Carrier", "Loop", "Task", "interrupt", "new_carrier", "park", "raise_pending", "unpark"]
 
+
 class Loop(Protocol):
     """What greenlets, descriptors and signals ask of their hub."""
 

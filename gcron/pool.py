@@ -25,12 +25,13 @@ class Group:
     """A set of greenlets; each leaves it when it ends."""
 
     greenlet_class: type[Greenlet] = Greenlet
+    # A pool's limit.
+    _places: Semaphore | None = None
 
     def __init__(self, greenlets: Iterable[Greenlet] = ()) -> None:
         self.greenlets: dict[Greenlet, None] = {}
         self._dying: set[Greenlet] = set()
-        self._empty = Event()
-        self._empty.set()
+        self._emptied = Event()
         for greenlet in greenlets:
             self.add(greenlet)
 
@@ -55,21 +56,23 @@ class Group:
 
     def _admit(self, greenlet: Greenlet) -> None:
         self.greenlets[greenlet] = None
-        self._empty.clear()
-        greenlet.rawlink(self._discard)
+        greenlet.call_at_end(self._discard)
 
     def discard(self, greenlet: Greenlet) -> None:
         """Let `greenlet` go, whether it has ended or not; no effect on one that is no member."""
-        greenlet.unlink(self._discard)
         self._discard(greenlet)
 
     def _discard(self, greenlet: Greenlet) -> None:
-        self._dying.discard(greenlet)
+        # HOT PATH.
         if greenlet not in self.greenlets:
             return
         del self.greenlets[greenlet]
+        if self._dying:
+            self._dying.discard(greenlet)
+        if self._places is not None:
+            self._places.release()
         if not self.greenlets:
-            self._empty.set()
+            self._emptied.set()
 
     def start(self, greenlet: Greenlet) -> None:
         """Add a greenlet and start it."""
@@ -94,11 +97,17 @@ class Group:
         `raise_error`: raise the error of the first member that ended with one, once all have ended.
         """
         members = list(self.greenlets) if raise_error else []
-        ended = self._empty.wait(timeout)
+        ended = self._wait_until_empty(timeout)
         for greenlet in members:
             if greenlet.exception is not None:
                 greenlet.get()
         return ended
+
+    def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
+        if not self.greenlets:
+            return True
+        self._emptied.clear()
+        return self._emptied.wait(timeout)
 
     def kill(
         self,
@@ -119,7 +128,7 @@ class Group:
                     return
                 joinall(survivors)
             if block:
-                self._empty.wait()
+                self._wait_until_empty()
         except Timeout as error:
             if error is not limit:
                 raise
@@ -260,12 +269,6 @@ class Pool(Group):
         """As `add`, and start it."""
         self.add(greenlet, blocking, timeout)
         greenlet.start()
-
-    def _discard(self, greenlet: Greenlet) -> None:
-        was_member = greenlet in self.greenlets
-        super()._discard(greenlet)
-        if was_member and self._places is not None:
-            self._places.release()
 
 
 class _Results(Iterator[Any]):

@@ -23,11 +23,13 @@ class VirtualClock:
 
     It is both the scheduler's wall clock and, while installed, this thread's time for `sleep` and time-outs. It does
     not jump while somebody waits for a descriptor, a process or a thread: those take real time.
+
+    `longest_nap`: virtual seconds after which a scheduler looks whether the clock was `set`; 1 is what it does in
+    real life, and costs a look for every second that passes.
     """
 
-    longest_nap = math.inf
-
-    def __init__(self, start: datetime | float) -> None:
+    def __init__(self, start: datetime | float, longest_nap: float = math.inf) -> None:
+        self.longest_nap = longest_nap
         self._start = start.timestamp() if isinstance(start, datetime) else float(start)
         self._elapsed = 0.0
 

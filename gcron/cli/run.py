@@ -30,7 +30,10 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _read_again(options: argparse.Namespace) -> list[Job]:
-    loaded = load_files(options)
+    try:
+        loaded = load_files(options)
+    except SystemExit as error:  # says what is wrong with the options; no reason to end now
+        raise ValueError(str(error)) from None
     if loaded.errors:
         raise CrontabError(loaded.errors)
     return [job_of(entry) for entry in loaded.entries]

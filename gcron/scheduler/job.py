@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gcron.crontab import Entry
@@ -22,8 +22,8 @@ class Job:
     schedule: Schedule
     action: Command | Callable[[], Any]
     policy: Policy
-    source: str = ""
-    """Where it was defined, for people: `crontab.example:12`."""
+    source: str = field(default="", compare=False)
+    """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""
 
     @property
     def starts_with_scheduler(self) -> bool:

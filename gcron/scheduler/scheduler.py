@@ -72,8 +72,7 @@ class Scheduler:
     def _check(self, job: Job) -> None:
         if job.name in self._jobs:
             raise ValueError(f"there is a job named {job.name!r} already")
-        if isinstance(job.schedule, Unscheduled) and job.schedule.kind == "service":
-            raise ValueError(f"job {job.name!r}: @service is not supported by this version of gcron")
+        _check_supported(job)
 
     def remove(self, name: str) -> None:
         """Forget a job; a run of it may finish. Raises KeyError when there is none of that name."""
@@ -83,19 +82,23 @@ class Scheduler:
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; returns how many were added, changed and removed.
 
-        A job that is there already, and equal, keeps its runs and its due instant. Runs of the others finish.
+        Runs under way go on, and a job whose schedule is as before keeps its due instant. Raises ValueError, and
+        changes nothing, when two jobs have one name.
         """
-        wanted = {job.name: job for job in jobs}
-        removed = [name for name in self._jobs if name not in wanted]
-        added = [job for name, job in wanted.items() if name not in self._jobs]
-        changed = [job for name, job in wanted.items() if name in self._jobs and self._jobs[name] != job]
+        wanted: dict[str, Job] = {}
+        for job in jobs:
+            _check_supported(job)
+            if wanted.setdefault(job.name, job) is not job:
+                raise ValueError(f"there are two jobs named {job.name!r}")
+        before, self._jobs = self._jobs, wanted
+        removed = before.keys() - wanted.keys()
         for name in removed:
-            self.remove(name)
-        for job in added:
-            self.add(job)
-        for job in changed:
-            self._jobs[job.name] = job
-            self._plan(job, self._clock.now())
+            self._timetable.set(name, None)
+        changed = [job for name, job in wanted.items() if name in before and before[name] != job]
+        added = [job for name, job in wanted.items() if name not in before]
+        for job in [*added, *changed]:
+            if self._watcher is not None and not _fires_as(job, before.get(job.name)):
+                self._plan(job, self._clock.now())
         self._changed.set()
         return len(added), len(changed), len(removed)
 
@@ -277,3 +280,12 @@ class Scheduler:
             self._runs.skip(job, fire_at, f"the run {running[0].id} is still under way")
         else:
             self._runs.start(job, fire_at)
+
+
+def _check_supported(job: Job) -> None:
+    if isinstance(job.schedule, Unscheduled) and job.schedule.kind == "service":
+        raise ValueError(f"job {job.name!r}: @service is not supported by this version of gcron")
+
+
+def _fires_as(job: Job, other: Job | None) -> bool:
+    return other is not None and (job.schedule, job.policy.enabled) == (other.schedule, other.policy.enabled)
