@@ -20,6 +20,7 @@ class Event(Linkable):
 
     def __init__(self) -> None:
         self._flag = False
+        self._links = None
 
     def is_set(self) -> bool:
         """True between `set()` and `clear()`."""
@@ -51,9 +52,13 @@ class AsyncResult(Linkable, Generic[T]):
     It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
     """
 
-    _value: T = _UNSET
-    _error: BaseException | None = None
     _traceback: TracebackType | None = None
+
+    def __init__(self) -> None:
+        # On the instance, although the class has it too: CPython reads those without a look at the class. HOT PATH.
+        self._links = None
+        self._value: T = _UNSET
+        self._error: BaseException | None = None
 
     def ready(self) -> bool:
         """True once there is a value or an error."""

@@ -50,7 +50,7 @@ class Greenlet(Linkable, Task):
     _error: BaseException | None = None
     _traceback: TracebackType | None = None
     _locals: dict[int, Any] | None = None
-    _at_end: list[Callable[[Greenlet], object]] | None = None
+    _at_end: Callable[[Greenlet], object] | None = None
     _name: str | None = None
 
     args: tuple[Any, ...] = ()
@@ -68,6 +68,9 @@ class Greenlet(Linkable, Task):
             self.args = args
         if kwargs:
             self.kwargs = kwargs
+        # Read at every end: on the instance, where CPython reads without a look at the class.
+        self._links = None
+        self._at_end = None
         self.hub = get_hub()
         self._context: Context | None = copy_context()
 
@@ -205,19 +208,19 @@ class Greenlet(Linkable, Task):
         if self.kwargs:
             self.kwargs = {}
         if self._at_end is not None:
-            for call in self._at_end:
-                call(self)
+            call, self._at_end = self._at_end, None
+            call(self)
         if self._links:
             self._notify()
 
     def call_at_end(self, call: Callable[[Greenlet], object]) -> None:
         """Call `call(self)` in the very moment it ends, before its links; it must neither park nor raise."""
-        if self._at_end is None:
-            self._at_end = [call]
-        else:
-            self._at_end.append(call)
         if self._state == _DONE:
             call(self)
+        elif (earlier := self._at_end) is None:
+            self._at_end = call
+        else:
+            self._at_end = lambda greenlet: (earlier(greenlet), call(greenlet))
 
     # -- results --------------------------------------------------------------------------------------------
 

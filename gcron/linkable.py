@@ -70,9 +70,9 @@ class Linkable:
             self._due.extend(links)
             return
         # Parked greenlets ahead of the first callback need no stop in the hub. HOT PATH.
-        for number, link in enumerate(links):
+        for link in links:
             if not isinstance(link, RawGreenlet):
-                self._due = deque(links[number:])
+                self._due = deque(links[links.index(link) :])
                 get_hub().call_soon(self._notify_due)
                 return
             unpark(link)  # type: ignore[arg-type]
@@ -93,7 +93,10 @@ class Linkable:
     def _wait_link(self, timeout: float | Timeout | None) -> bool:
         """Park until notified; False when `timeout` came first."""
         me = current()
-        self._add_link(me)
+        if self._links is None:
+            self._links = [me]
+        else:
+            self._links.append(me)
         try:
             if timeout is None:
                 park(me)

@@ -32,6 +32,8 @@ class Group:
         self.greenlets: dict[Greenlet, None] = {}
         self._dying: set[Greenlet] = set()
         self._emptied = Event()
+        # Bound once: a bound method a greenlet is one more object for the garbage collector.
+        self._on_end = self._discard
         for greenlet in greenlets:
             self.add(greenlet)
 
@@ -56,7 +58,7 @@ class Group:
 
     def _admit(self, greenlet: Greenlet) -> None:
         self.greenlets[greenlet] = None
-        greenlet.call_at_end(self._discard)
+        greenlet.call_at_end(self._on_end)
 
     def discard(self, greenlet: Greenlet) -> None:
         """Let `greenlet` go, whether it has ended or not; no effect on one that is no member."""
