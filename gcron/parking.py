@@ -154,5 +154,7 @@ def _carry(task: Task) -> None:
             task = successor
             continue
         idle.append(me)
-        del task  # an idle carrier must not keep its last task alive
+        # An idle carrier must keep neither its last task nor that one's context alive.
+        me.gr_context = None
+        del task
         task = successor.switch()
