@@ -176,10 +176,7 @@ class Greenlet(Linkable, Task):
         carrier.gr_context = self._context
         function = self._function or self._run
         try:
-            if self.args or self.kwargs:
-                value = function(*self.args, **self.kwargs)
-            else:
-                value = function()
+            value = function(*self.args, **self.kwargs) if self.args or self.kwargs else function()
         except BaseException as error:
             self._end_with(error)
         else:

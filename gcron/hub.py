@@ -17,9 +17,10 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
-from greenlet import getcurrent
+from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
 from gcron.parking import Carrier, Task, interrupt, new_carrier, park, unpark
@@ -115,7 +116,7 @@ class Hub(RawGreenlet):
         self.idle_carriers: list[Carrier] = []
         self.timers = TimerHeap()
         self.main = self.parent
-        self._holds = 0
+        self._holds: set[object] = set()
         self._joiners: list[Carrier] = []
         self._polling = False
         self._next_turn = 0.0
@@ -179,15 +180,9 @@ class Hub(RawGreenlet):
 
     def hold(self) -> Callable[[], None]:
         """Say that something outside (a thread) will wake this hub; call what is returned when it has."""
-        self._holds += 1
-        held = [True]
-
-        def release() -> None:
-            if held:
-                held.clear()
-                self._holds -= 1
-
-        return release
+        held = object()
+        self._holds.add(held)
+        return partial(self._holds.discard, held)
 
     def join(self, timeout: float | None = None) -> bool:
         """Park until nothing is left to do; False when `timeout` seconds passed first.
@@ -230,7 +225,11 @@ class Hub(RawGreenlet):
                 successor = ring.popleft()
                 if successor is not self:
                     message = successor.switch()
-            except _FATAL as error:
+            except GreenletExit:
+                raise  # the thread ends
+            except BaseException as error:
+                # Whatever it is (somebody's signal handler raised, a descriptor of ours was closed by others), the
+                # loop must not end of it, and must not hide it.
                 self.tell_main(error)
                 message = None
 
@@ -289,12 +288,15 @@ class Hub(RawGreenlet):
         now = self.monotonic()
         if now >= self._next_trim:
             self._next_trim = now + _TRIM_INTERVAL
-            # Letting go of an idle carrier ends it. The last ones were used last.
-            excess = len(self.idle_carriers) - _IDLE_CARRIERS
-            del self.idle_carriers[: max(excess // 2, 1)]
+            # The last ones were used last.
+            excess = max((len(self.idle_carriers) - _IDLE_CARRIERS) // 2, 1)
+            surplus = self.idle_carriers[:excess]
+            del self.idle_carriers[:excess]
+            for carrier in surplus:
+                carrier.switch(None)
 
     def _waits_for_outside(self) -> bool:
-        return self._holds > 0 or self.io.has_referenced()
+        return bool(self._holds) or self.io.has_referenced()
 
     def _has_work_left(self) -> bool:
         return self._waits_for_outside() or self.timers.keeps_alive()
@@ -333,8 +335,8 @@ class Hub(RawGreenlet):
         if isinstance(error, _FATAL):
             self.tell_main(error)
             return
-        text = "".join(traceback.format_exception(error))
         try:
+            text = "".join(traceback.format_exception(error))
             sys.stderr.write(f"{text}{label} failed with {type(error).__name__}\n\n")
         except Exception:
             # A closed or broken stderr must not end the loop, and there is nowhere left to say so.
@@ -347,8 +349,9 @@ class Hub(RawGreenlet):
 
     def after_fork_in_child(self) -> None:
         """The epoll and wake-up descriptors are the parent's: get our own."""
+        self.signals.stop_listening()
         self.io.close()
-        self._holds = 0
+        self._holds.clear()
         if self.signals:
             self.signals.listen()
 
@@ -361,7 +364,13 @@ def yield_now() -> None:
     me = current()
     me.ready = True
     me.ring.append(me)
-    park(me)
+    try:
+        park(me)
+    except RecursionError:
+        if me.ready:  # no stack was left to park
+            me.ready = False
+            me.ring.remove(me)
+        raise
 
 
 def current() -> Carrier:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
-__all__ = ["Carrier", "Loop", "Task", "interrupt", "new_carrier", "park", "raise_pending", "unpark"]
+__all__ = ["Carrier", "Loop", "Task", "interrupt", "new_carrier", "park", "unpark"]
 
 
 class Loop(Protocol):
@@ -85,17 +85,29 @@ def park(me: Carrier) -> None:
     """
     ring = me.ring
     successor = ring.popleft()
-    if successor is me.hub and ring and successor.can_wait():
-        ring.append(successor)
-        successor = ring.popleft()
     try:
+        if successor is me.hub and ring and successor.can_wait():
+            ring.append(successor)
+            successor = ring.popleft()
         successor.switch()
     except GreenletExit:
-        me.doomed = True  # the garbage collector throws this into a carrier that nobody can wake any more
+        # The garbage collector throws this into a carrier that nobody can wake any more. Where it ran, nothing may
+        # be switched to: neither by the carrier nor by what its task does in a `finally`.
+        me.doomed = True
+        me.ring = _NoRing()
+        raise
+    except RecursionError:
+        # No stack was left to get to the successor, which is perhaps the hub: its seat must not be lost.
+        ring.appendleft(successor)
         raise
     me.ready = False
     if me.pending is not None:
-        raise_pending(me)
+        error = me.pending
+        me.pending = None
+        try:
+            raise error
+        finally:
+            del error  # the traceback holds this frame: break the cycle
 
 
 def unpark(greenlet: Carrier) -> None:
@@ -116,15 +128,14 @@ def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
         greenlet.hub.call_soon(interrupt, greenlet, task, error)
 
 
-def raise_pending(me: Carrier) -> None:
-    """Raise what `interrupt` left for `me`."""
-    error = me.pending
-    me.pending = None
-    assert error is not None
-    try:
-        raise error
-    finally:
-        del error  # the traceback holds this frame: break the cycle
+class _NoRing(deque[Any]):
+    """The ring of a doomed carrier: it can neither wait nor be woken."""
+
+    def popleft(self) -> Any:
+        raise GreenletExit
+
+    def append(self, entry: Any) -> None:
+        """Lose it."""
 
 
 def new_carrier(hub: Any) -> Carrier:
@@ -139,7 +150,11 @@ def new_carrier(hub: Any) -> Carrier:
 
 
 def _carry(task: Task) -> None:
-    """A carrier's life: run a task, take the next fresh one from the ring, or idle until one is brought."""
+    """A carrier's life: run a task, take the next fresh one from the ring, or idle until one is brought.
+
+    None instead of a task ends it. Only so: an idle carrier's frames refer to itself and to others, so that letting
+    go of it frees nothing.
+    """
     me = cast(Carrier, getcurrent())
     ring = me.ring
     idle = me.hub.idle_carriers
@@ -153,8 +168,12 @@ def _carry(task: Task) -> None:
         if isinstance(successor, Task):
             task = successor
             continue
+        me.ready = True  # a stale `unpark` must not bring an idle carrier into the ring
         idle.append(me)
         # An idle carrier must keep neither its last task nor that one's context alive.
         me.gr_context = None
         del task
         task = successor.switch()
+        if task is None:
+            return
+        me.ready = False

@@ -73,7 +73,13 @@ class Timeout(BaseException):
     close = cancel
 
     def _expire(self, greenlet: Carrier, task: object) -> None:
-        interrupt(greenlet, task, self._error())
+        if greenlet.task is not task:
+            return
+        if greenlet.pending is None:
+            interrupt(greenlet, task, self._error())
+        else:
+            # Another exception comes first, and may lead out of our block: stay pending, so that `cancel` finds us.
+            self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task)
 
     def _error(self) -> BaseException:
         if self.exception is None or self.exception is False:

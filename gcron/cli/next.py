@@ -92,7 +92,11 @@ def _print_table(fires: Sequence[_Fire], now: float) -> None:
         when = _local(fire, entry).strftime("%a %Y-%m-%d %H:%M:%S %Z")
         mark = str(occurrence(entry.schedule, fire))
         table.add_row(when, _span(fire - now), escape(entry.name), escape(entry.schedule_text), mark)
-    Console(soft_wrap=not is_terminal(), highlight=False).print(table)
+    # Where nobody looks, a line is a line however long.
+    console = Console(width=None if is_terminal() else 1000, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    print(captured.get(), end="")  # not by rich itself, which ends the program when the reader is gone
 
 
 def _span(seconds: float) -> str:

@@ -15,7 +15,8 @@ from gcron.crontab.outline import Outline, Place
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.text import split_lines
 from gcron.crontab.zone import check_zone
-from gcron.schedule import Schedule, ScheduleError
+from gcron.schedule import Schedule, ScheduleError, ScheduleWarning
+from gcron.schedule import check as check_schedule
 from gcron.schedule import parse as parse_schedule
 
 __all__ = ["parse"]
@@ -60,6 +61,7 @@ class _EntryReader:
         self._names = names
         self._problems = problems
         self._schedules: dict[tuple[str, str | None], tuple[str, Schedule]] = {}
+        self._step_warnings: dict[str, list[ScheduleWarning]] = {}
 
     def read(self, places: list[Place]) -> tuple[Entry, ...]:
         entries: list[Entry] = []
@@ -113,6 +115,8 @@ class _EntryReader:
         return found
 
     def _warn_of_slips(self, place: Place, parts: EntryLine) -> None:
+        if "/" in parts.schedule:
+            self._warn_of_steps(place, parts)
         if not self._system and looks_like_user(parts.text):
             user = parts.text.split(None, 1)[0]
             start = parts.text_start
@@ -121,6 +125,14 @@ class _EntryReader:
             self._warn(place, message, start, start + len(user), hint)
         if "%" in parts.text:
             self._warn_of_percents(place, parts)
+
+    def _warn_of_steps(self, place: Place, parts: EntryLine) -> None:
+        warnings = self._step_warnings.get(parts.schedule)
+        if warnings is None:
+            warnings = self._step_warnings[parts.schedule] = check_schedule(parts.schedule)
+        start = parts.schedule_start
+        for warning in warnings:
+            self._warn(place, warning.message, start + warning.start, start + warning.end, warning.hint)
 
     def _warn_of_percents(self, place: Place, parts: EntryLine) -> None:
         columns = bare_percents(parts.text)

@@ -108,7 +108,8 @@ class Service:
 
     def _on_stop(self, name: str, grace: float) -> None:
         if self._stopper is not None:
-            self._say(f"{name} again: killing {self._running()}")
+            if running := self._running():
+                self._say(f"{name} again: killing {running}")
             spawn(self._scheduler.kill)
             return
         running = self._running()

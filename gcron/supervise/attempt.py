@@ -54,6 +54,8 @@ class Attempt:
         self._listener = listener
         self._tree: ProcessTree | None = None
         self._stopper: Greenlet | None = None
+        self._killing = False
+        """True once the stopper asks no more. It is not begun anew: who holds Ctrl-C down would never see its end."""
         self._stopped: tuple[Outcome, str] | None = None
         self._over = Event()
         """Set when the leader has ended, or when all means to end it have failed."""
@@ -89,10 +91,10 @@ class Attempt:
             self._stopped = (outcome, reason)
         if self._tree is None:
             return
-        if now and self._stopper is not None:
-            self._stopper.kill(block=False)
-            self._stopper = None
-        if self._stopper is None:
+        if self._stopper is None or (now and not self._killing):
+            if self._stopper is not None:
+                self._stopper.kill(block=False)
+            self._killing = now
             self._stopper = spawn(self._end_tree, self._tree, now)
 
     # -- the end --------------------------------------------------------------------------------------------
