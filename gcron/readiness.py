@@ -103,7 +103,9 @@ class Readiness:
             waiter = watch.args[0] if watch.args else None
             if isinstance(waiter, RawGreenlet):
                 parked = cast(Carrier, waiter)
-                interrupt(parked, parked.task, error)
+                # Who has another error to raise leaves this wait by itself; put off, ours would hit its next one.
+                if parked.pending is None:
+                    interrupt(parked, parked.task, type(error)(*error.args))
         if self._poller is not None:
             self._poller.forget(fd)
 

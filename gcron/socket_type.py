@@ -1,0 +1,299 @@
+"""The class `gcron.socket.socket`: every call is tried at once, and waits in the hub when the kernel says "not yet".
+
+The descriptor is always non-blocking; the time-out that the user set is kept here. Descriptors, options, names,
+`makefile`, `dup` and `repr` are the standard library's own.
+
+A socket belongs to the thread whose hub waits for it: closing it elsewhere does not wake who waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import math
+import operator
+import os
+import socket as _stdlib
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from greenlet import getcurrent
+
+from gcron.dns import resolve
+from gcron.greenlet import sleep
+from gcron.hub import READ, WRITE, Hub, get_hub, yield_now
+
+__all__ = ["socket"]
+
+T = TypeVar("T")
+_Std = _stdlib.socket
+
+# A peer that is always faster than we are must not keep everybody else from running: after so many calls in a row
+# that need not wait, others have a turn.
+_MOST_UNWAITED = 64
+# Seconds between two tries where the kernel has no event for "now you can".
+_NAP = 0.005
+_UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
+# What `os.sendfile` says of files that it cannot send; reading and sending them works.
+_NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOVERFLOW)
+_SENDFILE_BLOCK = 2**30
+
+
+class socket(_Std):  # noqa: N801 - the standard library's name
+    """As `socket.socket`; what would block parks the calling greenlet instead of the thread.
+
+    A call that takes longer than the time-out raises `TimeoutError("timed out")`; one whose socket another greenlet
+    closes raises `OSError` (`EBADF`). With time-out 0 nothing waits: `BlockingIOError`. Several greenlets may use one
+    socket, also for reading; who comes first is served.
+    """
+
+    __module__ = "gcron.socket"
+    __slots__ = ("_limit", "_unwaited")
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        super().__init__(family, type, proto, fileno)
+        # What it would have been: the default time-out, or 0 for a type with SOCK_NONBLOCK.
+        self._limit: float | None = super().gettimeout()
+        super().settimeout(0.0)
+        self._unwaited = 0
+
+    # -- time-outs ------------------------------------------------------------------------------------------
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Let calls wait at most `value` seconds; None: for ever; 0: not at all.
+
+        Counts from the next call on. Raises `ValueError` for negative numbers, `TypeError` for what is no number.
+        """
+        if value is None:
+            self._limit = None
+            return
+        seconds = float(value if isinstance(value, float) else operator.index(value))
+        if math.isnan(seconds) or seconds < 0:
+            raise ValueError(f"a time-out is 0 seconds or more, got {value}")
+        if seconds > threading.TIMEOUT_MAX:
+            raise OverflowError(f"{value} seconds are more than a time-out can be")
+        self._limit = seconds
+
+    def gettimeout(self) -> float | None:
+        """Seconds that a call may wait; None: for ever; 0.0: non-blocking."""
+        return self._limit
+
+    timeout = property(gettimeout, doc="As `gettimeout()`.")
+
+    def setblocking(self, flag: bool, /) -> None:
+        """True: `settimeout(None)`; False: `settimeout(0)`."""
+        self._limit = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """False with time-out 0, True with any other and with none."""
+        return self._limit != 0
+
+    # -- connections ----------------------------------------------------------------------------------------
+
+    def connect(self, address: Any, /) -> None:
+        """Connect; a host name is looked up in a thread, which the time-out does not count.
+
+        Raises `OSError` as the standard library's, `gaierror` for an unknown name.
+        """
+        code = self._connect(address)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def connect_ex(self, address: Any, /) -> int:
+        """As `connect`, but return the error's number; 0 is success, `EAGAIN` a time-out."""
+        try:
+            return self._connect(address)
+        except TimeoutError:
+            return errno.EAGAIN
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise  # an unknown host
+            return errno.EBADF
+
+    def _connect(self, address: Any) -> int:
+        address = resolve(address, self.family)
+        may_wait = self._limit != 0
+        deadline = self._deadline()
+        code = super().connect_ex(address)
+        while may_wait and self._under_way(code):
+            if code == errno.EAGAIN:
+                self._nap(deadline)
+            else:
+                self._wait(WRITE, deadline)
+            code = self.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ERROR)
+            # No error does not mean success yet: the wake-up may have been meant for somebody else.
+            code = code or super().connect_ex(address)
+            if code == errno.EISCONN:
+                return 0
+        return code
+
+    def _under_way(self, code: int) -> bool:
+        # EAGAIN from a Unix socket: the listener's queue is full; from others: no free port, and waiting is no use.
+        return code in _UNDER_WAY or (code == errno.EAGAIN and self.family == _stdlib.AF_UNIX)
+
+    def accept(self) -> tuple[socket, Any]:
+        """Wait for a connection; return a new socket for it and the address of its other end."""
+        fd, address = self._attempt(READ, 0, _Std._accept)  # type: ignore[attr-defined]
+        return socket(self.family, self.type, self.proto, fileno=fd), address
+
+    def bind(self, address: Any, /) -> None:
+        """Take `address` as one's own; a host name is looked up in a thread."""
+        super().bind(resolve(address, self.family))
+
+    # -- receiving ------------------------------------------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Return 1 to `bufsize` bytes, or b"" when the other end has finished."""
+        return self._attempt(READ, flags, _Std.recv, bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As `recv`, into `buffer`; return the number of bytes."""
+        return self._attempt(READ, flags, _Std.recv_into, buffer, nbytes, flags)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """As `recv`, with the sender's address."""
+        return self._attempt(READ, flags, _Std.recvfrom, bufsize, flags)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recv_into`, with the sender's address."""
+        return self._attempt(READ, flags, _Std.recvfrom_into, buffer, nbytes, flags)
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """Return data, ancillary data (descriptors, credentials), flags and the sender's address."""
+        return self._attempt(READ, flags, _Std.recvmsg, bufsize, ancbufsize, flags)
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, Any]:
+        """As `recvmsg`, into `buffers`."""
+        buffers = list(buffers)  # a second try needs them again
+        return self._attempt(READ, flags, _Std.recvmsg_into, buffers, ancbufsize, flags)
+
+    # -- sending --------------------------------------------------------------------------------------------
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Send what there is room for; return how many bytes that was."""
+        return self._attempt(WRITE, flags, _Std.send, data, flags)
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send all of `data`. The time-out is for the whole; after an error nobody knows how much went out."""
+        deadline = self._deadline()
+        sent = self._attempt(WRITE, flags, _Std.send, data, flags, deadline=deadline)
+        if type(data) is bytes and sent == len(data):
+            return  # HOT PATH: most calls end here
+        with memoryview(data) as view, view.cast("B") if view.nbytes else memoryview(b"") as octets:
+            while sent < len(octets):
+                if deadline is not None and get_hub().monotonic() >= deadline:
+                    raise TimeoutError("timed out")
+                sent += self._attempt(WRITE, flags, _Std.send, octets[sent:], flags, deadline=deadline)
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """`sendto(data[, flags], address)`: send one datagram; a host name is looked up in a thread."""
+        if not flags_and_address:
+            raise TypeError("sendto() takes 2 or 3 arguments (1 given)")
+        *flags, address = flags_and_address
+        return self._attempt(WRITE, flags[0] if flags else 0, _Std.sendto, data, *flags, resolve(address, self.family))
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
+    ) -> int:
+        """Send `buffers` as one message with ancillary data; return the number of plain bytes sent."""
+        buffers, ancdata = list(buffers), list(ancdata)  # a second try needs them again
+        return self._attempt(WRITE, flags, _Std.sendmsg, buffers, ancdata, flags, resolve(address, self.family))
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a binary file from `offset` to its end, or `count` bytes of it; return how many went out.
+
+        The time-out is for each wait. Reading the file itself blocks. The file's position moves behind what was
+        sent, also on errors. Raises `ValueError` with time-out 0.
+        """
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
+        if self._limit == 0:
+            raise ValueError("non-blocking sockets are not supported")
+        start = offset
+        try:
+            source = file.fileno()
+            block = min(count or os.fstat(source).st_size, _SENDFILE_BLOCK)
+            while block and (sent := self._attempt(WRITE, 0, _send_block, source, offset, block)):
+                offset += sent
+                if count is not None:
+                    block = min(start + count - offset, _SENDFILE_BLOCK)
+        except (AttributeError, OSError) as error:
+            cannot = isinstance(error, AttributeError | io.UnsupportedOperation) or error.errno in _NO_SENDFILE
+            if offset > start or not cannot:
+                raise
+            return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+        finally:
+            if offset > start and hasattr(file, "seek"):
+                file.seek(offset)
+        return offset - start
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def detach(self) -> int:
+        """Give the descriptor away, still open and non-blocking; who waits for it gets `EBADF`."""
+        self._wake_waiters()
+        return super().detach()
+
+    def _real_close(self, *args: Any) -> None:
+        # Where the standard library's close() ends up, once the last file of makefile() is closed too.
+        self._wake_waiters()
+        super()._real_close(*args)  # type: ignore[misc]
+
+    def _wake_waiters(self) -> None:
+        # A thread that has no hub gets none for this: nobody waits there.
+        hub: Hub | None = getattr(getcurrent(), "hub", None)
+        if hub is not None and self.fileno() >= 0:
+            hub.io.closing(self.fileno(), OSError(errno.EBADF, "the socket was closed while it was waited for"))
+
+    # -- waiting --------------------------------------------------------------------------------------------
+
+    def _attempt(self, mask: int, flags: int, call: Callable[..., T], *args: Any, deadline: float | None = None) -> T:
+        """Return `call(self, *args)`, waiting for `mask` while it would block. HOT PATH."""
+        limit = self._limit
+        self._unwaited += 1
+        if self._unwaited > _MOST_UNWAITED and limit != 0:
+            # Before the call, never after it: a time limit that strikes here must not lose what was received.
+            self._unwaited = 0
+            yield_now()
+        try:
+            return call(self, *args)
+        except BlockingIOError:
+            if limit == 0 or flags & _stdlib.MSG_DONTWAIT:
+                raise
+        self._unwaited = 0
+        if deadline is None:
+            deadline = self._deadline()
+        while True:
+            self._wait(mask, deadline)
+            try:
+                return call(self, *args)
+            except BlockingIOError:
+                continue
+
+    def _deadline(self) -> float | None:
+        # None for time-out 0 as well: what does not wait is never late.
+        return get_hub().monotonic() + self._limit if self._limit else None
+
+    def _wait(self, mask: int, deadline: float | None) -> None:
+        """Park until ready for `mask`; `TimeoutError` at `deadline`."""
+        # poll() says that an unconnected datagram socket is writable while its receiver's queue is full.
+        if mask == WRITE and self.family == _stdlib.AF_UNIX and self.type == _stdlib.SOCK_DGRAM:
+            self._nap(deadline)
+            return
+        hub = get_hub()
+        left = None if deadline is None else max(0.0, deadline - hub.monotonic())
+        # What came in time counts however late the hub looks: it polls before it lets a timer's victim run.
+        if not hub.wait_io(self.fileno(), mask, left):
+            raise TimeoutError("timed out")
+
+    def _nap(self, deadline: float | None) -> None:
+        left = _NAP if deadline is None else deadline - get_hub().monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        sleep(min(left, _NAP))
+
+
+def _send_block(to: socket, source: int, offset: int, size: int) -> int:
+    return os.sendfile(to.fileno(), source, offset, size)
