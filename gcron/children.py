@@ -34,6 +34,7 @@ class Child(Linkable):
         self.ended = False
         self.status: int | None = None
         self._watched = False
+        self._roll: _Roll | None = None
         # Opened while the child cannot have been collected, so it is this process and no later one of its pid.
         self._pidfd = _open_pidfd(pid)
 
@@ -80,6 +81,8 @@ class Child(Linkable):
     def _end(self, status: int | None) -> None:
         self.ended = True
         self.status = status
+        if self._roll is not None:
+            self._roll.remove(self)
         self._close()
         self._notify()
 
@@ -104,7 +107,8 @@ class Child(Linkable):
         if self._pidfd is not None:
             hub.io.watch(self._pidfd, READ, self._on_pidfd)
         elif threading.current_thread() is threading.main_thread():
-            _Roll.of(hub).add(self)
+            self._roll = _Roll.of(hub)
+            self._roll.add(self)
             self.check()  # it may have ended before the roll listened
         else:
             hub.call_later(_LOOK_AGAIN, self._look_again)
@@ -145,8 +149,10 @@ class _Roll:
     def _on_sigchld(self) -> None:
         for child in list(self._children):
             child.check()
-            if child.ended:
-                self._children.discard(child)
+
+    def remove(self, child: Child) -> None:
+        """It has ended, however that was learnt."""
+        self._children.discard(child)
         if not self._children and self._handler is not None:
             self._handler.cancel()
             self._handler = None

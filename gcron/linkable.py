@@ -79,16 +79,18 @@ class Linkable:
 
     def _notify_due(self) -> None:
         due = self._due
-        while due:
-            link = due.popleft()
-            if isinstance(link, RawGreenlet):
-                unpark(link)  # type: ignore[arg-type]
-                continue
-            try:
-                link(self)
-            except Exception as error:
-                get_hub().report_error(repr(link), error)
-        self._due = None
+        try:
+            while due:
+                link = due.popleft()
+                if isinstance(link, RawGreenlet):
+                    unpark(link)  # type: ignore[arg-type]
+                else:
+                    get_hub().guard(link, (self,))
+        finally:
+            if due:  # a callback ends the program: the others are called all the same
+                get_hub().call_soon(self._notify_due)
+            else:
+                self._due = None
 
     def _wait_link(self, timeout: float | Timeout | None) -> bool:
         """Park until notified; False when `timeout` came first."""

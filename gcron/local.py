@@ -89,7 +89,11 @@ def _values(instance: local, initialise: bool = True) -> dict[str, Any]:
         values = table[key] = {}
         if initialise and type(instance).__init__ is not object.__init__:
             args, kwargs = key.arguments
-            type(instance).__init__(instance, *args, **kwargs)
+            try:
+                type(instance).__init__(instance, *args, **kwargs)
+            except BaseException:
+                del table[key]  # not half-made for good: the next use tries again
+                raise
     return values
 
 

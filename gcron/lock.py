@@ -137,8 +137,8 @@ class RLock:
             self._block.release()
 
     def locked(self) -> bool:
-        """True when somebody owns it."""
-        return self._count > 0
+        """True when somebody owns it, or is about to."""
+        return self._block.locked()
 
     def __enter__(self) -> bool:
         return self.acquire()

@@ -260,12 +260,10 @@ class Pool(Group):
             return
         if self._places is not None and not self._places.acquire(blocking, timeout):
             raise PoolFull
-        try:
+        if greenlet not in self.greenlets:
             self._admit(greenlet)
-        except BaseException:
-            if self._places is not None:
-                self._places.release()
-            raise
+        elif self._places is not None:
+            self._places.release()  # somebody else added it while we waited
 
     def start(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
         """As `add`, and start it."""
@@ -297,13 +295,15 @@ class _Results(Iterator[Any]):
     def _feed(self, calls: Iterable[tuple[Any, ...]]) -> None:
         index = 0
         try:
-            for index, arguments in enumerate(calls, start=1):
+            for arguments in calls:
                 if self._ahead is not None:
                     self._ahead.acquire()
                 member = self._group.spawn(self._function, *arguments)
-                member.rawlink(lambda source, index=index: self._finished.put((index - 1, source)))  # type: ignore[misc]
-        except Exception as error:
-            # The iterable's own error takes the place of its next item.
+                member.rawlink(lambda source, index=index: self._finished.put((index, source)))  # type: ignore[misc]
+                index += 1
+        except BaseException as error:
+            # An error of the iterable itself, or of starting, takes the place of its item; whoever asks for that
+            # must hear of it, whatever it is, or would wait for ever.
             failed: AsyncResult[Any] = AsyncResult()
             failed.set_exception(error)
             self._finished.put((index, failed))

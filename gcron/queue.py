@@ -105,7 +105,11 @@ class SimpleQueue(Generic[T]):
             if not block:
                 raise Full
             self._wait_to_put(timeout)
-        self._put(item)
+        try:
+            self._put(item)
+        except BaseException:
+            self._admit_putters()  # the place is still free
+            raise
         if self._getters.waiting:
             self._admit_getters()
 
@@ -140,7 +144,11 @@ class SimpleQueue(Generic[T]):
         # HOT PATH.
         if len(self.queue) <= self._getters.admitted:
             self._await_item(block, timeout)
-        item = self._get()
+        try:
+            item = self._get()
+        except BaseException:
+            self._admit_getters()  # the item is still there
+            raise
         if self._putters.waiting:
             self._admit_putters()
         return item

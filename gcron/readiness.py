@@ -6,7 +6,6 @@ waits for what.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, cast
@@ -135,7 +134,17 @@ class Readiness:
             if function is not None:
                 self._hub.guard(function, watch.args)
         if left := self._watches.get(fd):
-            self.open().arm(fd, _combined(left))
+            self._rearm(fd, left)
+
+    def _rearm(self, fd: int, watches: list[Watch]) -> None:
+        try:
+            armed = self.open().arm(fd, _combined(watches))
+        except OSError as error:
+            # Closed behind our back: who waits for it must hear of it, and the loop must not end of it.
+            self.closing(fd, error)
+            return
+        if not armed:
+            self._hub.call_soon(self._dispatch, fd, _combined(watches))
 
     # -- descriptors of our own -----------------------------------------------------------------------------
 
@@ -147,8 +156,8 @@ class Readiness:
             os.set_blocking(self._wake_read, False)
             os.set_blocking(self._wake_write, False)
             self._listen_for_wakes()
-            for fd, watches in self._watches.items():
-                self._poller.arm(fd, _combined(watches))
+            for fd, watches in list(self._watches.items()):
+                self._rearm(fd, watches)
         return self._poller
 
     @property
@@ -168,8 +177,11 @@ class Readiness:
         self.watch(self._wake_read, READ, self._drain_wakes, ref=False)
 
     def _drain_wakes(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        # Not contextlib.suppress: an interrupt in there would count as the user's code, see gcron.signals.
+        try:  # noqa: SIM105
             os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass  # somebody's signal came twice
         self._listen_for_wakes()
 
     def close(self) -> None:
@@ -181,6 +193,7 @@ class Readiness:
         os.close(self._wake_read)
         os.close(self._wake_write)
         self._poller = None
+        self._wake_read = self._wake_write = -1
 
 
 def _combined(watches: list[Watch]) -> int:

@@ -18,13 +18,15 @@ from gcron.readiness import Readiness
 __all__ = ["SignalHandler", "Signals"]
 
 # Where an exception at an arbitrary bytecode would lose a ring entry.
-_LOOP_MODULES = frozenset(f"gcron.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))
+_LOOP_MODULES = frozenset(
+    ["selectors", *(f"gcron.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))]
+)
 
 
 class SignalHandler:
-    """What `Signals.handle` returns; `cancel()` restores the disposition that was there before."""
+    """What `Signals.handle` returns; cancelling a signal's last one restores the disposition that was there before."""
 
-    __slots__ = ("_owner", "args", "function", "previous", "signum")
+    __slots__ = ("_owner", "args", "function", "signum")
 
     def __init__(
         self,
@@ -32,13 +34,11 @@ class SignalHandler:
         signum: int,
         function: Callable[..., object],
         args: tuple[Any, ...],
-        previous: Any,
     ) -> None:
         self._owner = owner
         self.signum = signum
         self.function = function
         self.args = args
-        self.previous = previous
 
     def cancel(self) -> None:
         """Stop handling. A second call does nothing."""
@@ -51,39 +51,59 @@ class Signals:
     def __init__(self, hub: Loop, io: Readiness) -> None:
         self._hub = hub
         self._io = io
-        self._handlers: dict[int, SignalHandler] = {}
+        self._handlers: dict[int, list[SignalHandler]] = {}
+        self._dispositions_before: dict[int, Any] = {}
+        self._wakeup_fd_before: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self._handlers)
 
     def handle(self, signum: int, function: Callable[..., object], *args: Any) -> SignalHandler:
-        """Run `function(*args)` in the hub at each `signum`.
+        """Run `function(*args)` in the hub at each `signum`, after the functions that handle it already.
 
         Raises `ValueError` outside the main thread and for signals that cannot be handled.
         """
         self.listen()
         previous = signal.signal(signum, self._on_signal)
-        if earlier := self._handlers.get(signum):
-            previous = earlier.previous
-        # None: a handler that was not installed from Python and cannot be put back.
-        handler = SignalHandler(self, signum, function, args, signal.SIG_DFL if previous is None else previous)
-        self._handlers[signum] = handler
+        handlers = self._handlers.setdefault(signum, [])
+        if not handlers:
+            # None: a handler that was not installed from Python and cannot be put back.
+            self._dispositions_before[signum] = signal.SIG_DFL if previous is None else previous
+        handler = SignalHandler(self, signum, function, args)
+        handlers.append(handler)
         return handler
 
     def drop(self, handler: SignalHandler) -> None:
         """Take a cancelled handler off the books."""
-        if self._handlers.get(handler.signum) is handler:
+        handlers = self._handlers.get(handler.signum, [])
+        if handler not in handlers:
+            return
+        handlers.remove(handler)
+        if not handlers:
             del self._handlers[handler.signum]
-            signal.signal(handler.signum, handler.previous)
+            signal.signal(handler.signum, self._dispositions_before.pop(handler.signum))
+        if not self._handlers:
+            self.stop_listening()
 
     def listen(self) -> None:
         """Have the interpreter wake the hub when a signal arrives, whichever thread the kernel gave it to."""
-        signal.set_wakeup_fd(self._io.wake_fd, warn_on_full_buffer=False)
+        before = signal.set_wakeup_fd(self._io.wake_fd, warn_on_full_buffer=False)
+        if self._wakeup_fd_before is None:
+            self._wakeup_fd_before = before
+
+    def stop_listening(self) -> None:
+        """Call before the hub's descriptors are closed: signals would be written into whatever reuses the number."""
+        if self._wakeup_fd_before is not None:
+            signal.set_wakeup_fd(self._wakeup_fd_before)
+            self._wakeup_fd_before = None
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        handler = self._handlers.get(signum)
-        if handler is not None:
-            self._hub.call_soon_threadsafe(handler.function, *handler.args)
+        for handler in self._handlers.get(signum, ()):
+            self._hub.call_soon_threadsafe(self._deliver, handler)
+
+    def _deliver(self, handler: SignalHandler) -> None:
+        if handler in self._handlers.get(handler.signum, ()):  # not cancelled meanwhile
+            handler.function(*handler.args)
 
     def take_over_interrupts(self) -> None:
         """Make Ctrl-C raise at once in the user's code, but never between two steps of the loop.

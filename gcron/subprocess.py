@@ -249,7 +249,7 @@ class Popen(_stdlib.Popen[Any]):
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def _expired(self, timeout: float | None) -> TimeoutExpired:
-        outputs = [b"".join(self._collected[s]) if s in self._collected else None for s in (self.stdout, self.stderr)]
+        outputs = [b"".join(self._collected.get(s, ())) or None for s in (self.stdout, self.stderr)]
         return TimeoutExpired(self.args, timeout or 0.0, output=outputs[0], stderr=outputs[1])
 
     def __exit__(
