@@ -62,6 +62,7 @@ class Attempt:
         self._left_behind = ""
         self._excerpt = Excerpt()
         self._started_at = 0.0
+        self._ended_at: float | None = None
 
     def perform(self) -> RunResult:
         """Start, wait, and say how it ended. Never raises for what the job does."""
@@ -79,6 +80,7 @@ class Attempt:
         self._listener.process_started(tree.pid)
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
+        self._ended_at = get_hub().monotonic()
         verdict = self._verdict(code)
         self._tree = None  # from here on there is nothing to stop
         if not _reach_their_ends(pumps, pumping):
@@ -133,7 +135,7 @@ class Attempt:
             outcome,
             reason,
             code,
-            duration=get_hub().monotonic() - self._started_at,
+            duration=(self._ended_at or get_hub().monotonic()) - self._started_at,
             output_head=self._excerpt.head,
             output_tail=self._excerpt.tail,
             output_size=self._excerpt.size,

@@ -32,7 +32,7 @@ class RunResult:
     exit_code: int | None = None
     """As `Popen.returncode`: negative for a signal; None where no process ended."""
     duration: float = 0.0
-    """Seconds from start to end."""
+    """Seconds from the start to the end of the process (and of its tree, when that was ended) or the call."""
     output_head: bytes = b""
     output_tail: bytes = b""
     output_size: int = 0

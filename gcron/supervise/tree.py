@@ -1,12 +1,12 @@
 """A process tree: one session, everything that came of it, and how to end all of it.
 
 Members are found by what they cannot shed by forking: the run's id in their environment. A signal goes only to a
-process whose identity (pid and start time) was just confirmed, so never to one that reuses a pid. Looking through
-the process table happens in the thread pool.
+process whose identity (pid and start time) was just confirmed, so never to one that reuses a pid.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -17,14 +17,12 @@ import psutil
 from gcron.greenlet import sleep
 from gcron.hub import get_hub
 from gcron.subprocess import DEVNULL, PIPE, Popen
+from gcron.supervise.census import RUN_ID, processes_of
 from gcron.supervise.command import Command, arguments, environment, open_stdin
 from gcron.supervise.output import Stream
 from gcron.threadpool import get_threadpool
 
-__all__ = ["RUN_ID", "ProcessTree"]
-
-RUN_ID = "GCRON_RUN_ID"
-"""The variable that marks every process of a run."""
+__all__ = ["ProcessTree", "describe"]
 
 # Seconds between two looks at a dying tree: quick at first, most trees die at once.
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
@@ -74,7 +72,8 @@ class ProcessTree:
         grouped = self.leader.poll() is None
         if grouped:
             _send_to_group(self.pid, signum)
-        get_threadpool().apply(_send_to_marked, self.run_id, signum, self.pid if grouped else None)
+        if marked := processes_of(self.run_id):
+            get_threadpool().apply(_send_to_each, marked, signum, self.pid if grouped else None)
 
     def members(self) -> list[psutil.Process]:
         """Every process of this run that is alive now.
@@ -82,9 +81,11 @@ class ProcessTree:
         The leader counts until its status is collected, marked or not: it may have emptied its environment, its
         first thread may have ended before the others, and a debugger may hold it when it is dead.
         """
-        leader = self.pid if self.leader.poll() is None else None
-        found: list[psutil.Process] = get_threadpool().apply(_marked, self.run_id, leader)
-        return found if leader is None or self.leader.poll() is None else [p for p in found if p.pid != leader]
+        others = [process for process in processes_of(self.run_id) if process.pid != self.pid]
+        if self.leader.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                return [psutil.Process(self.pid), *others]
+        return others
 
     def _wait_until_gone(self, seconds: float, signum: signal.Signals | None = None) -> bool:
         """Look until no member is found twice in a row, signalling before each look; False after `seconds`."""
@@ -123,27 +124,13 @@ def _send_to_group(pgid: int, signum: signal.Signals) -> None:
         return
 
 
-def _send_to_marked(run_id: str, signum: signal.Signals, signalled_group: int | None) -> None:
-    for process in _marked(run_id):
+def _send_to_each(processes: list[psutil.Process], signum: signal.Signals, signalled_group: int | None) -> None:
+    for process in processes:
         try:
             if signalled_group is None or os.getpgid(process.pid) != signalled_group:
                 process.send_signal(signum)  # psutil confirms the identity first
         except (psutil.Error, OSError):
             continue
-
-
-def _marked(run_id: str, leader: int | None = None) -> list[psutil.Process]:
-    return [
-        process for process in psutil.process_iter() if process.pid == leader or _is_alive_and_marked(process, run_id)
-    ]
-
-
-def _is_alive_and_marked(process: psutil.Process, run_id: str) -> bool:
-    try:
-        return process.environ().get(RUN_ID) == run_id and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        # Ended meanwhile, or somebody else's: not one that we started.
-        return False
 
 
 def describe(processes: Iterable[psutil.Process]) -> str:

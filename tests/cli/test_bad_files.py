@@ -1,0 +1,110 @@
+"""Whatever is given as a crontab: one clear complaint, the right exit status, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMANDS = ("run", "check", "next")
+Gcron = Callable[..., Any]
+Write = Callable[..., str]
+
+
+def make_file(kind: str, path: Path) -> None:
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "binary":
+        path.write_bytes(bytes(range(256)) * 100)
+    elif kind == "line that is none":
+        path.write_text("@daily true\nthis is no line\n")
+    elif kind == "a gigabyte":
+        with path.open("wb") as file:
+            file.truncate(1 << 30)
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        assert kind == "missing"
+
+
+KINDS = ("missing", "fifo", "device", "binary", "line that is none", "a gigabyte", "dangling link")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_no_crontab_is_refused_at_once(gcron: Gcron, tmp_path: Path, command: str, kind: str) -> None:
+    make_file(kind, tmp_path / "crontab")
+    started = time.monotonic()
+    result = gcron(command, "crontab")
+    assert time.monotonic() - started < 3
+    assert result.returncode == 1
+    assert "crontab" in result.stderr
+    assert "error: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "\x1b" not in result.stderr + result.stdout
+    if command == "run":
+        assert result.stderr.splitlines()[-1].startswith("gcron: not started: ")
+
+
+def test_an_empty_file_is_no_mistake(gcron: Gcron, write: Write) -> None:
+    write("")
+    assert gcron("check", "crontab").stdout == "crontab: 0 jobs, 0 errors, 0 warnings\n"
+    assert gcron("next", "crontab").stdout == "nothing is due, ever\n"
+    assert gcron("next", "--json", "crontab").stdout == ""
+
+
+def test_all_files_are_read_before_anything_is_said(gcron: Gcron, write: Write) -> None:
+    write("61 * * * * true\n", "one")
+    write("@daily true\n", "two")
+    result = gcron("check", "one", "missing", "two")
+    assert result.returncode == 1
+    assert "one:1:1: error" in result.stderr
+    assert "missing: error: cannot be read: no such file" in result.stderr
+    assert result.stdout == "one, missing, two: 1 job, 2 errors, 0 warnings\n"
+
+
+def test_one_name_in_two_files_is_an_error_that_names_both_places(gcron: Gcron, write: Write) -> None:
+    write("# gcron: name=backup\n@daily true\n", "one")
+    write("\n# gcron: name=backup\n@daily false\n", "two")
+    for command in COMMANDS:
+        result = gcron(command, "one", "two")
+        assert result.returncode == 1
+        assert "two:3:1: error: the name 'backup' is taken by one:2" in result.stderr
+
+
+def test_a_directory_means_its_files(gcron: Gcron, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "cron.d").mkdir()
+    write("@daily echo a\n", "cron.d/a")
+    write("@daily echo b\n", "cron.d/b")
+    write("rubbish\n", "cron.d/c.rpmsave")
+    assert gcron("check", "cron.d").stdout == "cron.d: 2 jobs, 0 errors, 0 warnings\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("@service redis\n", (), "@service is not supported"),
+        ("@daily root true\n", ("--system",), "running as another user is not supported"),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_and_not_ignored(
+    gcron: Gcron, write: Write, text: str, options: tuple[str, ...], message: str
+) -> None:
+    write(text)
+    for command in COMMANDS:
+        result = gcron(command, *options, "crontab")
+        assert result.returncode == 1
+        assert message in result.stderr
+
+
+def test_a_name_of_a_file_that_is_not_utf_8_is_printed_somehow(gcron: Gcron, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / name).write_text("@daily true\n")
+    result = gcron("check", name, LC_ALL="C.UTF-8")
+    assert (result.returncode, result.stdout) == (0, "caf\\udce9: 1 job, 0 errors, 0 warnings\n")

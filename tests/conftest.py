@@ -1,0 +1,175 @@
+"""What the tests of several rooms share: virtual time, a scheduler that is watched, and `gcron run` as a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gcron.scheduler import JobOutput, Scheduler
+from gcron.testing import VirtualClock
+
+NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+_PATIENCE = 20.0
+
+
+class Recorder:
+    """An observer that keeps everything."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def __call__(self, event: Any) -> None:
+        self.events.append(event)
+
+    def of(self, kind: str, job: str | None = None) -> list[Any]:
+        return [event for event in self.events if event.kind == kind and job in (None, event.job)]
+
+    def outcomes(self, job: str | None = None) -> list[str]:
+        return [str(event.result.outcome) for event in self.of("run-finished", job)]
+
+    def lines(self, job: str | None = None) -> list[bytes]:
+        return [
+            line
+            for event in self.events
+            if isinstance(event, JobOutput)
+            if job in (None, event.job)
+            for line in event.lines
+        ]
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    """Virtual time from 2026-01-01 00:00 UTC on."""
+    with VirtualClock(NIGHT).installed() as virtual:
+        yield virtual
+
+
+@pytest.fixture
+def steady_clock() -> Iterator[VirtualClock]:
+    """Virtual time whose scheduler looks at it each second, as it does at the real one: for clocks that are set."""
+    with VirtualClock(NIGHT, longest_nap=1.0).installed() as virtual:
+        yield virtual
+
+
+@pytest.fixture
+def make_scheduler() -> Iterator[Callable[..., tuple[Scheduler, Recorder]]]:
+    """Make schedulers with a recorder; all of them are stopped in the end."""
+    made: list[Scheduler] = []
+
+    def make(*args: Any, **kwargs: Any) -> tuple[Scheduler, Recorder]:
+        scheduler = Scheduler(*args, **kwargs)
+        recorder = Recorder()
+        scheduler.on("*", recorder)
+        made.append(scheduler)
+        return scheduler, recorder
+
+    yield make
+    for scheduler in made:
+        scheduler.kill()
+        scheduler.stop(grace=0)
+
+
+@pytest.fixture
+def scheduler(make_scheduler: Callable[..., tuple[Scheduler, Recorder]]) -> tuple[Scheduler, Recorder]:
+    """One scheduler on the machine's clock."""
+    return make_scheduler()
+
+
+class Daemon:
+    """A `gcron run` under way; its log is a file, read as it grows."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, errors: Path) -> None:
+        self.process = process
+        self.log_path = log
+        self.errors_path = errors
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_bytes().decode("utf-8", "surrogateescape")
+
+    @property
+    def errors(self) -> str:
+        return self.errors_path.read_text()
+
+    def wait_for(self, pattern: str, count: int = 1) -> list[str]:
+        """Wait until the log has `count` matches."""
+        deadline = time.monotonic() + _PATIENCE
+        while len(found := re.findall(pattern, self.log, re.MULTILINE)) < count:
+            assert time.monotonic() < deadline, f"no {pattern!r} in\n{self.log}\n{self.errors}"
+            assert self.process.poll() is None, (
+                f"gcron ended with {self.process.returncode}:\n{self.log}\n{self.errors}"
+            )
+            time.sleep(0.01)
+        return found
+
+    def send(self, signum: signal.Signals) -> None:
+        self.process.send_signal(signum)
+
+    def wait(self, timeout: float = _PATIENCE) -> int:
+        return self.process.wait(timeout)
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
+        self.send(signum)
+        return self.wait()
+
+
+@pytest.fixture
+def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Start `gcron run` on a crontab's text; whatever it leaves is killed in the end."""
+    daemons: list[Daemon] = []
+
+    def start(text: str, *options: str, before: tuple[str, ...] = (), **popen: Any) -> Daemon:
+        crontab = tmp_path / f"crontab{len(daemons)}"
+        crontab.write_text(text)
+        log, errors = tmp_path / f"log{len(daemons)}", tmp_path / f"errors{len(daemons)}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+        popen.setdefault("env", environment)
+        with log.open("wb") as out, errors.open("wb") as err:
+            popen.setdefault("stdout", out)
+            popen.setdefault("stderr", err)
+            process = subprocess.Popen([*before, sys.executable, "-m", "gcron", "run", *options, str(crontab)], **popen)
+        daemons.append(Daemon(process, log, errors))
+        return daemons[-1]
+
+    yield start
+    for daemon in daemons:
+        _end(daemon.process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    process.kill()
+    process.wait()
+    for stream in (process.stdout, process.stderr, process.stdin):
+        if stream is not None:
+            stream.close()
+
+
+@pytest.fixture
+def marked_processes() -> Callable[[str], list[int]]:
+    """Find the processes alive that have `text` in their command line."""
+
+    def find(text: str) -> list[int]:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and text in " ".join(process.cmdline()):
+                    found.append(process.pid)
+        return found
+
+    return find

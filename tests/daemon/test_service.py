@@ -1,0 +1,275 @@
+"""`gcron run` as a process: signals, shutdown, exit statuses, reload."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC
+from typing import Any
+
+import psutil
+import pytest
+
+from gcron.daemon.formats import TextFormat
+from gcron.daemon.service import Service, Settings
+from gcron.greenlet import GreenletExit, sleep, spawn_later
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job
+
+Run = Callable[..., Any]
+Find = Callable[[str], list[int]]
+DEAF = (
+    f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    ' print("deaf", flush=True); time.sleep(%s)\''
+)
+
+
+@pytest.fixture
+def unique() -> str:
+    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
+
+
+def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
+    daemon = gcron_run("@reboot echo hello\n@manual true\n")
+    daemon.wait_for("succeeded")
+    assert daemon.stop() == 0
+    log = daemon.log
+    assert "2 jobs from" in log
+    assert "| hello" in log
+    assert log.splitlines()[-1].endswith("stopped")
+    assert daemon.errors == ""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_every_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: signal.Signals) -> None:
+    daemon = gcron_run("@daily true\n")
+    daemon.wait_for("Ctrl-C stops")
+    started = time.monotonic()
+    assert daemon.stop(signum) == 0
+    assert time.monotonic() - started < 2
+
+
+def test_a_job_may_finish_within_the_grace_and_nothing_new_starts(gcron_run: Run) -> None:
+    daemon = gcron_run(
+        "# gcron: name=long\n@reboot echo up; sleep 1.2; echo finished\n# gcron: name=new\n@every 1s true\n"
+    )
+    daemon.wait_for(r"\| up")
+    daemon.send(signal.SIGTERM)
+    daemon.wait_for("SIGTERM: stopping, waiting up to 30 s for long")
+    started = daemon.log.count("new ")
+    assert daemon.wait() == 0
+    assert "| finished" in daemon.log
+    assert daemon.log.count("new ") == started
+
+
+def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
+    gcron_run: Run, marked_processes: Find, unique: str
+) -> None:
+    daemon = gcron_run(f"# gcron: name=long\n@reboot sleep {unique} & echo up; wait\n", "--grace", "0.2")
+    daemon.wait_for(r"\| up")
+    assert daemon.stop() == 3
+    assert "killed: still running 0.2 s after gcron was told to stop" in daemon.log
+    assert "had to be killed: long" in daemon.log
+    assert marked_processes(unique) == []
+
+
+def test_quit_means_no_grace(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+    daemon = gcron_run(f"@reboot echo up; sleep {unique}\n")
+    daemon.wait_for(r"\| up")
+    started = time.monotonic()
+    assert daemon.stop(signal.SIGQUIT) == 3
+    assert time.monotonic() - started < 5
+    assert marked_processes(unique) == []
+
+
+def test_a_second_signal_kills_at_once(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+    deaf = DEAF % unique
+    daemon = gcron_run(f"# gcron: kill-after=1h name=deaf\n@reboot setsid {deaf} & exec {deaf}\n", "--grace", "1h")
+    daemon.wait_for(r"\| deaf", 2)
+    daemon.send(signal.SIGTERM)
+    daemon.wait_for("SIGTERM: stopping")
+    started = time.monotonic()
+    assert daemon.stop() == 3
+    assert time.monotonic() - started < 5
+    assert "SIGTERM again: killing deaf" in daemon.log
+    assert marked_processes(unique) == []
+
+
+def test_deaf_stopped_and_detached_jobs_all_end_in_bounded_time(
+    gcron_run: Run, marked_processes: Find, unique: str
+) -> None:
+    deaf = DEAF % unique
+    daemon = gcron_run(
+        f"# gcron: kill-after=1s\n@reboot exec {deaf}\n"
+        + f"# gcron: kill-after=1s\n@reboot setsid {deaf} & wait\n"
+        + f"# gcron: kill-after=1s\n@reboot echo deaf; kill -STOP $$; sleep {unique}\n"
+        + f"@reboot setsid sleep {unique} & echo deaf\n",
+        "--grace",
+        "0.3",
+    )
+    daemon.wait_for(r"\| deaf", 4)
+    started = time.monotonic()
+    assert daemon.stop() == 3
+    assert time.monotonic() - started < 0.3 + 1 + 5
+    # The last job had ended: what it left behind is its own affair, as it is in any cron.
+    left = marked_processes(unique)
+    assert len(left) == 1
+    os.kill(left[0], signal.SIGKILL)
+
+
+def test_hup_reads_the_files_again(gcron_run: Run, tmp_path: Any) -> None:
+    daemon = gcron_run("# gcron: name=old\n@daily true\n")
+    daemon.wait_for("1 job from")
+    crontab = tmp_path / "crontab0"
+    crontab.write_text("# gcron: name=old\n@daily true\n# gcron: name=new\n@every 1s echo fresh\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: read again: 1 added, 0 changed, 0 removed")
+    daemon.wait_for(r"\| fresh")
+    crontab.write_text("61 * * * * true\n")
+    daemon.send(signal.SIGUSR2)
+    daemon.wait_for("SIGUSR2: nothing is changed")
+    crontab.unlink()
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: nothing is changed")
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for("running: .*; the next is due at")
+    assert daemon.stop() == 0
+
+
+# -- what is handed down ----------------------------------------------------------------------------------------
+
+SHOW = "@reboot cat /proc/self/status; exit 5\n"
+DEFAULTS = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "SigCgt:\t0000000000000000"]
+
+
+def ignoring(*signals: str) -> tuple[str, ...]:
+    return ("sh", "-c", f"trap '' {' '.join(signals)}; exec \"$@\"", "sh")
+
+
+def blocking_everything() -> tuple[str, ...]:
+    code = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals());"
+        " os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return (sys.executable, "-c", code)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [(), ignoring("INT", "QUIT", "HUP", "CHLD", "TERM", "USR1", "PIPE"), blocking_everything()],
+    ids=["plainly", "with signals ignored", "with signals blocked"],
+)
+def test_jobs_start_with_default_signals_however_gcron_was_started(gcron_run: Run, before: tuple[str, ...]) -> None:
+    daemon = gcron_run(SHOW, "--log-format", "json", before=before)
+    daemon.wait_for("exit status 5")  # also: its status was not thrown away
+    records = [json.loads(line) for line in daemon.log.splitlines()]
+    status = [record["line"] for record in records if record["event"] == "output"]
+    assert [line for line in status if line.startswith(("SigBlk", "SigIgn", "SigCgt"))] == DEFAULTS
+    assert daemon.stop() == 0
+
+
+def test_a_hangup_ends_nothing_when_it_was_started_with_nohup(gcron_run: Run) -> None:
+    daemon = gcron_run("@every 1s true\n", before=("nohup",))
+    daemon.wait_for("Ctrl-C stops")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("succeeded")
+    assert daemon.stop() == 0
+
+
+def test_without_standard_streams_the_log_goes_nowhere_and_jobs_run(gcron_run: Run, tmp_path: Any) -> None:
+    mark = tmp_path / "mark"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\n"
+        "found = [str(fd) for fd in range(100) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
+        f"open('{mark}.new', 'w').write(' '.join(found))\n"
+        f"os.rename('{mark}.new', '{mark}')\n"
+    )
+    daemon = gcron_run(
+        f"@reboot echo out; exec {sys.executable} {script}\n", before=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    )
+    deadline = time.monotonic() + 10
+    while not mark.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert mark.read_text().split() == ["0", "1", "2"]
+    assert daemon.stop() == 0
+
+
+@pytest.mark.realtime
+def test_an_idle_gcron_hardly_uses_the_processor(gcron_run: Run) -> None:
+    daemon = gcron_run("@daily true\n")
+    daemon.wait_for("Ctrl-C stops")
+    process = psutil.Process(daemon.process.pid)
+    before = process.cpu_times()
+    time.sleep(1)
+    after = process.cpu_times()
+    assert (after.user + after.system) - (before.user + before.system) <= 0.05
+    assert daemon.stop() == 0
+
+
+def test_many_jobs_are_ended_together_as_fast_as_one(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+    count = 200
+    text = "".join(f"# gcron: name=j{number}\n@reboot sleep {unique}\n" for number in range(count))
+    daemon = gcron_run(text, "--grace", "0")
+    daemon.wait_for("started", count)
+    started = time.monotonic()
+    assert daemon.stop() == 3
+    assert time.monotonic() - started < 5
+    assert marked_processes(unique) == []
+
+
+def test_a_job_knows_its_fire_and_none_of_gcrons_settings(gcron_run: Run) -> None:
+    daemon = gcron_run(
+        "# gcron: name=who\n@every 1s env | grep '^GCRON_' | sort | tr '\\n' ' '; echo; date +\\%s\n",
+        env={**os.environ, "GCRON_GRACE": "7", "GCRON_TOKEN": "secret"},
+    )
+    daemon.wait_for(r"who +\| \d+$")
+    (variables, second) = re.findall(r"who +\| (.*)$", daemon.log, re.MULTILINE)[:2]
+    found = dict(pair.split("=", 1) for pair in variables.split())
+    assert sorted(found) == ["GCRON_ATTEMPT", "GCRON_FIRE_AT", "GCRON_JOB", "GCRON_RUN_ID"]
+    assert (found["GCRON_JOB"], found["GCRON_ATTEMPT"], found["GCRON_FIRE_AT"]) == ("who", "1", second)
+    assert daemon.stop() == 0
+
+
+@pytest.mark.realtime
+def test_a_gcron_that_was_stopped_goes_on_without_a_burst(gcron_run: Run) -> None:
+    daemon = gcron_run("# gcron: name=tick\n@every 1s true\n", "--log-format", "json")
+    daemon.wait_for("run-finished")
+    daemon.send(signal.SIGSTOP)
+    time.sleep(3.3)
+    before = daemon.log.count("run-started")
+    daemon.send(signal.SIGCONT)
+    daemon.wait_for("fires-missed")
+    daemon.wait_for("run-started", before + 1)
+    time.sleep(0.1)
+    assert daemon.log.count("run-started") <= before + 2
+    assert daemon.stop() == 0
+
+
+def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock: Any) -> None:
+    log = tmp_path / "log"
+    give_up: list[bool] = []
+
+    def stubborn() -> None:
+        while not give_up:
+            with suppress(GreenletExit):
+                sleep(1)
+
+    job = Job("stubborn", parse("@reboot", "UTC"), stubborn, Policy())
+    with log.open("wb") as out:
+        settings = Settings(TextFormat(UTC), log_fd=out.fileno(), grace=5)
+        service = Service([job], settings, "a test", list)
+        spawn_later(1, os.kill, os.getpid(), signal.SIGTERM)
+        assert service.run() == 4
+    give_up.append(True)
+    sleep(2)
+    assert clock.monotonic() < 5 + 10 + 15 + 5
+    assert "stopped; could not be killed: job stubborn, which does not end" in log.read_text()

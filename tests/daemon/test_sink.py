@@ -1,0 +1,220 @@
+"""The log's writer: everything arrives, or is counted; and nobody is ever blocked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gcron.daemon import sink as sink_module
+from gcron.daemon.sink import Sink
+from gcron.greenlet import sleep, spawn
+
+LIMIT = 64 * 1024
+
+
+def report(lines: int, size: int) -> bytes:
+    return f"lost {lines} {size}\n".encode()
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe()
+    yield read, write
+    for fd in (read, write):
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+
+
+class Reader(threading.Thread):
+    """Reads a pipe to its end, `pause` seconds between two reads."""
+
+    def __init__(self, fd: int, pause: float = 0.0) -> None:
+        super().__init__(daemon=True)
+        self.fd = fd
+        self.pause = pause
+        self.data = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        while data := os.read(self.fd, 65536):
+            self.data += data
+            time.sleep(self.pause)
+
+
+def test_everything_arrives_in_order_at_a_reader_that_is_slow(pipe: tuple[int, int]) -> None:
+    reader = Reader(pipe[0], pause=0.002)
+    sink = Sink(pipe[1], report, LIMIT)
+    records = [f"{number} {'x' * 1000}\n".encode() for number in range(3000)]
+
+    def produce() -> None:
+        for record in records:
+            sink.write_output(record)
+
+    spawn(produce).join()
+    sink.close()
+    os.close(pipe[1])
+    reader.join(10)
+    assert bytes(reader.data) == b"".join(records)
+
+
+def test_a_producer_waits_for_room_while_others_run(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink(pipe[1], report, LIMIT)
+    producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(20)])
+    ticks = 0
+    while ticks < 20:
+        sleep(0.005)
+        ticks += 1
+    assert not producing.ready()
+    reader = Reader(pipe[0])
+    producing.get(timeout=5)
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+    assert len(reader.data) == 200_000
+
+
+def fill_and_stall(sink: Sink, size: int) -> tuple[int, int]:
+    """Write job output until it is dropped; returns how many records, and how many of them are dropped."""
+    written = 0
+    while not sink._dropped_size:
+        sink.write_output(b"x" * (size - 1) + b"\n")
+        written += 1
+    return written, sink._dropped_lines
+
+
+def test_what_a_stopped_reader_misses_is_counted_to_the_byte_and_told_when_it_moves(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.1)
+    sink = Sink(pipe[1], report, LIMIT)
+    written, _ = spawn(fill_and_stall, sink, 1000).get(timeout=10)
+    for _ in range(9):
+        sink.write_output(b"y" * 999 + b"\n")  # dropped without waiting
+    sink.write(b"own record\n")
+    reader = Reader(pipe[0])
+    deadline = time.monotonic() + 5
+    while b"lost" not in reader.data and time.monotonic() < deadline:
+        sleep(0.01)  # nothing more is written: it tells by itself
+    sink.write_output(b"after\n")
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+    lines = bytes(reader.data).splitlines()
+    kept = lines.count(b"x" * 999)
+    assert lines[kept:] == [
+        b"own record",
+        f"lost {written - kept + 9} {(written - kept + 9) * 1000}".encode(),
+        b"after",
+    ]
+
+
+def test_records_of_its_own_are_kept_for_a_stopped_reader_but_not_without_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.1)
+    sink = Sink(pipe[1], report, LIMIT)
+    spawn(fill_and_stall, sink, 1000).get(timeout=10)
+    for _ in range(1000):
+        sink.write(b"own" * 333 + b"\n")
+    assert sink._waiting < LIMIT * 5
+    reader = Reader(pipe[0])
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+    lines = bytes(reader.data).splitlines()
+    (lost,) = [line for line in lines if line.startswith(b"lost")]
+    kept = lines.count(b"own" * 333)
+    assert 150 < kept < 400
+    assert int(lost.split()[1]) >= 1000 - kept
+
+
+def test_a_reader_that_is_gone_turns_the_log_off_and_nothing_waits(pipe: tuple[int, int]) -> None:
+    os.close(pipe[0])
+    sink = Sink(pipe[1], report, LIMIT)
+    spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(100)]).get(timeout=5)
+    sink.write(b"own\n")
+    started = time.monotonic()
+    sink.close()
+    assert time.monotonic() - started < 1
+
+
+def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+    os.set_blocking(pipe[1], False)
+    sink = Sink(pipe[1], report, LIMIT)
+    producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(50)])
+    sleep(0.05)
+    reader = Reader(pipe[0])
+    producing.get(timeout=5)
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+    assert len(reader.data) == 500_000
+
+
+def test_a_reader_that_never_reads_does_not_hold_up_the_end(pipe: tuple[int, int]) -> None:
+    sink = Sink(pipe[1], report, LIMIT)
+    for _ in range(200):
+        sink.write(b"x" * 999 + b"\n")
+    started = time.monotonic()
+    sink.close(timeout=0.2)
+    assert time.monotonic() - started < 1
+
+
+class Disk:
+    """Stands for `os.write`: takes `room` bytes, then it is full."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.data = bytearray()
+
+    def write(self, fd: int, data: bytes) -> int:
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = min(self.room, len(data))
+        self.room -= count
+        self.data += bytes(data[:count])
+        return count
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
+    def disk(room: int) -> Disk:
+        made = Disk(room)
+        real = os.write
+        monkeypatch.setattr(
+            sink_module.os, "write", lambda fd, data: made.write(fd, data) if fd == -7 else real(fd, data)
+        )
+        return made
+
+    return disk
+
+
+def test_a_disk_that_was_full_is_written_to_again_and_the_loss_told(disk: Callable[[int], Disk]) -> None:
+    full = disk(10)
+    sink = Sink(-7, report, LIMIT)
+    for word in (b"first\n", b"second\n", b"third\n", b"fourth\n"):
+        sink.write(word)
+    deadline = time.monotonic() + 5
+    while sink._waiting and time.monotonic() < deadline:
+        sleep(0.005)
+    full.room = 10**6
+    sink.write(b"fifth\n")
+    sink.close()
+    # What is left of a line that was cut stays behind as a line of its own.
+    assert bytes(full.data) == b"first\nseco\nlost 3 16\nfifth\n"
+
+
+def test_a_disk_that_stays_full_stops_nobody(disk: Callable[[int], Disk]) -> None:
+    disk(0)
+    sink = Sink(-7, report, LIMIT)
+    spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(100)]).get(timeout=5)
+    started = time.monotonic()
+    sink.close()
+    assert time.monotonic() - started < 1

@@ -1,0 +1,178 @@
+"""The wall clock is set, or nobody looked at it for a while (RUNNING.md, promise 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.scheduler import Scheduler
+from gcron.testing import VirtualClock
+
+Make = Callable[..., tuple[Scheduler, Any]]
+HOUR = 3600
+
+
+class Watched:
+    """A scheduler in virtual time, and what it fires as (seconds of virtual wall time since midnight)."""
+
+    def __init__(self, scheduler: Scheduler, recorder: Any, clock: VirtualClock) -> None:
+        self.scheduler = scheduler
+        self.recorder = recorder
+        self.clock = clock
+        self.midnight = clock.now()
+
+    def add(self, *schedules: str) -> None:
+        for schedule in schedules:
+            self.scheduler.job(schedule, name=schedule)(lambda: None)
+
+    def pass_until(self, hours: float) -> None:
+        sleep(self.midnight + hours * HOUR - self.clock.now())
+
+    def set_to(self, hours: float) -> None:
+        self.clock.set(self.midnight + hours * HOUR)
+
+    def fired(self, schedule: str) -> list[float]:
+        """The due instants of its fires, in hours."""
+        return [(event.fire_at - self.midnight) / HOUR for event in self.recorder.of("run-started", schedule)]
+
+    def started(self, schedule: str) -> list[float]:
+        """When they started, in hours."""
+        return [round((event.time - self.midnight) / HOUR, 2) for event in self.recorder.of("run-started", schedule)]
+
+    def missed(self, schedule: str) -> list[tuple[float, float]]:
+        return [
+            ((event.first - self.midnight) / HOUR, (event.last - self.midnight) / HOUR)
+            for event in self.recorder.of("fires-missed", schedule)
+        ]
+
+
+@pytest.fixture
+def watched(steady_clock: VirtualClock, make_scheduler: Make) -> Watched:
+    return Watched(*make_scheduler(clock=steady_clock), steady_clock)
+
+
+DAILY, OFTEN, EVERY = "30 1 * * *", "*/30 * * * *", "@every 20m"
+
+
+def test_set_forward_a_little_fixed_times_fire_now_and_wildcards_go_on(watched: Watched) -> None:
+    watched.add(DAILY, OFTEN, EVERY)
+    watched.scheduler.start()
+    watched.pass_until(1.1)
+    watched.set_to(2.25)
+    watched.pass_until(3.05)
+    assert watched.fired(DAILY) == [1.5]
+    assert watched.started(DAILY) == [2.25]
+    assert watched.missed(DAILY) == []
+    assert watched.fired(OFTEN) == [0.5, 1, 2.5, 3]
+    assert watched.missed(OFTEN) == [(1.5, 2)]
+    assert watched.fired(EVERY) == pytest.approx([1 / 3, 2 / 3, 1, 2 + 1 / 3, 2 + 2 / 3, 3])
+
+
+def test_of_several_fires_that_a_step_passes_over_the_newest_is_made_up(watched: Watched) -> None:
+    schedule = "0,20,40 1 * * *"
+    watched.add(schedule)
+    watched.scheduler.start()
+    watched.pass_until(0.9)
+    watched.set_to(2.5)
+    watched.pass_until(3)
+    assert watched.fired(schedule) == pytest.approx([1 + 2 / 3])
+    assert watched.missed(schedule) == [pytest.approx((1, 1 + 1 / 3))]
+
+
+def test_set_forward_by_much_nothing_is_made_up_and_all_is_recorded(watched: Watched) -> None:
+    watched.add(DAILY, OFTEN)
+    watched.scheduler.start()
+    watched.pass_until(1.1)
+    watched.set_to(4.6)
+    watched.pass_until(25.6)
+    assert watched.fired(DAILY) == [25.5]
+    assert watched.missed(DAILY) == [(1.5, 1.5)]
+    assert watched.missed(OFTEN) == [(1.5, 4.5)]
+    assert watched.fired(OFTEN)[:4] == [0.5, 1, 5, 5.5]
+
+
+def test_set_back_a_little_fixed_times_do_not_repeat_and_wildcards_follow_the_new_clock(watched: Watched) -> None:
+    watched.add(DAILY, OFTEN, EVERY)
+    watched.scheduler.start()
+    watched.pass_until(1.6)
+    watched.set_to(0.75)
+    watched.pass_until(2.1)
+    assert watched.fired(DAILY) == [1.5]
+    assert watched.fired(OFTEN) == [0.5, 1, 1.5, 1, 1.5, 2]
+    assert watched.fired(EVERY) == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 1, 4 / 3, 5 / 3, 2])
+    assert watched.recorder.of("fires-missed") == []
+
+
+def test_a_fixed_time_that_was_still_to_come_comes_once_after_a_step_back(watched: Watched) -> None:
+    watched.add(DAILY)
+    watched.scheduler.start()
+    watched.pass_until(1.4)
+    watched.set_to(0.2)
+    watched.pass_until(2)
+    assert watched.fired(DAILY) == [1.5]
+    assert watched.started(DAILY) == [1.5]
+
+
+def test_set_back_by_much_everything_follows_the_new_clock(watched: Watched) -> None:
+    watched.add(DAILY, OFTEN)
+    watched.scheduler.start()
+    watched.pass_until(5.1)
+    watched.set_to(1.4)
+    watched.pass_until(2.1)
+    assert watched.fired(DAILY) == [1.5, 1.5]
+    assert watched.fired(OFTEN)[-2:] == [1.5, 2]
+
+
+def test_a_clock_that_went_wrong_for_a_while_costs_a_fixed_time_nothing(watched: Watched) -> None:
+    watched.add(DAILY)
+    watched.scheduler.start()
+    watched.pass_until(1.1)
+    watched.set_to(3)
+    sleep(60)
+    watched.set_to(1.2)
+    watched.pass_until(25.6)
+    assert watched.fired(DAILY) == [1.5, 25.5]
+
+
+def stop_the_process_for(clock: VirtualClock, seconds: float) -> None:
+    """Let time pass without anybody looking, as SIGSTOP does."""
+    clock.jump(seconds)
+
+
+def test_after_a_stop_no_job_fires_in_a_burst(watched: Watched) -> None:
+    watched.add("@every 1s", "* * * * *", DAILY, "0 1-2 * * *")
+    watched.scheduler.start()
+    watched.pass_until(0.9)
+    before = {schedule: len(watched.fired(schedule)) for schedule in ("@every 1s", "* * * * *")}
+    stop_the_process_for(watched.clock, 1.4 * HOUR + 0.5)
+    sleep(0.2)
+    assert len(watched.fired("@every 1s")) == before["@every 1s"] + 1
+    assert len(watched.fired("* * * * *")) == before["* * * * *"] + 1
+    assert watched.fired(DAILY) == [1.5]
+    assert watched.fired("0 1-2 * * *") == [2]
+    assert watched.missed("0 1-2 * * *") == [(1, 1)]
+    sleep(3)
+    assert len(watched.fired("@every 1s")) == before["@every 1s"] + 4
+
+
+def test_after_a_stop_of_more_than_three_hours_fixed_times_are_missed(watched: Watched) -> None:
+    watched.add(DAILY)
+    watched.scheduler.start()
+    watched.pass_until(1)
+    stop_the_process_for(watched.clock, 4 * HOUR)
+    sleep(1)
+    assert watched.fired(DAILY) == []
+    assert watched.missed(DAILY) == [(1.5, 1.5)]
+
+
+def test_a_wildcard_that_is_looked_at_within_its_minute_still_fires(watched: Watched) -> None:
+    watched.add(OFTEN)
+    watched.scheduler.start()
+    watched.pass_until(0.49)
+    stop_the_process_for(watched.clock, 80)
+    sleep(1)
+    assert watched.fired(OFTEN) == [0.5]
+    assert watched.missed(OFTEN) == []

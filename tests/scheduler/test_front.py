@@ -1,0 +1,78 @@
+"""Making jobs: `command`, `job`, `load_crontab`, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.crontab import CrontabError
+from gcron.policy import PolicyError
+from gcron.schedule import ScheduleError
+from gcron.scheduler import Scheduler
+
+
+def test_a_command_takes_the_options_of_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+    running, _ = scheduler
+    job = running.command("pwd; exit 3", "@manual", name="where", cwd=tmp_path, success_codes=(0, 3), timeout="1m")
+    assert (job.policy.timeout, job.name) == (60.0, "where")
+    result = running.trigger("where").result.get(timeout=10)
+    assert (result.outcome, result.output_head) == ("succeeded", f"{tmp_path}\n".encode())
+
+
+def test_a_command_without_a_name_is_its_own(scheduler: tuple[Scheduler, Any]) -> None:
+    assert scheduler[0].command("echo hi", "@daily").name == "echo hi"
+
+
+def test_the_decorator_gives_the_function_back(scheduler: tuple[Scheduler, Any]) -> None:
+    @scheduler[0].job("@daily", description="adds")
+    def add() -> int:
+        return 1 + 1
+
+    assert add() == 2
+    assert (scheduler[0].jobs[0].name, scheduler[0].jobs[0].policy.description) == ("add", "adds")
+
+
+def test_mistakes_are_refused_at_once(scheduler: tuple[Scheduler, Any]) -> None:
+    running = scheduler[0]
+    running.command("true", "@daily", name="taken")
+    with pytest.raises(ValueError, match="named 'taken' already"):
+        running.command("true", "@daily", name="taken")
+    with pytest.raises(ScheduleError):
+        running.command("true", "61 * * * *")
+    with pytest.raises(PolicyError):
+        running.command("true", "@daily", timeuot=5)
+    with pytest.raises(ValueError, match="@service is not supported"):
+        running.command("true", "@service")
+    assert [job.name for job in running.jobs] == ["taken"]
+
+
+def test_a_crontab_loads_with_its_names_and_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+    path = tmp_path / "crontab"
+    path.write_text("GREETING=hello\n# gcron: name=greet\n@manual echo $GREETING; cat%world\n@daily true\n")
+    running, recorder = scheduler
+    jobs = running.load_crontab(str(path))
+    assert [job.name for job in jobs] == ["greet", "true"]
+    assert jobs[0].source == f"{path}:3"
+    running.trigger("greet").result.get(timeout=10)
+    assert recorder.lines() == [b"hello", b"world"]
+
+
+def test_a_crontab_with_a_mistake_adds_nothing(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+    path = tmp_path / "crontab"
+    path.write_text("@daily true\n61 * * * * false\n")
+    with pytest.raises(CrontabError):
+        scheduler[0].load_crontab(str(path))
+    with pytest.raises(CrontabError):
+        scheduler[0].load_crontab(str(tmp_path / "missing"))
+    assert scheduler[0].jobs == ()
+
+
+def test_a_crontab_whose_name_is_taken_adds_nothing(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+    path = tmp_path / "crontab"
+    path.write_text("@daily echo first\n# gcron: name=taken\n@daily echo second\n")
+    scheduler[0].command("true", "@daily", name="taken")
+    with pytest.raises(ValueError, match="taken"):
+        scheduler[0].load_crontab(str(path))
+    assert [job.name for job in scheduler[0].jobs] == ["taken"]

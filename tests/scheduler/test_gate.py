@@ -1,0 +1,285 @@
+"""Overlap, claims, triggers, @reboot, enabled, and a table that changes while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gcron.event import AsyncResult
+from gcron.greenlet import GreenletExit, sleep, spawn
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Scheduler
+from gcron.scheduler.claims import MemoryClaims
+from gcron.testing import VirtualClock
+
+Make = Callable[..., tuple[Scheduler, Any]]
+
+
+def test_a_fire_that_is_due_while_the_job_runs_is_skipped_and_costs_no_later_one(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("* * * * *", name="slow")(lambda: sleep(90))
+    scheduler.start()
+    sleep(5 * 60 + 30)
+    first = recorder.of("run-started", "slow")[0]
+    assert [(event.fire_at - clock.now()) // 60 for event in recorder.of("run-started")] == [-5, -3, -1]
+    assert [str(e.result.outcome) for e in sorted(recorder.of("run-finished"), key=lambda e: e.fire_at)] == [
+        "succeeded",
+        "skipped",
+        "succeeded",
+        "skipped",
+    ]
+    skipped = next(event for event in recorder.of("run-finished") if event.result.outcome == "skipped")
+    assert skipped.result.reason == f"the run {first.run_id} is still under way"
+    assert skipped.fire_at == first.fire_at + 60
+
+
+def test_with_overlap_allowed_runs_go_side_by_side(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("* * * * *", name="slow", overlap="allow")(lambda: sleep(150))
+    scheduler.start()
+    sleep(3 * 60 + 1)
+    assert len(recorder.of("run-started")) == 3
+    assert len(scheduler.running()) == 3
+
+
+def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_claims(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    claims = MemoryClaims()
+    recorders = []
+    for _ in range(3):
+        scheduler, recorder = make_scheduler(clock=clock, claims=claims)
+        scheduler.job("* * * * *", name="job")(lambda: None)
+        scheduler.start()
+        recorders.append(recorder)
+    sleep(3601)
+    fires = [event.fire_at for recorder in recorders for event in recorder.of("run-started")]
+    assert len(fires) == len(set(fires)) == 60
+
+
+def test_claims_come_in_order_until_the_clock_was_set_back() -> None:
+    claims = MemoryClaims()
+    assert claims.claim("a", 10)
+    assert not claims.claim("a", 10)
+    assert not claims.claim("a", 9)
+    assert claims.claim("b", 10)
+    assert claims.claim("a", 11)
+    claims.forget("a")
+    claims.forget("never seen")
+    assert claims.claim("a", 9)
+
+
+def test_a_trigger_runs_a_job_now_and_brings_its_result(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="answer")(lambda: 42)
+    scheduler.start()
+    run = scheduler.trigger("answer")
+    assert isinstance(run.result, AsyncResult)
+    assert run in scheduler.running()
+    assert "running" in repr(run)
+    assert run.result.get(timeout=5).value == 42
+    assert "succeeded" in repr(run)
+    assert recorder.of("run-finished")[0].fire_at is None
+    with pytest.raises(KeyError):
+        scheduler.trigger("no such job")
+
+
+def test_a_run_may_be_stopped_by_whoever_has_it(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="long")(lambda: sleep(10**6))
+    run = scheduler.trigger("long")
+    run.stop()
+    result = run.result.get(timeout=5)
+    assert (result.outcome, result.reason) == ("killed", "stopped on request")
+
+
+def test_reboot_jobs_run_once_at_the_start(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@reboot", name="once")(lambda: None)
+    scheduler.job("@reboot", name="off", enabled=False)(lambda: None)
+    sleep(1)
+    assert recorder.events == []
+    scheduler.start()
+    sleep(10 * 86400)
+    assert [event.job for event in recorder.of("run-started")] == ["once"]
+
+
+def test_a_disabled_job_is_known_and_does_not_fire_but_can_be_triggered(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("* * * * *", name="off", enabled=False)(lambda: None)
+    scheduler.start()
+    sleep(601)
+    assert [job.name for job in scheduler.jobs] == ["off"]
+    assert recorder.events == []
+    assert scheduler.trigger("off").result.get(timeout=5).outcome == "succeeded"
+
+
+def test_jobs_come_and_go_while_it_runs(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.start()
+    sleep(90)
+    scheduler.job("* * * * *", name="guest")(lambda: sleep(45))
+    sleep(60)
+    assert [event.fire_at for event in recorder.of("run-started")] == [clock.now() - 30]
+    scheduler.remove("guest")
+    sleep(601)
+    assert len(recorder.of("run-started")) == 1
+    assert recorder.outcomes() == ["succeeded"]
+    with pytest.raises(KeyError):
+        scheduler.remove("guest")
+    scheduler.job("* * * * *", name="guest")(lambda: None)
+    sleep(60)
+    assert len(recorder.of("run-started")) == 2
+
+
+def test_a_job_that_is_added_in_the_second_of_its_fire_fires_the_next_time(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.start()
+    sleep(60.5)
+    scheduler.job("* * * * *", name="late")(lambda: None)
+    sleep(59)
+    assert recorder.events == []
+    sleep(1)
+    assert len(recorder.of("run-started")) == 1
+
+
+def test_two_schedulers_live_side_by_side(clock: VirtualClock, make_scheduler: Make) -> None:
+    (one, first), (two, second) = make_scheduler(clock=clock), make_scheduler("Asia/Tokyo", clock=clock)
+    one.job("0 9 * * *", name="nine")(lambda: None)
+    two.job("0 9 * * *", name="nine")(lambda: None)
+    one.start()
+    two.start()
+    midnight = clock.now()
+    sleep(12 * 3600 + 1)
+    one.stop()
+    sleep(12 * 3600 + 1)
+    assert [event.fire_at - midnight for event in first.of("run-started")] == [9 * 3600]
+    assert [event.fire_at - midnight for event in second.of("run-started")] == [24 * 3600]
+    assert two.trigger("nine").result.get(timeout=5).succeeded
+
+
+def test_stopping_waits_for_what_finishes_in_time_and_ends_the_rest(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="short")(lambda: sleep(5))
+    scheduler.job("@manual", name="long")(lambda: sleep(500))
+    scheduler.job("* * * * *", name="often")(lambda: None)
+    scheduler.start()
+    scheduler.trigger("short")
+    scheduler.trigger("long")
+    sleep(1)
+    before = clock.now()
+    report = scheduler.stop(grace=100)
+    assert (report.killed, report.left_behind) == (("long",), ())
+    assert clock.now() - before == 100
+    assert recorder.outcomes("short") == ["succeeded"]
+    assert recorder.outcomes("long") == ["killed"]
+    assert recorder.of("run-finished", "long")[0].result.reason == "still running 100 s after gcron was told to stop"
+    assert recorder.of("run-started", "often") == []
+    with pytest.raises(RuntimeError):
+        scheduler.trigger("short")
+    with pytest.raises(RuntimeError):
+        scheduler.start()
+
+
+def test_stopping_is_bounded_when_a_function_will_not_end(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    give_up: list[bool] = []
+
+    def stubborn() -> None:
+        while not give_up:
+            try:
+                sleep(1)
+            except GreenletExit:
+                continue
+
+    scheduler.job("@manual", name="stubborn", kill_after=5)(stubborn)
+    scheduler.trigger("stubborn")
+    sleep(1)
+    before = clock.now()
+    report = scheduler.stop(grace=10)
+    assert clock.now() - before == 10 + 5 + 15
+    assert report.killed == ("stubborn",)
+    assert report.left_behind == ("job stubborn, which does not end",)
+    give_up.append(True)
+    sleep(2)
+
+
+def test_a_removed_job_keeps_its_kill_after_at_the_stop(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+
+    def slow_to_stop() -> None:
+        try:
+            sleep(10**6)
+        except GreenletExit:
+            sleep(50)
+
+    scheduler.job("@manual", name="gone", kill_after=60)(slow_to_stop)
+    scheduler.trigger("gone")
+    sleep(1)
+    scheduler.remove("gone")
+    report = scheduler.stop(grace=0)
+    assert (report.killed, report.left_behind) == (("gone",), ())
+
+
+def test_a_job_may_stop_its_scheduler(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("* * * * *", name="last")(lambda: scheduler.stop(grace=5))
+    scheduler.run()
+    assert recorder.outcomes() == ["killed"]
+
+
+def test_whoever_stops_second_waits_for_the_first(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="job")(lambda: sleep(10))
+    scheduler.start()
+    scheduler.trigger("job")
+    first = spawn(scheduler.stop, 30)
+    sleep(1)
+    assert scheduler.stop(grace=0) == first.get(timeout=1)
+
+
+# -- a whole new table ------------------------------------------------------------------------------------------
+
+
+def test_a_new_table_keeps_what_runs_and_when_it_is_due(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    kept = scheduler.add(job_named("kept", "* * * * *"))
+    scheduler.add(job_named("removed", "* * * * *"))
+    scheduler.add(job_named("changed", "* * * * *"))
+    scheduler.start()
+    sleep(70)
+    long = scheduler.trigger("removed")
+    clock.jump(50)  # the instant of a fire, before anybody looked
+    moved = replace(kept, source="crontab:99")
+    assert scheduler.replace([moved, job_named("changed", "0 0 * * *"), job_named("added", "@hourly")]) == (1, 1, 1)
+    sleep(3601)
+    assert long.result.get(timeout=5).succeeded
+    starts = {name: len(recorder.of("run-started", name)) for name in ("kept", "removed", "changed", "added")}
+    assert starts == {"kept": 62, "removed": 2, "changed": 1, "added": 1}
+    assert [job.name for job in scheduler.jobs] == ["kept", "changed", "added"]
+
+
+def test_a_table_with_a_name_twice_replaces_nothing(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    scheduler.add(job_named("old", "@daily"))
+    with pytest.raises(ValueError, match="two jobs named 'new'"):
+        scheduler.replace([job_named("new", "@daily"), job_named("new", "@hourly")])
+    assert [job.name for job in scheduler.jobs] == ["old"]
+
+
+def nothing() -> None:
+    return
+
+
+def job_named(name: str, schedule: str) -> Job:
+    return Job(name, parse(schedule, "UTC"), nothing, Policy())

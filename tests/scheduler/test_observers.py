@@ -1,0 +1,112 @@
+"""Observers: told of everything, and unable to harm anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.policy import Policy
+from gcron.schedule import Schedule, parse
+from gcron.scheduler import Job, Scheduler
+from gcron.testing import VirtualClock
+from gcron.timeout import Timeout
+
+Make = Callable[..., tuple[Scheduler, Any]]
+
+
+def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> None:
+    running, recorder = scheduler
+    running.command("echo out; exit 3", "@manual", name="job")
+    run = running.trigger("job")
+    run.result.get(timeout=10)
+    running.stop()
+    assert [event.kind for event in recorder.events] == ["run-started", "process-started", "output", "run-finished"]
+    assert {event.run_id for event in recorder.events} == {run.id}
+    started, process, output, finished = recorder.events
+    assert process.pid > 0
+    assert (output.stream, output.lines, output.late) == ("stdout", [b"out"], False)
+    assert (finished.result.exit_code, finished.result.output_head) == (3, b"out\n")
+    assert started.time <= process.time <= output.time <= finished.time
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Timeout(1), RecursionError()])
+def test_an_observer_that_raises_disturbs_nothing(
+    clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    def fail(event: object) -> None:
+        raise error
+
+    scheduler = Scheduler(clock=clock)
+    scheduler.on("*", fail)
+    heard: list[Any] = []
+    scheduler.on("*", heard.append)
+    scheduler.job("* * * * *", name="job")(lambda: sleep(100))
+    scheduler.start()
+    sleep(299)
+    scheduler.stop()
+    outcomes = {
+        event.fire_at - clock.now(): str(event.result.outcome) for event in heard if event.kind == "run-finished"
+    }
+    assert list(outcomes.values()).count("skipped") == 2
+    assert list(outcomes.values()).count("succeeded") == 2
+    assert type(error).__name__ in capsys.readouterr().err
+
+
+def test_a_slow_observer_delays_no_other_fire(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.on("*", lambda event: sleep(10_000) if event.job == "watched" else None)
+    scheduler.job("* * * * *", name="watched")(lambda: None)
+    scheduler.job("* * * * *", name="other")(lambda: None)
+    scheduler.start()
+    sleep(601)
+    others = recorder.of("run-started", "other")
+    assert [event.time - event.fire_at for event in others] == [0.0] * 10
+    assert recorder.outcomes("other") == ["succeeded"] * 10
+    assert recorder.outcomes("watched").count("skipped") == 9
+
+
+def test_an_observer_may_change_the_table(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.on("run-finished", lambda event: scheduler.remove("job") if event.result.outcome == "skipped" else None)
+    scheduler.job("* * * * *", name="job")(lambda: sleep(90))
+    scheduler.job("* * * * *", name="other")(lambda: None)
+    scheduler.start()
+    sleep(601)
+    assert sorted(recorder.outcomes("job")) == ["skipped", "succeeded"]
+    assert len(recorder.outcomes("other")) == 10
+
+
+def test_only_kinds_that_exist_can_be_asked_for(scheduler: tuple[Scheduler, Any]) -> None:
+    with pytest.raises(ValueError, match=r"no events of kind 'run-finish'; known are run-started, .*, \*"):
+        scheduler[0].on("run-finish", print)
+
+
+class Broken(Schedule):
+    """A schedule of somebody's own making, with a mistake in it."""
+
+    text = "broken"
+    zone = parse("@daily", "UTC").zone
+
+    def next_after(self, instant: int) -> int | None:
+        if instant > 1767226000:
+            raise ZeroDivisionError
+        return instant + 60
+
+    def previous_before(self, instant: int) -> int | None:
+        return None
+
+
+def test_a_schedule_that_raises_ends_no_other_job(
+    clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.add(Job("broken", Broken(), lambda: None, Policy()))
+    scheduler.job("* * * * *", name="sound")(lambda: None)
+    scheduler.start()
+    sleep(3601)
+    assert len(recorder.of("run-started", "sound")) == 60
+    assert 0 < len(recorder.of("run-started", "broken")) < 30
+    assert "the schedule of job broken, which fires no more" in capsys.readouterr().err

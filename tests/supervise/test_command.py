@@ -1,0 +1,47 @@
+"""What is executed: arguments, variables, standard input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from gcron.supervise.command import Command, arguments, environment, open_stdin
+
+
+def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
+    variables = {"SHELL": "/bin/bash"}
+    assert arguments(Command("x", shell="/bin/zsh", environment=variables)) == ["/bin/zsh", "-c", "x"]
+    assert arguments(Command("x", environment=variables)) == ["/bin/bash", "-c", "x"]
+    assert arguments(Command("x")) == ["/bin/sh", "-c", "x"]
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "-", "-L", "$(x)", "a'b"])
+def test_any_name_of_a_directory_is_entered(tmp_path: os.PathLike[str], name: str) -> None:
+    path = os.path.join(tmp_path, name)
+    os.mkdir(path)
+    for cwd in (path, name):
+        # CDPATH would lead a bare name elsewhere.
+        result = subprocess.run(
+            arguments(Command("pwd", cwd=cwd)), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
+        )
+        assert result.stdout.decode() == path + "\n"
+
+
+def test_settings_of_gcron_are_not_passed_on_and_identity_wins() -> None:
+    inherited = {"PATH": "/bin", "GCRON_GRACE": "5", "GCRON_TOKEN": "secret", "X": "inherited"}
+    command = Command("x", environment={"X": "crontab", "GCRON_JOB": "fake"})
+    assert environment(command, {"GCRON_JOB": "real"}, inherited) == {
+        "PATH": "/bin",
+        "X": "crontab",
+        "GCRON_JOB": "real",
+    }
+
+
+def test_standard_input_is_a_file_at_its_start() -> None:
+    assert open_stdin(Command("x")) is None
+    file = open_stdin(Command("x", stdin=b"one\ntwo\xff"))
+    assert file is not None
+    with file:
+        assert file.read() == b"one\ntwo\xff"

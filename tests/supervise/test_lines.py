@@ -1,0 +1,73 @@
+"""Cutting bytes into lines, against `bytes.split`, and what is kept of an output."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcron.supervise.lines import LINE_LIMIT, Excerpt, LineSplitter
+
+_HEAD, _TAIL = 32 * 1024, 64 * 1024
+
+
+def split_in_chunks(data: bytes, cuts: list[int]) -> list[bytes]:
+    splitter = LineSplitter()
+    lines = []
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for start, end in pairwise(edges):
+        lines += splitter.feed(data[start:end])
+    return lines + splitter.flush()
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b"a", b"\r\n", b"\0", b"\xff\xfe", b"word "])).map(b"".join),
+    st.lists(st.integers(0, 500)),
+)
+def test_lines_are_those_of_split_however_the_bytes_arrive(data: bytes, cuts: list[int]) -> None:
+    expected = data.split(b"\n")
+    if expected[-1] == b"":
+        expected.pop()
+    assert split_in_chunks(data, cuts) == expected
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, LINE_LIMIT - 1, LINE_LIMIT, LINE_LIMIT + 1, 2 * LINE_LIMIT, 200_000]), max_size=4),
+    st.lists(st.integers(0, 10**6), max_size=8),
+)
+def test_long_lines_are_cut_in_the_same_places_however_the_bytes_arrive(sizes: list[int], cuts: list[int]) -> None:
+    data = b"".join(b"x" * size + b"\n" for size in sizes)
+    whole = split_in_chunks(data, [])
+    assert split_in_chunks(data, cuts) == whole
+    assert max(map(len, whole), default=0) <= LINE_LIMIT
+    assert b"".join(whole) == data.replace(b"\n", b"")
+
+
+def test_a_line_without_end_never_takes_more_memory_than_the_limit() -> None:
+    splitter = LineSplitter()
+    for _ in range(100):
+        splitter.feed(b"x" * 65536)
+        assert len(splitter._partial) <= LINE_LIMIT
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 70_000)), max_size=12))
+def test_an_excerpt_keeps_the_head_the_tail_and_the_exact_size(chunks: list[tuple[int, int]]) -> None:
+    excerpt = Excerpt()
+    data = b""
+    for byte, size in chunks:
+        chunk = bytes([byte]) * size
+        excerpt.feed(chunk)
+        data += chunk
+    assert excerpt.size == len(data)
+    assert excerpt.head == data[:_HEAD]
+    assert excerpt.tail == data[_HEAD:][-_TAIL:]
+    assert excerpt.omitted == len(data) - len(excerpt.head) - len(excerpt.tail)
+
+
+def test_an_excerpt_of_single_bytes_is_bounded() -> None:
+    excerpt = Excerpt()
+    for _ in range(600_000):
+        excerpt.feed(b"x")
+    assert len(excerpt._tail) <= 4 * _TAIL
+    assert len(excerpt.tail) == _TAIL

@@ -1,0 +1,150 @@
+"""How a process or a call ends, in one word and a reason."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import GreenletExit, sleep, spawn
+from gcron.policy import Policy
+from gcron.supervise.call import Call
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome, RunResult
+from gcron.timeout import Timeout
+
+Perform = Callable[..., RunResult]
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome", "reason", "code"),
+    [
+        ("true", Outcome.SUCCEEDED, "", 0),
+        ("exit 1", Outcome.FAILED, "exit status 1", 1),
+        ("exit 3", Outcome.SUCCEEDED, "exit status 3", 3),
+        ("kill -9 $$", Outcome.FAILED, "killed by signal 9 (SIGKILL)", -9),
+        ("kill -TERM $$", Outcome.FAILED, "killed by signal 15 (SIGTERM)", -15),
+        ("kill -35 $$", Outcome.FAILED, "killed by signal 35", -35),
+        ("no-such-command-here", Outcome.FAILED, "exit status 127 (the command was not found)", 127),
+        ("/etc/passwd", Outcome.FAILED, "exit status 126 (the command cannot be executed)", 126),
+    ],
+)
+def test_a_process_ends_in_an_outcome_with_a_reason(
+    perform: Perform, command: str, outcome: Outcome, reason: str, code: int
+) -> None:
+    result = perform(command, success_codes=(0, 3))
+    assert (result.outcome, result.reason, result.exit_code) == (outcome, reason, code)
+
+
+def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> None:
+    assert perform("true", success_codes=3).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (Command("true", shell="/no/such/shell"), "cannot start: No such file or directory: /no/such/shell"),
+        (Command("true", shell="/etc/passwd"), "cannot start: Permission denied: /etc/passwd"),
+        (Command("true", environment={"X": "a\0b"}), "cannot start: embedded null byte"),
+        (Command("true\0false"), "cannot start: embedded null byte"),
+    ],
+)
+def test_what_cannot_start_says_why(perform: Perform, command: Command, reason: str) -> None:
+    result = perform(command)
+    assert (result.outcome, result.reason, result.exit_code) == (Outcome.START_FAILED, reason, None)
+
+
+def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: Perform) -> None:
+    perform("true")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1, hard))
+    try:
+        result = perform("true")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Too many open files")
+    assert perform("true").outcome is Outcome.SUCCEEDED
+
+
+def test_a_directory_that_is_missing_fails_the_run_and_its_stderr_names_it(perform: Perform, listening: Any) -> None:
+    result = perform(Command("echo never", cwd="/no/such/directory"))
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 126)
+    assert b"/no/such/directory" in b"".join(listening.err)
+    assert listening.out == []
+
+
+def test_a_status_that_somebody_else_collected_is_unknown(make: Callable[..., Any], listening: Any) -> None:
+    attempt = make("sleep 0.1")
+    running = spawn(attempt.perform)
+    while not listening.pid:
+        sleep(0.001)
+    os.waitpid(listening.pid, 0)
+    result = running.get(timeout=5)
+    assert (result.outcome, result.reason) == (Outcome.UNKNOWN_EXIT, "somebody else collected the exit status")
+
+
+# -- Python functions -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(listening: Any) -> Callable[..., RunResult]:
+    def call(function: Callable[[], Any], **options: Any) -> RunResult:
+        result: RunResult = spawn(Call(function, Policy.from_options(options), listening).perform).get(timeout=10)
+        return result
+
+    return call
+
+
+def test_what_a_function_returns_is_the_value(call: Callable[..., RunResult]) -> None:
+    result = call(lambda: 42)
+    assert (result.outcome, result.reason, result.value, result.exit_code) == (Outcome.SUCCEEDED, "", 42, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ValueError("no"), "ValueError: no"), (SystemExit(2), "SystemExit: 2"), (Timeout(3), "Timeout: 3 seconds")],
+)
+def test_what_a_function_raises_is_a_failure_and_its_traceback_is_output(
+    call: Callable[..., RunResult], listening: Any, error: BaseException, reason: str
+) -> None:
+    def raise_it() -> None:
+        raise error
+
+    result = call(raise_it)
+    assert (result.outcome, result.reason, result.value) == (Outcome.FAILED, reason, None)
+    assert listening.err[0] == b"Traceback (most recent call last):"
+    assert listening.err[-1].startswith(reason.partition(":")[0].encode()) or b"Timeout" in listening.err[-1]
+
+
+def test_a_function_that_exits_with_zero_has_succeeded(call: Callable[..., RunResult], listening: Any) -> None:
+    def leave() -> None:
+        raise SystemExit(0)
+
+    assert call(leave).outcome is Outcome.SUCCEEDED
+    assert listening.err == []
+
+
+def test_a_function_whose_greenlet_is_killed_was_killed(call: Callable[..., RunResult]) -> None:
+    def end() -> None:
+        raise GreenletExit
+
+    result = call(end)
+    assert (result.outcome, result.reason, result.value) == (Outcome.KILLED, "its greenlet was killed", None)
+
+
+def test_a_function_that_takes_too_long_is_timed_out(call: Callable[..., RunResult], clock: Any) -> None:
+    result = call(lambda: sleep(10**6), timeout=6)
+    assert (result.outcome, result.reason) == (Outcome.TIMED_OUT, "still running after 6 s")
+    assert result.duration == 6
+    assert result.value is None
+
+
+def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any) -> None:
+    calls: list[int] = []
+    attempt = Call(lambda: calls.append(1), Policy(), listening)
+    attempt.stop(Outcome.KILLED, "stopped on request")
+    assert spawn(attempt.perform).get(timeout=5).outcome is Outcome.KILLED
+    assert calls == []

@@ -1,0 +1,50 @@
+"""The machine's clock and its zone."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gcron.clock import SystemClock, local_timezone
+
+BERLIN = "/usr/share/zoneinfo/Europe/Berlin"
+
+
+def test_the_system_clock_tells_wall_time_and_a_time_that_nobody_sets() -> None:
+    clock = SystemClock()
+    assert abs(clock.now() - time.time()) < 1
+    assert clock.monotonic() <= clock.monotonic()
+    assert clock.longest_nap <= 60
+
+
+def test_tz_names_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("Europe/Berlin", ":Europe/Berlin"):
+        monkeypatch.setenv("TZ", value)
+        assert local_timezone() == ZoneInfo("Europe/Berlin")
+    monkeypatch.setenv("TZ", "")
+    assert local_timezone() == UTC
+
+
+@pytest.mark.skipif(not Path(BERLIN).exists(), reason="this machine has no zone files")
+def test_tz_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TZ", f":{BERLIN}")
+    assert local_timezone() == ZoneInfo("Europe/Berlin")
+    (tmp_path / "zone").write_bytes(Path(BERLIN).read_bytes())
+    monkeypatch.setenv("TZ", str(tmp_path / "zone"))
+    assert local_timezone().utcoffset(None) is None
+
+
+@pytest.mark.parametrize("value", ["Mars/Olympus", "CET-1CEST", "/etc/passwd", "/no/such", "../../etc/passwd", "a\nb"])
+def test_a_zone_that_is_none_is_an_error_and_not_utc(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TZ", value)
+    with pytest.raises(ValueError, match="unknown time zone"):
+        local_timezone()
+
+
+def test_without_tz_it_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    local_timezone()

@@ -1,0 +1,65 @@
+"""The virtual clock: time that passes when everybody waits."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from gcron.greenlet import sleep, spawn
+from gcron.hub import get_hub
+from gcron.subprocess import Popen
+from gcron.testing import VirtualClock
+from gcron.timeout import Timeout, with_timeout
+
+START = datetime(2026, 3, 29, tzinfo=UTC)
+
+
+def test_a_year_passes_at_once_and_to_the_second() -> None:
+    started = time.monotonic()
+    with VirtualClock(START).installed() as clock:
+        sleep(365 * 86400)
+        assert clock.datetime == datetime(2027, 3, 29, tzinfo=UTC)
+        assert clock.monotonic() == 365 * 86400
+    assert time.monotonic() - started < 1
+
+
+def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
+    woken = []
+    with VirtualClock(START).installed():
+        for seconds in (30, 10, 20):
+            spawn(lambda seconds=seconds: (sleep(seconds), woken.append(seconds)))
+        sleep(60)
+    assert woken == [10, 20, 30]
+
+
+def test_time_outs_are_virtual_too() -> None:
+    with VirtualClock(START).installed() as clock:
+        with pytest.raises(Timeout):
+            with_timeout(3600, sleep, 7200)
+        assert clock.monotonic() == 3600
+
+
+def test_it_waits_in_real_time_for_a_process() -> None:
+    with VirtualClock(START).installed() as clock:
+        slept = spawn(sleep, 3600)
+        assert Popen(["sleep", "0.05"]).wait() == 0
+        assert clock.monotonic() == 0
+        assert not slept.ready()
+        slept.join()
+
+
+def test_setting_it_moves_the_wall_clock_alone() -> None:
+    clock = VirtualClock(START.timestamp())
+    clock.jump(5)
+    clock.set(datetime(2030, 1, 1, tzinfo=UTC))
+    assert (clock.datetime, clock.monotonic()) == (datetime(2030, 1, 1, tzinfo=UTC), 5)
+    clock.jump(1)
+    assert clock.datetime.second == 1
+
+
+def test_real_time_is_back_when_the_block_ends() -> None:
+    with pytest.raises(ZeroDivisionError), VirtualClock(START).installed():
+        raise ZeroDivisionError
+    assert abs(get_hub().monotonic() - time.monotonic()) < 1
