@@ -26,8 +26,8 @@ from gcron.scheduler import Job
 Run = Callable[..., Any]
 Find = Callable[[str], list[int]]
 DEAF = (
-    f"{sys.executable} -c 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    ' print("deaf", flush=True); time.sleep(%s)\''
+    f"{sys.executable} -c 'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    ' os.write(1, b"deaf" + bytes([10])); time.sleep(%s)\''
 )
 
 

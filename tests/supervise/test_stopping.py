@@ -20,7 +20,7 @@ from gcron.supervise.outcome import Outcome, RunResult
 Perform = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
 DEAF = f"{sys.executable} -c '" + (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(%s)'"
+    'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b"1\\n"); time.sleep(%s)\''
 )
 
 
