@@ -54,10 +54,11 @@ __all__ = [
 # task's. The number is for virtual time, which stands still meanwhile.
 _LONGEST_PASS = 0.0001
 _MOST_PASSES = 64
-# Idle carriers kept for good, each with a 16 KiB data stack; of those above, half are let go this often (seconds),
+# Idle carriers kept for good, each with a 16 KiB data stack; of those above, some are let go this often (seconds),
 # while nobody is ready: a burst finds the carriers of the last one, and its memory comes back after it.
 _IDLE_CARRIERS = 128
-_TRIM_INTERVAL = 1.0
+_TRIM_INTERVAL = 0.02
+_TRIM_AT_ONCE = 128
 # Exceptions that end the program, wherever they are raised.
 _FATAL = (KeyboardInterrupt, SystemExit, SystemError)
 
