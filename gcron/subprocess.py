@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess as _stdlib
 from collections.abc import Callable
+from contextlib import suppress
 from subprocess import (
     DEVNULL,
     PIPE,
@@ -21,12 +22,11 @@ from subprocess import (
     TimeoutExpired,
     list2cmdline,
 )
-from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from gcron.children import Child, ensure_reapable
-from gcron.greenlet import joinall, killall, spawn
-from gcron.hub import READ, WRITE, get_hub
+from gcron.hub import get_hub, yield_now
+from gcron.pipes import READ, READ_SIZE, WRITE, cooperative, raw_pipe, wait_for_any
 
 __all__ = [
     "DEVNULL",
@@ -40,110 +40,61 @@ __all__ = [
     "call",
     "check_call",
     "check_output",
+    "getoutput",
+    "getstatusoutput",
     "list2cmdline",
     "run",
 ]
 
-# One read of a pipe: as much as a Linux pipe holds by default.
-_READ_SIZE = 65536
+# A child that writes as fast as we read never lets us park. After so many reads others have a turn.
+_READS_IN_A_ROW = 64
 UNKNOWN_STATUS = -signal.NSIG
 """`Popen.returncode` when somebody else collected the status: no real status, and not success."""
-
-
-class _CooperativePipe(io.RawIOBase):
-    """One end of a pipe: tries the system call first, and parks until the pipe is ready when it would block."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        super().__init__()
-        self._file = file
-        self.name = file.name
-        self.mode = file.mode
-        os.set_blocking(file.fileno(), False)
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def readable(self) -> bool:
-        return self._file.readable()
-
-    def writable(self) -> bool:
-        return self._file.writable()
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
-            count: int | None = self._file.readinto(buffer)
-            if count is not None:
-                return count
-            get_hub().wait_io(self.fileno(), READ)
-
-    def write(self, data: Any) -> int:
-        while True:
-            count: int | None = self._file.write(data)
-            if count is not None:
-                return count
-            get_hub().wait_io(self.fileno(), WRITE)
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            get_hub().io.closing(self._file.fileno(), OSError(9, "the pipe was closed while waiting for it"))
-            self._file.close()
 
 
 class Popen(_stdlib.Popen[Any]):
     """As `subprocess.Popen`; anything that waits parks the calling greenlet instead of the thread.
 
-    `returncode` is -65 when the status was collected by somebody else. Accepted by `gcron.wait`.
+    `returncode` is `UNKNOWN_STATUS` when the status was collected by somebody else. Accepted by `gcron.wait`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, args: Any, bufsize: int = -1, *more: Any, **kwargs: Any) -> None:
         self.text_mode: Any  # the standard library's own, unknown to its stubs
         self._child: Child | None = None
-        self._collected: dict[Any, list[bytes]] = {}
+        self._collected: dict[Any, io.BytesIO] = {}
         self._unsent: memoryview | None = None
         self._communicating = False
         ensure_reapable()
-        super().__init__(*args, **kwargs)
+        super().__init__(args, bufsize, *more, **kwargs)
         self._child = Child(self.pid)
-        self.stdin = _cooperative(self.stdin)
-        self.stdout = _cooperative(self.stdout)
-        self.stderr = _cooperative(self.stderr)
+        self.stdin = cooperative(self.stdin, bufsize)
+        self.stdout = cooperative(self.stdout, bufsize)
+        self.stderr = cooperative(self.stderr, bufsize)
 
     # -- the exit -------------------------------------------------------------------------------------------
 
-    def poll(self) -> int | None:
-        """Return the exit status if the child has ended, else None; never waits."""
-        if self.returncode is None and self._child is not None:
-            self._child.check()
-            self._take_status()
-        return self.returncode
+    # `poll`, `wait`, `send_signal`, `__exit__` and `__del__` of the standard library come to the next two, so that one
+    # place alone collects the status.
 
-    def _take_status(self) -> None:
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         child = self._child
-        if child is not None and child.ended and self.returncode is None:
-            self.returncode = UNKNOWN_STATUS if child.status is None else child.status
-
-    def _internal_poll(self, *args: Any, **kwargs: Any) -> int | None:
-        # The standard library's __del__ and friends come here: one place alone collects the status.
-        return self.poll() if hasattr(self, "_child") else None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the exit and return its status; raises `TimeoutExpired` after `timeout` seconds."""
-        if self.poll() is None:
-            assert self._child is not None
-            if not self._child.wait(timeout):
-                raise TimeoutExpired(self.args, timeout or 0.0)
-            self._take_status()
-        assert self.returncode is not None
+        if self.returncode is None and child is not None:
+            child.check()
+            self._take_status(child)
         return self.returncode
 
-    def send_signal(self, sig: int) -> None:
-        """Send `sig` if the child has not been collected yet: never to a process that reuses its pid."""
-        if self.poll() is None:
-            try:
-                os.kill(self.pid, sig)
-            except ProcessLookupError:
-                return
+    def _wait(self, timeout: float | None) -> int:
+        child = self._child
+        assert child is not None
+        if self._internal_poll() is None:
+            if not child.wait(timeout):
+                raise TimeoutExpired(self.args, timeout or 0.0)
+            self._take_status(child)
+        return self.returncode
+
+    def _take_status(self, child: Child) -> None:
+        if child.ended and self.returncode is None:
+            self.returncode = UNKNOWN_STATUS if child.status is None else child.status
 
     def ready(self) -> bool:
         """True once the child has ended."""
@@ -166,99 +117,110 @@ class Popen(_stdlib.Popen[Any]):
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
         """Send `input`, read both outputs to their ends, wait for the exit; return `(stdout, stderr)`.
 
-        Raises `TimeoutExpired`, with what was read so far, after `timeout` seconds. That kills nothing; calling
-        again goes on where it stopped and returns all of the output.
+        Raises `TimeoutExpired`, with what was read so far (bytes), after `timeout` seconds. That kills nothing;
+        calling again goes on where it stopped and returns all of the output.
         """
         if self._communicating and input:
             raise ValueError("Cannot send input after starting communication")
+        monotonic = get_hub().monotonic
+        deadline = None if timeout is None else monotonic() + timeout
         if not self._communicating:
+            self._begin(input)
             self._communicating = True
-            self._begin_input(input)
-        hub = get_hub()
-        deadline = None if timeout is None else hub.monotonic() + timeout
-        self._exchange(deadline, timeout)
-        left = None if deadline is None else max(0.0, deadline - hub.monotonic())
         try:
-            self.wait(left)
+            self._exchange(deadline)
+            self.wait(None if deadline is None else deadline - monotonic())
         except TimeoutExpired:
             raise self._expired(timeout) from None
         return self._output(self.stdout), self._output(self.stderr)
 
-    def _begin_input(self, data: Any) -> None:
+    def _begin(self, data: Any) -> None:
+        for stream in (self.stdout, self.stderr):
+            if stream is not None and not stream.closed:
+                self._collected[stream] = collected = io.BytesIO()
+                collected.write(_take_buffered(stream))
         if self.stdin is None:
             return
-        if data is None:
-            _close_quietly(self.stdin)
+        if not data:
+            _close_ignoring_broken_pipe(self.stdin)
             return
         if self.text_mode:
             text_stdin: Any = self.stdin
             data = data.encode(text_stdin.encoding, text_stdin.errors)
-        _flush_quietly(self.stdin)
-        self._unsent = memoryview(data).cast("B")
+        unsent = memoryview(data).cast("B")
+        with suppress(BrokenPipeError):
+            self.stdin.flush()
+        self._unsent = unsent
 
-    def _exchange(self, deadline: float | None, timeout: float | None) -> None:
-        workers = [
-            spawn(self._collect, stream) for stream in (self.stdout, self.stderr) if stream and not stream.closed
-        ]
-        if self._unsent is not None:
-            workers.append(spawn(self._feed))
-        left = None if deadline is None else max(0.0, deadline - get_hub().monotonic())
-        try:
-            done = joinall(workers, timeout=left) if left is not None else joinall(workers)
-        finally:
-            killall(workers)
-        for worker in done:
-            worker.get()
-        if len(done) < len(workers):
-            raise self._expired(timeout)
+    def _exchange(self, deadline: float | None) -> None:
+        """Move bytes until both outputs have ended and the input is sent; past `deadline`, raise `TimeoutExpired`."""
+        monotonic = get_hub().monotonic
+        while True:
+            reading = [stream for stream in self._collected if not stream.closed]
+            moved = self._send() if self._unsent is not None else False
+            for stream in reading:
+                moved = self._receive(stream) or moved
+            wanted = [(raw_pipe(stream), READ) for stream in reading if not stream.closed]
+            if self._unsent is not None:
+                wanted.append((raw_pipe(self.stdin), WRITE))
+            if not wanted:
+                return
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutExpired(self.args, 0.0)
+            if moved:
+                yield_now()
+            else:
+                wait_for_any(wanted, left)
 
-    def _collect(self, stream: IO[Any]) -> None:
-        """Read to the end, past the stream's own buffers: what they hold comes first."""
-        chunks = self._collected.setdefault(stream, [])
-        binary = getattr(stream, "buffer", stream)
-        # read1 gives what its own buffer holds from earlier reads before it asks the pipe.
-        read = binary.read1 if isinstance(binary, io.BufferedReader) else binary.read
-        while chunk := read(_READ_SIZE):
-            chunks.append(chunk)
-        stream.close()
+    def _receive(self, stream: Any) -> bool:
+        """Read what is there, closing the stream at its end; False when nothing is there yet. HOT PATH."""
+        fd = stream.fileno()
+        collect = self._collected[stream].write
+        for count in range(_READS_IN_A_ROW):
+            try:
+                chunk = os.read(fd, READ_SIZE)
+            except BlockingIOError:
+                return count > 0
+            if not chunk:
+                stream.close()
+                break
+            collect(chunk)
+        return True
 
-    def _feed(self) -> None:
+    def _send(self) -> bool:
+        """Write what the pipe takes, closing it after the last byte; False when it is full."""
         assert self.stdin is not None
-        fd = self.stdin.fileno()
-        hub = get_hub()
+        assert self._unsent is not None
         try:
-            while self._unsent:
-                try:
-                    sent = os.write(fd, self._unsent[:_READ_SIZE])
-                except BlockingIOError:
-                    hub.wait_io(fd, WRITE)
-                    continue
-                self._unsent = self._unsent[sent:]
+            sent = os.write(self.stdin.fileno(), self._unsent)
+        except BlockingIOError:
+            return False
         except BrokenPipeError:
-            pass  # it does not want the rest, as with a shell's pipe
-        self._unsent = None
-        _close_quietly(self.stdin)
+            sent = len(self._unsent)  # it does not want the rest, as with a shell's pipe
+        self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
+        if self._unsent is None:
+            _close_ignoring_broken_pipe(self.stdin)
+        return True
 
     def _output(self, stream: Any) -> Any:
         if stream is None:
             return None
-        data = b"".join(self._collected.get(stream, []))
+        data = self._collected_from(stream)
         if not self.text_mode:
             return data
         text = data.decode(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def _expired(self, timeout: float | None) -> TimeoutExpired:
-        outputs = [b"".join(self._collected.get(s, ())) or None for s in (self.stdout, self.stderr)]
-        return TimeoutExpired(self.args, timeout or 0.0, output=outputs[0], stderr=outputs[1])
+        stdout = self._collected_from(self.stdout) or None
+        stderr = self._collected_from(self.stderr) or None
+        return TimeoutExpired(self.args, timeout or 0.0, output=stdout, stderr=stderr)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for stream in (self.stdout, self.stderr, self.stdin):
-            if stream is not None:
-                _close_quietly(stream)
-        self.wait()
+    def _collected_from(self, stream: Any) -> bytes:
+        # A BytesIO grows in place and gives its bytes away uncopied: a list of chunks would need twice the memory.
+        collected = self._collected.get(stream)
+        return b"" if collected is None else collected.getvalue()
 
 
 class _ExitLink:
@@ -284,40 +246,23 @@ class _ExitLink:
         return hash((id(self.process), self.callback))
 
 
-def _cooperative(stream: Any) -> Any:
-    """Rebuild the stack of file objects that the standard library made over one pipe, on a cooperative end."""
-    if stream is None:
-        return None
-    if isinstance(stream, io.TextIOWrapper):
-        encoding, errors = stream.encoding, stream.errors
-        line_buffering, write_through = stream.line_buffering, stream.write_through
-        return io.TextIOWrapper(
-            _cooperative(stream.detach()),
-            encoding=encoding,
-            errors=errors,
-            line_buffering=line_buffering,
-            write_through=write_through,
-        )
-    if isinstance(stream, io.BufferedReader):
-        return io.BufferedReader(_CooperativePipe(stream.detach()), _READ_SIZE)  # type: ignore[arg-type]
-    if isinstance(stream, io.BufferedWriter):
-        return io.BufferedWriter(_CooperativePipe(stream.detach()))  # type: ignore[arg-type]
-    return _CooperativePipe(stream)
+def _take_buffered(stream: Any) -> bytes:
+    """Return what earlier reads left in the stream's buffer, without waiting for more."""
+    binary = getattr(stream, "buffer", stream)
+    if not isinstance(binary, io.BufferedReader):
+        return b""
+    pipe = raw_pipe(stream)
+    pipe.patient = False
+    try:
+        return binary.read1(READ_SIZE) or b""
+    finally:
+        pipe.patient = True
 
 
-def _close_quietly(stream: Any) -> None:
+def _close_ignoring_broken_pipe(stream: Any) -> None:
     """Close a pipe to a child that may be gone: what it did not read is lost, as with a shell's pipe."""
-    try:
+    with suppress(BrokenPipeError):
         stream.close()
-    except OSError:
-        return
-
-
-def _flush_quietly(stream: Any) -> None:
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        return
 
 
 def run(
@@ -372,11 +317,22 @@ def check_call(*popenargs: Any, **kwargs: Any) -> int:
 
 def check_output(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> Any:
     """As `subprocess.check_output`: return what it writes to stdout."""
-    if kwargs.get("stdout") is not None:
-        raise ValueError("stdout argument not allowed, it will be overridden.")
-    kwargs["stdout"] = PIPE
+    for name in ("stdout", "check"):
+        if name in kwargs:
+            raise ValueError(f"{name} argument not allowed, it will be overridden.")
     if "input" in kwargs and kwargs["input"] is None:
-        kwargs["input"] = (
-            "" if any(kwargs.get(k) for k in ("text", "universal_newlines", "encoding", "errors")) else b""
-        )
-    return run(*popenargs, timeout=timeout, check=True, **kwargs).stdout
+        is_text = any(kwargs.get(name) for name in ("text", "universal_newlines", "encoding", "errors"))
+        kwargs["input"] = "" if is_text else b""
+    return run(*popenargs, stdout=PIPE, timeout=timeout, check=True, **kwargs).stdout
+
+
+def getstatusoutput(cmd: str | bytes, *, encoding: str | None = None, errors: str | None = None) -> tuple[int, str]:
+    """As `subprocess.getstatusoutput`: run it in a shell; return its exit status and output, one newline less."""
+    done = run(cmd, shell=True, text=True, stdout=PIPE, stderr=STDOUT, encoding=encoding, errors=errors)
+    output: str = done.stdout
+    return done.returncode, output.removesuffix("\n")
+
+
+def getoutput(cmd: str | bytes, *, encoding: str | None = None, errors: str | None = None) -> str:
+    """As `subprocess.getoutput`: the output of a shell command, whatever its status."""
+    return getstatusoutput(cmd, encoding=encoding, errors=errors)[1]

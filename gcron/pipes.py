@@ -1,0 +1,179 @@
+"""Pipes to and from child processes: file objects that park the calling greenlet instead of the thread.
+
+`cooperative` rebuilds the standard library's stack of file objects over one pipe; `wait_for_any` waits for several
+pipes at once. May not know processes.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from gcron.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
+from gcron.readiness import Readiness
+
+__all__ = ["READ", "WRITE", "Pipe", "cooperative", "raw_pipe", "wait_for_any"]
+
+READ_SIZE = 65536
+"""Bytes of one read: as much as a Linux pipe holds by default."""
+# A child that writes as fast as we read never lets us park. After so many transfers in a row others have a turn.
+_TRANSFERS_IN_A_ROW = 16
+
+
+class Pipe(io.RawIOBase):
+    """One end of a pipe: tries the system call first, and parks until the pipe is ready when it would block."""
+
+    # A plain attribute instead of the base class's computed one: a buffer above looks at it for every line. HOT PATH.
+    closed = False
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+        # Where somebody waited for it last.
+        self._readiness: Readiness | None = None
+        self._in_a_row = 0
+        self.name = file.name
+        self.mode = file.mode
+        self.patient = True
+        """False: `readinto` and `write` return None where they would have to wait."""
+        os.set_blocking(file.fileno(), False)
+
+    def fileno(self) -> int:
+        """See `io.RawIOBase`."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        """See `io.RawIOBase`."""
+        return False
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return self._file.readable()
+
+    def writable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return self._file.writable()
+
+    def readinto(self, buffer: Any) -> int | None:
+        """See `io.RawIOBase`."""
+        while (count := self._file.readinto(buffer)) is None and self.patient:
+            self._wait(READ)
+        if self.patient:
+            self._be_fair()
+        return count
+
+    def readall(self) -> bytes:
+        """Read to the end."""
+        chunks = []
+        while chunk := self.read(READ_SIZE):
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def write(self, data: Any) -> int | None:
+        """See `io.RawIOBase`."""
+        while (count := self._file.write(data)) is None and self.patient:
+            self._wait(WRITE)
+        if self.patient:
+            self._be_fair()
+        return count
+
+    def _wait(self, mask: int) -> None:
+        self._in_a_row = 0
+        hub = get_hub()
+        self._readiness = hub.io
+        hub.wait_io(self.fileno(), mask)
+
+    def _be_fair(self) -> None:
+        self._in_a_row += 1
+        if self._in_a_row >= _TRANSFERS_IN_A_ROW:
+            self._in_a_row = 0
+            yield_now()
+
+    def watched_by(self, readiness: Readiness) -> None:
+        """Say that somebody waits for the descriptor there: closing it will wake them."""
+        self._readiness = readiness
+
+    def close(self) -> None:
+        """Close the descriptor; a greenlet that waits for it gets `OSError` (`EBADF`)."""
+        if self.closed:
+            return
+        super().close()
+        self.closed = True
+        # Another thread's hub forgets the descriptor by itself: the kernel tells it.
+        if self._readiness is not None and self._readiness is get_hub().io:
+            error = OSError(errno.EBADF, "the pipe was closed while it was waited for")
+            self._readiness.closing(self._file.fileno(), error)
+        self._file.close()
+
+
+class _Reader(io.BufferedReader):
+    """A buffered reader that can be closed while another greenlet is parked inside it."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except RuntimeError:
+            # The other one holds the buffer's lock: the pipe below wakes it with EBADF.
+            self.raw.close()
+
+
+class _Writer(io.BufferedWriter):
+    """A buffered writer that can be closed while another greenlet is parked inside it."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except RuntimeError:
+            self.raw.close()
+
+
+def cooperative(stream: Any, buffer_size: int | None) -> Any:
+    """Rebuild the stack of file objects that the standard library made over one pipe, on a cooperative end.
+
+    `stream` is what `subprocess.Popen` has as `stdin`, `stdout` or `stderr`; None stays None. `buffer_size` is
+    `Popen`'s `bufsize`, in bytes: below 2 it says nothing of the size.
+    """
+    if stream is None:
+        return None
+    if isinstance(stream, io.TextIOWrapper):
+        settings: dict[str, Any] = {
+            "encoding": stream.encoding,
+            "errors": stream.errors,
+            "line_buffering": stream.line_buffering,
+            "write_through": stream.write_through,
+        }
+        return io.TextIOWrapper(cooperative(stream.detach(), buffer_size), **settings)
+    size = buffer_size if buffer_size is not None and buffer_size > 1 else None
+    if isinstance(stream, io.BufferedReader):
+        return _Reader(Pipe(stream.detach()), size or READ_SIZE)  # type: ignore[arg-type]
+    if isinstance(stream, io.BufferedWriter):
+        return _Writer(Pipe(stream.detach()), size or io.DEFAULT_BUFFER_SIZE)  # type: ignore[arg-type]
+    return Pipe(stream)
+
+
+def raw_pipe(stream: Any) -> Pipe:
+    """Return the `Pipe` below a stream that `cooperative` made."""
+    binary = getattr(stream, "buffer", stream)
+    pipe: Pipe = getattr(binary, "raw", binary)
+    return pipe
+
+
+def wait_for_any(wanted: Iterable[tuple[Pipe, int]], timeout: float | None) -> None:
+    """Park until one of the pipes is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
+    me = current()
+    hub = get_hub()
+    timer = None if timeout is None else hub.call_later(timeout, unpark, me)
+    watches = []
+    try:
+        for pipe, mask in wanted:
+            pipe.watched_by(hub.io)
+            watches.append(hub.io.watch(pipe.fileno(), mask, unpark, me))
+        park(me)
+    finally:
+        for watch in watches:
+            watch.cancel()
+        if timer is not None:
+            timer.cancel()
