@@ -116,5 +116,5 @@ def _is_numeric(host: Any, *families: int) -> bool:
 
 
 def _in_thread(function: Callable[..., T], *args: Any) -> T:
-    result: T = get_threadpool().apply(function, *args)
+    result: T = get_threadpool().apply(function, args)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from gcron.hub import Carrier, unpark
 from gcron.linkable import Linkable
 from gcron.timeout import Timeout, timed_out
 
@@ -26,7 +27,7 @@ class Event(Linkable):
         """True between `set()` and `clear()`."""
         return self._flag
 
-    ready = is_set
+    ready = isSet = is_set  # noqa: N815 - the standard library's old name
 
     def set(self) -> None:
         """Raise the flag and wake all waiters."""
@@ -90,7 +91,12 @@ class AsyncResult(Linkable, Generic[T]):
         self._value = value
         if self._error is not None:
             self._error = self._traceback = None
-        if self._links:
+        # HOT PATH: mostly one greenlet waits.
+        links = self._links
+        if type(links) is Carrier:
+            self._links = None
+            unpark(links)
+        elif links:
             self._notify()
 
     def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
@@ -107,16 +113,36 @@ class AsyncResult(Linkable, Generic[T]):
         Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
         seconds, or at once with `block=False`.
         """
-        # HOT PATH.
-        if self._value is _UNSET and self._error is None and not (block and self._wait_link(timeout)):
-            raise timed_out(timeout)
-        if self._error is not None:
-            raise self._error.with_traceback(self._traceback)
+        # HOT PATH: there is never both a value and an error.
+        if self._value is _UNSET:
+            if self._error is None and not (block and self._wait_link(timeout)):
+                raise timed_out(timeout)
+            if self._error is not None:
+                raise self._error.with_traceback(self._traceback)
         return self._value
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""
         return self.get(block=False)
+
+    # -- as in concurrent.futures ---------------------------------------------------------------------------
+
+    set_result = set
+    done = ready
+
+    def result(self, timeout: float | Timeout | None = None) -> T:
+        """As `get(timeout=timeout)`."""
+        return self.get(timeout=timeout)
+
+    def cancel(self) -> bool:
+        """False: what brings the value cannot be called off here."""
+        return False
+
+    def cancelled(self) -> bool:
+        """False, always."""
+        return False
+
+    # -- waiting, linking -----------------------------------------------------------------------------------
 
     def wait(self, timeout: float | Timeout | None = None) -> T | None:
         """Wait, and return the value; None on an error or after `timeout` seconds."""

@@ -1,18 +1,20 @@
 """`Group` and `Pool`: greenlets that are waited for, killed and mapped over together.
 
-A pool is a group with a limit: starting one more waits for a place.
+A pool is a group with a limit: starting one more waits for a place. What calls functions in members (`apply`, `map`
+and their kin) is `gcron.workers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from gcron.event import AsyncResult, Event
-from gcron.greenlet import Greenlet, GreenletExit, getcurrent, joinall, killall, spawn
+from gcron.event import Event
+from gcron.greenlet import Greenlet, GreenletExit, getcurrent, joinall, killall
 from gcron.lock import Semaphore
-from gcron.queue import Full, Queue
+from gcron.queue import Full
 from gcron.timeout import Timeout
+from gcron.workers import Workers
 
 __all__ = ["Group", "Pool", "PoolFull"]
 
@@ -21,7 +23,7 @@ class PoolFull(Full):
     """A pool had no free place in time."""
 
 
-class Group:
+class Group(Workers):
     """A set of greenlets; each leaves it when it ends."""
 
     greenlet_class: type[Greenlet] = Greenlet
@@ -87,10 +89,6 @@ class Group:
         self.start(greenlet)
         return greenlet
 
-    def full(self) -> bool:
-        """A group has no limit."""
-        return False
-
     # -- ending ---------------------------------------------------------------------------------------------
 
     def join(self, timeout: float | Timeout | None = None, raise_error: bool = False) -> bool:
@@ -149,82 +147,8 @@ class Group:
             self._dying.add(greenlet)
             greenlet.kill(exception, block=block, timeout=timeout)
 
-    # -- calling --------------------------------------------------------------------------------------------
-
-    def apply(
-        self, function: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Call it in a member and return its result; inline when called from a member."""
-        if getcurrent() in self.greenlets:
-            return function(*args, **(kwargs or {}))
-        return self.spawn(function, *args, **(kwargs or {})).get()
-
-    def apply_async(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-        callback: Callable[[Any], object] | None = None,
-    ) -> Greenlet:
-        """Call it in a member without ever waiting; return a greenlet with its result.
-
-        `callback` gets the result if there is no error.
-        """
-        if self.full():
-            # The wait for a place is the helper's, which therefore is no member.
-            return Greenlet.spawn(self._apply_and_call_back, function, args, kwargs or {}, callback)
-        member = self.spawn(function, *args, **(kwargs or {}))
-        if callback is not None:
-            member.link_value(lambda source: callback(source.value))
-        return member
-
-    def _apply_and_call_back(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        callback: Callable[[Any], object] | None,
-    ) -> Any:
-        result = self.apply(function, args, kwargs)
-        if callback is not None:
-            callback(result)
-        return result
-
-    # -- mapping --------------------------------------------------------------------------------------------
-
-    def map(self, function: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
-        """Call `function` with each item in members; return the results in order.
-
-        Raises the first error, also that of the iterable itself.
-        """
-        return [member.get() for member in [self.spawn(function, item) for item in iterable]]
-
-    def map_async(
-        self,
-        function: Callable[..., Any],
-        iterable: Iterable[Any],
-        callback: Callable[[list[Any]], object] | None = None,
-    ) -> Greenlet:
-        """As `map`, without waiting: return a greenlet with the list."""
-        helper = Greenlet.spawn(self.map, function, iterable)
-        if callback is not None:
-            helper.link_value(lambda source: callback(source.value))
-        return helper
-
-    def imap(
-        self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
-        """Yield the results in order, as they come; an item's error is raised in its place, and the rest goes on.
-
-        `maxsize`: at most so many results are computed ahead of their use.
-        """
-        return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=True)
-
-    def imap_unordered(
-        self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
-    ) -> Iterator[Any]:
-        """As `imap`, in the order of completion."""
-        return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=False)
+    def _runs_here(self) -> bool:
+        return getcurrent() in self.greenlets
 
 
 class Pool(Group):
@@ -269,67 +193,3 @@ class Pool(Group):
         """As `add`, and start it."""
         self.add(greenlet, blocking, timeout)
         greenlet.start()
-
-
-class _Results(Iterator[Any]):
-    """The iterator behind `imap` and `imap_unordered`: a feeder spawns, a queue brings what is finished."""
-
-    def __init__(
-        self,
-        group: Group,
-        function: Callable[..., Any],
-        calls: Iterable[tuple[Any, ...]],
-        maxsize: int | None,
-        ordered: bool,
-    ) -> None:
-        self._group = group
-        self._function = function
-        self._ordered = ordered
-        self._ahead = None if maxsize is None else Semaphore(maxsize)
-        self._finished: Queue[tuple[int, Any]] = Queue()
-        self._early: dict[int, Any] = {}
-        self._next_index = 0
-        self._total: int | None = None
-        self._feeder = spawn(self._feed, calls)
-
-    def _feed(self, calls: Iterable[tuple[Any, ...]]) -> None:
-        index = 0
-        try:
-            for arguments in calls:
-                if self._ahead is not None:
-                    self._ahead.acquire()
-                member = self._group.spawn(self._function, *arguments)
-                member.rawlink(lambda source, index=index: self._finished.put((index, source)))  # type: ignore[misc]
-                index += 1
-        except BaseException as error:
-            # An error of the iterable itself, or of starting, takes the place of its item; whoever asks for that
-            # must hear of it, whatever it is, or would wait for ever.
-            failed: AsyncResult[Any] = AsyncResult()
-            failed.set_exception(error)
-            self._finished.put((index, failed))
-            index += 1
-        self._total = index
-        self._finished.put((-1, None))
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        source = self._next_source()
-        self._next_index += 1
-        if self._ahead is not None:
-            self._ahead.release()
-        return source.get()
-
-    def _next_source(self) -> Any:
-        while True:
-            if self._total is not None and self._next_index >= self._total:
-                raise StopIteration
-            if self._ordered and self._next_index in self._early:
-                return self._early.pop(self._next_index)
-            index, source = self._finished.get()
-            if source is None:
-                continue  # the feeder has counted: look at the total again
-            if not self._ordered:
-                return source
-            self._early[index] = source

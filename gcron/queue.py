@@ -9,15 +9,16 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
+from copy import copy as shallow_copy
 from queue import Empty, Full
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from gcron.channel import Channel
 from gcron.event import Event
 from gcron.hub import Carrier, current, unpark
 from gcron.timeout import Timeout, park_within
 
-__all__ = ["Channel", "Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
+__all__ = ["Channel", "Empty", "Full", "JoinableQueue", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
 
 T = TypeVar("T")
 
@@ -47,19 +48,22 @@ class _Line:
 class SimpleQueue(Generic[T]):
     """A FIFO queue; at most `maxsize` items, where None and 0 (as in the standard library) mean no bound.
 
-    `items`: what it holds at first. A subclass may define `_init`, `_put`, `_get` and `_peek` over `self.queue`.
+    `items`: what it holds at first, even if they are more. A subclass may define `_init(maxsize)`, `_put(item)`,
+    `_get()` and `_peek()` over `self.queue`, as in the standard library.
     """
 
     def __init__(self, maxsize: int | None = None, items: Iterable[T] = ()) -> None:
         self.maxsize = maxsize if maxsize and maxsize > 0 else None
-        self._init(maxsize, items)
+        self._init(maxsize)
+        for item in items:
+            self._put(item)
         self._getters = _Line()
         self._putters = _Line()
 
     # -- the store, for subclasses --------------------------------------------------------------------------
 
-    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
-        self.queue: Any = deque(items)
+    def _init(self, maxsize: int | None) -> None:
+        self.queue: Any = deque()
 
     def _put(self, item: T) -> None:
         self.queue.append(item)
@@ -92,6 +96,14 @@ class SimpleQueue(Generic[T]):
     def full(self) -> bool:
         """True when there are `maxsize` items."""
         return self.maxsize is not None and self.qsize() >= self.maxsize
+
+    def copy(self) -> Self:
+        """Return a queue of its own with the same items and bound, and nobody waiting for it."""
+        duplicate = type(self)(self.maxsize)
+        duplicate.queue = shallow_copy(self.queue)
+        return duplicate
+
+    __copy__ = copy
 
     # -- putting --------------------------------------------------------------------------------------------
 
@@ -212,6 +224,14 @@ class Queue(SimpleQueue[T]):
         self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
         self._all_done = Event()
 
+    def copy(self) -> Self:
+        """See `SimpleQueue.copy`; as much of it is still to be done."""
+        duplicate = super().copy()
+        duplicate.unfinished_tasks = self.unfinished_tasks
+        return duplicate
+
+    __copy__ = copy
+
     def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
         """See `SimpleQueue.put`."""
         super().put(item, block, timeout)
@@ -236,11 +256,15 @@ class Queue(SimpleQueue[T]):
         return self._all_done.wait(timeout)
 
 
+JoinableQueue = Queue
+"""gevent's old name."""
+
+
 class LifoQueue(Queue[T]):
     """A queue that gives the newest item first."""
 
-    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
-        self.queue = list(items)
+    def _init(self, maxsize: int | None) -> None:
+        self.queue = []
 
     def _get(self) -> T:
         item: T = self.queue.pop()
@@ -254,9 +278,8 @@ class LifoQueue(Queue[T]):
 class PriorityQueue(Queue[T]):
     """A queue that gives the least item first; items must be comparable (tuples, mostly)."""
 
-    def _init(self, maxsize: int | None, items: Iterable[T]) -> None:
-        self.queue = list(items)
-        heapq.heapify(self.queue)
+    def _init(self, maxsize: int | None) -> None:
+        self.queue = []
 
     def _put(self, item: T) -> None:
         heapq.heappush(self.queue, item)

@@ -1,4 +1,4 @@
-"""Every Python snippet of the runtime's reference runs, and asserts what it says."""
+"""Every Python snippet of the runtime's pages runs, and asserts what it says."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
-REFERENCE = Path(__file__).parent.parent / "docs" / "runtime.md"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", REFERENCE.read_text(), re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parent.parent / "docs"
+SNIPPETS = {
+    f"{page}-{number}": snippet
+    for page in ("runtime", "coming-from-gevent")
+    for number, snippet in enumerate(
+        re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL), 1
+    )
+}
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=[f"snippet-{number}" for number in range(1, len(SNIPPETS) + 1)])
+@pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
 def test_a_snippet_of_the_reference_runs(snippet: str) -> None:
     finished = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=30, check=False)
 

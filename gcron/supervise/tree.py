@@ -73,7 +73,7 @@ class ProcessTree:
         if grouped:
             _send_to_group(self.pid, signum)
         if marked := processes_of(self.run_id):
-            get_threadpool().apply(_send_to_each, marked, signum, self.pid if grouped else None)
+            get_threadpool().apply(_send_to_each, (marked, signum, self.pid if grouped else None))
 
     def members(self) -> list[psutil.Process]:
         """Every process of this run that is alive now.

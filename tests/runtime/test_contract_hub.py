@@ -159,7 +159,7 @@ class TestThreads:
             ticks += 1
         assert ticks >= 3
         with pytest.raises(ZeroDivisionError):
-            pool.apply(divmod, 1, 0)
+            pool.apply(divmod, (1, 0))
 
     def test_a_pool_of_one_thread_does_its_work_in_order(self) -> None:
         pool = ThreadPool(1)

@@ -115,8 +115,8 @@ class TestQueue:
 
     def test_a_subclass_may_store_its_own_way(self) -> None:
         class Set(Queue[int]):
-            def _init(self, maxsize: Any, items: Any) -> None:
-                self.queue = set(items)
+            def _init(self, maxsize: Any) -> None:
+                self.queue = set()
 
             def _put(self, item: int) -> None:
                 self.queue.add(item)

@@ -160,7 +160,7 @@ WAITS: dict[str, Callable[[float | None], Any]] = {
     "hub.wait_io": lambda limit: wait_for_silent_pipe(limit),
     "Popen.wait": lambda limit: sleeping_child().wait(limit),
     "Popen.communicate": lambda limit: sleeping_child().communicate(timeout=limit),
-    "ThreadPool.apply": lambda limit: get_threadpool().apply(time.sleep, 0.1),
+    "ThreadPool.apply": lambda limit: get_threadpool().apply(time.sleep, (0.1,)),
 }
 
 

@@ -1,0 +1,228 @@
+"""Event and AsyncResult beyond the contract's lines, and against models."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gcron
+from gcron.event import AsyncResult, Event
+from gcron.lock import Semaphore
+
+
+@pytest.fixture(autouse=True)
+def quiet(capsys: Any) -> None:
+    """Errors that nobody asks for go to stderr."""
+
+
+def test_it_answers_as_a_future_does() -> None:
+    result: AsyncResult[int] = AsyncResult()
+    assert (result.done(), result.cancel(), result.cancelled()) == (False, False, False)
+    with pytest.raises(gcron.Timeout):
+        result.result(timeout=0.001)
+    result.set_result(3)
+    assert (result.done(), result.result(), result.result(0.001)) == (True, 3, 3)
+
+
+def test_nothing_to_get_yet_is_a_timeout_whoever_asks() -> None:
+    result: AsyncResult[int] = AsyncResult()
+    limit = gcron.Timeout(0.001)
+    for arguments in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}):
+        with pytest.raises(gcron.Timeout):
+            result.get(**arguments)
+    with pytest.raises(gcron.Timeout):
+        result.get_nowait()
+    with pytest.raises(gcron.Timeout) as caught:
+        result.get(timeout=limit)
+    assert caught.value is limit
+
+
+def test_an_error_may_bring_its_traceback() -> None:
+    result: AsyncResult[int] = AsyncResult()
+    try:
+        raise KeyError("k")
+    except KeyError as error:
+        result.set_exception(error, exc_info=sys.exc_info())  # type: ignore[arg-type]
+    kind, error_again, trace = result.exc_info or (None, None, None)
+    assert (kind, repr(error_again)) == (KeyError, "KeyError('k')")
+    assert trace is not None
+    assert (result.ready(), result.successful(), result.value, result.wait()) == (True, False, None, None)
+
+
+def test_a_link_hears_of_it_in_the_hub_and_not_at_once() -> None:
+    result: AsyncResult[int] = AsyncResult()
+    told: list[Any] = []
+    result.rawlink(told.append)
+    result.set(1)
+    assert told == []
+    gcron.sleep(0)
+    gcron.sleep(0)
+    assert told == [result]
+
+
+@pytest.mark.parametrize("how", ["value", "error", "kill", "kill-unstarted", "finished"])
+def test_as_a_link_it_takes_over_whatever_a_greenlet_ends_with(how: str) -> None:
+    result: AsyncResult[Any] = AsyncResult()
+    call = {"value": lambda: 5, "error": lambda: 1 // 0, "finished": lambda: 6}.get(how, Event().wait)
+    source = gcron.spawn(call)
+    if how == "finished":
+        source.join()
+    source.link(result)
+    if how == "kill":
+        gcron.sleep(0)
+    if how.startswith("kill"):
+        source.kill()
+    if how == "error":
+        with pytest.raises(ZeroDivisionError) as caught:
+            result.get(timeout=1)
+        assert caught.value is source.exception
+    else:
+        assert result.get(timeout=1) is source.value
+
+
+def test_it_hands_on_to_another_result_and_may_be_unlinked() -> None:
+    first, second, third = AsyncResult[int](), AsyncResult[int](), AsyncResult[int]()
+    first.rawlink(second)
+    first.rawlink(third)
+    first.unlink(third)
+    first.set(7)
+    assert second.get(timeout=1) == 7
+    assert not third.ready()
+
+
+def test_link_value_and_link_exception_choose_what_a_result_hears() -> None:
+    values, errors = AsyncResult[int](), AsyncResult[int]()
+    failing = gcron.spawn(lambda: 1 // 0)
+    failing.link_value(values)
+    failing.link_exception(errors)
+    with pytest.raises(ZeroDivisionError):
+        errors.get(timeout=1)
+    assert not values.ready()
+
+
+def test_an_event_link_is_called_once() -> None:
+    event = Event()
+    told: list[Event] = []
+    event.rawlink(told.append)
+    for _ in range(3):
+        event.set()
+        gcron.sleep(0)
+        gcron.sleep(0)
+        event.clear()
+    assert told == [event]
+
+
+def test_wait_takes_all_that_can_be_linked_and_says_which_came_when() -> None:
+    event, result, semaphore = Event(), AsyncResult[int](), Semaphore(0)
+    greenlet = gcron.spawn(gcron.sleep, 0)
+    gcron.spawn_later(0.001, event.set)
+    gcron.spawn_later(0.002, result.set_exception, LookupError("counts as ready"))
+    gcron.spawn_later(0.003, semaphore.release)
+    things = [semaphore, result, event, greenlet]
+
+    assert gcron.wait(things) == [greenlet, event, result, semaphore]
+    assert semaphore.counter == 1
+    assert len(gcron.wait(things, count=2)) == 2
+    assert len(gcron.joinall(things)) == 4
+    assert list(gcron.iwait(things, count=0)) == gcron.wait([]) == gcron.wait([], count=3) == []
+
+
+def test_a_wait_that_ends_early_leaves_no_link_behind() -> None:
+    event, result = Event(), AsyncResult[int]()
+    for _ in range(3):
+        assert gcron.wait([event, result], timeout=0.001) == []
+    waiting = gcron.spawn(gcron.wait, [event, result])
+    gcron.sleep(0)
+    waiting.kill()
+    watched = gcron.iwait([event, result])
+    event.set()
+    assert next(watched) is event
+    watched.close()  # type: ignore[attr-defined]
+    assert not event._links
+    assert not result._links
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["wait", "limited", "set", "clear", "kill", "turn"]), st.integers(0, 4)), max_size=40
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(STEPS)
+def test_an_event_wakes_just_those_who_wait_when_it_is_set(steps: list[tuple[str, int]]) -> None:
+    """The model: a flag, and the set of those who have begun to wait and have not been released."""
+    event = Event()
+    flag = False
+    waiters: list[gcron.Greenlet] = []
+    begun: set[int] = set()
+    due: set[int] = set()
+
+    def wait(number: int, limit: float | None) -> bool:
+        begun.add(number)
+        if flag:
+            due.add(number)
+        return event.wait(limit)
+
+    for step, index in steps:
+        if step in ("wait", "limited"):
+            waiters.append(gcron.spawn(wait, len(waiters), 0 if step == "limited" else None))
+        elif step == "set":
+            event.set()
+            flag = True
+            due |= {number for number in begun if not waiters[number].dead}
+        elif step == "clear":
+            event.clear()
+            flag = False
+        elif step == "kill" and index < len(waiters):
+            waiters[index].kill(block=False)
+        else:
+            gcron.sleep(0)
+        assert event.is_set() == flag
+    for _ in range(3):
+        gcron.sleep(0)
+    for number, waiter in enumerate(waiters):
+        if waiter.value is True:
+            assert number in due
+        elif number in due:
+            assert isinstance(waiter.value, gcron.GreenletExit)
+    gcron.killall(waiters)
+
+
+OUTCOMES = st.lists(st.tuples(st.sampled_from(["set", "fail", "get", "turn"]), st.integers(0, 3)), max_size=30)
+
+
+@settings(deadline=None, max_examples=200)
+@given(OUTCOMES)
+def test_a_result_gives_what_was_set_last_before_its_getters_run(steps: list[tuple[str, int]]) -> None:
+    result: AsyncResult[int] = AsyncResult()
+    last: Any = None
+    getters: list[gcron.Greenlet] = []
+
+    def get() -> None:
+        try:
+            got: Any = result.get()
+        except LookupError as error:
+            got = error
+        assert got is last
+
+    for step, number in steps:
+        if step == "set":
+            last = number
+            result.set(number)
+        elif step == "fail":
+            last = LookupError(number)
+            result.set_exception(last)
+        elif step == "get":
+            getters.append(gcron.spawn(get))
+        else:
+            gcron.sleep(0)
+        assert result.ready() == (last is not None)
+    for _ in range(2):
+        gcron.sleep(0)
+    assert all(getter.dead == (last is not None) for getter in getters)
+    gcron.killall(getters)
+    assert all(getter.successful() for getter in getters)
