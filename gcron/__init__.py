@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gcron.hub import LoopExit, get_hub
+from gcron.hub import Hub, LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
@@ -82,3 +82,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _make_threadpool(hub: Hub) -> Any:
+    return import_module("gcron.threadpool").ThreadPool(hub=hub)
+
+
+Hub.make_threadpool = _make_threadpool

@@ -15,7 +15,7 @@ from typing import Any
 from greenlet import GreenletExit
 from greenlet import getcurrent as raw_getcurrent
 
-from gcron.hub import Carrier, Task, Timer, current, get_hub, interrupt, park, unpark, yield_now
+from gcron.hub import Carrier, Task, Timer, current, describe, get_hub, interrupt, park, unpark, yield_now
 from gcron.linkable import Linkable
 from gcron.timeout import Timeout, park_within, timed_out
 
@@ -188,7 +188,7 @@ class Greenlet(Linkable, Task):
             self.value = error
             self._end()
             return
-        label = repr(self)
+        label = describe(self)
         self._error = error
         self._traceback = error.__traceback__
         self._end()
@@ -242,8 +242,14 @@ class Greenlet(Linkable, Task):
     # -- killing --------------------------------------------------------------------------------------------
 
     def throw(self, *exception: Any) -> None:
-        """Raise in it at its next turn; `GreenletExit` when nothing is given. Does not wait."""
-        self.kill(exception[0] if exception else GreenletExit, block=False)
+        """Raise in it at its next turn; `GreenletExit` when nothing is given. Does not wait.
+
+        Takes an exception, or a class and the argument for it.
+        """
+        error = exception[0] if exception else GreenletExit
+        if len(exception) > 1 and exception[1] is not None:
+            error = exception[1] if isinstance(exception[1], BaseException) else error(exception[1])
+        self.kill(error, block=False)
 
     def kill(
         self,
@@ -308,15 +314,18 @@ def failed(greenlet: Greenlet) -> bool:
 class _SpawnedLink:
     """A link whose callback may block: the hub's part is only to spawn it."""
 
-    __slots__ = ("callback", "condition")
+    __slots__ = ("callback", "condition", "context")
 
     def __init__(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
         self.callback = callback
         self.condition = condition
+        self.context = copy_context()
 
     def __call__(self, greenlet: Greenlet) -> None:
         if self.condition(greenlet):
-            spawn(self.callback, greenlet)
+            runner = Greenlet(self.callback, greenlet)
+            runner._context = self.context  # that of whoever linked; the hub's own is nobody's
+            runner.start()
 
     def __eq__(self, other: object) -> bool:
         # `unlink` is given the user's callback.
@@ -396,18 +405,22 @@ def killall(
 
 def joinall(
     greenlets: Sequence[Any] | Iterable[Any],
-    timeout: float | None = None,
+    timeout: float | Timeout | None = None,
     raise_error: bool = False,
     count: int | None = None,
 ) -> list[Any]:
     """Wait until all (or `count`) have ended, at most `timeout` seconds; return those that have.
 
-    `raise_error`: raise the first error in time as soon as it happens.
+    Takes what `wait` takes. They come in the order in which they ended; in the order given when there is neither a
+    limit nor `raise_error`. `raise_error`: raise the first error in time as soon as it happens.
     """
     greenlets = list(greenlets)
     if timeout is None and count is None and not raise_error:
         for greenlet in greenlets:
-            greenlet.join()
+            if isinstance(greenlet, Greenlet):
+                greenlet.join()
+            else:
+                wait([greenlet])
         return greenlets
     done = []
     for greenlet in iwait(greenlets, timeout, count):
@@ -417,38 +430,42 @@ def joinall(
     return done
 
 
-def wait(objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any:
+def wait(objects: Iterable[Any] | None = None, timeout: float | Timeout | None = None, count: int | None = None) -> Any:
     """Wait until all (or `count`) of `objects` are ready; return those that are, in the order they became so.
 
     Takes anything with `rawlink` and `unlink`. Without objects: wait until nothing is left to do and return True,
     or False after `timeout` seconds.
     """
     if objects is None:
-        return get_hub().join(timeout)
+        return get_hub().join(timeout.seconds if isinstance(timeout, Timeout) else timeout)
     return list(iwait(objects, timeout, count))
 
 
-def iwait(objects: Iterable[Any], timeout: float | None = None, count: int | None = None) -> Iterator[Any]:
+def iwait(objects: Iterable[Any], timeout: float | Timeout | None = None, count: int | None = None) -> Iterator[Any]:
     """Yield `objects` one by one as they become ready; stop after `count` of them or `timeout` seconds."""
     waited = list(dict.fromkeys(objects))
     left = len(waited) if count is None else min(count, len(waited))
     collector = _Collector()
-    limit = None if timeout is None else Timeout(timeout)
-    for item in waited:
-        item.rawlink(collector)
+    # A `Timeout` that is not under way is a number; one that is raises itself where its greenlet waits.
+    started = timeout if isinstance(timeout, Timeout) and timeout.pending else None
+    seconds = timeout.seconds if isinstance(timeout, Timeout) else timeout
+    # Not a Timeout of our own: that would strike in whatever the caller does between two objects.
+    timer = None if started or seconds is None else get_hub().call_later(seconds, collector, collector)
+    linked = []
     try:
-        if limit is not None:
-            limit.start()
+        for item in waited:
+            item.rawlink(collector)
+            linked.append(item)
         while left > 0:
-            item = collector.next(limit)
+            item = collector.next(started)
             if item is collector:
                 return
             left -= 1
             yield item
     finally:
-        if limit is not None:
-            limit.cancel()
-        for item in waited:
+        if timer is not None:
+            timer.cancel()
+        for item in linked:
             item.unlink(collector)
 
 

@@ -1,9 +1,10 @@
 """The loop: one ring of what is ready, one heap of timers, one poller, one hub per thread.
 
 Everything that can run next waits in one deque, the ring, and everything in it has a `switch()`: parked greenlets,
-tasks not yet started, callbacks, and the hub itself. Who blocks pops the next entry and switches to it *directly*; no
-stop-over in the hub. The hub has one seat in the ring: when its turn comes it fires due timers, looks at I/O
-(blocking only when nobody else is ready) and takes its seat again. So the ring is fair by construction.
+tasks not yet started, callbacks. Who blocks pops the next entry and switches to it *directly*; no stop-over in the
+hub. The hub has its turn when nobody else is ready, or when as many others as it gave credit for have had theirs: it
+fires due timers, looks at I/O (blocking only when nobody else is ready) and gives credit anew, at least for everybody
+ready just then. So both are fair by construction: everybody ready goes before the hub, and the hub after them.
 
 May not know what a task computes, how results are kept or what a queue is: only how to run, wait and wake.
 """
@@ -18,7 +19,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
@@ -43,6 +44,7 @@ __all__ = [
     "Timer",
     "Watch",
     "current",
+    "describe",
     "get_hub",
     "interrupt",
     "park",
@@ -50,10 +52,10 @@ __all__ = [
     "yield_now",
 ]
 
-# While others are ready, the hub may pass on its turns for so long (seconds) and so often: a turn costs as much as a
-# task's. The number is for virtual time, which stands still meanwhile.
-_LONGEST_PASS = 0.0001
-_MOST_PASSES = 64
+# A turn of the hub costs as much as a task's. While so many turns (of few tasks that wake each other, say) take no
+# longer than this (seconds), the hub has one turn for all of them.
+_MOST_CREDIT = 64
+_LONGEST_CREDIT = 0.0001
 # Idle carriers kept for good, each with a 16 KiB data stack; of those above, some are let go this often (seconds),
 # while nobody is ready: a burst finds the carriers of the last one, and its memory comes back after it.
 _IDLE_CARRIERS = 128
@@ -110,18 +112,22 @@ class Callback:
 class Hub(RawGreenlet):
     """A thread's loop. Get it with `get_hub()`; make none yourself."""
 
+    make_threadpool: ClassVar[Callable[[Hub], Any]]
+    """Set by the front door: the pool stands above the hub, which may not import it."""
+
     def __init__(self, time_source: TimeSource | None = None) -> None:
         super().__init__(parent=_outermost())
         self.hub = self
         self.ring: deque[Any] = deque()
+        self.credit = 0
+        self._allowance = 1
+        self._last_turn = 0.0
         self.idle_carriers: list[Carrier] = []
         self.timers = TimerHeap()
         self.main = self.parent
         self._holds: set[object] = set()
         self._joiners: list[Carrier] = []
         self._polling = False
-        self._next_turn = 0.0
-        self._passes = 0
         self._next_trim = 0.0
         self._has_waited = False
         self.io = Readiness(self)
@@ -137,6 +143,13 @@ class Hub(RawGreenlet):
         """Take time from `source` from now on. Timers already set keep their deadlines."""
         self._time_source = source
         self.monotonic = source.monotonic
+
+    @property
+    def threadpool(self) -> Any:
+        """This hub's `gcron.threadpool.ThreadPool`, made on first use."""
+        if self.default_threadpool is None:
+            self.default_threadpool = self.make_threadpool()
+        return self.default_threadpool
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> Callback:
         """Run `function(*args)` in the hub when its turn comes; it must not block."""
@@ -160,6 +173,8 @@ class Hub(RawGreenlet):
         """
         timer = Timer(self.timers, function, args, ref)
         self.timers.push(self.monotonic() + delay, timer)
+        if delay <= 0:
+            self.credit = 0  # due at the hub's next turn: let that be soon
         return timer
 
     def wait_io(self, fd: int, mask: int, timeout: float | None = None) -> bool:
@@ -168,13 +183,15 @@ class Hub(RawGreenlet):
         Raises `OSError` (`EBADF`) when `fd` is closed through `io.closing()` meanwhile.
         """
         me = current()
-        watch = self.io.watch(fd, mask, unpark, me)
         timer = None if timeout is None else self.call_later(timeout, unpark, me)
         try:
-            park(me)
+            watch = self.io.watch(fd, mask, unpark, me)
+            try:
+                park(me)
+            finally:
+                ready = not watch.pending
+                watch.cancel()
         finally:
-            ready = not watch.pending
-            watch.cancel()
             if timer is not None:
                 timer.cancel()
         return ready
@@ -191,8 +208,8 @@ class Hub(RawGreenlet):
         Signal handlers, and timers and watches made with `ref=False`, are not work left to do.
         """
         me = current()
-        self._joiners.append(me)
         timer = None if timeout is None else self.call_later(timeout, unpark, me, ref=False)
+        self._joiners.append(me)
         try:
             park(me)
         finally:
@@ -212,10 +229,7 @@ class Hub(RawGreenlet):
         while True:
             try:
                 if message == ():  # nobody brought anything: it is the hub's own turn
-                    try:
-                        self._take_turn()
-                    finally:
-                        ring.append(self)
+                    self._take_turn()
                 elif isinstance(message, Callback):
                     self._call(message)
                 elif isinstance(message, Task):
@@ -223,9 +237,9 @@ class Hub(RawGreenlet):
                     continue
                 # Anything else: a carrier has ended.
                 message = ()
-                successor = ring.popleft()
-                if successor is not self:
-                    message = successor.switch()
+                if ring and self.credit:
+                    self.credit -= 1
+                    message = ring.popleft().switch()
             except GreenletExit:
                 raise  # the thread ends
             except BaseException as error:
@@ -234,19 +248,10 @@ class Hub(RawGreenlet):
                 self.tell_main(error)
                 message = None
 
-    def can_wait(self) -> bool:
-        """True when the hub, which is next in the ring while others are ready, may as well be last. HOT PATH."""
-        now = self.monotonic()
-        entries = self.timers.entries
-        if now >= self._next_turn or self._passes == 0 or (entries and entries[0][0] <= now):
-            return False
-        self._passes -= 1
-        return True
-
     def _take_turn(self) -> None:
         now = self.monotonic()
-        self._next_turn = now + _LONGEST_PASS
-        self._passes = _MOST_PASSES
+        quick = now - self._last_turn < _LONGEST_CREDIT
+        self._allowance = min(self._allowance * 2, _MOST_CREDIT) if quick else 1
         entries = self.timers.entries
         if entries and entries[0][0] <= now:
             self._fire_timers(now)
@@ -254,6 +259,8 @@ class Hub(RawGreenlet):
             self._wait()
         elif self.io.has_any():
             self.io.poll(0)
+        self._last_turn = self.monotonic()
+        self.credit = max(len(self.ring), self._allowance)
 
     def _fire_timers(self, now: float) -> None:
         # Only timers that were there when the turn began: one that sets itself again at once must not hold the hub.
@@ -289,8 +296,8 @@ class Hub(RawGreenlet):
         now = self.monotonic()
         if now >= self._next_trim:
             self._next_trim = now + _TRIM_INTERVAL
-            # The last ones were used last.
-            excess = max((len(self.idle_carriers) - _IDLE_CARRIERS) // 2, 1)
+            # The last ones were used last. A few at a time: while they end, no timer fires.
+            excess = min(len(self.idle_carriers) - _IDLE_CARRIERS, _TRIM_AT_ONCE)
             surplus = self.idle_carriers[:excess]
             del self.idle_carriers[:excess]
             for carrier in surplus:
@@ -327,7 +334,7 @@ class Hub(RawGreenlet):
         except _FATAL:
             raise
         except BaseException as error:
-            self.report_error(repr(function), error)
+            self.report_error(describe(function), error)
 
     # -- errors ---------------------------------------------------------------------------------------------
 
@@ -348,6 +355,17 @@ class Hub(RawGreenlet):
         main = cast(Carrier, self.main)
         interrupt(main, main.task, error)
 
+    def close(self) -> None:
+        """For the end of a thread: give back descriptors and stacks. Greenlets that still wait are left alone."""
+        self.io.close()
+        if self.default_threadpool is not None:
+            self.default_threadpool.kill()
+        if getcurrent() is not self.main:
+            return  # the thread ends in a greenlet, or the collector runs in another thread
+        self.throw(GreenletExit)
+        while self.idle_carriers:
+            self.idle_carriers.pop().switch(None)
+
     def after_fork_in_child(self) -> None:
         """The epoll and wake-up descriptors are the parent's: get our own."""
         self.signals.stop_listening()
@@ -355,6 +373,14 @@ class Hub(RawGreenlet):
         self._holds.clear()
         if self.signals:
             self.signals.listen()
+
+
+def describe(thing: object) -> str:
+    """Return `repr(thing)`, or what can be said without the help of its class."""
+    try:
+        return repr(thing)
+    except Exception:
+        return object.__repr__(thing)
 
 
 # -- standing in the ring -----------------------------------------------------------------------------------
@@ -413,13 +439,16 @@ def _outermost() -> RawGreenlet:
 
 
 class _Closer:
-    """Closes a hub's descriptors when its thread's locals are torn down."""
+    """Ends a hub when its thread's locals are torn down."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
     def __del__(self) -> None:
-        self._hub.io.close()
+        if sys.is_finalizing():
+            self._hub.io.close()  # greenlets cannot be switched to any more
+        else:
+            self._hub.close()
 
 
 class _ThreadState(threading.local):

@@ -1,7 +1,8 @@
 """`Linkable`: something one can wait for. The base of Greenlet, Event, AsyncResult, Semaphore and Popen.
 
 Two kinds of waiter share one list, in the order they came: parked greenlets, woken directly, and callbacks, run in
-the hub. A link serves once. May not know what the object is or what being ready means for it.
+the hub. One greenlet alone, as mostly, stands there without a list. A link serves once. May not know what the object
+is or what being ready means for it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ __all__ = ["Linkable"]
 class Linkable:
     """Waiters of one object; subclasses say when it is `ready()` and call `_notify()` when it becomes so."""
 
-    # Made on first use: most objects are never waited for by more than one.
-    _links: list[Any] | None = None
+    # Nobody, one parked greenlet, or a list: most objects are never waited for by more than one.
+    _links: Any = None
     _due: deque[Any] | None = None
 
     def ready(self) -> bool:
@@ -45,27 +46,41 @@ class Linkable:
         self._drop_link(callback)
 
     def _add_link(self, link: Any) -> None:
-        if self._links is None:
+        links = self._links
+        if links is None:
             self._links = [link]
+        elif type(links) is list:
+            links.append(link)
         else:
-            self._links.append(link)
+            self._links = [links, link]
 
     def _drop_link(self, link: Any) -> bool:
         """Remove it; True when it had not been reached yet by a notification."""
         if self._due and link in self._due:
             self._due.remove(link)
             return False
-        if self._links and link in self._links:
-            self._links.remove(link)
+        links = self._links
+        if links is link:
+            self._links = None
+            return True
+        if type(links) is list and link in links:
+            links.remove(link)
             return True
         return False
 
     def _notify(self) -> None:
         """Wake everybody who waits now, in order. Whoever comes later waits for the next time."""
         links = self._links
-        if links is None:
+        if not links:
             return
         self._links = None
+        if type(links) is not list:
+            if self._due is None:
+                if not links.ready:  # as `unpark`
+                    links.ready = True
+                    links.ring.append(links)
+                return
+            links = [links]
         if self._due is not None:
             self._due.extend(links)
             return
@@ -96,9 +111,9 @@ class Linkable:
         """Park until notified; False when `timeout` came first."""
         me = current()
         if self._links is None:
-            self._links = [me]
+            self._links = me
         else:
-            self._links.append(me)
+            self._add_link(me)
         try:
             if timeout is None:
                 park(me)

@@ -28,6 +28,7 @@ class Loop(Protocol):
     """What greenlets, descriptors and signals ask of their hub."""
 
     ring: deque[Any]
+    credit: int
     idle_carriers: list[Carrier]
 
     def switch(self, *args: Any) -> Any:
@@ -84,10 +85,12 @@ def park(me: Carrier) -> None:
     `me` is `current()`. HOT PATH: `benchmarks/runtime.py`.
     """
     ring = me.ring
-    successor = ring.popleft()
+    hub = me.hub
+    successor = hub
     try:
-        if successor is me.hub and ring and successor.can_wait():
-            ring.append(successor)
+        # The hub has its turn when nobody else is ready, or has been waiting for long enough.
+        if ring and hub.credit:
+            hub.credit -= 1
             successor = ring.popleft()
         successor.switch()
     except GreenletExit:
@@ -97,8 +100,9 @@ def park(me: Carrier) -> None:
         me.ring = _NoRing()
         raise
     except RecursionError:
-        # No stack was left to get to the successor, which is perhaps the hub: its seat must not be lost.
-        ring.appendleft(successor)
+        # No stack was left to get to the successor: its place must not be lost.
+        if successor is not hub:
+            ring.appendleft(successor)
         raise
     me.ready = False
     if me.pending is not None:
@@ -131,7 +135,7 @@ def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
 class _NoRing(deque[Any]):
     """The ring of a doomed carrier: it can neither wait nor be woken."""
 
-    def popleft(self) -> Any:
+    def __bool__(self) -> bool:
         raise GreenletExit
 
     def append(self, entry: Any) -> None:
@@ -157,17 +161,22 @@ def _carry(task: Task) -> None:
     """
     me = cast(Carrier, getcurrent())
     ring = me.ring
-    idle = me.hub.idle_carriers
+    hub = me.hub
+    idle = hub.idle_carriers
     while True:
         me.task = task
         task.execute(me)
         me.task = None
         if me.doomed:
             return
-        successor = ring.popleft()
-        if isinstance(successor, Task):
-            task = successor
-            continue
+        if ring and hub.credit:
+            hub.credit -= 1
+            successor = ring.popleft()
+            if isinstance(successor, Task):
+                task = successor
+                continue
+        else:
+            successor = hub
         me.ready = True  # a stale `unpark` must not bring an idle carrier into the ring
         idle.append(me)
         # An idle carrier must keep neither its last task nor that one's context alive.

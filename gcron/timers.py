@@ -45,7 +45,9 @@ class TimerHeap:
         self._sequence = count().__next__
 
     def push(self, deadline: float, timer: Timer) -> None:
-        """Add a timer."""
+        """Add a timer. Raises `ValueError` for a deadline that is not a number: it would spoil the order of all."""
+        if deadline != deadline:
+            raise ValueError("a deadline must be a number, got nan")
         heappush(self.entries, (deadline, self._sequence(), timer))
 
     def note_cancelled(self) -> None:
