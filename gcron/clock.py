@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["Clock", "SystemClock", "local_timezone"]
 
+_STEADY_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class Clock(Protocol):
     """A source of time; `gcron.testing.VirtualClock` is another one."""
@@ -40,8 +42,11 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds; stands still while the machine is suspended, on Linux."""
-        return time.monotonic()
+        """Seconds, those of a suspend included where the machine counts them (CLOCK_BOOTTIME, clock_gettime(2)).
+
+        So a machine that slept is like a process that was stopped: time has passed, and nobody has set the clock.
+        """
+        return time.clock_gettime(_STEADY_CLOCK)
 
 
 def local_timezone() -> tzinfo:

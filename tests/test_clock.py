@@ -21,6 +21,13 @@ def test_the_system_clock_tells_wall_time_and_a_time_that_nobody_sets() -> None:
     assert clock.longest_nap <= 60
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system does not count a suspend")
+def test_a_suspend_counts_as_time_that_passed() -> None:
+    """CLOCK_MONOTONIC stands still meanwhile: after a night's sleep the wall clock seemed set by eight hours."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= SystemClock().monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def test_tz_names_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("Europe/Berlin", ":Europe/Berlin"):
         monkeypatch.setenv("TZ", value)

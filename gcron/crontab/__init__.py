@@ -10,7 +10,7 @@ In short:
 """
 
 from gcron.crontab.assignment import Environment
-from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.entry import Crontab, Entry, Group
 from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem, Severity, render, render_all
 from gcron.crontab.source import load, load_paths
@@ -20,6 +20,7 @@ __all__ = [
     "CrontabError",
     "Entry",
     "Environment",
+    "Group",
     "Problem",
     "Severity",
     "load",

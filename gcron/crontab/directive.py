@@ -14,23 +14,28 @@ from gcron.crontab.problem import LineError
 from gcron.crontab.words import split_words, unquote
 from gcron.crontab.zone import check_zone
 from gcron.policy import OPTIONS, PolicyError, nearest
-from gcron.schedule import ScheduleError
+from gcron.schedule import LAYOUTS, ScheduleError
 from gcron.schedule import parse as parse_schedule
 
-__all__ = ["DEFAULTS", "ENTRY", "Directive", "Setting", "read_directive", "read_settings"]
+__all__ = ["DEFAULTS", "ENTRY", "FILE", "GROUP", "Directive", "Setting", "read_directive", "read_name", "read_settings"]
 
 ENTRY = "gcron"
 """The next entry's own options."""
 DEFAULTS = "gcron-defaults"
 """Options of all entries below."""
-_SCOPES = (ENTRY, DEFAULTS)
+FILE = "gcron-file"
+"""The file as a whole."""
+GROUP = "gcron-group"
+"""A group of jobs: its name, then its options."""
+_SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
 
 _OF_ONE_ENTRY = ("name", "every")
 
 _DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-[\w-]*+)?+)[ \t]*+:", re.IGNORECASE)
-_WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-defaults)?+)[ \t]++[a-z-]++=", re.IGNORECASE)
+_WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-defaults|-file|-group)?+)[ \t]++[a-z-]++=", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _NAME = re.compile(r"\w[\w.:@+-]{0,99}")
+_LIMIT = re.compile("[1-9][0-9]{0,5}")
 
 MAX_ERRORS = 10
 """Errors told of one line; a line of a megabyte may hold a hundred thousand."""
@@ -62,14 +67,18 @@ def read_directive(line: str) -> Directive | None:
         return None
     if match[1] in _SCOPES:
         return Directive(match[1], match.end())
-    hint = "the directives are # gcron: (for the next entry) and # gcron-defaults: (for all below)"
+    hint = (
+        "the directives are # gcron: (for the next entry), # gcron-defaults: (for all below), # gcron-file: and "
+        "# gcron-group:"
+    )
     raise LineError(f"unknown directive {match[1]!r}", match.start(1), match.end(1), hint)
 
 
 def read_settings(line: str, directive: Directive, report: Callable[[LineError], None]) -> dict[str, Setting]:
     """The options that a directive sets, by key; whatever is wrong with one of them is reported.
 
-    Keys are those of `gcron.policy.OPTIONS`, and `name`, `tz` and `every`, which only entries have.
+    The keys of entries are those of `gcron.policy.OPTIONS`, and `name`, `tz` and `every`; the file has `fields`, a
+    group has `limit`.
     """
     settings: dict[str, Setting] = {}
     errors = 0
@@ -86,6 +95,15 @@ def read_settings(line: str, directive: Directive, report: Callable[[LineError],
             report(LineError("too many errors: the rest of the line was not read", start, end))
             break
     return settings
+
+
+def read_name(line: str, directive: Directive) -> Directive:
+    """Check the name that a `# gcron-group:` begins with; the directive behind it. Raises LineError."""
+    start, end = next(split_words(line, directive.start), (len(line), len(line)))
+    if _NAME.fullmatch(line[start:end]):
+        return Directive(directive.scope, end)
+    hint = "# gcron-group: NAME limit=2; a name is letters, digits and . _ : @ + -"
+    raise LineError("a group needs a name", start, end, hint)
 
 
 def _refuse_without_colon(line: str) -> None:
@@ -105,9 +123,10 @@ def _read_setting(line: str, start: int, end: int, scope: str) -> Setting:
     if not equals or not _KEY.fullmatch(key):
         raise LineError("not an option", start, end, "options are key=value, separated by blanks")
     key_end = start + len(key)
-    read = _READERS.get(key)
+    readers = _READERS.get(scope, _ENTRY_READERS)
+    read = readers.get(key)
     if read is None:
-        raise LineError(f"unknown option {key!r}", start, key_end, nearest(key, _READERS))
+        raise LineError(f"unknown option {key!r}", start, key_end, nearest(key, readers))
     if key in _OF_ONE_ENTRY and scope == DEFAULTS:
         raise LineError(f"{key} belongs to one entry", start, key_end, "give it in a # gcron: line")
     text = unquote(line, key_end + 1, end)
@@ -141,11 +160,26 @@ def _read_every(text: str) -> str:
     return schedule
 
 
-_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
+def _read_layout(text: str) -> str:
+    if text in LAYOUTS:
+        return text
+    raise PolicyError(f"fields cannot be {text!r}", key="fields", hint="one of " + ", ".join(LAYOUTS))
+
+
+def _read_limit(text: str) -> int:
+    if _LIMIT.fullmatch(text):
+        return int(text)
+    raise PolicyError(f"limit cannot be {text!r}", key="limit", hint="how many of its jobs may run at once: 1 or more")
+
+
+_ENTRY_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     {
         "name": _read_name,
         "tz": _read_zone,
         "every": _read_every,
         **{option.name: option.read for option in OPTIONS.values()},
     }
+)
+_READERS: Mapping[str, Mapping[str, Callable[[str], object]]] = MappingProxyType(
+    {FILE: {"fields": _read_layout}, GROUP: {"limit": _read_limit}}
 )

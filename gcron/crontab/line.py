@@ -6,7 +6,7 @@ It may not know what a schedule means; and nothing of the lines around it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gcron.crontab.problem import LineError
 from gcron.crontab.text import to_bytes
@@ -17,10 +17,6 @@ __all__ = ["EntryLine", "bare_percents", "check_command", "looks_like_user", "re
 _BLANKS = " \t"
 _WORD = re.compile(r"[^ \t]+")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?")
-
-# Weekdays where the command should begin are a sixth field; other fields there are the schedule's to notice.
-_DAY = "(?:sun|mon|tue|wed|thu|fri|sat)"
-_WEEKDAYS = re.compile(rf"{_DAY}(?:[,-]{_DAY})*+(?![^ \t])", re.IGNORECASE)
 
 # Cronie's do_command.c: in the command a backslash protects whatever is behind it, but only `\%` loses it.
 _IN_COMMAND = re.compile(r"\\.|%")
@@ -33,8 +29,8 @@ _USERS_AND_PROGRAMS = frozenset({"postgres", "mysql", "nginx", "git", "redis", "
 _LIKELY_USERS = _USERS | _USERS_AND_PROGRAMS
 
 
-@dataclass(frozen=True, slots=True)
-class EntryLine:
+# A tuple and no dataclass: one is made for each entry, and a frozen dataclass takes three times as long.
+class EntryLine(NamedTuple):
     """The parts of one entry line."""
 
     quiet: bool
@@ -54,12 +50,15 @@ class EntryLine:
     stdin: bytes | None
 
 
-def read_entry_line(line: str, system: bool) -> EntryLine:
-    """The parts of the line, with a user column if `system`; raises LineError."""
+def read_entry_line(line: str, system: bool, fields: str | None = None) -> EntryLine:
+    """The parts of the line, with a user column if `system`; raises LineError.
+
+    `fields` is the layout that the file declares, if any.
+    """
     start = len(line) - len(line.lstrip(_BLANKS))
     quiet = line.startswith("-", start)
     start += quiet
-    end = _schedule_end(line, start)
+    end = _schedule_end(line, start, fields)
     position = _skip_blanks(line, end)
     user = None
     if system:
@@ -97,14 +96,11 @@ def looks_like_user(text: str) -> bool:
     return rest.startswith("/") if first[0] in _USERS_AND_PROGRAMS else bool(rest)
 
 
-def _schedule_end(line: str, start: int) -> int:
-    """The column behind the schedule; a sixth field is in it, so that it is refused with its three readings."""
+def _schedule_end(line: str, start: int, fields: str | None) -> int:
     try:
-        end = start + split_schedule(line[start:])
+        return start + split_schedule(line[start:], fields=fields)
     except ScheduleError as error:
         raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
-    weekdays = None if line[start] == "@" else _WEEKDAYS.match(line, _skip_blanks(line, end))
-    return weekdays.end() if weekdays else end
 
 
 def _skip_blanks(line: str, position: int) -> int:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from gcron.crontab.assignment import Assignment, Environment, History, read_assignment
-from gcron.crontab.directive import DEFAULTS, Setting, read_directive, read_settings
+from gcron.crontab.directive import DEFAULTS, ENTRY, FILE, Directive, Setting, read_directive, read_name, read_settings
+from gcron.crontab.entry import Group
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.zone import check_zone
 from gcron.policy import Policy
@@ -26,6 +27,12 @@ _EXPANSION = re.compile(r"\$(?:[A-Za-z_]\w*|\{\w+\})")
 _EXPORT = re.compile(r"[ \t]*+(export|set|setenv)[ \t]++[A-Za-z_]\w*+[ \t]*+=")
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MINUTES = re.compile(r"[0-9]{0,6}")
+# What cron acts upon and this version does not, with the values that ask for nothing: told, not ignored.
+_WITHOUT_EFFECT = {
+    "MAILTO": ("", "gcron sends no mail: what a job says is in gcron's log"),
+    "MAILFROM": ("", "gcron sends no mail: what a job says is in gcron's log"),
+    "RANDOM_DELAY": ("0", "gcron puts no start off at random: spread schedules with H, as in H 3 * * *"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,8 @@ class Context:
     """From `every=`: the schedule that stands in the place of the line's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+# A tuple and no dataclass: one is made for each entry.
+class Place(NamedTuple):
     """A line (its number from 1) that is neither comment nor assignment, so an entry."""
 
     number: int
@@ -58,6 +65,9 @@ class Outline:
         self.entries: list[Place] = []
         self.names: dict[str, int] = {}
         """The names that directives give, and the lines of their entries."""
+        self.fields: str | None = None
+        """The layout of the schedules' fields that the file declares, a key of `gcron.schedule.LAYOUTS`."""
+        self.groups: dict[str, Group] = {}
         self._problems = problems
         self._history = History()
         self._cron_tz: str | None = None
@@ -107,11 +117,49 @@ class Outline:
         directive = read_directive(line)
         if directive is None:
             return
-        settings = read_settings(line, directive, lambda error: self._problems.error(number, line, error))
-        if directive.scope == DEFAULTS:
-            self._add_defaults(settings)
+        if directive.scope == ENTRY:
+            self._add_pending(number, line, self._settings(number, line, directive))
+        elif directive.scope == DEFAULTS:
+            self._add_defaults(self._settings(number, line, directive))
+        elif directive.scope == FILE:
+            self._declare_file(number, line, directive)
         else:
-            self._add_pending(number, line, settings)
+            self._declare_group(number, line, directive)
+
+    def _settings(self, number: int, line: str, directive: Directive) -> dict[str, Setting]:
+        return read_settings(line, directive, lambda error: self._problems.error(number, line, error))
+
+    def _declare_file(self, number: int, line: str, directive: Directive) -> None:
+        declared = self._settings(number, line, directive).get("fields")
+        if declared is None:
+            return
+        columns = declared.start, declared.end
+        if self.fields is not None:
+            raise LineError("fields is given twice", *columns, "once for a file")
+        # The layout is the file's: it would be odd if the lines above had another.
+        if self.entries:
+            hint = f"put it above line {self.entries[0].number}"
+            raise LineError("fields must stand above the first entry", *columns, hint)
+        self.fields = str(declared.value)
+
+    def _declare_group(self, number: int, line: str, directive: Directive) -> None:
+        behind = read_name(line, directive)
+        name = line[directive.start : behind.start].strip()
+        columns = line.index(name, directive.start), behind.start
+        limit = self._settings(number, line, behind).get("limit")
+        if name in self.groups:
+            raise LineError(
+                f"the group {name} is declared in line {self.groups[name].line}", *columns, "once is enough"
+            )
+        if limit is None and "limit=" in line[behind.start :]:
+            return  # that one is wrong, and was told
+        if limit is None:
+            raise LineError(
+                f"the group {name} has no limit", *columns, "say how many of its jobs may run at once: limit=2"
+            )
+        self.groups[name] = Group(name, cast("int", limit.value), number)
+        message = "groups are not acted upon by this version of gcron: no job can be put into one"
+        self._problems.warning(number, line, LineError(message, *columns, "overlap=skip holds for one job"))
 
     def _add_defaults(self, settings: dict[str, Setting]) -> None:
         values = {key: setting.value for key, setting in settings.items()}
@@ -173,6 +221,10 @@ class Outline:
             raise LineError(f"RANDOM_DELAY cannot be {value!r}", *columns, "a whole number of minutes")
 
     def _warn_of_slips(self, number: int, line: str, assignment: Assignment) -> None:
+        nothing, hint = _WITHOUT_EFFECT.get(assignment.name, (assignment.value, ""))
+        if assignment.value not in ("", nothing):
+            error = LineError(f"{assignment.name} has no effect here", assignment.start, assignment.end, hint)
+            self._problems.warning(number, line, error)
         expansion = _EXPANSION.search(line, assignment.start, assignment.end)
         if expansion:
             hint = "an assignment is not read by the shell; write the value out"

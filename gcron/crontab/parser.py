@@ -6,6 +6,8 @@ Pure: it touches no file, and bad content never makes it raise. Time and memory 
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import dataclass
 from datetime import tzinfo
 
 from gcron.crontab.entry import Crontab, Entry
@@ -15,7 +17,7 @@ from gcron.crontab.outline import Outline, Place
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.text import split_lines
 from gcron.crontab.zone import check_zone
-from gcron.schedule import Schedule, ScheduleError, ScheduleWarning
+from gcron.schedule import CronSchedule, Schedule, ScheduleError, ScheduleWarning
 from gcron.schedule import check as check_schedule
 from gcron.schedule import parse as parse_schedule
 
@@ -34,10 +36,12 @@ def parse(
     *,
     system: bool = False,
     timezone: str | tzinfo | None = None,
+    now: float | None = None,
 ) -> Crontab:
     """The entries and problems of a crontab's text; `path` is what the problems call it.
 
-    `system` expects a user between schedule and command; `timezone` is for entries without `tz=` or CRON_TZ.
+    `system` expects a user between schedule and command; `timezone` is for entries without `tz=` or CRON_TZ;
+    `now`, in seconds since 1970 (None: the clock's), tells which schedules are over: they are warned about.
     Whatever the data hold, the result has all its problems; raises ValueError only for an unknown `timezone`.
     """
     if isinstance(timezone, str) and (hint := check_zone(timezone)) is not None:
@@ -45,19 +49,27 @@ def parse(
     problems = Problems(path)
     outline = Outline(problems)
     outline.read(split_lines(data, problems))
-    reader = _EntryReader(path, system, timezone, Names(outline.names), problems)
-    return Crontab(path, reader.read(outline.entries), problems.in_order())
+    form = _Form(path, system, outline.fields, timezone, int(time.time() if now is None else now))
+    entries = _EntryReader(form, Names(outline.names), problems).read(outline.entries)
+    return Crontab(path, entries, problems.in_order(), tuple(outline.groups.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What holds for all entries of the file."""
+
+    path: str
+    system: bool
+    fields: str | None
+    timezone: str | tzinfo | None
+    now: int
 
 
 class _EntryReader:
     """The second pass: makes each entry line an `Entry`."""
 
-    def __init__(
-        self, path: str, system: bool, timezone: str | tzinfo | None, names: Names, problems: Problems
-    ) -> None:
-        self._path = path
-        self._system = system
-        self._timezone = timezone
+    def __init__(self, form: _Form, names: Names, problems: Problems) -> None:
+        self._form = form
         self._names = names
         self._problems = problems
         self._schedules: dict[tuple[str, str | None], tuple[str, Schedule]] = {}
@@ -75,17 +87,18 @@ class _EntryReader:
         return tuple(entries)
 
     def _entry(self, place: Place) -> Entry:
-        parts = read_entry_line(place.line, self._system)
+        parts = read_entry_line(place.line, self._form.system, self._form.fields)
         context = place.context
         name = context.name or self._names.derive(parts.text.strip())
         schedule_text, schedule = self._schedule(parts, context.tz, name)
         if context.every is not None:
-            schedule_text, schedule = context.every, parse_schedule(context.every, context.tz or self._timezone)
+            schedule_text, schedule = context.every, parse_schedule(context.every, context.tz or self._form.timezone)
         check_command(parts)
         self._warn_of_slips(place, parts)
+        self._warn_of_the_past(place, parts, schedule)
         return Entry(
             name=name,
-            path=self._path,
+            path=self._form.path,
             line=place.number,
             schedule=schedule,
             schedule_text=schedule_text,
@@ -106,7 +119,7 @@ class _EntryReader:
         if found is not None:
             return found
         try:
-            found = text, parse_schedule(text, tz or self._timezone, seed=name)
+            found = text, parse_schedule(text, tz or self._form.timezone, seed=name, fields=self._form.fields)
         except ScheduleError as error:
             start = parts.schedule_start
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
@@ -117,7 +130,7 @@ class _EntryReader:
     def _warn_of_slips(self, place: Place, parts: EntryLine) -> None:
         if "/" in parts.schedule:
             self._warn_of_steps(place, parts)
-        if not self._system and looks_like_user(parts.text):
+        if not self._form.system and looks_like_user(parts.text):
             user = parts.text.split(None, 1)[0]
             start = parts.text_start
             hint = f"only a system crontab has that column: check with --system, or drop {user}"
@@ -125,11 +138,24 @@ class _EntryReader:
             self._warn(place, message, start, start + len(user), hint)
         if "%" in parts.text:
             self._warn_of_percents(place, parts)
+        if parts.quiet:
+            start = parts.schedule_start
+            self._warn(place, "the leading - has no effect here", start - 1, start, "gcron logs every run")
+        if parts.mail_on_failure:
+            start = parts.text_start
+            self._warn(place, "-n has no effect here", start, start, "gcron sends no mail, so none on success either")
+
+    def _warn_of_the_past(self, place: Place, parts: EntryLine, schedule: Schedule) -> None:
+        # Only years end a schedule: not to ask the others keeps the loading of most files quick.
+        if isinstance(schedule, CronSchedule) and schedule.in_years and schedule.next_after(self._form.now) is None:
+            start = parts.schedule_start
+            hint = "drop the line, or name years to come"
+            self._warn(place, "this schedule is over: it never fires again", start, start + len(parts.schedule), hint)
 
     def _warn_of_steps(self, place: Place, parts: EntryLine) -> None:
         warnings = self._step_warnings.get(parts.schedule)
         if warnings is None:
-            warnings = self._step_warnings[parts.schedule] = check_schedule(parts.schedule)
+            warnings = self._step_warnings[parts.schedule] = check_schedule(parts.schedule, fields=self._form.fields)
         start = parts.schedule_start
         for warning in warnings:
             self._warn(place, warning.message, start + warning.start, start + warning.end, warning.hint)

@@ -8,11 +8,13 @@ from gcron.schedule.cron import CronSchedule
 from gcron.schedule.durations import parse_duration
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
 from gcron.schedule.every import EverySchedule, Unscheduled
+from gcron.schedule.kinds import LAYOUTS
 from gcron.schedule.occurrences import Occurrence, occurrence
 from gcron.schedule.parsing import check, parse, split_schedule
 from gcron.schedule.zones import Shift, Zone, find_zone, shifts
 
 __all__ = [
+    "LAYOUTS",
     "CronSchedule",
     "EverySchedule",
     "Occurrence",

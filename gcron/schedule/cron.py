@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gcron.schedule.base import Schedule
+from gcron.schedule.seconds import SecondPattern
 from gcron.schedule.walls import SECONDS_IN_DAY, WallPattern
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone
 
@@ -25,8 +26,13 @@ class CronSchedule(Schedule):
 
     text: str
     zone: Zone
-    walls: WallPattern = field(repr=False)
+    walls: WallPattern | SecondPattern = field(repr=False)
     wildcard: bool = field(repr=False)
+
+    @property
+    def in_years(self) -> bool:
+        """Whether a field for years limits it, so that it may be over."""
+        return isinstance(self.walls, SecondPattern) and self.walls.years != 0
 
     def next_after(self, instant: int) -> int | None:
         """Return the first fire strictly after `instant`; None when the calendar ends before it."""

@@ -1,10 +1,12 @@
-"""The five columns of a cron expression: their names, bounds and the names of their values, as a table."""
+"""The columns of a cron expression, as a table: their names, bounds, the names of their values, and their orders."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-__all__ = ["DAY", "FIELDS", "HOUR", "MINUTE", "MONTH", "WEEKDAY", "FieldKind"]
+__all__ = ["DAY", "FIELDS", "HOUR", "LAYOUTS", "MINUTE", "MONTH", "SECOND", "SEVEN", "WEEKDAY", "YEAR", "FieldKind"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,3 +35,17 @@ DAY = FieldKind(2, "day of month", 1, 31, 31, 28)
 MONTH = FieldKind(3, "month", 1, 12, 12, 12, _MONTHS)
 WEEKDAY = FieldKind(4, "day of week", 0, 6, 7, 6, _WEEKDAYS)
 FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+SECOND = FieldKind(5, "second", 0, 59, 59, 59)
+YEAR = FieldKind(6, "year", 1970, 2099, 2099, 2099)
+
+SEVEN = (SECOND, *FIELDS, YEAR)
+"""Seven columns have one order in all tools."""
+LAYOUTS: Mapping[str, tuple[FieldKind, ...]] = MappingProxyType(
+    {
+        "seconds-first": (SECOND, *FIELDS),
+        "seconds-last": (*FIELDS, SECOND),
+        "year-last": (*FIELDS, YEAR),
+        "seconds-first+year": SEVEN,
+    }
+)
+"""The orders that a crontab may declare for all its lines (docs/crontab.md, section 4)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -32,6 +32,9 @@ _BLOCK_BITS = 25
 # How far apart the offset is probed: 36 hours. In the whole tz database no two changes of offset are nearer to
 # each other than 95 hours (Africa/Freetown, 1939), so no pair of changes hides between two probes.
 _PROBE_STEP = 1 << 17
+# In a tzinfo of somebody's own making, a change and its undoing may be as near as they like: it is probed every 137
+# minutes. A tzinfo cannot be asked for its changes, so one that is undone even sooner may still go unseen.
+_FINE_PROBE_STEP = 1 << 13
 # How long before its block a zone's history is read: a repeated stretch may reach into the block.
 _LEAD = 2 * _DAY
 
@@ -63,10 +66,11 @@ class Shift:
 class Zone:
     """A `tzinfo` with its segments, worked out once for each block of time that someone asks about."""
 
-    __slots__ = ("_blocks", "tz")
+    __slots__ = ("_blocks", "_probe_step", "tz")
 
     def __init__(self, tz: tzinfo) -> None:
         self.tz = tz
+        self._probe_step = _PROBE_STEP if isinstance(tz, ZoneInfo | timezone) else _FINE_PROBE_STEP
         self._blocks: dict[int, tuple[Segment, ...]] = {}
 
     def __repr__(self) -> str:
@@ -109,7 +113,7 @@ class Zone:
         """Yield the shifts with start < instant < end."""
         known, before = start, self.offset_at(start)
         while known < end - 1:
-            probe = min(known + _PROBE_STEP, end - 1)
+            probe = min(known + self._probe_step, end - 1)
             if self.offset_at(probe) != before:
                 probe = self._bisect(known, probe, before)
                 after = self.offset_at(probe)

@@ -14,6 +14,8 @@ WORDS = [
     b"CRON_TZ=",
     b"# gcron: ",
     b"# gcron-defaults: ",
+    b"# gcron-file: fields=seconds-first ",
+    b"# gcron-group: db limit=2 ",
     b"name=x ",
     b"timeout=5 ",
     b"tz=UTC ",
@@ -31,6 +33,30 @@ def test_no_bytes_make_parse_raise_or_show_a_control_character(data: bytes, syst
     for problem in parse(data, system=system).problems:
         shown = render(problem)
         assert shown.replace("\n", "").isprintable()
+
+
+VALID = (
+    b'SHELL=/bin/sh\nCRON_TZ=Europe/Berlin\nMAILTO="ops@example.com"\n# gcron-defaults: timeout=1h\n'
+    b"# gcron-group: db limit=2\n\n# gcron: name=backup description='nightly dump'\n"
+    b"30 2 * * 1-5  pg_dump orders | gzip > /backup/orders.gz\n*/15 8-18 L,15W jan-mar 5L,1#2 date +\\%F%in%put\n"
+    b"@every 90s poll\n-@daily -n report\n0 30 2 * * ? 2026 once\nH H(1-5) * * * spread\n"
+)
+EDITS = st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 6), st.binary(max_size=3) | PIECES), max_size=6)
+
+
+@given(EDITS, st.booleans())
+def test_a_mutated_crontab_is_read_or_told_of(edits: list[tuple[int, int, bytes]], system: bool) -> None:
+    data = VALID
+    for position, length, text in edits:
+        data = data[:position] + text + data[position + length :]
+
+    crontab = parse(data, system=system)
+
+    for problem in crontab.problems:
+        assert problem.line <= data.count(b"\n") + 1
+        assert render(problem).replace("\n", "").isprintable()
+    for entry in crontab.entries:
+        entry.schedule.next_after(1_750_000_000)
 
 
 @given(st.text(max_size=100))
@@ -52,6 +78,12 @@ def test_no_text_makes_parse_raise(text: str) -> None:
         b"A=1\n* * * * * x\n" * 20_000,
         b"".join(b"A%d=1\n* * * * * x\n" % number for number in range(15_000)),
         b"# gcron: xname=1\n" * 20_000,
+        b"# gcron-group: " + b"x" * 300_000,
+        b"".join(b"# gcron-group: g%d limit=1\n" % number for number in range(15_000)),
+        b"* * * * *" + b" mon" * 75_000,
+        b"* * * * * mon" + b",mon" * 75_000 + b"!",
+        b"* * * * * " + b"1" * 300_000 + b"!",
+        b"0 0 0 1 1 ? 1970 x\n" * 15_000,
         b"* * * * * x\r\n" * 20_000,
     ],
     ids=lambda data: repr(data[:12]),

@@ -200,6 +200,21 @@ def test_a_drawn_value_is_spread_evenly_over_its_range(kind, text, allowed):
     assert all(90 < count < 310 for count in drawn.values())
 
 
+@pytest.mark.parametrize(("kind", "size"), [(MINUTE, 60), (HOUR, 24), (DAY, 28), (MONTH, 12), (WEEKDAY, 7)])
+def test_ten_thousand_names_are_spread_evenly(kind, size):
+    """Chi-square: with `size - 1` degrees of freedom, five standard deviations above its mean are out of reach."""
+    drawn = Counter(values(kind, "H", f"/usr/bin/job-{number}")[0] for number in range(10_000))
+    expected = 10_000 / size
+    chi_square = sum((drawn[kind.low + n] - expected) ** 2 / expected for n in range(size))
+    assert chi_square < size - 1 + 5 * (2 * (size - 1)) ** 0.5
+
+
+def test_h_h_reaches_every_minute_of_the_day_evenly():
+    instants = Counter(parse("H H * * *", seed=f"job-{number}").next_after(-1) for number in range(20_000))
+    assert set(instants) == set(range(0, 86400, 60))
+    assert max(instants.values()) < 40
+
+
 def test_a_drawn_step_begins_anywhere_in_its_first_round():
     phases = {tuple(values(MINUTE, "H/15", f"job-{number}")) for number in range(300)}
     assert phases == {tuple(range(first, 60, 15)) for first in range(15)}

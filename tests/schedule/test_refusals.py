@@ -61,7 +61,10 @@ REFUSED = [
     ("* * *", "* * *", "five fields, here are 3", "minute, hour, day of month"),
     ("", "", "missing", "minute, hour, day of month"),
     ("30 0 2 * * 1", "30 0 2 * * 1", "three different things", "seconds first"),
-    ("0 30 2 * * ? 2026", "0 30 2 * * ? 2026", "seven fields", "write 30 2 * * ?"),
+    ("0 30 2 29 2 ? 2026", "0 30 2 29 2 ? 2026", "can never fire: no year", "choose a year"),
+    ("60 30 2 * * ? *", "60", "out of range in the second field", "write 0 to 59"),
+    ("0 30 2 * * ? 1969", "1969", "out of range in the year field", "write 1970 to 2099"),
+    ("0 30 2 * * ? 2030-2026", "2030-2026", "reversed", "2030-2099,1970-2026"),
     ("@Daily", "@Daily", "not a nickname", "lower case: write @daily"),
     ("@EVERY 5m", "@EVERY", "not a nickname", "lower case: write @every"),
     ("@fortnightly", "@fortnightly", "not a nickname", "@weekly"),
@@ -149,6 +152,9 @@ def test_what_passes_the_checks_fires(text):
         ("@Daily backup", "@Daily"),
         ("99 x * * * backup", "99 x * * *"),
         ("0 0 * * * 7z a", "0 0 * * *"),
+        ("0 0 * * * monit", "0 0 * * *"),
+        ("0 30 2 * * ? 2026 backup", "0 30 2 * * ? 2026"),
+        ("0 30 2 * * MON-FRI * backup", "0 30 2 * * MON-FRI *"),
         ("0 0 * * * -q backup", "0 0 * * *"),
     ],
 )
@@ -164,7 +170,8 @@ def test_the_schedule_of_a_line_ends_where_the_command_begins(line, schedule):
         ("@every", "@every", "needs a duration"),
         ("0 30 2 * * * backup", "0 30 2 * * *", "six fields"),
         ("0 30 2 * * 1-5 backup", "0 30 2 * * 1-5", "six fields"),
-        ("0 30 2 * * ? 2026 backup", "0 30 2 * * ? 2026", "seven fields"),
+        ("0 30 2 * * mon-fri backup", "0 30 2 * * mon-fri", "six fields"),
+        ("0 30 2 * * 5L backup", "0 30 2 * * 5L", "six fields"),
     ],
 )
 def test_a_line_without_one_clear_schedule_is_refused(line, fault, message):

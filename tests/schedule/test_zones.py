@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
@@ -22,12 +23,12 @@ class TableZone(tzinfo):
     """A zone with the given first offset and (instant, offset) shifts, all in seconds."""
 
     def __init__(self, offset: int, *table: tuple[int, int]) -> None:
-        self.offset, self.table = offset, table
+        epoch = datetime(1970, 1, 1, tzinfo=self)
+        self.starts = [epoch + timedelta(seconds=instant) for instant, _ in table]
+        self.offsets = [timedelta(seconds=after) for after in (offset, *(after for _, after in table))]
 
     def fromutc(self, moment: datetime) -> datetime:
-        utc = moment.replace(tzinfo=UTC).timestamp()
-        offset = ([self.offset] + [after for instant, after in self.table if instant <= utc])[-1]
-        return moment + timedelta(seconds=offset)
+        return moment + self.offsets[bisect_right(self.starts, moment)]
 
 
 def fires_between(schedule, start, end):
@@ -85,6 +86,20 @@ def test_shifts_may_follow_each_other_closely():
     start = SEAM + 10 * DAY
     zone = Zone(TableZone(0, (start, HOUR), (start + HOUR, 2 * HOUR), (start + 2 * HOUR, 3 * HOUR)))
     assert [shift.instant for shift in shifts(zone, start - DAY, start + DAY)] == [start + n * HOUR for n in range(3)]
+
+
+@pytest.mark.parametrize("hours", [2.5, 4, 35])
+def test_a_change_that_is_soon_undone_is_seen(hours):
+    """Probing every 36 hours, right for the tz database, saw the same offset before and after such a pair."""
+    start = SEAM // DAY * DAY + 10 * DAY
+    end = int(start + hours * HOUR)
+    tz = TableZone(0, (start, HOUR), (end, 0))
+    assert [shift.instant for shift in shifts(Zone(tz), start - DAY, end + DAY)] == [start, end]
+    for expression in ("*/15 * * * *", "5,35 0-23 * * *"):
+        schedule = parse(expression, tz)
+        expected = oracle.fires(expression, tz, start - DAY, end + DAY)
+        assert fires_between(schedule, start - DAY, end + DAY) == expected
+        assert fires_back(schedule, start - DAY, end + DAY) == expected
 
 
 def test_a_time_shown_three_times_by_two_shifts_back_fires_once():

@@ -168,6 +168,17 @@ def test_after_a_stop_of_more_than_three_hours_fixed_times_are_missed(watched: W
     assert watched.missed(DAILY) == [(1.5, 1.5)]
 
 
+def test_after_a_long_sleep_what_was_due_in_its_last_hours_is_made_up(watched: Watched) -> None:
+    """A machine that slept eight hours is not one whose clock was wrong: the newest fire is 90 minutes old."""
+    watched.add("30 1,7 * * *")
+    watched.scheduler.start()
+    watched.pass_until(1)
+    stop_the_process_for(watched.clock, 8 * HOUR)
+    sleep(1)
+    assert watched.fired("30 1,7 * * *") == [7.5]
+    assert watched.missed("30 1,7 * * *") == [(1.5, 1.5)]
+
+
 def test_a_wildcard_that_is_looked_at_within_its_minute_still_fires(watched: Watched) -> None:
     watched.add(OFTEN)
     watched.scheduler.start()

@@ -1,0 +1,107 @@
+"""Random steps of the clock and random stops of the process, against what rule 6 promises whatever happens.
+
+(docs/crontab.md, "When an entry fires": the clock is set, or gcron could not run.)
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcron.greenlet import sleep
+from gcron.scheduler import Scheduler
+from gcron.testing import VirtualClock
+
+HOUR = 3600
+LIMIT = 3 * HOUR
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+FIXED, WILDCARD, EVERY = "30 1,5,9,13,17,21 * * *", "*/10 * * * *", "@every 7m"
+
+small = st.integers(-LIMIT + 60, LIMIT - 60).filter(lambda step: abs(step) >= 2)
+large = st.integers(LIMIT + 60, 9 * HOUR).flatmap(lambda size: st.sampled_from([size, -size]))
+waits = st.integers(30, 2 * HOUR)
+
+
+class Night:
+    """A scheduler in virtual time that is disturbed, and all that it tells."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock(MIDNIGHT, longest_nap=20.0)
+        self.events: list[Any] = []
+        self.looks: dict[str, list[float]] = {FIXED: [], WILDCARD: [], EVERY: []}
+
+    def run(self, disturbances: list[tuple[int, str, int]]) -> None:
+        """Wait, then set the clock ("set") or let time pass unseen ("stop") by so many seconds; and again."""
+        with self.clock.installed():
+            scheduler = Scheduler(clock=self.clock)
+            scheduler.on("*", self.events.append)
+            # By the clock that nobody sets: after a step back the other one shows the same times again.
+            scheduler.on("run-started", lambda event: self.looks[event.job].append(self.clock.monotonic()))
+            for schedule in (FIXED, WILDCARD, EVERY):
+                scheduler.job(schedule, name=schedule)(lambda: None)
+            scheduler.start()
+            for wait, kind, seconds in disturbances:
+                sleep(wait)
+                if kind == "set":
+                    self.clock.set(self.clock.now() + seconds)
+                else:
+                    self.clock.jump(seconds)
+            sleep(60)
+            scheduler.stop(grace=0)
+
+    def fires(self, job: str) -> list[tuple[int, float]]:
+        """What it was due for, and when it started."""
+        return [(e.fire_at, e.time) for e in self.events if e.kind == "run-started" and e.job == job]
+
+    def missed(self, job: str) -> list[tuple[int, int]]:
+        return [(e.first, e.last) for e in self.events if e.kind == "fires-missed" and e.job == job]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4))
+def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int]]) -> None:
+    night = Night()
+    night.run(disturbances)
+    for job in (FIXED, WILDCARD, EVERY):
+        fires = night.fires(job)
+        assert all(started >= due for due, started in fires)
+        # No two fires at one look, and none is late by more than may be made up.
+        assert len(set(night.looks[job])) == len(fires)
+        assert all(started - due < (LIMIT if job == FIXED else 60) for due, started in fires)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(waits, st.just("set"), small), min_size=1, max_size=1), waits)
+def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
+    disturbances: list[tuple[int, str, int]], more: int
+) -> None:
+    night = Night()
+    night.run([*disturbances, (more, "set", 0)])
+    dues = [due for due, _ in night.fires(FIXED)]
+    assert all(earlier < later for earlier, later in pairwise(dues))
+    wall, latest = MIDNIGHT, MIDNIGHT
+    for wait, _, step in [*disturbances, (more, "", 0), (60, "", 0)]:
+        wall += wait
+        latest = max(latest, wall)
+        wall += step
+        latest = max(latest, wall)
+    passed = [MIDNIGHT + (hour + 0.5) * HOUR for hour in range(1, 24, 4)]
+    assert dues == [due for due in passed if due <= latest]
+    assert night.missed(FIXED) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(waits, st.sampled_from(["set", "stop"]), st.integers(60, LIMIT - 60)), max_size=4))
+def test_what_time_passed_over_is_either_fired_or_told_as_missed(disturbances: list[tuple[int, str, int]]) -> None:
+    night = Night()
+    night.run(disturbances)
+    end = night.clock.now()
+    grid = {instant for instant in range(int(MIDNIGHT) + 600, int(end) + 1, 600) if instant < end}
+    fired = {due for due, _ in night.fires(WILDCARD) if due < end}
+    missed = {instant for first, last in night.missed(WILDCARD) for instant in range(first, last + 1, 600)}
+    assert fired | missed == grid
+    assert not fired & missed
