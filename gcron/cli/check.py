@@ -12,15 +12,16 @@ __all__ = ["main"]
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the problems; returns 1 when there is an error."""
+    """Print the problems; returns 1 when there is an error, and with `--strict` when there is a warning."""
     loaded = load_files(options)
+    status = 1 if loaded.errors or (options.strict and loaded.problems) else 0
     if options.json:
         for problem in loaded.problems:
             print(json.dumps(dataclasses.asdict(problem)))
-        return 1 if loaded.errors else 0
+        return status
     complain(loaded.problems)
     errors = len(loaded.errors)
     warnings = len(loaded.problems) - errors
     jobs = plural(len(loaded.entries), "job")
     print(f"{', '.join(options.files)}: {jobs}, {plural(errors, 'error')}, {plural(warnings, 'warning')}")
-    return 1 if errors else 0
+    return status

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gcron.cli.progress import with_progress
 from gcron.clock import local_timezone
 from gcron.crontab import Crontab, CrontabError, Entry, Problem, load_paths, render_all
 from gcron.schedule import ScheduleError, Unscheduled, find_zone
@@ -38,7 +39,7 @@ def load_files(options: argparse.Namespace) -> Loaded:
         raise SystemExit(f"gcron: {source}: {error}") from None
     crontabs: list[Crontab] = []
     problems: list[Problem] = []
-    for path in options.files:
+    for path in with_progress(options.files, "reading"):
         try:
             crontabs += load_paths([path], system=options.system, timezone=timezone)
         except CrontabError as error:
@@ -47,7 +48,8 @@ def load_files(options: argparse.Namespace) -> Loaded:
         problems += crontab.problems
     entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
     problems += _twice_named(entries)
-    problems += _not_supported(entries)
+    if options.command != "next":  # when something is due does not depend on whether we can run it
+        problems += _not_supported(entries)
     return Loaded(entries, tuple(problems), timezone)
 
 

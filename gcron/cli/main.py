@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -20,13 +21,43 @@ A cron that supervises what it starts.
   gcron run crontab.example      run its jobs, here in the foreground
   gcron check crontab.example    say everything that is wrong with it
   gcron next crontab.example     show what fires when
+  gcron explain '30 2 * * mon'   say a schedule in words
 """
 _EPILOG = """\
 Every long option but --job can also be set in the environment: --log-format as GCRON_LOG_FORMAT.
 
-Exit status: 0 all well; 1 a crontab is wrong or cannot be read; 2 the command line is wrong;
-3 jobs had to be killed at shutdown; 4 something that cannot be killed is left.
+Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be read; 2 the command line is wrong;
+3 jobs had to be killed at shutdown; 4 something that cannot be killed is left; 130 Ctrl-C.
 """
+_CHECK_EPILOG = """\
+examples:
+  gcron check crontab                 say what is wrong, with the place
+  gcron check --strict crontab        fail on warnings too, in a pre-commit hook
+  gcron check --system /etc/crontab   a file with a user column
+  gcron check --json crontab          one object a line, for editors
+
+exit status: 0 no errors; 1 errors, or with --strict warnings; 2 the command line is wrong
+"""
+_NEXT_EPILOG = """\
+examples:
+  gcron next crontab                                        the next ten fires of all jobs
+  gcron next -n 3 --job backup crontab                      the next three of one job
+  gcron next --from 2027-03-28 --to 2027-03-29 crontab      what happens on the night of a clock change
+  gcron next --from=-1d --to now crontab                    what was due since yesterday
+
+exit status: 0 shown; 1 a file, job or time is wrong; 2 the command line is wrong
+"""
+_EXPLAIN_EPILOG = """\
+examples:
+  gcron explain '30 2 1 * mon'                  the 1st or a Monday? either
+  gcron explain '30 2 * * *' --tz Europe/Paris  with what clock changes in Paris do to it
+  gcron explain 'H H * * *' --job backup        the time that the job named backup draws
+  gcron explain '@every 90s'
+
+exit status: 0 explained; 1 the schedule, zone or time is wrong; 2 the command line is wrong
+"""
+# What a write says when the disk under stdout is full or broken; no fault of ours, so no traceback.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 # What a job finds in its environment says who it is; to a gcron that it starts, it is no option.
 _OF_JOBS = {"GCRON_JOB"}
 _SWITCH = {
@@ -47,17 +78,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     _open_standard_streams()
     try:
-        options = _parser().parse_args(arguments)
-        command = import_module(f"gcron.cli.{options.command}")
-        status = int(command.main(options))
-        sys.stdout.flush()
+        try:
+            options = _parser().parse_args(arguments)
+            command = import_module(f"gcron.cli.{options.command}")
+            status = int(command.main(options))
+        finally:
+            # Here, where a reader that is gone is no news; `--help` ends by SystemExit and has printed, too.
+            sys.stdout.flush()
     except BrokenPipeError:
-        # `gcron next FILE | head`: the reader has seen enough. Python would complain again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # `gcron next FILE | head`: the reader has seen enough.
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        print(f"gcron: cannot write the output: {os.strerror(error.errno)}", file=sys.stderr)
+        _drop_output()
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _drop_output() -> None:
+    """Let the rest of stdout go nowhere: Python would write it again while it exits, and complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_streams() -> None:
@@ -109,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
     _add_next(commands)
+    _add_explain(commands)
     return parser
 
 
@@ -136,10 +182,13 @@ def _add_check(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser = commands.add_parser(
         "check",
         help="say everything that is wrong with crontab files",
-        description="Report every error and warning with file, line and column. Exit status 1 when there is an error.",
+        description="Report every error and warning with file, line and column, and what would be right.",
+        epilog=_CHECK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_files(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a problem")
+    parser.add_argument("--strict", action="store_true", help="warnings are a reason to fail, too")
 
 
 def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
@@ -147,11 +196,43 @@ def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
         "next",
         help="show what fires when",
         description="Show the fires to come, in order, with local times that are skipped or repeated marked.",
+        epilog=_NEXT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_files(parser)
-    parser.add_argument("-n", "--count", type=_count, default=10, metavar="N", help="how many fires (default 10)")
+    count = "how many fires (default 10; with --to, all of them up to 1000)"
+    parser.add_argument("-n", "--count", type=_count, metavar="N", help=count)
     parser.add_argument("--job", metavar="NAME", help="only this job")
+    _add_from(parser)
+    parser.add_argument("--to", dest="end", metavar="TIME", help="up to and including this time")
     parser.add_argument("--json", action="store_true", help="one JSON object a fire")
+
+
+def _add_explain(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="say a schedule in words",
+        description="Say a schedule in words: its fields, its next fires, and what the next two changes of the clock\n"
+        "(daylight saving time) do to it.",
+        epilog=_EXPLAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("expression", nargs="+", metavar="EXPR", help="five fields in quotes, or a nickname")
+    parser.add_argument(
+        "--fields",
+        choices=("seconds-first", "seconds-last", "year-last", "seconds-first+year"),
+        help="what six or seven fields are, as a crontab says by `# gcron-file: fields=`",
+    )
+    parser.add_argument("--tz", metavar="ZONE", help="zone of the schedule (default: this machine's)")
+    parser.add_argument("--job", metavar="NAME", help="the job's name, from which H and ~ draw their values")
+    parser.add_argument("-n", "--count", type=_count, default=5, metavar="N", help="how many fires (default 5)")
+    _add_from(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_from(parser: argparse.ArgumentParser) -> None:
+    described = "start here: now, +2d, 2027-03-28 or 2027-03-28T02:30+01:00 (default now; without offset: in --tz)"
+    parser.add_argument("--from", dest="start", default="now", metavar="TIME", help=described)
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:

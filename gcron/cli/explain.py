@@ -1,0 +1,279 @@
+"""`gcron explain`: a schedule in words, with its next fires and what the next changes of the clock do to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from gcron.cli.changes import change_title, change_words, coming_changes, mark_words
+from gcron.cli.moments import MomentError, read_moment
+from gcron.cli.spans import offset_text, relative_text, zone_name
+from gcron.cli.terminal import is_terminal, width
+from gcron.clock import SystemClock, local_timezone
+from gcron.schedule import (
+    CronSchedule,
+    EverySchedule,
+    Schedule,
+    ScheduleError,
+    ScheduleWarning,
+    Shift,
+    Unscheduled,
+    check,
+    find_zone,
+    occurrence,
+    parse,
+)
+from gcron.schedule.kinds import DAY, WEEKDAY
+from gcron.schedule.wording import NICKNAMES, FieldWords, describe, describe_fields, describe_period
+
+__all__ = ["main"]
+
+_CHANGES = 2
+_WIDEST = 100
+_FIXED_BLANK = "\N{NO-BREAK SPACE}"
+_UNSCHEDULED = {
+    "reboot": "Once, when gcron starts; not when it reads its files again",
+    "service": "Kept running: started with gcron, and again whenever it ends",
+    "manual": "Never by the clock, only when it is triggered",
+}
+_WILDCARD = (
+    "wildcard entry (minute or hour begins with *): it follows the clock on the wall. A time that a clock change "
+    "skips is not run; one that is shown twice runs both times."
+)
+_FIXED = (
+    "fixed-time entry (neither minute nor hour begins with *): it runs once for each of its times. Times skipped by a "
+    "clock change of less than 3 h run once at the change; one shown twice runs the first time only."
+)
+_EVERY = "fixed grid: every multiple of the period since 1970 in UTC, the same on every host and after every restart."
+
+
+class _Explanation(NamedTuple):
+    """Everything that is said, for people and for machines alike."""
+
+    schedule: Schedule
+    words: str
+    expression: str
+    fields: list[FieldWords]
+    notes: list[tuple[str, str]]
+    warnings: list[ScheduleWarning]
+    fires: list[int]
+    changes: list[Shift]
+    start: int
+    is_now: bool
+
+
+def main(options: argparse.Namespace) -> int:
+    """Explain one schedule; returns 1 when it is wrong."""
+    try:
+        zone = find_zone(options.tz or local_timezone())
+        start = read_moment(options.start, int(SystemClock().now()), zone.tz).instant
+    except (ScheduleError, MomentError, ValueError) as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return 1
+    text = " ".join(options.expression).strip()
+    try:
+        explanation = _explain(
+            text, parse(text, zone.tz, seed=options.job or "", fields=options.fields), options, start
+        )
+    except ScheduleError as error:
+        _print_error(text, error)
+        if len(options.expression) > 1 and not text.startswith("@"):
+            hint = "put the schedule in quotes, or the shell replaces each * by the names of files"
+            print(f"  hint: {hint}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(_record(explanation)))
+    else:
+        _print(explanation)
+    return 0
+
+
+def _explain(text: str, schedule: Schedule, options: argparse.Namespace, start: int) -> _Explanation:
+    seed = options.job or ""
+    expression = NICKNAMES.get(text, text) if isinstance(schedule, CronSchedule) else ""
+    # A nickname is short for five fields, whatever the others of a file are.
+    layout = None if text in NICKNAMES else options.fields
+    fields = describe_fields(expression, seed, fields=layout) if expression else []
+    return _Explanation(
+        schedule=schedule,
+        words=_words(schedule, expression, seed, layout),
+        expression=expression,
+        fields=fields,
+        notes=list(_notes(schedule, fields, options.job)),
+        warnings=check(text, fields=options.fields),
+        fires=list(islice(_fires(schedule, start - 1), options.count)),
+        changes=coming_changes(schedule, start, _CHANGES) if expression else [],
+        start=start,
+        is_now=options.start == "now",
+    )
+
+
+def _fires(schedule: Schedule, start: int) -> Iterator[int]:
+    fire = schedule.next_after(start)
+    while fire is not None:
+        yield fire
+        fire = schedule.next_after(fire)
+
+
+def _words(schedule: Schedule, expression: str, seed: str, layout: str | None) -> str:
+    if isinstance(schedule, Unscheduled):
+        return _UNSCHEDULED[schedule.kind]
+    if isinstance(schedule, EverySchedule):
+        return describe_period(schedule.period).capitalize()
+    return describe(expression, seed, fields=layout)
+
+
+def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) -> Iterator[tuple[str, str]]:
+    """What one should know besides, each with its title."""
+    if isinstance(schedule, EverySchedule):
+        yield "kind", _EVERY
+    if not isinstance(schedule, CronSchedule):
+        return
+    yield "kind", _WILDCARD if schedule.wildcard else _FIXED
+    days = [field.text for field in fields if field.name in (DAY.name, WEEKDAY.name)]
+    if not any(text in ("*", "?") for text in days):
+        starred = [text for text in days if text.startswith("*")]
+        if starred:
+            yield "days", f"both day fields must match, since {starred[0]} begins with *."
+        else:
+            yield "days", "either day field is enough, since neither begins with *."
+    drawn = [field.name for field in fields if field.drawn]
+    if drawn and job is None:
+        names = " and ".join(drawn)
+        yield "H, ~", f"the {names} come from the job's name: say it with --job. Shown is a job without a name."
+    elif drawn:
+        yield "H, ~", f"drawn for the job {job!r}; the same on every host and after every restart."
+
+
+# -- for people ---------------------------------------------------------------------------------------------------
+
+
+def _print(explanation: _Explanation) -> None:
+    text = explanation.schedule.text.strip()
+    named = f"{text} = {explanation.expression}" if explanation.expression not in ("", text) else text
+    _print_wrapped(f"{named}", "", "  ")
+    _print_wrapped(f"{explanation.words}.", "", "")
+    if explanation.fields:
+        print()
+        _print_fields(explanation.fields)
+    if explanation.notes:
+        print()
+    for title, note in explanation.notes:
+        _print_wrapped(note, f"{title}: ", "  ")
+    for warning in explanation.warnings:
+        _print_wrapped(f"{warning.message}; {warning.hint}", "warning: ", "  ")
+    _print_fires(explanation)
+    _print_changes(explanation)
+
+
+def _print_fields(fields: Sequence[FieldWords]) -> None:
+    names = max(len(field.name) for field in fields) + 2
+    texts = max(len(field.text) for field in fields) + 2
+    for field in fields:
+        words = f"{field.words} (drawn)" if field.drawn else field.words
+        lead = f"  {field.name:{names}}"
+        # On a narrow terminal a long list of values would leave no room for its own meaning.
+        if names + texts + 20 > width():
+            _print_wrapped(f"{field.text}  {words}", lead, " " * len(lead))
+        else:
+            _print_wrapped(words, f"{lead}{field.text:{texts}}", " " * (len(lead) + texts))
+
+
+def _print_fires(explanation: _Explanation) -> None:
+    schedule = explanation.schedule
+    if isinstance(schedule, Unscheduled):
+        return
+    print(f"\nnext fires, {zone_name(schedule.zone)}:")
+    if not explanation.fires:
+        print("  none")
+    shown_offset: int | None = None
+    has_seconds = any(fire % 60 for fire in explanation.fires)
+    for fire in explanation.fires:
+        offset = schedule.zone.offset_at(fire)
+        when = datetime.fromtimestamp(fire, schedule.zone.tz)
+        line = when.strftime("  %a %Y-%m-%d %H:%M" + (":%S" if has_seconds else ""))
+        line += f" {offset_text(offset) if offset != shown_offset else '':6}"
+        shown_offset = offset
+        rest = [relative_text(fire - explanation.start, explanation.is_now), mark_words(schedule, fire)]
+        # A span stays on one line: `2 h` at the end of a line and `30 min` on the next is hard to read.
+        words = ", ".join(part.replace(" ", _FIXED_BLANK) for part in rest if part)
+        _print_wrapped(words, f"{line}  ", "      ")
+
+
+def _print_changes(explanation: _Explanation) -> None:
+    schedule = explanation.schedule
+    if not isinstance(schedule, CronSchedule):
+        return
+    if not explanation.changes:
+        print(f"\n{zone_name(schedule.zone)} changes no clock in the next three years.")
+        return
+    print("\nclock changes:")
+    for change in explanation.changes:
+        _print_wrapped(change_words(schedule, change), f"  {change_title(change)}  ", "      ")
+
+
+def _print_wrapped(text: str, lead: str, following: str) -> None:
+    columns = min(width(), _WIDEST) if is_terminal() else width()
+    wrapper = textwrap.TextWrapper(
+        columns,
+        initial_indent=lead,
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    print(wrapper.fill(text).replace(_FIXED_BLANK, " "))
+
+
+def _print_error(text: str, error: ScheduleError) -> None:
+    print(f"gcron: {error.message}", file=sys.stderr)
+    if text and text.isprintable():
+        print(f"  {text}", file=sys.stderr)
+        print("  " + " " * error.start + "^" * max(1, error.end - error.start), file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+
+
+# -- for machines -------------------------------------------------------------------------------------------------
+
+
+def _record(explanation: _Explanation) -> dict[str, Any]:
+    schedule = explanation.schedule
+    return {
+        "schedule": schedule.text,
+        "expression": explanation.expression or None,
+        "timezone": zone_name(schedule.zone),
+        "words": explanation.words,
+        "kind": _kind(schedule),
+        "fields": [field._asdict() for field in explanation.fields],
+        "notes": [note for _, note in explanation.notes],
+        "warnings": [warning.message for warning in explanation.warnings],
+        "fires": [
+            {
+                "at": datetime.fromtimestamp(fire, UTC).isoformat().replace("+00:00", "Z"),
+                "local": datetime.fromtimestamp(fire, schedule.zone.tz).isoformat(),
+                "mark": str(occurrence(schedule, fire)),
+            }
+            for fire in explanation.fires
+        ],
+        "changes": [
+            {
+                "at": datetime.fromtimestamp(change.instant, UTC).isoformat().replace("+00:00", "Z"),
+                "offset_before": change.before,
+                "offset_after": change.after,
+                "words": change_words(schedule, change),
+            }
+            for change in explanation.changes
+        ],
+    }
+
+
+def _kind(schedule: Schedule) -> str:
+    if isinstance(schedule, CronSchedule):
+        return "wildcard" if schedule.wildcard else "fixed-time"
+    return schedule.kind if isinstance(schedule, Unscheduled) else "every"
