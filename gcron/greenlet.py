@@ -124,10 +124,10 @@ class Greenlet(Linkable, Task):
         return self._error
 
     @property
-    def exc_info(self) -> ExcInfo | tuple[None, None, None]:
-        """The error it ended with, as `sys.exc_info()` would give it."""
+    def exc_info(self) -> ExcInfo | tuple[()]:
+        """The error it ended with, as `sys.exc_info()` gives it, or `()`."""
         if self._error is None:
-            return (None, None, None)
+            return ()
         return (type(self._error), self._error, self._traceback)
 
     @property
@@ -454,8 +454,12 @@ def iwait(objects: Iterable[Any], timeout: float | Timeout | None = None, count:
     linked = []
     try:
         for item in waited:
-            item.rawlink(collector)
-            linked.append(item)
+            # What is ready counts also when there is no time to wait.
+            if (is_ready := getattr(item, "ready", None)) is not None and is_ready():
+                collector(item)
+            else:
+                item.rawlink(collector)
+                linked.append(item)
         while left > 0:
             item = collector.next(started)
             if item is collector:

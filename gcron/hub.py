@@ -369,7 +369,7 @@ class Hub(RawGreenlet):
     def after_fork_in_child(self) -> None:
         """The epoll and wake-up descriptors are the parent's: get our own."""
         self.signals.stop_listening()
-        self.io.close()
+        self.io.close_after_fork()
         self._holds.clear()
         if self.signals:
             self.signals.listen()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from threading import RLock
 from typing import Any, cast
 
 from greenlet import greenlet as RawGreenlet
@@ -63,6 +64,9 @@ class Readiness:
         self._referenced = 0
         self._poller: Poller | None = None
         self._wake_read = self._wake_write = -1
+        # Around each use of the wake-up descriptor by other threads: its number may be another file's once closed.
+        # Reentrant, for a signal handler may wake us in the middle of closing.
+        self._wake_lock = RLock()
 
     def watch(self, fd: int, mask: int, function: Callable[..., object], *args: Any, ref: bool = True) -> Watch:
         """Run `function(*args)` in the hub, once, when `fd` is ready for `mask` (`READ`, `WRITE`).
@@ -167,11 +171,14 @@ class Readiness:
         return self._wake_write
 
     def wake(self) -> None:
-        """End a blocking `poll`, from any thread."""
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            return  # the pipe is full of wake-ups: one more says nothing new
+        """End a blocking `poll`, from any thread; nothing when the hub has ended meanwhile."""
+        with self._wake_lock:
+            if self._wake_write < 0:
+                return
+            try:
+                os.write(self._wake_write, b"\0")
+            except BlockingIOError:
+                return  # the pipe is full of wake-ups: one more says nothing new
 
     def _listen_for_wakes(self) -> None:
         self.watch(self._wake_read, READ, self._drain_wakes, ref=False)
@@ -190,10 +197,17 @@ class Readiness:
             return
         self._watches.pop(self._wake_read, None)
         self._poller.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
         self._poller = None
-        self._wake_read = self._wake_write = -1
+        with self._wake_lock:
+            read, write = self._wake_read, self._wake_write
+            self._wake_read = self._wake_write = -1
+            os.close(read)
+            os.close(write)
+
+    def close_after_fork(self) -> None:
+        """As `close()`, in the child: a thread that is not there any more may have held the lock."""
+        self._wake_lock = RLock()
+        self.close()
 
 
 def _combined(watches: list[Watch]) -> int:

@@ -21,9 +21,9 @@ D = TypeVar("D")
 class Timeout(BaseException):
     """Raise itself, or `exception`, in the current greenlet `seconds` after `start()`.
 
-    `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead;
-    `False` makes the context manager end silently (and has no other effect). Not an `Exception`, so that
-    `except Exception` does not eat time limits.
+    `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead; a
+    text is a message for people; `False` makes the context manager end silently (and has no other effect). Not an
+    `Exception`, so that `except Exception` does not eat time limits.
 
         with Timeout(5):
             ...
@@ -32,7 +32,7 @@ class Timeout(BaseException):
     def __init__(
         self,
         seconds: float | None = None,
-        exception: BaseException | type[BaseException] | Literal[False] | None = None,
+        exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
     ) -> None:
         super().__init__()
         self.seconds = seconds
@@ -43,7 +43,7 @@ class Timeout(BaseException):
     def start_new(
         cls,
         timeout: float | Timeout | None = None,
-        exception: BaseException | type[BaseException] | Literal[False] | None = None,
+        exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
     ) -> Timeout:
         """Return a started timeout; one that is given is started if it is not pending."""
         started = timeout if isinstance(timeout, Timeout) else cls(timeout, exception)
@@ -82,11 +82,9 @@ class Timeout(BaseException):
             self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task)
 
     def _error(self) -> BaseException:
-        if self.exception is None or self.exception is False:
-            return self
         if isinstance(self.exception, type):
             return self.exception()
-        return self.exception
+        return self.exception if isinstance(self.exception, BaseException) else self
 
     def __enter__(self) -> Timeout:
         if not self.pending:
@@ -103,9 +101,12 @@ class Timeout(BaseException):
         if self.seconds is None:
             return ""
         suffix = "" if self.seconds == 1 else "s"
-        reason = "" if self.exception is None else f": {self.exception!r}"
         if self.exception is False:
             reason = " (silent)"
+        elif isinstance(self.exception, str):
+            reason = f": {self.exception}"
+        else:
+            reason = "" if self.exception is None else f": {self.exception!r}"
         return f"{self.seconds} second{suffix}{reason}"
 
     def __repr__(self) -> str:

@@ -125,3 +125,62 @@ def test_joinall_with_a_count_raises_only_what_it_has_seen() -> None:
     gcron.sleep(0)
     killed.kill(block=False)
     assert gcron.joinall([killed], raise_error=True) == [killed]
+
+
+def test_no_error_is_a_false_exc_info() -> None:
+    """It was three Nones, a true value: `if greenlet.exc_info` took every success for a failure."""
+    greenlet = gcron.spawn(int)
+    assert not greenlet.exc_info
+    greenlet.join()
+    assert not greenlet.exc_info
+
+
+@pytest.mark.parametrize("wait", [gcron.wait, gcron.joinall])
+def test_what_is_ready_counts_when_there_is_no_time_to_wait(wait: Callable[..., list[Any]]) -> None:
+    """Links of ready objects were called a turn later than the time-out of 0: nothing was ever ready."""
+    done, event, sleeper = gcron.spawn(int), Event(), gcron.spawn(gcron.sleep, 60)
+    done.join()
+    event.set()
+    assert wait([sleeper, done, event], timeout=0) == [done, event]
+    sleeper.kill()
+
+
+def test_a_timeout_may_carry_a_message() -> None:
+    """A text where an exception is expected was raised as it was, a TypeError in the waiting greenlet."""
+    with pytest.raises(gcron.Timeout, match="seconds: too slow"), gcron.Timeout(0.001, "too slow"):
+        gcron.sleep(60)
+
+
+def test_a_callers_own_time_passes_between_two_objects_of_iwait() -> None:
+    """The time-out of `iwait` was a Timeout of its own: it struck in what the caller did with the first object."""
+    done, sleeper = gcron.spawn(int), gcron.spawn(gcron.sleep, 60)
+    seen = []
+    for item in gcron.iwait([done, sleeper], timeout=0.001):
+        gcron.sleep(0.01)
+        seen.append(item)
+    assert seen == [done]
+    sleeper.kill()
+
+
+def test_a_deadline_that_is_no_number_is_refused() -> None:
+    """One NaN in the heap spoiled its order, and with it every other timer."""
+    with pytest.raises(ValueError, match="nan"):
+        gcron.sleep(float("nan"))
+
+
+class Unspeakable:
+    """Its `repr` fails."""
+
+    def __call__(self) -> None:
+        raise ValueError("the job failed")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_report_survives_a_repr_that_fails(capsys: Any) -> None:
+    """The report's own error ended the hub's turn and reached the main greenlet instead of stderr."""
+    gcron.get_hub().call_soon(Unspeakable())
+    gcron.spawn(Unspeakable())
+    gcron.sleep(0.001)
+    assert capsys.readouterr().err.count("failed with ValueError") == 2

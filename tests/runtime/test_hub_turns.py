@@ -1,0 +1,76 @@
+"""When the hub has its turn, and what is left of it when its thread ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+
+import greenlet
+
+import gcron
+from gcron.event import AsyncResult
+
+
+def ping_pong(rounds: int, stop: list[bool]) -> int:
+    """Two greenlets that wake one another: nobody else is ever ready, and never nobody is."""
+    turns = 0
+    while turns < rounds and not stop:
+        there: AsyncResult[None] = AsyncResult()
+        gcron.spawn(there.set)
+        there.get()
+        turns += 1
+    return turns
+
+
+def test_a_timer_fires_while_others_keep_the_ring_busy() -> None:
+    stop: list[bool] = []
+    gcron.get_hub().call_later(0.01, stop.append, True)
+    assert gcron.spawn(ping_pong, 10_000_000, stop).get() < 10_000_000
+
+
+def test_a_descriptor_is_seen_while_others_keep_the_ring_busy() -> None:
+    stop: list[bool] = []
+    reader, writer = os.pipe()
+    gcron.get_hub().io.watch(reader, 1, stop.append, True)
+    busy = gcron.spawn(ping_pong, 10_000_000, stop)
+    gcron.sleep(0)
+    os.write(writer, b"x")
+    assert busy.get() < 10_000_000
+    os.close(reader)
+    os.close(writer)
+
+
+def use_a_hub() -> None:
+    gcron.joinall([gcron.spawn(gcron.sleep, 0.001) for _ in range(50)])
+    assert gcron.get_hub().threadpool.apply(len, ("abc",)) == 3
+
+
+def test_a_hub_ends_with_its_thread() -> None:
+    """Hub, carriers and threads of a thread's hub stayed for ever: a leak for each thread that once used gcron."""
+    gc.collect()
+    before = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
+    descriptors = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        thread = threading.Thread(target=use_a_hub)
+        thread.start()
+        thread.join()
+    gc.collect()
+    after = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
+    assert after <= before
+    assert len(os.listdir("/dev/fd")) == descriptors
+
+
+def test_waking_a_hub_that_has_ended_is_nothing() -> None:
+    """The wake-up was written to a closed descriptor, by then perhaps somebody else's file."""
+    hubs = []
+
+    def borrow() -> None:
+        gcron.sleep(0.001)
+        hubs.append(gcron.get_hub())
+
+    thread = threading.Thread(target=borrow)
+    thread.start()
+    thread.join()
+    hubs[0].io.close()
+    hubs[0].io.wake()
