@@ -282,7 +282,13 @@ class PriorityQueue(Queue[T]):
         self.queue = []
 
     def _put(self, item: T) -> None:
-        heapq.heappush(self.queue, item)
+        try:
+            heapq.heappush(self.queue, item)
+        except BaseException:
+            # It is in the list before it is compared; where it has got to is not told.
+            del self.queue[next(place for place, kept in enumerate(self.queue) if kept is item)]
+            heapq.heapify(self.queue)
+            raise
 
     def _get(self) -> T:
         item: T = heapq.heappop(self.queue)

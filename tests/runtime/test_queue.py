@@ -294,3 +294,23 @@ def test_event_is_what_wakes_joiners_again_and_again() -> None:
         joiner.join()
         assert done.is_set()
         done.clear()
+
+
+def test_an_item_that_cannot_be_compared_is_not_in_the_priority_queue() -> None:
+    """`heappush` stores before it compares: the refused item stayed, and spoiled every later `put` and `get`."""
+    queue: PriorityQueue[Any] = PriorityQueue(items=[3, 1, 2])
+    with pytest.raises(TypeError):
+        queue.put("text")
+    queue.put(0)
+    assert [queue.get_nowait() for _ in range(4)] == [0, 1, 2, 3]
+    assert queue.empty()
+
+
+def test_the_same_incomparable_item_twice_is_there_once() -> None:
+    queue: PriorityQueue[Any] = PriorityQueue()
+    item = object()
+    queue.put(item)
+    with pytest.raises(TypeError):
+        queue.put(item)
+    assert queue.qsize() == 1
+    assert queue.get_nowait() is item
