@@ -445,9 +445,9 @@ class _Closer:
         self._hub = hub
 
     def __del__(self) -> None:
-        if sys.is_finalizing():
-            self._hub.io.close()  # greenlets cannot be switched to any more
-        else:
+        # While Python ends, greenlets cannot be switched to, and a thread that was stopped in the middle of waking us
+        # holds its lock for ever. The kernel takes the descriptors back.
+        if not sys.is_finalizing():
             self._hub.close()
 
 

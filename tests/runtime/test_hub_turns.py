@@ -50,11 +50,14 @@ def test_a_hub_ends_with_its_thread() -> None:
     """Hub, carriers and threads of a thread's hub stayed for ever: a leak for each thread that once used gcron."""
     gc.collect()
     before = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
+    threads = set(threading.enumerate())
     descriptors = len(os.listdir("/dev/fd"))
     for _ in range(5):
         thread = threading.Thread(target=use_a_hub)
         thread.start()
         thread.join()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(60)  # those of the hubs' thread pools
     gc.collect()
     after = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
     assert after <= before
