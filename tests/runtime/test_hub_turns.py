@@ -52,7 +52,7 @@ def test_a_hub_ends_with_its_thread() -> None:
     before = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
     threads = set(threading.enumerate())
     descriptors = len(os.listdir("/dev/fd"))
-    for _ in range(5):
+    for _ in range(20):
         thread = threading.Thread(target=use_a_hub)
         thread.start()
         thread.join()
@@ -60,7 +60,8 @@ def test_a_hub_ends_with_its_thread() -> None:
         thread.join(60)  # those of the hubs' thread pools
     gc.collect()
     after = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
-    assert after <= before
+    # What the thread that ended last leaves is freed at the next switch. A leak would be one a thread, or more.
+    assert after - before < 20
     assert len(os.listdir("/dev/fd")) == descriptors
 
 
