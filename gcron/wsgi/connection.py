@@ -1,0 +1,272 @@
+"""One client: its requests in, the application's answers out, in turn, until either ends it.
+
+Every wait is bounded by the server's `Limits`, and every way out closes the application's iterable and the socket.
+"""
+
+from __future__ import annotations
+
+import io
+import traceback
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from socket import SHUT_WR
+from typing import Any, Protocol
+
+from gcron.hub import get_hub
+from gcron.socket_type import socket
+from gcron.timeout import Timeout
+from gcron.wsgi.body import open_body
+from gcron.wsgi.environ import make_environ
+from gcron.wsgi.limits import Limits
+from gcron.wsgi.log import access_line
+from gcron.wsgi.request import Request, RequestError, RequestParser
+from gcron.wsgi.response import Response, ResponseError
+
+__all__ = ["Connection", "Home"]
+
+_RECEIVE = 65536
+# What an application left unread of a body is read and dropped, up to so many bytes, to get at the next request.
+_MOST_UNREAD = 65536
+# A connection that closes with data still on its way would be reset, and the last answer lost with it: so long
+# (seconds) the rest is read and dropped first.
+_LINGER = 2.0
+
+Application = Callable[..., Iterable[bytes]]
+
+
+class Home(Protocol):
+    """What a connection knows of its server."""
+
+    application: Application
+    environ: dict[str, Any]
+    limits: Limits
+    log: Any
+    error_log: Any
+    started: bool
+
+    def idles(self, connection: Connection) -> None:
+        """It waits for a request: it may be closed."""
+
+    def works(self, connection: Connection) -> None:
+        """It has one."""
+
+
+class _ClientGone(ConnectionAbortedError):
+    """Nobody is left to answer."""
+
+
+class Connection:
+    """Serves one connected socket; `serve` is a greenlet's life."""
+
+    def __init__(self, home: Home, sock: socket, peer: Any) -> None:
+        self._home = home
+        self._socket = sock
+        self._limits = home.limits
+        self._parser = RequestParser(home.limits)
+        self._monotonic = get_hub().monotonic
+        self._body_wait = 0.0
+        self._environ = {**home.environ, "wsgi.errors": home.error_log}
+        self._client = ""
+        if isinstance(peer, tuple):
+            self._client = peer[0]
+            self._environ.update(REMOTE_ADDR=peer[0], REMOTE_PORT=str(peer[1]))
+
+    def serve(self) -> None:
+        """Answer requests until the client, the application or a limit ends the connection."""
+        try:
+            while (request := self._next_request()) is not None and self._answer(request):
+                pass
+        except RequestError as error:
+            self._refuse(error)
+            self._note("-", str(error.status), 0, 0.0)
+        except OSError:
+            return  # it is gone, or was closed to make room
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket at once, whoever uses it."""
+        self._home.works(self)
+        self._socket.close()
+
+    # -- receiving ------------------------------------------------------------------------------------------
+
+    def _next_request(self) -> Request | None:
+        """Wait for a request's head; None when the client has finished or has been idle for too long."""
+        parser = self._parser
+        if (request := parser.next_request()) is not None:
+            return request
+        self._home.idles(self)
+        try:
+            data = self._receive(self._limits.idle_timeout)
+        except TimeoutError:
+            return None
+        finally:
+            self._home.works(self)
+        deadline = self._monotonic() + self._limits.header_timeout
+        while data:
+            parser.feed(data)
+            if (request := parser.next_request()) is not None:
+                return request
+            try:
+                data = self._receive(deadline - self._monotonic())
+            except TimeoutError:
+                raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the head of the request took too long") from None
+        return None
+
+    def _receive(self, seconds: float) -> bytes:
+        if seconds <= 0:
+            raise TimeoutError
+        self._socket.settimeout(seconds)
+        return self._socket.recv(_RECEIVE)
+
+    def _next_piece(self, request: Request) -> bytes:
+        """Return some of the body, b"" at its end."""
+        while not request.pieces:
+            if request.complete:
+                return b""
+            if self._parser.error is not None:
+                raise self._parser.error
+            if request.expects_continue:
+                request.expects_continue = False
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._receive_body(request)
+        return request.pieces.popleft()
+
+    def _receive_body(self, request: Request) -> None:
+        # Only waiting counts: an application that takes its time is not the client's fault.
+        allowed = self._limits.body_timeout + request.received / self._limits.body_rate - self._body_wait
+        before = self._monotonic()
+        try:
+            data = self._receive(allowed)
+        except TimeoutError:
+            raise self._cut_off(HTTPStatus.REQUEST_TIMEOUT, "the body of the request came too slowly") from None
+        except OSError as error:
+            raise self._cut_off(HTTPStatus.BAD_REQUEST, f"the client went away: {error}") from error
+        if not data:
+            gone = f"the client went away after {request.received} bytes of its body"
+            raise self._cut_off(HTTPStatus.BAD_REQUEST, gone)
+        self._body_wait += self._monotonic() - before
+        self._parser.feed(data)
+
+    def _cut_off(self, status: HTTPStatus, message: str) -> RequestError:
+        # Kept: the application may catch it, and what follows on this connection is no request.
+        self._parser.error = RequestError(status, message)
+        return self._parser.error
+
+    # -- answering ------------------------------------------------------------------------------------------
+
+    def _answer(self, request: Request) -> bool:
+        """Have the application answer; True when the connection goes on."""
+        self._body_wait = 0.0
+        before = self._monotonic()
+        body = open_body(lambda: self._next_piece(request)) if request.has_body else io.BytesIO()
+        response = Response(request, self)
+        status = ""
+        try:
+            environ = make_environ(self._environ, request, body)
+            self._run_application(environ, response)
+        except RequestError as error:
+            status = str(error.status)
+            self._refuse(error, request)
+            return False
+        finally:
+            asked = f"{request.method} {request.target.decode('latin-1')} HTTP/{request.version}"
+            self._note(asked, status or response.status[:3], response.body_sent, self._monotonic() - before)
+        if response.keep_alive and self._drop_rest(request):
+            return True
+        if not request.complete:
+            self._linger()
+        return False
+
+    def _run_application(self, environ: dict[str, Any], response: Response) -> None:
+        """Call it and send what it returns. Raises `RequestError` when something else is to be answered instead."""
+        try:
+            result = self._home.application(environ, response.start)
+            try:
+                response.send_all(result)
+            finally:
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
+        except RequestError:
+            if response.head_sent:
+                raise _ClientGone from None
+            raise
+        except _ClientGone:
+            raise
+        except (Exception, Timeout) as error:
+            self._report(environ, error)
+            if response.head_sent:
+                # Nothing that could be sent now would be understood; a body that ends early is.
+                raise _ClientGone from None
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "") from None
+
+    def _report(self, environ: dict[str, Any], error: BaseException) -> None:
+        asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']!r}"
+        if isinstance(error, ResponseError):
+            self._home.error_log.write(f"{asked}: {error}\n")
+        else:
+            self._home.error_log.write(f"{''.join(traceback.format_exception(error))}{asked} failed\n")
+
+    def _refuse(self, error: RequestError, request: Request | None = None) -> None:
+        """Tell what was wrong with the request. The connection is of no more use."""
+        status = HTTPStatus(error.status)
+        text = f"{status.phrase}: {error}\n" if str(error) else f"{status.phrase}\n"
+        body = text.encode("utf-8", "replace")
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        if request is not None and request.method == "HEAD":
+            body = b""
+        self.send(head.encode("ascii") + body)
+        self._linger()
+
+    def send(self, data: bytes) -> None:
+        """Send all of it; raises when the client takes none for too long, or is gone. HOT PATH."""
+        sock = self._socket
+        sock.settimeout(self._limits.send_timeout)
+        try:
+            sent = sock.send(data)
+            if sent == len(data):
+                return
+            rest = memoryview(data)[sent:]
+            while rest:
+                rest = rest[sock.send(rest) :]
+        except OSError as error:
+            raise _ClientGone from error
+
+    def may_stay_open(self, request: Request) -> bool:
+        """Whether there is a way to the next request: none past a body that nobody has asked for, or a long one."""
+        if not self._home.started or self._parser.error is not None:
+            return False
+        if request.complete:
+            return True
+        return not request.expects_continue and request.length - request.received <= _MOST_UNREAD
+
+    # -- between answers ------------------------------------------------------------------------------------
+
+    def _drop_rest(self, request: Request) -> bool:
+        """Read what the application did not of the body; True when the next request can follow."""
+        dropped = 0
+        try:
+            while dropped <= _MOST_UNREAD and (piece := self._next_piece(request)):
+                dropped += len(piece)
+        except RequestError:
+            return False  # it has its answer already
+        return request.complete
+
+    def _linger(self) -> None:
+        """Let the last answer arrive before the connection goes."""
+        deadline = self._monotonic() + _LINGER
+        try:
+            self._socket.shutdown(SHUT_WR)
+            while self._receive(deadline - self._monotonic()):
+                pass
+        except OSError:
+            return
+
+    def _note(self, asked: str, status: str, size: int, seconds: float) -> None:
+        if self._home.log is not None:
+            self._home.log.write(access_line(self._client, asked, status or "-", size, seconds))

@@ -1,0 +1,51 @@
+"""Where a server writes: one line a request, and what went wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import time
+from typing import Any
+
+__all__ = ["access_line", "open_log"]
+
+
+class _Silence(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class _LoggerLines(io.TextIOBase):
+    def __init__(self, logger: logging.Logger, level: int) -> None:
+        self._logger = logger
+        self._level = level
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            self._logger.log(self._level, "%s", text.rstrip("\n"))
+        return len(text)
+
+
+def open_log(log: Any, level: int) -> Any:
+    """Return a text file for `log`: "default" is stderr, None nothing, a `logging.Logger` gets `level`.
+
+    Raises `TypeError` for what has no `write`.
+    """
+    if log is None:
+        return _Silence()
+    if log == "default":
+        return sys.stderr
+    if isinstance(log, logging.Logger):
+        return _LoggerLines(log, level)
+    if not hasattr(log, "write"):
+        raise TypeError(f"a log has a write method, or is 'default' or None; got {log!r}")
+    return log
+
+
+def access_line(client: str, request_line: str, status: str, size: int, seconds: float) -> str:
+    """Return one line of the common log format, with the seconds that the request took."""
+    when = time.strftime("%d/%b/%Y:%H:%M:%S %z")
+    # A target may hold quotes: whoever reads the log must not be led to see two fields in one.
+    asked = request_line.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{client or "-"} - - [{when}] "{asked}" {status} {size} {seconds:.6f}\n'

@@ -1,0 +1,216 @@
+"""An application's answer, framed as HTTP/1.1 asks: `start_response`, `write`, and the iterable.
+
+The head goes out with the first data, or at the end when there is none. How the end of the body is told is decided
+then: by the application's Content-Length or by one computed for a list, by chunks, or by closing the connection. May
+not know sockets: it is given a function that sends.
+
+Sources: PEP 3333; RFC 9112, section 6; RFC 9110, sections 8.6, 9.3.2 and 15.3.5, 15.4.5.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from types import TracebackType
+from typing import Protocol
+
+from gcron.wsgi.request import Request
+
+__all__ = ["Response", "ResponseError"]
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+# Bodies up to this many bytes go out in one piece with their head.
+_ONE_PIECE = 65536
+_STATUS = re.compile(r"[1-5][0-9]{2} [^\x00-\x1f\x7f]*\Z")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*\Z")
+_HOP_BY_HOP = frozenset(
+    ("keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
+)
+
+
+class ResponseError(Exception):
+    """The application broke the rules of WSGI; the message says which."""
+
+
+class Sender(Protocol):
+    """What a response asks of its connection."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of it, or raise."""
+
+    def may_stay_open(self, request: Request) -> bool:
+        """Whether the connection can carry another request after this one."""
+
+
+class Response:
+    """One answer. After `finish`, `keep_alive` says whether the connection goes on."""
+
+    def __init__(self, request: Request, sender: Sender) -> None:
+        self._request = request
+        self._sender = sender
+        self._lines: list[str] | None = None
+        self._length: int | None = None
+        self._bodyless = False
+        self._chunked = False
+        self._wants_close = False
+        self._has_date = False
+        self.status = ""
+        self.head_sent = False
+        self.body_sent = 0
+        """Bytes of body sent, without their framing."""
+        self.keep_alive = False
+
+    # -- what the application calls ---------------------------------------------------------------------------
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """`start_response` of PEP 3333; returns `write`.
+
+        Raises `ResponseError` for a status or header that could not be sent, and when called twice without
+        `exc_info`; re-raises the error of `exc_info` when the head has gone out.
+        """
+        if exc_info is not None:
+            try:
+                if self.head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # its traceback holds this frame: break the cycle
+        elif self._lines is not None:
+            raise ResponseError("start_response was called twice")
+        if type(status) is not str or not _STATUS.match(status):
+            raise ResponseError(f"a status is a text like '200 OK', got {status!r}")
+        self.status = status
+        self._length = None
+        self._wants_close = self._has_date = False
+        self._lines = [self._checked(name, value) for name, value in headers]
+        code = status[:3]
+        self._bodyless = self._request.method == "HEAD" or code in ("204", "304") or code[0] == "1"
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body now, after the head if that is still to go. HOT PATH."""
+        if type(data) is not bytes:
+            raise ResponseError(f"a body is made of bytes, got {type(data).__name__}")
+        if not data:
+            return
+        if self._length is not None and self.body_sent + len(data) > self._length and not self._bodyless:
+            excess = self.body_sent + len(data) - self._length
+            self._send(data[: self._length - self.body_sent])
+            raise ResponseError(f"{excess} bytes more than its Content-Length of {self._length} were cut off")
+        self._send(data)
+
+    # -- what the connection calls ------------------------------------------------------------------------------
+
+    def send_all(self, result: Iterable[bytes]) -> None:
+        """Send what the application returned, and the end.
+
+        Raises `ResponseError` when the application broke a rule; what it raised itself passes through.
+        """
+        if isinstance(result, list | tuple) and not self.head_sent:
+            self._send_known(result)
+        else:
+            for piece in result:
+                self.write(piece)
+        self._finish()
+
+    def _send_known(self, pieces: list[bytes] | tuple[bytes, ...]) -> None:
+        for piece in pieces:
+            if type(piece) is not bytes:
+                raise ResponseError(f"a body is made of bytes, got {type(piece).__name__}")
+        size = sum(map(len, pieces))
+        if self._length is None and self._request.method != "HEAD":
+            self._length = size
+            if not self._bodyless and self._lines is not None:
+                self._lines.append(f"Content-Length: {size}\r\n")
+        if size <= _ONE_PIECE:
+            self.write(b"".join(pieces))
+            return
+        for piece in pieces:
+            self.write(piece)
+
+    def _finish(self) -> None:
+        if not self.head_sent:
+            if self._length is None and not self._bodyless and self._lines is not None:
+                self._length = 0
+                self._lines.append("Content-Length: 0\r\n")
+            self._sender.send(self._take_head())
+        if self._bodyless:
+            return
+        if self._chunked:
+            self._sender.send(b"0\r\n\r\n")
+        elif self._length is not None and self.body_sent < self._length:
+            raise ResponseError(f"only {self.body_sent} bytes of its Content-Length of {self._length} were given")
+
+    def _send(self, data: bytes) -> None:
+        head = b"" if self.head_sent else self._take_head()
+        if self._bodyless:
+            data = b""
+        self.body_sent += len(data)
+        if self._chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if head and len(data) > _ONE_PIECE:
+            self._sender.send(head)
+            head = b""
+        if head or data:
+            self._sender.send(head + data if head else data)
+
+    # -- the head -----------------------------------------------------------------------------------------------
+
+    def _checked(self, name: str, value: str) -> str:
+        line = f"{name}: {value}" if type(name) is str and type(value) is str else ""
+        if not _HEADER.match(line):
+            raise ResponseError(f"a header is two texts without control characters, got {name!r}: {value!r}")
+        key = name.lower()
+        if key in _HOP_BY_HOP:
+            raise ResponseError(f"{name} is the server's to send")
+        if key == "connection":
+            self._wants_close = value.strip().lower() == "close"
+            return ""  # we say ourselves what happens
+        if key == "content-length":
+            if self._length is not None or not (value.isascii() and value.isdigit()):
+                raise ResponseError(f"one Content-Length, of digits, can be sent, got {value!r}")
+            self._length = int(value)
+        elif key == "date":
+            self._has_date = True
+        return f"{line}\r\n"
+
+    def _take_head(self) -> bytes:
+        """Decide how the body ends and return the head."""
+        if self._lines is None:
+            raise ResponseError("the application did not call start_response")
+        request = self._request
+        self.keep_alive = request.keep_alive and not self._wants_close and self._sender.may_stay_open(request)
+        lines = self._lines
+        if self._length is None and not self._bodyless:
+            self._chunked = request.version == "1.1"
+            if self._chunked:
+                lines.append("Transfer-Encoding: chunked\r\n")
+            else:
+                self.keep_alive = False
+        if not self._has_date:
+            lines.append(_date_line(int(time.time())))
+        if not self.keep_alive:
+            lines.append("Connection: close\r\n")
+        elif request.version == "1.0":
+            lines.append("Connection: keep-alive\r\n")
+        try:
+            head = f"HTTP/1.1 {self.status}\r\n{''.join(lines)}\r\n".encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ResponseError(f"a head is made of latin-1 characters, got {error.object[error.start]!r}") from None
+        self.head_sent = True
+        return head
+
+
+_last_date: tuple[int, str] = (0, "")
+
+
+def _date_line(now: int) -> str:
+    # HOT PATH: made once a second.
+    global _last_date
+    if _last_date[0] != now:
+        _last_date = (now, f"Date: {formatdate(now, usegmt=True)}\r\n")
+    return _last_date[1]

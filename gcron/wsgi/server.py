@@ -1,0 +1,243 @@
+"""`WSGIServer`: accepts connections, each served by a greenlet of its own, and ends within bounds."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket as _stdlib
+from collections.abc import Callable
+from typing import Any
+from wsgiref.util import FileWrapper
+
+from gcron.event import Event
+from gcron.greenlet import Greenlet, getcurrent, joinall, killall, sleep, spawn
+from gcron.hub import get_hub
+from gcron.lock import Semaphore
+from gcron.socket_type import socket
+from gcron.version import __version__
+from gcron.wsgi.connection import Application, Connection
+from gcron.wsgi.limits import Limits
+from gcron.wsgi.listener import Listener, parse_address
+from gcron.wsgi.log import open_log
+
+__all__ = ["WSGIServer"]
+
+# Out of descriptors, or of connections: seconds until the next look, and how long a connection must have waited for
+# a request before it has to make room for somebody who has one.
+_PAUSE = 0.1
+_LONG_IDLE = 1.0
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# The client has gone before it was accepted, or a firewall says no: the next one may be fine.
+_NEVER_MIND = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ETIMEDOUT, errno.ENETDOWN, errno.EHOSTUNREACH)
+
+
+class WSGIServer:
+    """An HTTP/1.1 server of one WSGI application, in the thread that starts it.
+
+    `listener`: `(host, port)`, `"host:port"`, `":port"`, a Unix socket's path (`"/path"`, `"unix:path"`), or a bound
+    socket, which `stop` closes. Port 0 takes a free one: see `server_port`.
+    `application`: the WSGI callable; it runs in its connection's greenlet.
+    `spawn`: starts a connection's greenlet: `gcron.spawn` by default, a pool's or group's `spawn` when it is given
+    one; a number is the most connections at once.
+    `log`, `error_log`: "default" is stderr, None nothing; a file or a `logging.Logger`. One line a request (common
+    log format and the seconds it took); tracebacks of the application.
+    `environ`: additions to every request's environ. `backlog`: connections that the kernel keeps for us.
+    """
+
+    def __init__(
+        self,
+        listener: Any,
+        application: Application,
+        *,
+        spawn: Any = "default",
+        log: Any = "default",
+        error_log: Any = "default",
+        backlog: int = 256,
+        environ: dict[str, Any] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if not callable(application):
+            raise TypeError(f"a WSGI application is callable, got {application!r}")
+        self.application = application
+        self.limits = limits or Limits()
+        self.log = None if log is None else open_log(log, logging.INFO)
+        self.error_log = open_log(error_log, logging.ERROR)
+        self.environ: dict[str, Any] = {}
+        self.started = False
+        self._place = listener
+        if not isinstance(listener, _stdlib.socket):
+            parse_address(listener)  # a wrong one is told here, not at the start
+        self._additions = environ or {}
+        self._backlog = backlog
+        self._spawn, most = _spawner(spawn, self.limits.connections)
+        self._slots = Semaphore(most)
+        self._listener: Listener | None = None
+        self._address: Any = None
+        self._acceptor: Greenlet | None = None
+        self._connections: dict[Connection, Any] = {}
+        self._idle: dict[Connection, float] = {}
+        self._stopped = Event()
+
+    # -- its life -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen and return; connections are served from now on. Does nothing when started.
+
+        Raises `OSError` when the address cannot be had.
+        """
+        if self.started:
+            return
+        self._listener = Listener(self._place, self._backlog)
+        self.environ = self._shared_environ()
+        self._stopped.clear()
+        self.started = True
+        self._acceptor = spawn(self._accept_all, self._listener.socket)
+
+    def serve_forever(self) -> None:
+        """Start, and return once `stop` was called elsewhere. Interrupted (Ctrl-C, a kill), it stops first."""
+        self.start()
+        try:
+            self._stopped.wait()
+        finally:
+            self.stop()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """Accept no more, let running requests end for `timeout` seconds, then kill them. Does nothing when stopped.
+
+        Connections without a request are closed at once. Called by a request, it does not wait for that one.
+        """
+        if not self.started:
+            return
+        self.started = False
+        try:
+            if self._acceptor is not None:
+                self._acceptor.kill()
+            if self._listener is not None:
+                self._address = self.address
+                self._listener.close()
+                self._listener = None
+            for connection in list(self._idle):
+                connection.close()
+            me = getcurrent()
+            running = [g for g in self._connections.values() if isinstance(g, Greenlet) and g is not me]
+            joinall(running, timeout)
+            killall(running)
+            for connection, greenlet in list(self._connections.items()):
+                if greenlet is not me:
+                    connection.close()  # killed before it had begun, it has not done so itself
+                    self._forget(connection)
+        finally:
+            self._stopped.set()
+
+    # -- what it is -----------------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> Any:
+        """What it listens on: `(host, port)`, or a Unix socket's path. Known once started."""
+        if self._listener is None:
+            return self._address
+        name = self._listener.socket.getsockname()
+        return name[:2] if isinstance(name, tuple) else name
+
+    @property
+    def server_host(self) -> str:
+        """The host part of its address; "unix" for a path."""
+        address = self.address
+        return address[0] if isinstance(address, tuple) else "unix"
+
+    @property
+    def server_port(self) -> int | None:
+        """The port that it listens on; None for a path."""
+        address = self.address
+        return address[1] if isinstance(address, tuple) else None
+
+    def _shared_environ(self) -> dict[str, Any]:
+        return {
+            "SCRIPT_NAME": "",
+            "SERVER_NAME": self.server_host,
+            "SERVER_PORT": str(self.server_port or ""),
+            "SERVER_SOFTWARE": f"gcron/{__version__}",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": self.error_log,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,  # a body has an end, also without a Content-Length
+            **self._additions,
+        }
+
+    # -- accepting ------------------------------------------------------------------------------------------
+
+    def _accept_all(self, listener: socket) -> None:
+        complained = False
+        while True:
+            while not self._slots.acquire(timeout=_PAUSE):
+                self._make_room()
+            try:
+                client, peer = listener.accept()
+            except OSError as error:
+                self._slots.release()
+                if error.errno in _NEVER_MIND:
+                    continue
+                if error.errno not in _NO_ROOM:
+                    raise
+                if not complained:
+                    self.error_log.write(f"accepting connections pauses: {error}\n")
+                    complained = True
+                self._make_room()
+                sleep(_PAUSE)
+            else:
+                complained = False
+                self._serve(client, peer)
+
+    def _serve(self, client: socket, peer: Any) -> None:
+        if client.family != _stdlib.AF_UNIX:
+            client.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
+        connection = Connection(self, client, peer)
+        self._connections[connection] = None
+        greenlet = self._spawn(self._serve_one, connection)
+        if connection in self._connections:  # not over already
+            self._connections[connection] = greenlet
+
+    def _serve_one(self, connection: Connection) -> None:
+        try:
+            connection.serve()
+        finally:
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._connections:
+            del self._connections[connection]
+            self._slots.release()
+
+    def _make_room(self) -> None:
+        """Close the connections that have waited longest for a request: their clients can come again."""
+        now = get_hub().monotonic()
+        for connection, since in list(self._idle.items()):
+            if now - since < _LONG_IDLE:
+                return
+            connection.close()
+
+    def idles(self, connection: Connection) -> None:
+        """A connection waits for a request."""
+        self._idle[connection] = get_hub().monotonic()
+
+    def works(self, connection: Connection) -> None:
+        """A connection waits no more."""
+        self._idle.pop(connection, None)
+
+
+def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:
+    """Return what starts a connection's greenlet, and how many connections there may be."""
+    if given == "default":
+        return spawn, most
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise ValueError(f"a server needs room for a connection, got spawn={given}")
+        return spawn, min(given, most)
+    starts = getattr(given, "spawn", given)
+    if not callable(starts):
+        raise TypeError(f"spawn is 'default', a number, a pool or a callable, got {given!r}")
+    return starts, most
