@@ -12,7 +12,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 SNIPPETS = {
     f"{page}-{number}": snippet
-    for page in ("runtime", "coming-from-gevent")
+    for page in ("runtime", "coming-from-gevent", "wsgi")
     for number, snippet in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL), 1
     )
