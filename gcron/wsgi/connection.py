@@ -239,10 +239,12 @@ class Connection:
 
     def may_stay_open(self, request: Request) -> bool:
         """Whether there is a way to the next request: none past a body that nobody has asked for, or a long one."""
-        if not self._home.started or self._parser.error is not None:
+        if not self._home.started:
             return False
         if request.complete:
-            return True
+            return True  # what comes next may be refused, but that is its own answer
+        if self._parser.error is not None:
+            return False
         return not request.expects_continue and request.length - request.received <= _MOST_UNREAD
 
     # -- between answers ------------------------------------------------------------------------------------

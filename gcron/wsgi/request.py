@@ -20,6 +20,12 @@ __all__ = ["Request", "RequestError", "RequestParser"]
 
 # A chunk of one byte comes with five others. Who sends much more around the data than data sends something else.
 _MOST_FRAMING = 16
+# What the parser takes from other protocols that look like HTTP (RTSP, Icecast).
+_OTHERS_METHODS = frozenset(
+    (
+        "ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN CONNECT"
+    ).split()
+)
 
 
 class RequestError(OSError):
@@ -200,8 +206,8 @@ class RequestParser:
     def _check_head(self, request: Request) -> None:
         if request.version not in ("1.1", "1.0"):
             self._refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"HTTP/{request.version} is not spoken here")
-        if request.method == "CONNECT":
-            self._refuse(HTTPStatus.NOT_IMPLEMENTED, "this is no proxy")
+        if request.method in _OTHERS_METHODS:
+            self._refuse(HTTPStatus.NOT_IMPLEMENTED, f"{request.method} is not served here")
         if b"#" in request.target:
             self._refuse(HTTPStatus.BAD_REQUEST, "a fragment is not part of a request")
         hosts = 0
