@@ -21,11 +21,10 @@ __all__ = ["Request", "RequestError", "RequestParser"]
 # A chunk of one byte comes with five others. Who sends much more around the data than data sends something else.
 _MOST_FRAMING = 16
 # What the parser takes from other protocols that look like HTTP (RTSP, Icecast).
-_OTHERS_METHODS = frozenset(
-    (
-        "ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN CONNECT"
-    ).split()
-)
+_OTHERS_METHODS = {
+    *("ANNOUNCE", "DESCRIBE", "FLUSH", "GET_PARAMETER", "PAUSE", "PLAY", "RECORD"),
+    *("REDIRECT", "SETUP", "SET_PARAMETER", "SOURCE", "TEARDOWN", "CONNECT"),
+}
 
 
 class RequestError(OSError):
