@@ -71,8 +71,14 @@ class Greenlet(Linkable, Task):
         # Read at every end: on the instance, where CPython reads without a look at the class.
         self._links = None
         self._at_end = None
-        self.hub = get_hub()
-        self._context: Context | None = copy_context()
+        me: Any = raw_getcurrent()
+        try:
+            self.hub = me.hub
+        except AttributeError:
+            self.hub = get_hub()
+        # None is an empty one: mostly nobody has set a variable.
+        context = me.gr_context
+        self._context: Context | None = context.copy() if context else None
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         """What it runs; a subclass may define its own."""
@@ -198,7 +204,8 @@ class Greenlet(Linkable, Task):
         self._state = _DONE
         # Nothing that it used may live on because somebody still holds the greenlet.
         self._carrier = None
-        self._locals = None
+        if self._locals is not None:
+            self._locals = None
         self._function = None
         self._context = None
         if self.args:
@@ -301,6 +308,28 @@ class Greenlet(Linkable, Task):
         self.rawlink(_SpawnedLink(callback, condition))
 
 
+def _show_attributes() -> None:
+    # CPython keeps attributes in the object itself as long as its class's first instances had them: a dictionary for
+    # each greenlet costs more than all else that a spawn does. HOT PATH.
+    first = Greenlet()
+    for name in (
+        "_state",
+        "_carrier",
+        "value",
+        "args",
+        "kwargs",
+        "_locals",
+        "_error",
+        "_traceback",
+        "_name",
+        "_start_timer",
+    ):
+        setattr(first, name, None)
+
+
+_show_attributes()
+
+
 def always(greenlet: Greenlet) -> bool:
     """Condition of `link`."""
     return True
@@ -343,7 +372,7 @@ def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
     Raises `TypeError` at once when `function` cannot be called.
     """
     # As Greenlet.spawn, one call shorter. HOT PATH.
-    greenlet = Greenlet(function, *args, **kwargs)
+    greenlet = Greenlet(function, *args, **kwargs) if args or kwargs else Greenlet(function)
     greenlet._state = _STARTED
     greenlet.hub.ring.append(greenlet)
     return greenlet
