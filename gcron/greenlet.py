@@ -181,8 +181,14 @@ class Greenlet(Linkable, Task):
         # Set, not entered by `Context.run`: a C frame less on every carrier's stack, which each switch copies.
         carrier.gr_context = self._context
         function = self._function or self._run
+        args = self.args
         try:
-            value = function(*self.args, **self.kwargs) if self.args or self.kwargs else function()
+            if not args and not self.kwargs:
+                value = function()
+            elif len(args) == 1 and not self.kwargs:
+                value = function(args[0])  # a C frame less than the general call, which is what a switch copies
+            else:
+                value = function(*args, **self.kwargs)
         except BaseException as error:
             self._end_with(error)
         else:
@@ -392,8 +398,9 @@ def sleep(seconds: float = 0) -> None:
     timer = me.hub.call_later(seconds, unpark, me)
     try:
         park(me)
-    finally:
+    except BaseException:
         timer.cancel()
+        raise
 
 
 def getcurrent() -> Any:
