@@ -152,7 +152,7 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or after the body a trailer: those are dropped."""
         if self._in_head:
-            self._request.headers.append((name, value))
+            self._request.headers.append((name, value.rstrip(b" \t")))  # the front is trimmed already
             self._count_head(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
