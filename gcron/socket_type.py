@@ -34,6 +34,8 @@ _Std = _stdlib.socket
 _MOST_UNWAITED = 64
 # Seconds between two tries where the kernel has no event for "now you can".
 _NAP = 0.005
+# As a plain number: the enumeration's `&` costs more than the look whether to wait. HOT PATH.
+_DONTWAIT = int(_stdlib.MSG_DONTWAIT)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 # What `os.sendfile` says of files that it cannot send; reading and sending them works.
 _NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOVERFLOW)
@@ -260,7 +262,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         try:
             return call(self, *args)
         except BlockingIOError:
-            if limit == 0 or flags & _stdlib.MSG_DONTWAIT:
+            if limit == 0 or flags & _DONTWAIT:
                 raise
         self._unwaited = 0
         if deadline is None:
