@@ -36,16 +36,20 @@ class CronSchedule(Schedule):
 
     def next_after(self, instant: int) -> int | None:
         """Return the first fire strictly after `instant`; None when the calendar ends before it."""
-        earliest = max(instant + 1, FIRST_INSTANT)
+        # HOT PATH: `benchmarks/schedule.py`.
+        earliest = instant + 1 if instant >= FIRST_INSTANT else FIRST_INSTANT
         while earliest <= LAST_INSTANT:
             segment = self.zone.segment_at(earliest)
-            first_wall = self._first_wall(segment)
             shown = earliest + segment.offset
-            wall = self.walls.at_or_after(first_wall if earliest == segment.start or shown < first_wall else shown)
+            # What a wildcard entry heeds of a segment is all that its clock shows.
+            if not self.wildcard and (earliest == segment.start or shown < segment.first_wall):
+                shown = segment.first_wall
+            wall = self.walls.at_or_after(shown)
             if wall is None:
                 return None
-            if wall - segment.offset < segment.end:
-                return max(wall - segment.offset, segment.start)
+            fire = wall - segment.offset
+            if fire < segment.end:
+                return fire if fire > segment.start else segment.start
             # No offset reaches a day, so all later instants show walls after this one: leap to what can match.
             wall = self.walls.at_or_after(segment.end - SECONDS_IN_DAY)
             if wall is None:

@@ -32,15 +32,20 @@ class WallPattern:
 
     def at_or_after(self, wall: int) -> int | None:
         """Return the first matching wall not before `wall`; None when there is none before the year 10000."""
+        # HOT PATH: one call for all but the days that do not match.
         day, minute_of_day = divmod(-(-wall // 60), _MINUTES_IN_DAY)
         if day < FIRST_DAY:
             day, minute_of_day = FIRST_DAY, 0
         if day > LAST_DAY:
             return None
-        if self._matches_day(day):
-            found = self._minute_from(minute_of_day)
-            if found is not None:
-                return (day * _MINUTES_IN_DAY + found) * 60
+        _, month, day_of_month, shape = place_in_month(day)
+        rule = self.days
+        if rule.months >> month & rule.by_shape[shape] >> day_of_month & 1:
+            hour, minute = divmod(minute_of_day, 60)
+            if self.hours >> hour & 1 and (minutes := self.minutes >> minute):
+                return (day * _MINUTES_IN_DAY + minute_of_day + (minutes & -minutes).bit_length() - 1) * 60
+            if hours := self.hours >> hour + 1:
+                return (day * _MINUTES_IN_DAY + (hour + 1 + _lowest(hours)) * 60 + _lowest(self.minutes)) * 60
         next_day = self._day_after(day)
         if next_day is None:
             return None
@@ -66,15 +71,6 @@ class WallPattern:
         _, month, day_of_month, shape = place_in_month(day)
         rule = self.days
         return rule.months >> month & rule.by_shape[shape] >> day_of_month & 1
-
-    def _minute_from(self, minute_of_day: int) -> int | None:
-        hour, minute = divmod(minute_of_day, 60)
-        if self.hours >> hour & 1:
-            minutes = self.minutes >> minute
-            if minutes:
-                return minute_of_day + _lowest(minutes)
-        hours = self.hours >> hour + 1
-        return (hour + 1 + _lowest(hours)) * 60 + _lowest(self.minutes) if hours else None
 
     def _minute_up_to(self, minute_of_day: int) -> int | None:
         hour, minute = divmod(minute_of_day, 60)
