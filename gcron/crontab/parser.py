@@ -72,7 +72,7 @@ class _EntryReader:
         self._form = form
         self._names = names
         self._problems = problems
-        self._schedules: dict[tuple[str, str | None], tuple[str, Schedule]] = {}
+        self._schedules: dict[tuple[str, str | None], tuple[str, Schedule, bool]] = {}
         self._step_warnings: dict[str, list[ScheduleWarning]] = {}
 
     def read(self, places: list[Place]) -> tuple[Entry, ...]:
@@ -90,12 +90,13 @@ class _EntryReader:
         parts = read_entry_line(place.line, self._form.system, self._form.fields)
         context = place.context
         name = context.name or self._names.derive(parts.text.strip())
-        schedule_text, schedule = self._schedule(parts, context.tz, name)
+        schedule_text, schedule, is_over = self._schedule(parts, context.tz, name)
         if context.every is not None:
             schedule_text, schedule = context.every, parse_schedule(context.every, context.tz or self._form.timezone)
+        elif is_over:
+            self._warn_of_the_past(place, parts)
         check_command(parts)
         self._warn_of_slips(place, parts)
-        self._warn_of_the_past(place, parts, schedule)
         return Entry(
             name=name,
             path=self._form.path,
@@ -112,17 +113,20 @@ class _EntryReader:
             quiet=parts.quiet,
         )
 
-    def _schedule(self, parts: EntryLine, tz: str | None, name: str) -> tuple[str, Schedule]:
-        """The schedule and its text; one object for all entries that share both text and zone."""
+    def _schedule(self, parts: EntryLine, tz: str | None, name: str) -> tuple[str, Schedule, bool]:
+        """The schedule, its text and whether it is over; one object for all entries that share both text and zone."""
         text = parts.schedule
         found = self._schedules.get((text, tz))
         if found is not None:
             return found
         try:
-            found = text, parse_schedule(text, tz or self._form.timezone, seed=name, fields=self._form.fields)
+            schedule = parse_schedule(text, tz or self._form.timezone, seed=name, fields=self._form.fields)
         except ScheduleError as error:
             start = parts.schedule_start
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
+        # Only years end a schedule: the others need not be asked.
+        in_years = isinstance(schedule, CronSchedule) and schedule.in_years
+        found = text, schedule, in_years and schedule.next_after(self._form.now) is None
         if not _DRAWN.search(text):
             self._schedules[text, tz] = found
         return found
@@ -145,12 +149,10 @@ class _EntryReader:
             start = parts.text_start
             self._warn(place, "-n has no effect here", start, start, "gcron sends no mail, so none on success either")
 
-    def _warn_of_the_past(self, place: Place, parts: EntryLine, schedule: Schedule) -> None:
-        # Only years end a schedule: not to ask the others keeps the loading of most files quick.
-        if isinstance(schedule, CronSchedule) and schedule.in_years and schedule.next_after(self._form.now) is None:
-            start = parts.schedule_start
-            hint = "drop the line, or name years to come"
-            self._warn(place, "this schedule is over: it never fires again", start, start + len(parts.schedule), hint)
+    def _warn_of_the_past(self, place: Place, parts: EntryLine) -> None:
+        start = parts.schedule_start
+        hint = "drop the line, or name years to come"
+        self._warn(place, "this schedule is over: it never fires again", start, start + len(parts.schedule), hint)
 
     def _warn_of_steps(self, place: Place, parts: EntryLine) -> None:
         warnings = self._step_warnings.get(parts.schedule)
