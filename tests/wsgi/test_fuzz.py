@@ -1,0 +1,72 @@
+"""Damaged requests: whatever arrives, the parser keeps its invariants and the server its wits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcron.wsgi.limits import Limits
+from gcron.wsgi.request import Request, RequestError, RequestParser
+
+CORPUS = [path.read_bytes() for path in sorted((Path(__file__).parent / "requests").rglob("*.http"))]
+SHORT = [data for data in CORPUS if len(data) < 2000]
+LIMITS = Limits(header_bytes=4096, header_count=50, body_bytes=1000)
+
+
+def read_all(pieces: list[bytes]) -> tuple[list[tuple[str, bytes, list[Any], bytes, bool]], int]:
+    """Everything that a connection would make of the pieces: its requests, and the status that ended them or 0."""
+    parser = RequestParser(LIMITS)
+    requests: list[Request] = []
+    status = 0
+    for piece in pieces:
+        parser.feed(piece)
+        try:
+            while (request := parser.next_request()) is not None:
+                requests.append(request)
+        except RequestError as error:
+            status = error.status
+    told = [(r.method, r.target, r.headers, b"".join(r.pieces), r.complete) for r in requests]
+    return told, status
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """One or two requests of the corpus with some bytes changed, dropped, doubled or put in."""
+    data = bytearray(draw(st.sampled_from(SHORT)) + draw(st.sampled_from([b"", *SHORT])))
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(data)))
+        length = draw(st.integers(0, 3))
+        data[at : at + length] = draw(st.one_of(st.binary(max_size=4), st.sampled_from([b"\r\n", b"\n", b":", b" "])))
+    return bytes(data)
+
+
+@given(data=damaged())
+@settings(max_examples=300)
+def test_whatever_arrives_ends_in_requests_or_one_refusal(data: bytes) -> None:
+    requests, status = read_all([data])
+
+    assert status in (0, 400, 413, 417, 431, 501, 505)
+    for method, target, headers, body, _ in requests:
+        assert method.isascii()
+        assert b" " not in target
+        assert len(body) <= 1000
+        assert not any(byte in name + value for name, value in headers for byte in b"\r\n\0")
+    assert all(complete for *_, complete in requests[:-1]), "one begins when the one before it is over"
+
+
+@given(data=damaged(), cuts=st.lists(st.integers(0, 500), max_size=8))
+@settings(max_examples=300)
+def test_how_it_is_cut_makes_no_difference(data: bytes, cuts: list[int]) -> None:
+    """Two readers that see other segments must not see other requests."""
+    places = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
+    pieces = [data[a:b] for a, b in pairwise(places)]
+
+    whole, cut = read_all([data]), read_all(pieces)
+
+    assert [request[:3] for request in cut[0]] == [request[:3] for request in whole[0]]
+    assert [request[3] for request in cut[0] if request[4]] == [request[3] for request in whole[0] if request[4]]
+    assert cut[1] == whole[1]
