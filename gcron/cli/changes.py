@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from gcron.cli.spans import clock_text, offset_text, wall_datetime
-from gcron.schedule import CronSchedule, Occurrence, Schedule, Shift, occurrence, shifts
+from gcron.schedule import CronSchedule, DelayedSchedule, Occurrence, Schedule, Shift, occurrence, shifts
 from gcron.schedule.wording import join_words
 
 __all__ = ["change_title", "change_words", "coming_changes", "mark_words", "skipped_walls"]
@@ -43,6 +43,9 @@ def skipped_walls(schedule: CronSchedule, shift: Shift) -> list[int]:
 
 def mark_words(schedule: Schedule, fire: int) -> str:
     """What is odd about the local time of a fire: `made up: 02:30 is skipped`, `second pass of 02:30`, or nothing."""
+    if isinstance(schedule, DelayedSchedule):
+        mark = mark_words(schedule.schedule, fire - schedule.delay)
+        return f"{mark}; RANDOM_DELAY".removeprefix("; ") + f" +{schedule.delay // 60} min"
     kind = occurrence(schedule, fire)
     if kind is Occurrence.ORDINARY:
         return ""

@@ -9,7 +9,7 @@ from datetime import tzinfo
 
 from gcron.cli.changes import skipped_walls
 from gcron.crontab import Entry
-from gcron.schedule import CronSchedule, Shift, shifts
+from gcron.schedule import CronSchedule, DelayedSchedule, Shift, shifts
 
 __all__ = ["Fire", "Gap", "Window", "fires_in", "gaps", "named_entries"]
 
@@ -70,7 +70,7 @@ def gaps(entries: Sequence[Entry], start: int, end: int) -> list[Gap]:
 
 
 def _gaps_of(entry: Entry, start: int, end: int) -> Iterator[Gap]:
-    schedule = entry.schedule
+    schedule = entry.schedule.schedule if isinstance(entry.schedule, DelayedSchedule) else entry.schedule
     if not isinstance(schedule, CronSchedule) or not schedule.wildcard or not entry.policy.enabled:
         return
     for shift in shifts(schedule.zone, start - 1, end):

@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     line: int
     """From 1."""
     schedule: Schedule
+    """With what RANDOM_DELAY puts it off by."""
     schedule_text: str
     """As written."""
     tz: str | None
@@ -40,11 +41,6 @@ class Entry(NamedTuple):
     """`-n`: mail only when the job fails."""
     quiet: bool
     """A leading `-`: the runs are not logged."""
-
-    @property
-    def random_delay(self) -> int:
-        """Seconds up to which RANDOM_DELAY lets the job's start be put off; 0 for none."""
-        return 60 * int(self.environment.get("RANDOM_DELAY") or 0)
 
 
 @dataclass(frozen=True, slots=True)

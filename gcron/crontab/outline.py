@@ -31,7 +31,6 @@ _MINUTES = re.compile(r"[0-9]{0,6}")
 _WITHOUT_EFFECT = {
     "MAILTO": ("", "gcron sends no mail: what a job says is in gcron's log"),
     "MAILFROM": ("", "gcron sends no mail: what a job says is in gcron's log"),
-    "RANDOM_DELAY": ("0", "gcron puts no start off at random: spread schedules with H, as in H 3 * * *"),
 }
 
 
@@ -45,6 +44,8 @@ class Context:
     """From `tz=` or CRON_TZ."""
     name: str | None = None
     """From `name=`."""
+    random_delay: int = 0
+    """From RANDOM_DELAY: minutes up to which a fire is put off."""
     every: str | None = None
     """From `every=`: the schedule that stands in the place of the line's own."""
 
@@ -111,7 +112,7 @@ class Outline:
         policy = self._below.policy.with_options(values)
         self._pending = {}
         self._directives.clear()
-        return Context(self._below.environment, policy, tz, name, every)
+        return replace(self._below, policy=policy, tz=tz, name=name, every=every)
 
     def _comment(self, number: int, line: str) -> None:
         directive = read_directive(line)
@@ -210,7 +211,10 @@ class Outline:
         if assignment.name == "CRON_TZ":
             self._cron_tz = assignment.value or None
         environment = self._history.assign(number, assignment.name, assignment.value)
-        self._below = replace(self._below, environment=environment, tz=self._tz())
+        random_delay = self._below.random_delay
+        if assignment.name == "RANDOM_DELAY":
+            random_delay = int(assignment.value or 0)
+        self._below = replace(self._below, environment=environment, tz=self._tz(), random_delay=random_delay)
 
     def _check_value(self, assignment: Assignment) -> None:
         """The two names whose values have a form."""

@@ -16,8 +16,9 @@ from gcron.crontab.naming import Names
 from gcron.crontab.outline import Outline, Place
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.text import split_lines
+from gcron.crontab.user import check_user
 from gcron.crontab.zone import check_zone
-from gcron.schedule import CronSchedule, Schedule, ScheduleError, ScheduleWarning
+from gcron.schedule import CronSchedule, Schedule, ScheduleError, ScheduleWarning, put_off
 from gcron.schedule import check as check_schedule
 from gcron.schedule import parse as parse_schedule
 
@@ -74,6 +75,7 @@ class _EntryReader:
         self._problems = problems
         self._schedules: dict[tuple[str, str | None], tuple[str, Schedule, bool]] = {}
         self._step_warnings: dict[str, list[ScheduleWarning]] = {}
+        self._user_hints: dict[str, str | None] = {}
 
     def read(self, places: list[Place]) -> tuple[Entry, ...]:
         entries: list[Entry] = []
@@ -95,6 +97,8 @@ class _EntryReader:
             schedule_text, schedule = context.every, parse_schedule(context.every, context.tz or self._form.timezone)
         elif is_over:
             self._warn_of_the_past(place, parts)
+        if context.random_delay:
+            schedule = put_off(schedule, context.random_delay, name)
         check_command(parts)
         self._warn_of_slips(place, parts)
         return Entry(
@@ -140,6 +144,8 @@ class _EntryReader:
             hint = f"only a system crontab has that column: check with --system, or drop {user}"
             message = f"{user} looks like a user, and is the command here"
             self._warn(place, message, start, start + len(user), hint)
+        if parts.user is not None:
+            self._warn_of_unknown_user(place, parts, parts.user)
         if "%" in parts.text:
             self._warn_of_percents(place, parts)
         if parts.quiet:
@@ -161,6 +167,14 @@ class _EntryReader:
         start = parts.schedule_start
         for warning in warnings:
             self._warn(place, warning.message, start + warning.start, start + warning.end, warning.hint)
+
+    def _warn_of_unknown_user(self, place: Place, parts: EntryLine, user: str) -> None:
+        if user not in self._user_hints:  # the answer may come over the network
+            self._user_hints[user] = check_user(user)
+        hint = self._user_hints[user]
+        if hint is not None:
+            start = place.line.index(user, parts.schedule_start + len(parts.schedule))
+            self._warn(place, f"there is no user {user!r} on this machine", start, start + len(user), hint)
 
     def _warn_of_percents(self, place: Place, parts: EntryLine) -> None:
         columns = bare_percents(parts.text)

@@ -5,6 +5,7 @@ Pure: no clock and no greenlets; the only files read are the time zones', by the
 
 from gcron.schedule.base import Schedule
 from gcron.schedule.cron import CronSchedule
+from gcron.schedule.delayed import DelayedSchedule, put_off
 from gcron.schedule.durations import parse_duration
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
 from gcron.schedule.every import EverySchedule, Unscheduled
@@ -16,6 +17,7 @@ from gcron.schedule.zones import Shift, Zone, find_zone, shifts
 __all__ = [
     "LAYOUTS",
     "CronSchedule",
+    "DelayedSchedule",
     "EverySchedule",
     "Occurrence",
     "Schedule",
@@ -29,6 +31,7 @@ __all__ = [
     "occurrence",
     "parse",
     "parse_duration",
+    "put_off",
     "shifts",
     "split_schedule",
 ]

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
+from gcron.schedule.draws import draw
 from gcron.schedule.errors import ScheduleError
 from gcron.schedule.kinds import DAY, FIELDS, WEEKDAY, FieldKind
 
@@ -173,9 +173,9 @@ def _hashed_limits(kind: FieldKind, match: re.Match[str], seed: str) -> tuple[in
     if low > high:
         raise _reversed(kind, match, low, high)
     if not match["step"]:
-        value = _draw(kind, low, high, seed)
+        value = draw(kind.name, low, high, seed)
         return value, value, 1
-    return _draw(kind, low, min(low + step - 1, high), seed), high, step
+    return draw(kind.name, low, min(low + step - 1, high), seed), high, step
 
 
 def _drawn_value(kind: FieldKind, match: re.Match[str], seed: str) -> int:
@@ -183,13 +183,7 @@ def _drawn_value(kind: FieldKind, match: re.Match[str], seed: str) -> int:
     high = _value(kind, match, "high") if match["high"] else kind.high
     if low > high:
         raise _reversed(kind, match, low, high)
-    return _draw(kind, low, high, seed)
-
-
-def _draw(kind: FieldKind, low: int, high: int, seed: str) -> int:
-    """Draw from low to high, the same on every host and after every restart, independently for each field."""
-    digest = blake2b(f"{kind.name}\0{seed}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return low + int.from_bytes(digest, "big") % (high - low + 1)
+    return draw(kind.name, low, high, seed)
 
 
 def _step(match: re.Match[str]) -> int:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from gcron.schedule.base import Schedule
 from gcron.schedule.cron import CronSchedule
+from gcron.schedule.delayed import DelayedSchedule
 from gcron.schedule.zones import shifts
 
 __all__ = ["Occurrence", "occurrence"]
@@ -23,7 +24,12 @@ class Occurrence(StrEnum):
 
 
 def occurrence(schedule: Schedule, fire: int) -> Occurrence:
-    """Tell whether one of a schedule's fires stands for a skipped wall time, or is in a repeated stretch."""
+    """Tell whether one of a schedule's fires stands for a skipped wall time, or is in a repeated stretch.
+
+    Of a fire that is put off, it is the time that it is put off from which counts.
+    """
+    if isinstance(schedule, DelayedSchedule):
+        return occurrence(schedule.schedule, fire - schedule.delay)
     zone = schedule.zone
     wall = fire + zone.offset_at(fire)
     if isinstance(schedule, CronSchedule) and schedule.walls.at_or_after(wall) != wall:

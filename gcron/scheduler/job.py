@@ -8,7 +8,7 @@ from typing import Any
 
 from gcron.crontab import Entry
 from gcron.policy import Policy
-from gcron.schedule import CronSchedule, Schedule, Unscheduled
+from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
 from gcron.supervise.command import Command
 
 __all__ = ["Job", "job_of"]
@@ -33,7 +33,8 @@ class Job:
     @property
     def is_fixed_time(self) -> bool:
         """True when its fires stand for times of the day, which are made up after a step of the clock."""
-        return isinstance(self.schedule, CronSchedule) and not self.schedule.wildcard
+        schedule = self.schedule.schedule if isinstance(self.schedule, DelayedSchedule) else self.schedule
+        return isinstance(schedule, CronSchedule) and not schedule.wildcard
 
 
 def job_of(entry: Entry) -> Job:

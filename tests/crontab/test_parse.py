@@ -102,8 +102,22 @@ def test_an_unknown_default_zone_is_the_callers_error() -> None:
         parse("", timezone="Mars/Olympus")
 
 
-def test_random_delay_is_read_in_minutes() -> None:
-    assert one("RANDOM_DELAY=5\n0 9 * * * a\n").random_delay == 300
+def test_random_delay_puts_jobs_off_by_minutes_of_their_own() -> None:
+    lines = "".join(f"0 9 * * * job-{number}\n" for number in range(300))
+    above, *below = parse(f"0 9 * * * above\nRANDOM_DELAY=20\n{lines}", timezone="UTC").entries
+
+    nine = 9 * 3600
+    assert above.schedule.next_after(0) == nine
+    delays = [(entry.schedule.next_after(0) or 0) - nine for entry in below]
+    assert set(delays) == {60 * minutes for minutes in range(21)}, "each number of minutes is some job's"
+    again = parse(f"RANDOM_DELAY=20\n{lines}", timezone="UTC").entries
+    assert [entry.schedule for entry in again] == [entry.schedule for entry in below], "and stays its own"
+
+
+def test_random_delay_ends_where_it_is_set_to_nothing() -> None:
+    entries = parse("RANDOM_DELAY=59\n0 9 * * * a\nRANDOM_DELAY=\n0 9 * * * a\n@reboot b\n", timezone="UTC").entries
+
+    assert [entry.schedule.next_after(0) == 9 * 3600 for entry in entries] == [False, True, False]
 
 
 @pytest.mark.parametrize(
