@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,6 +52,8 @@ def load_files(options: argparse.Namespace) -> Loaded:
     problems += _twice_named(entries)
     if options.command != "next":  # when something is due does not depend on whether we can run it
         problems += _not_supported(entries)
+    if options.command == "run":
+        problems += _for_other_users(entries)
     return Loaded(entries, tuple(problems), timezone)
 
 
@@ -78,8 +82,24 @@ def _not_supported(entries: Sequence[Entry]) -> Iterator[Problem]:
     for entry in entries:
         if isinstance(entry.schedule, Unscheduled) and entry.schedule.kind == "service":
             yield _problem(entry, "@service is not supported by this version of gcron", "")
-        if entry.user is not None:
-            yield _problem(entry, "running as another user is not supported by this version of gcron", "")
+
+
+def _for_other_users(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """A line for the user that gcron runs as needs no other one; the file may be right all the same."""
+    own = _own_name()
+    for entry in entries:
+        if entry.user is not None and entry.user != own:
+            message = f"runs as {entry.user}, and this version of gcron runs jobs only as its own user, {own}"
+            yield _problem(
+                entry, message, f"run gcron as {entry.user}, and the lines of each user in a file of its own"
+            )
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container, where the number may be all there is
+        return str(os.geteuid())
 
 
 def _problem(entry: Entry, message: str, hint: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,23 +87,50 @@ def test_a_directory_means_its_files(gcron: Gcron, write: Write, tmp_path: Path)
     assert gcron("check", "cron.d").stdout == "cron.d: 2 jobs, 0 errors, 0 warnings\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        ("@service redis\n", (), "@service is not supported"),
-        ("@daily root true\n", ("--system",), "running as another user is not supported"),
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_and_not_ignored(
-    gcron: Gcron, write: Write, text: str, options: tuple[str, ...], message: str
-) -> None:
-    write(text)
+def test_what_this_version_cannot_do_is_refused_and_not_ignored(gcron: Gcron, write: Write) -> None:
+    write("@service redis\n")
     for command in ("run", "check"):
-        result = gcron(command, *options, "crontab")
+        result = gcron(command, "crontab")
         assert result.returncode == 1
-        assert message in result.stderr
+        assert "@service is not supported" in result.stderr
     # When it is due can be told all the same.
-    assert gcron("next", *options, "crontab").returncode == 0
+    assert gcron("next", "crontab").returncode == 0
+
+
+def test_a_system_crontab_is_checked_with_its_users(gcron: Gcron, write: Write) -> None:
+    write("@daily root true\n0 5 * * *  no-such-user  true\n@daily roott true\n")
+    result = gcron("check", "--system", "crontab")
+    assert (result.returncode, result.stdout) == (0, "crontab: 3 jobs, 0 errors, 2 warnings\n")
+    assert result.stderr == (
+        "crontab:2:12: warning: there is no user 'no-such-user' on this machine\n"
+        "    0 5 * * *  no-such-user  true\n"
+        "               ^^^^^^^^^^^^\n"
+        "  hint: cron leaves the line out where there is no such user\n"
+        "crontab:3:8: warning: there is no user 'roott' on this machine\n"
+        "    @daily roott true\n"
+        "           ^^^^^\n"
+        "  hint: did you mean root?\n"
+    )
+    assert gcron("check", "--system", "--strict", "crontab").returncode == 1
+
+
+def test_lines_for_other_users_are_not_run_as_the_wrong_one(gcron: Gcron, write: Write) -> None:
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    write(f"@daily {own} true\n@daily nobody true\n")
+    assert gcron("check", "--system", "crontab").returncode == 0
+    result = gcron("run", "--system", "crontab")
+    assert result.returncode == 1
+    message = f"runs as nobody, and this version of gcron runs jobs only as its own user, {own}"
+    assert f"crontab:2:1: error: {message}\n  hint: run gcron as nobody" in result.stderr
+    assert result.stderr.count("error: ") == 1
+    assert result.stderr.endswith("gcron: not started: 1 error\n")
+
+
+def test_lines_for_its_own_user_are_run(gcron_run: Callable[..., Any]) -> None:
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    daemon = gcron_run(f"@reboot {own} echo it is $((20 + 3))\n", "--system")
+    daemon.wait_for("it is 23")
+    assert daemon.stop() == 0
 
 
 def test_a_name_of_a_file_that_is_not_utf_8_is_printed_somehow(gcron: Gcron, tmp_path: Path) -> None:
