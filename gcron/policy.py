@@ -21,6 +21,7 @@ from gcron.schedule import ScheduleError, parse_duration
 __all__ = ["OPTIONS", "Option", "Policy", "PolicyError", "closest", "nearest"]
 
 OVERLAPS = ("skip", "allow")
+_SMALL_NUMBER = re.compile("[0-9]{1,6}")
 _EXIT_CODE = re.compile("[0-9]{1,3}")
 _SWITCH = {"yes": True, "no": False}
 
@@ -47,6 +48,16 @@ class Policy:
     """Seconds from `stop_signal` to KILL."""
     stop_signal: signal.Signals = signal.SIGTERM
     """What the whole tree is asked to stop with."""
+    retries: int = 0
+    """How often a failed attempt is followed by another."""
+    retry_delay: float = 10.0
+    """Seconds between the first attempt and the second."""
+    retry_backoff: float = 2.0
+    """By how much each further delay is longer than the one before."""
+    retry_max_delay: float = 600.0
+    """Seconds that no delay exceeds."""
+    jitter: float = 0.0
+    """Seconds up to which a fire is put off, each by its own."""
     success_codes: frozenset[int] = frozenset({0})
     """Exit codes that count as success."""
     cwd: str | None = None
@@ -57,6 +68,18 @@ class Policy:
     """False: known and shown, never fired."""
     description: str = ""
     """One line for people."""
+
+    def delay_after(self, attempts: int) -> float | None:
+        """Seconds to wait after so many failed attempts; None when that is the end."""
+        if attempts > self.retries:
+            return None
+        # Not the power itself: a thousand attempts at a back-off of 10 are beyond what a float holds.
+        delay = self.retry_delay
+        for _ in range(attempts - 1):
+            if delay >= self.retry_max_delay or delay == 0:
+                break
+            delay *= self.retry_backoff
+        return min(delay, self.retry_max_delay)
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> Policy:
@@ -161,6 +184,23 @@ def _time_limit(value: object) -> float | None:
     return seconds
 
 
+def _count(value: object) -> int:
+    number = int(value) if isinstance(value, str) and _SMALL_NUMBER.fullmatch(value) else value
+    if type(number) is not int or number < 0:
+        raise _Refused(f"cannot be {value!r}", "a whole number, 0 or more")
+    return number
+
+
+def _factor(value: object) -> float:
+    try:
+        factor = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        factor = 0.0
+    if not 1 <= factor < math.inf:
+        raise _Refused(f"cannot be {value!r}", "a number from 1 up, such as 1 or 1.5")
+    return factor
+
+
 def _signal(value: object) -> signal.Signals:
     if isinstance(value, signal.Signals):
         return value
@@ -226,6 +266,11 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
             Option("timeout", _time_limit),
             Option("kill-after", _seconds),
             Option("stop-signal", _signal),
+            Option("retries", _count),
+            Option("retry-delay", _seconds),
+            Option("retry-backoff", _factor),
+            Option("retry-max-delay", _seconds),
+            Option("jitter", _seconds),
             Option("success-codes", _exit_codes),
             Option("cwd", _path),
             Option("shell", _path),

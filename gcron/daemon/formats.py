@@ -11,7 +11,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
-from gcron.scheduler import Event, FiresMissed, JobOutput, Notice, Outcome, ProcessStarted, RunFinished, RunStarted
+from gcron.scheduler import (
+    Event,
+    FiresMissed,
+    JobOutput,
+    Notice,
+    Outcome,
+    ProcessStarted,
+    RetryPlanned,
+    RunFinished,
+    RunStarted,
+)
 
 __all__ = ["Format", "JsonFormat", "TextFormat", "duration"]
 
@@ -124,10 +134,16 @@ def _describe_finished(event: RunFinished) -> tuple[str, str]:
     if result.reason:
         text += f": {_safe(result.reason)}"
     if result.outcome is not Outcome.SKIPPED:
-        text += f" (after {duration(result.duration)})"
+        attempt = f"attempt {result.attempts}, " if result.attempts > 1 else ""
+        text += f" ({attempt}after {duration(result.duration)})"
     if result.left_behind:
         text += f"; could not be killed: {_safe(result.left_behind)}"
     return text, colour
+
+
+def _describe_retry(event: RetryPlanned) -> tuple[str, str]:
+    result = event.result
+    return f"attempt {event.attempt} {result.outcome}: {_safe(result.reason)}; next in {duration(event.delay)}", "33"
 
 
 def _describe_missed(event: FiresMissed) -> tuple[str, str]:
@@ -141,6 +157,7 @@ def _describe_missed(event: FiresMissed) -> tuple[str, str]:
 _TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
     ProcessStarted: lambda event: (f"started (pid {event.pid})", ""),
     Notice: lambda event: (_safe(event.text), "33"),
+    RetryPlanned: _describe_retry,
     RunFinished: _describe_finished,
     FiresMissed: _describe_missed,
 }
@@ -167,6 +184,7 @@ def _finished_fields(event: RunFinished) -> dict[str, object]:
         "exit_code": result.exit_code,
         "duration": round(result.duration, 6),
         "output_bytes": result.output_size,
+        "attempts": result.attempts,
     }
     return fields | ({"left_behind": result.left_behind} if result.left_behind else {})
 
@@ -175,6 +193,13 @@ _JSON: dict[type[Event], Callable[[Any], dict[str, object]]] = {
     RunStarted: lambda event: {"run": event.run_id, "fire_at": _instant(event.fire_at)},
     ProcessStarted: lambda event: {"run": event.run_id, "pid": event.pid},
     Notice: lambda event: {"run": event.run_id, "text": event.text},
+    RetryPlanned: lambda event: {
+        "run": event.run_id,
+        "attempt": event.attempt,
+        "outcome": str(event.result.outcome),
+        "reason": event.result.reason,
+        "delay": event.delay,
+    },
     RunFinished: _finished_fields,
     FiresMissed: lambda event: {
         "first": _instant(event.first),

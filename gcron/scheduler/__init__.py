@@ -1,6 +1,15 @@
 """The scheduler: a table of jobs, the instants at which they are due, and the gate before each run."""
 
-from gcron.scheduler.events import Event, FiresMissed, JobOutput, Notice, ProcessStarted, RunFinished, RunStarted
+from gcron.scheduler.events import (
+    Event,
+    FiresMissed,
+    JobOutput,
+    Notice,
+    ProcessStarted,
+    RetryPlanned,
+    RunFinished,
+    RunStarted,
+)
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
@@ -15,6 +24,7 @@ __all__ = [
     "Notice",
     "Outcome",
     "ProcessStarted",
+    "RetryPlanned",
     "Run",
     "RunFinished",
     "RunResult",

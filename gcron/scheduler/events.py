@@ -8,7 +8,17 @@ from typing import ClassVar
 from gcron.supervise.outcome import RunResult
 from gcron.supervise.output import Stream
 
-__all__ = ["EVENTS", "Event", "FiresMissed", "JobOutput", "Notice", "ProcessStarted", "RunFinished", "RunStarted"]
+__all__ = [
+    "EVENTS",
+    "Event",
+    "FiresMissed",
+    "JobOutput",
+    "Notice",
+    "ProcessStarted",
+    "RetryPlanned",
+    "RunFinished",
+    "RunStarted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,19 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RetryPlanned(Event):
+    """An attempt of a run failed, and another one follows."""
+
+    kind: ClassVar[str] = "retry-planned"
+    run_id: str
+    attempt: int
+    """The one that failed, from 1."""
+    result: RunResult
+    delay: float
+    """Seconds until the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished(Event):
     """A fire has its outcome; skipped ones come here too, without a start."""
 
@@ -82,5 +105,7 @@ class FiresMissed(Event):
     reason: str
 
 
-EVENTS = {kind.kind: kind for kind in (RunStarted, ProcessStarted, JobOutput, Notice, RunFinished, FiresMissed)}
+EVENTS = {
+    kind.kind: kind for kind in (RunStarted, ProcessStarted, JobOutput, Notice, RetryPlanned, RunFinished, FiresMissed)
+}
 """All kinds of events by the name that `Scheduler.on` takes."""

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gcron.clock import Clock
 from gcron.pool import Group
-from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, RunFinished, RunStarted
+from gcron.schedule.draws import draw
+from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, RetryPlanned, RunFinished, RunStarted
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.call import Call
 from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome
+from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
 from gcron.supervise.run import AnyAttempt, Run
 
@@ -25,6 +26,8 @@ __all__ = ["Runs", "StopReport"]
 
 # Seconds beyond a job's own limits until stopping gives up on it: 10 s to notice that KILL does not help, and slack.
 _STOP_SLACK = 15.0
+# The exit status by which a job says that another attempt would be of no use (docs/running.md).
+_DO_NOT_RETRY = 125
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +79,33 @@ class Runs:
     def _perform(self, job: Job, run: Run) -> None:
         try:
             self._observers.tell(RunStarted(self._clock.now(), job.name, run.id, run.fire_at))
-            run.perform(self._attempt(job, run))
+            run.finish(self._result(job, run))
         finally:
             del self._active[run]
             result = run.result.value or run.conclude(Outcome.KILLED, "its greenlet was killed")
             self._observers.tell(RunFinished(self._clock.now(), job.name, run.id, run.fire_at, result))
 
-    def _attempt(self, job: Job, run: Run) -> AnyAttempt:
+    def _result(self, job: Job, run: Run) -> RunResult:
+        """Attempts until one succeeds, there may be no more of them, or somebody ends the run."""
+        if job.policy.jitter and run.fire_at is not None and (why := run.wait(_put_off(job, run.fire_at))):
+            return RunResult(Outcome.KILLED, f"not begun: {why}")
+        number = 1
+        while True:
+            result = replace(run.perform(self._attempt(job, run, number)), attempts=number)
+            delay = job.policy.delay_after(number) if _may_be_retried(result) else None
+            if delay is None:
+                return result
+            self._observers.tell(RetryPlanned(self._clock.now(), job.name, run.id, number, result, delay))
+            if why := run.wait_for_retry(delay):
+                return replace(result, reason=f"{result.reason}; no further attempt: {why}")
+            number += 1
+
+    def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
         listener = _RunListener(self._observers, self._clock, job.name, run.id)
         if not isinstance(job.action, Command):
             return Call(job.action, job.policy, listener)
         fire_at = "" if run.fire_at is None else str(run.fire_at)
-        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": fire_at, "GCRON_ATTEMPT": "1"}
+        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": fire_at, "GCRON_ATTEMPT": str(number)}
         return Attempt(job.action, job.policy, run.id, identity, listener)
 
     # -- the end of all -------------------------------------------------------------------------------------
@@ -95,6 +113,8 @@ class Runs:
     def stop(self, grace: float) -> StopReport:
         """Wait for them for `grace` seconds, then end their process trees; bounded, whatever they do."""
         unfinished = self.running()
+        for run in unfinished:
+            run.end_retries("gcron is told to stop")
         if not self._group.join(grace):
             longest = max((job.policy.kill_after for job in self._active.values()), default=0.0)
             for run in self.running():
@@ -128,6 +148,16 @@ class _RunListener:
     def notice(self, text: str) -> None:
         """See `Listener`."""
         self._observers.tell(Notice(self._clock.now(), self._job, self._run_id, text))
+
+
+def _may_be_retried(result: RunResult) -> bool:
+    failed = result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.START_FAILED)
+    return failed and result.exit_code != _DO_NOT_RETRY
+
+
+def _put_off(job: Job, fire_at: int) -> float:
+    """Seconds of this fire's jitter: drawn anew for each, and the same for one that is asked about twice."""
+    return draw("jitter", 0, round(job.policy.jitter * 1000), f"{job.name}\0{fire_at}") / 1000
 
 
 def _report(unfinished: Iterable[Run]) -> StopReport:

@@ -39,6 +39,8 @@ class RunResult:
     """Bytes of stdout and stderr together, also those kept in neither head nor tail."""
     value: object = None
     """What a Python job returned."""
+    attempts: int = 1
+    """How many there were, with retries."""
     left_behind: str = ""
     """Processes that nothing could end, named; empty when there are none."""
 

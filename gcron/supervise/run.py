@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gcron.event import AsyncResult
+from gcron.event import AsyncResult, Event
 from gcron.supervise.outcome import Outcome, RunResult
 
 __all__ = ["AnyAttempt", "Run"]
@@ -31,31 +31,57 @@ class Run:
         self.result: AsyncResult[RunResult] = AsyncResult()
         self._attempt: AnyAttempt | None = None
         self._stopped: tuple[Outcome, str] | None = None
+        self._interrupted = Event()
+        self._why_no_more = ""
+        self.waits_for_retry = False
+        """An attempt has failed, and the next is not due yet."""
 
     def perform(self, attempt: AnyAttempt) -> RunResult:
-        """Run `attempt` to its end and deliver the result, whatever happens on the way."""
+        """Run `attempt` to its end, whatever happens on the way; its result is not yet that of the run."""
         self._attempt = attempt
         if self._stopped is not None:
             attempt.stop(*self._stopped)
         try:
-            result = attempt.perform()
+            return attempt.perform()
         except BaseException as error:
             self.conclude(Outcome.FAILED, f"gcron itself failed: {type(error).__name__}: {error}")
             raise
-        self.result.set(result)
-        return result
+        finally:
+            self._attempt = None
+
+    def wait(self, seconds: float) -> str:
+        """Let `seconds` pass; return why there shall be no more attempts, nothing when there may."""
+        self._interrupted.wait(seconds)
+        return self._why_no_more
+
+    def wait_for_retry(self, seconds: float) -> str:
+        """As `wait`; meanwhile it `waits_for_retry`."""
+        self.waits_for_retry = True
+        try:
+            return self.wait(seconds)
+        finally:
+            self.waits_for_retry = False
 
     def conclude(self, outcome: Outcome, reason: str) -> RunResult:
         """End it without (further) attempts."""
-        result = RunResult(outcome, reason)
+        return self.finish(RunResult(outcome, reason))
+
+    def finish(self, result: RunResult) -> RunResult:
+        """Deliver the result of its last attempt."""
         self.result.set(result)
         return result
 
     def stop(self, outcome: Outcome = Outcome.KILLED, reason: str = "stopped on request", now: bool = False) -> None:
         """End it soon, politely first unless `now`; returns at once."""
         self._stopped = (outcome, reason)
+        self.end_retries(reason)
         if self._attempt is not None:
             self._attempt.stop(outcome, reason, now)
+
+    def end_retries(self, reason: str) -> None:
+        """Let the attempt that is under way, or the last one, decide how it ends."""
+        self._why_no_more = self._why_no_more or reason
+        self._interrupted.set()
 
     def __repr__(self) -> str:
         state = self.result.value.outcome if self.result.value is not None else "running"
