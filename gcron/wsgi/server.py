@@ -10,11 +10,12 @@ from typing import Any
 from wsgiref.util import FileWrapper
 
 from gcron.event import Event
-from gcron.greenlet import Greenlet, getcurrent, joinall, killall, sleep, spawn
+from gcron.greenlet import Greenlet, getcurrent, sleep, spawn
 from gcron.hub import get_hub
 from gcron.lock import Semaphore
 from gcron.socket_type import socket
 from gcron.version import __version__
+from gcron.waiting import joinall, killall
 from gcron.wsgi.connection import Application, Connection
 from gcron.wsgi.limits import Limits
 from gcron.wsgi.listener import Listener, parse_address

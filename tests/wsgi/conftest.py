@@ -43,6 +43,9 @@ class Client:
         self.socket = socket.socket(family)
         self.socket.settimeout(10)
         self.socket.connect(server.address)
+        if family == socket.AF_INET:
+            # What is sent piece by piece arrives so.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
