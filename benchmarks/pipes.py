@@ -7,7 +7,6 @@ Each body is written once, as a coroutine. The implementations that have no coro
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 import harness
 from harness import Area, Measure
+from peers import Run, implementations, run_unsuspended
 
 MIB = 1 << 20
 READ_SIZE = 1 << 18
@@ -48,7 +48,7 @@ Communicate = Callable[[list[str], bytes | None], Coroutine[Any, Any, bytes]]
 class Talker:
     """An implementation: how to run a coroutine, start a command with a pipe, and communicate with one."""
 
-    run: Callable[[Coroutine[Any, Any, float]], float]
+    run: Run
     spawn: Spawn
     communicate_with: Communicate
 
@@ -101,15 +101,6 @@ async def _communicate(communicate: Communicate, command: list[str], data: bytes
 # -- without coroutines -------------------------------------------------------------------------------------
 
 
-def _run_unsuspended(coroutine: Coroutine[Any, Any, float]) -> float:
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        result: float = end.value
-        return result
-    raise RuntimeError("a blocking implementation suspended its coroutine")
-
-
 @dataclass(frozen=True, slots=True)
 class _FileReader:
     file: Any
@@ -138,7 +129,7 @@ def _popen(module: str) -> Talker:
         output: bytes = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE).communicate(data)[0]
         return output
 
-    return Talker(_run_unsuspended, spawn, communicate)
+    return Talker(run_unsuspended, spawn, communicate)
 
 
 # -- asyncio ------------------------------------------------------------------------------------------------
@@ -175,20 +166,8 @@ async def _asyncio_communicate(command: list[str], data: bytes | None) -> bytes:
     return output
 
 
-def _asyncio() -> Talker:
-    import asyncio
-    import os
-
-    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
-        # What later versions start with; 3.11 would start a thread for each child.
-        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-    return Talker(asyncio.run, _asyncio_spawn, _asyncio_communicate)
-
-
-def _uvloop() -> Talker:
-    import uvloop
-
-    return Talker(uvloop.run, _asyncio_spawn, _asyncio_communicate)
+def _asyncio(run: Run) -> Talker:
+    return Talker(run, _asyncio_spawn, _asyncio_communicate)
 
 
 # -- trio ---------------------------------------------------------------------------------------------------
@@ -213,7 +192,7 @@ class _TrioReader:
             yield rest
 
 
-def _trio() -> Talker:
+def _trio(run: Run) -> Talker:
     import trio
 
     @asynccontextmanager
@@ -229,24 +208,10 @@ def _trio() -> Talker:
         output: bytes = done.stdout
         return output
 
-    async def await_it(coroutine: Coroutine[Any, Any, float]) -> float:
-        return await coroutine
-
-    return Talker(lambda coroutine: trio.run(await_it, coroutine), spawn, communicate)
+    return Talker(run, spawn, communicate)
 
 
-PROGRAM = harness.Program(
-    "pipes",
-    AREAS,
-    {
-        "gcron": lambda: _popen("gcron.subprocess"),
-        "gevent": lambda: _popen("gevent.subprocess"),
-        "asyncio": _asyncio,
-        "uvloop": _uvloop,
-        "trio": _trio,
-        "stdlib": lambda: _popen("subprocess"),
-    },
-)
+PROGRAM = harness.Program("pipes", AREAS, implementations(_popen, _asyncio, _trio))
 
 if __name__ == "__main__":
     harness.main(PROGRAM)

@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import sys
+from collections.abc import Callable, Coroutine
 from time import monotonic, perf_counter, process_time
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from harness import check
-from workload import POOL_WIDTH, STREAM_ROOM, TURN_TAKERS, delay_until, increment, wake_times
-
-T = TypeVar("T")
+from workload import POOL_WIDTH, CoroutineAreas, delay_until, increment, wake_times
 
 
-class Run(Protocol):
-    """As `asyncio.run`."""
+class Coroutines(CoroutineAreas):
+    """Those of this module, on the loop that `run` starts, as `asyncio.run` does."""
 
-    def __call__(self, main: Coroutine[Any, Any, T], /) -> T: ...
-
-
-class Coroutines:
-    """`run` starts a loop, runs one coroutine in it and ends it; the time of neither end is counted."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def spawn_join(self, count: int) -> float:
-        return self.run(_spawn_join(count))
-
-    def sleep0(self, count: int) -> float:
-        return self.run(_sleep0(count, TURN_TAKERS))
-
-    def sleep0_alone(self, count: int) -> float:
-        return self.run(_sleep0(count, 1))
-
-    def queue(self, count: int) -> float:
-        return self.run(_queue(count, 1))
-
-    def queue_stream(self, count: int) -> float:
-        return self.run(_queue(count, STREAM_ROOM))
-
-    def queue_reply(self, count: int) -> float:
-        return self.run(_queue_reply(count))
-
-    def async_result(self, count: int) -> float:
-        return self.run(_future(count))
-
-    def semaphore(self, count: int) -> float:
-        return self.run(_semaphore(count))
-
-    def pool_map(self, count: int) -> float:
-        return self.run(_pool_map(count))
-
-    def event(self, count: int) -> float:
-        return self.run(_event(count))
-
-    def sleepers(self, count: int) -> tuple[float, float]:
-        return self.run(_sleepers(count))
+    def __init__(self, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        super().__init__(sys.modules[__name__], lambda function, *args: run(function(*args)))
 
 
-async def _spawn_join(count: int) -> float:
+async def spawn_join(count: int) -> float:
     start = perf_counter()
     await asyncio.gather(*[_nothing() for _ in range(count)])
     return (perf_counter() - start) / count
@@ -69,7 +29,7 @@ async def _nothing() -> None:
     pass
 
 
-async def _sleep0(count: int, tasks: int) -> float:
+async def sleep0(count: int, tasks: int) -> float:
     turns = max(1, count // tasks)
 
     async def take_turns() -> None:
@@ -79,7 +39,7 @@ async def _sleep0(count: int, tasks: int) -> float:
     return await _run_all(*[take_turns() for _ in range(tasks)]) / (turns * tasks)
 
 
-async def _queue(count: int, room: int) -> float:
+async def queue(count: int, room: int) -> float:
     queue: asyncio.Queue[int] = asyncio.Queue(room)
 
     async def produce() -> None:
@@ -93,7 +53,7 @@ async def _queue(count: int, room: int) -> float:
     return await _run_all(produce(), consume()) / count
 
 
-async def _queue_reply(count: int) -> float:
+async def queue_reply(count: int) -> float:
     there: asyncio.Queue[int] = asyncio.Queue()
     back: asyncio.Queue[int] = asyncio.Queue()
     rounds = max(1, count // 2)
@@ -110,7 +70,7 @@ async def _queue_reply(count: int) -> float:
     return await _run_all(ask(), reply()) / (rounds * 2)
 
 
-async def _future(count: int) -> float:
+async def async_result(count: int) -> float:
     create_future = asyncio.get_running_loop().create_future
     rounds = max(1, count // 2)
     there = [create_future() for _ in range(rounds)]
@@ -128,7 +88,7 @@ async def _future(count: int) -> float:
     return await _run_all(ask(), reply()) / (rounds * 2)
 
 
-async def _semaphore(count: int) -> float:
+async def semaphore(count: int) -> float:
     there, back = asyncio.Semaphore(0), asyncio.Semaphore(0)
     rounds = max(1, count // 2)
 
@@ -145,7 +105,7 @@ async def _semaphore(count: int) -> float:
     return await _run_all(ask(), reply()) / (rounds * 2)
 
 
-async def _pool_map(count: int) -> float:
+async def pool_map(count: int) -> float:
     """One task an item as in a pool, bounded by a semaphore of the pool's width."""
     places = asyncio.Semaphore(POOL_WIDTH)
 
@@ -160,7 +120,7 @@ async def _pool_map(count: int) -> float:
     return elapsed / count
 
 
-async def _event(count: int) -> float:
+async def event(count: int) -> float:
     event = asyncio.Event()
     woken: list[float] = []
 
@@ -177,7 +137,7 @@ async def _event(count: int) -> float:
     return (max(woken) - start) / count
 
 
-async def _sleepers(count: int) -> tuple[float, float]:
+async def sleepers(count: int) -> tuple[float, float]:
     late: list[float] = []
 
     async def sleep_until(wake_time: float) -> None:

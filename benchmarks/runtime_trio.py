@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from time import monotonic, perf_counter, process_time
 
 import trio
 from harness import check
-from workload import POOL_WIDTH, STREAM_ROOM, TURN_TAKERS, delay_until, increment, wake_times
+from workload import POOL_WIDTH, CoroutineAreas, delay_until, increment, wake_times
 
 
-class Trio:
-    def spawn_join(self, count: int) -> float:
-        return trio.run(_spawn_join, count)
+class Trio(CoroutineAreas):
+    """Those of this module."""
 
-    def sleep0(self, count: int) -> float:
-        return trio.run(_sleep0, count, TURN_TAKERS)
-
-    def sleep0_alone(self, count: int) -> float:
-        return trio.run(_sleep0, count, 1)
-
-    def queue(self, count: int) -> float:
-        return trio.run(_queue, count, 1)
-
-    def queue_stream(self, count: int) -> float:
-        return trio.run(_queue, count, STREAM_ROOM)
-
-    def queue_reply(self, count: int) -> float:
-        return trio.run(_queue_reply, count)
-
-    def async_result(self, count: int) -> float:
-        return trio.run(_result, count)
-
-    def semaphore(self, count: int) -> float:
-        return trio.run(_semaphore, count)
-
-    def pool_map(self, count: int) -> float:
-        return trio.run(_pool_map, count)
-
-    def event(self, count: int) -> float:
-        return trio.run(_event, count)
-
-    def sleepers(self, count: int) -> tuple[float, float]:
-        return trio.run(_sleepers, count)
+    def __init__(self) -> None:
+        super().__init__(sys.modules[__name__], trio.run)
 
 
-async def _spawn_join(count: int) -> float:
+async def spawn_join(count: int) -> float:
     start = perf_counter()
     async with trio.open_nursery() as nursery:
         for _ in range(count):
@@ -57,7 +30,7 @@ async def _nothing() -> None:
     pass
 
 
-async def _sleep0(count: int, tasks: int) -> float:
+async def sleep0(count: int, tasks: int) -> float:
     turns = max(1, count // tasks)
 
     async def take_turns() -> None:
@@ -67,7 +40,7 @@ async def _sleep0(count: int, tasks: int) -> float:
     return await _run_all(*[take_turns] * tasks) / (turns * tasks)
 
 
-async def _queue(count: int, room: int) -> float:
+async def queue(count: int, room: int) -> float:
     send, receive = trio.open_memory_channel[int](room)
 
     async def produce() -> None:
@@ -81,7 +54,7 @@ async def _queue(count: int, room: int) -> float:
     return await _run_all(produce, consume) / count
 
 
-async def _queue_reply(count: int) -> float:
+async def queue_reply(count: int) -> float:
     send_there, receive_there = trio.open_memory_channel[int](float("inf"))
     send_back, receive_back = trio.open_memory_channel[int](float("inf"))
     rounds = max(1, count // 2)
@@ -115,7 +88,7 @@ class _Result:
         return self.value
 
 
-async def _result(count: int) -> float:
+async def async_result(count: int) -> float:
     rounds = max(1, count // 2)
     there = [_Result() for _ in range(rounds)]
     back = [_Result() for _ in range(rounds)]
@@ -132,7 +105,7 @@ async def _result(count: int) -> float:
     return await _run_all(ask, reply) / (rounds * 2)
 
 
-async def _semaphore(count: int) -> float:
+async def semaphore(count: int) -> float:
     there, back = trio.Semaphore(0), trio.Semaphore(0)
     rounds = max(1, count // 2)
 
@@ -149,7 +122,7 @@ async def _semaphore(count: int) -> float:
     return await _run_all(ask, reply) / (rounds * 2)
 
 
-async def _pool_map(count: int) -> float:
+async def pool_map(count: int) -> float:
     """One task an item as in a pool, bounded by a limiter of the pool's width."""
     places = trio.CapacityLimiter(POOL_WIDTH)
     results = [0] * count
@@ -167,7 +140,7 @@ async def _pool_map(count: int) -> float:
     return elapsed / count
 
 
-async def _event(count: int) -> float:
+async def event(count: int) -> float:
     event = trio.Event()
     woken: list[float] = []
 
@@ -185,7 +158,7 @@ async def _event(count: int) -> float:
     return (max(woken) - start) / count
 
 
-async def _sleepers(count: int) -> tuple[float, float]:
+async def sleepers(count: int) -> tuple[float, float]:
     late: list[float] = []
 
     async def sleep_until(wake_time: float) -> None:

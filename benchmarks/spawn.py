@@ -14,16 +14,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from time import monotonic_ns, perf_counter
-from typing import Any
 
 import harness
 from harness import Area, Measure
+from peers import Run, implementations, run_unsuspended
 
 AREAS = (
     Area("popen-wait", "Popen(['true']) and wait, one after the other", 300, (Measure("each", "ms"),)),
@@ -54,7 +54,7 @@ Call = Callable[..., Awaitable[int]]
 class Spawner:
     """An implementation: how to run a coroutine, and how to run a command in it."""
 
-    run: Callable[[Coroutine[Any, Any, float]], float]
+    run: Run
     call: Call
 
     def popen_wait(self, count: int) -> float:
@@ -124,15 +124,6 @@ def _ballast() -> Iterator[None]:
         yield
 
 
-def _run_unsuspended(coroutine: Coroutine[Any, Any, float]) -> float:
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        result: float = end.value
-        return result
-    raise RuntimeError("a blocking implementation suspended its coroutine")
-
-
 def _popen(module: str) -> Spawner:
     popen = import_module(module).Popen
 
@@ -140,22 +131,11 @@ def _popen(module: str) -> Spawner:
         status: int = popen(command, stdout=stdout).wait()
         return status
 
-    return Spawner(_run_unsuspended, call)
+    return Spawner(run_unsuspended, call)
 
 
-def _asyncio() -> Spawner:
-    import asyncio
-
-    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
-        # What later versions start with; 3.11 would start a thread for each child.
-        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-    return Spawner(asyncio.run, _asyncio_call)
-
-
-def _uvloop() -> Spawner:
-    import uvloop
-
-    return Spawner(uvloop.run, _asyncio_call)
+def _asyncio(run: Run) -> Spawner:
+    return Spawner(run, _asyncio_call)
 
 
 async def _asyncio_call(command: list[str], stdout: int | None = None) -> int:
@@ -165,31 +145,17 @@ async def _asyncio_call(command: list[str], stdout: int | None = None) -> int:
     return await process.wait()
 
 
-def _trio() -> Spawner:
+def _trio(run: Run) -> Spawner:
     import trio
 
     async def call(command: list[str], stdout: int | None = None) -> int:
         process = await trio.lowlevel.open_process(command, stdout=stdout)
         return await process.wait()
 
-    async def await_it(coroutine: Coroutine[Any, Any, float]) -> float:
-        return await coroutine
-
-    return Spawner(lambda coroutine: trio.run(await_it, coroutine), call)
+    return Spawner(run, call)
 
 
-PROGRAM = harness.Program(
-    "spawn",
-    AREAS,
-    {
-        "gcron": lambda: _popen("gcron.subprocess"),
-        "gevent": lambda: _popen("gevent.subprocess"),
-        "asyncio": _asyncio,
-        "uvloop": _uvloop,
-        "trio": _trio,
-        "stdlib": lambda: _popen("subprocess"),
-    },
-)
+PROGRAM = harness.Program("spawn", AREAS, implementations(_popen, _asyncio, _trio))
 
 if __name__ == "__main__":
     harness.main(PROGRAM)

@@ -1,9 +1,12 @@
-"""Constants and plain functions of the runtime's areas: what must be equal in every implementation."""
+"""What must be equal in every implementation of the runtime's areas: constants, plain functions, how often and how."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from time import monotonic
+from types import ModuleType
+from typing import Any
 
 TURN_TAKERS = 100
 STREAM_ROOM = 100
@@ -33,3 +36,53 @@ def delay_until(wake_time: float) -> float:
     if delay < 0:
         raise RuntimeError(f"a sleeper started too late: SLEEPERS_LEAD of {SLEEPERS_LEAD} s is too short")
     return delay
+
+
+class CoroutineAreas:
+    """The areas of a module that has a coroutine function for each, and a way to run one to its end.
+
+    Neither the start of a loop nor its end is counted: the functions take the time.
+    """
+
+    def __init__(self, work: ModuleType, run: Callable[..., Any]) -> None:
+        """`run(function, *args)` starts a loop, runs `function(*args)` in it and ends it."""
+        self._work = work
+        self._run = run
+
+    def spawn_join(self, count: int) -> float:
+        return self._seconds("spawn_join", count)
+
+    def sleep0(self, count: int) -> float:
+        return self._seconds("sleep0", count, TURN_TAKERS)
+
+    def sleep0_alone(self, count: int) -> float:
+        return self._seconds("sleep0", count, 1)
+
+    def queue(self, count: int) -> float:
+        return self._seconds("queue", count, 1)
+
+    def queue_stream(self, count: int) -> float:
+        return self._seconds("queue", count, STREAM_ROOM)
+
+    def queue_reply(self, count: int) -> float:
+        return self._seconds("queue_reply", count)
+
+    def async_result(self, count: int) -> float:
+        return self._seconds("async_result", count)
+
+    def semaphore(self, count: int) -> float:
+        return self._seconds("semaphore", count)
+
+    def pool_map(self, count: int) -> float:
+        return self._seconds("pool_map", count)
+
+    def event(self, count: int) -> float:
+        return self._seconds("event", count)
+
+    def sleepers(self, count: int) -> tuple[float, float]:
+        cpu_and_lateness: tuple[float, float] = self._run(self._work.sleepers, count)
+        return cpu_and_lateness
+
+    def _seconds(self, area: str, *args: int) -> float:
+        seconds: float = self._run(getattr(self._work, area), *args)
+        return seconds

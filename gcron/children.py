@@ -7,29 +7,30 @@ process keep their status. Greenlets of several threads may wait for one child. 
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from gcron.hub import READ, Hub, SignalHandler, Timer, get_hub
-from gcron.linkable import Linkable
-from gcron.timeout import Timeout
+from gcron.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
+from gcron.timeout import park_within
 
-__all__ = ["Child", "ensure_reapable"]
+__all__ = ["UNKNOWN_STATUS", "Child", "Vigil", "ensure_reapable"]
 
 # How soon to look again (seconds) where nothing tells of the exit: outside the main thread without pidfds, and while
-# a tracer still holds a dead child.
+# a tracer still holds a dead child. A helper thread in a blocking `waitid` would be told at once, but could not be
+# called back when the wait is abandoned: one would be left for each child that lives on.
 _LOOK_AGAIN = 0.02
+_IF_ENDED = os.WEXITED | os.WNOHANG
+UNKNOWN_STATUS = -signal.NSIG
+"""The status when somebody else collected it: no real status, and not success."""
 
 
 class Child:
     """A child process, from its start until its status is collected.
 
-    `ended` says whether it has been; `status` is as `Popen.returncode`, or None when somebody else collected it.
+    `ended` says whether it has been; `status` is as `Popen.returncode` then, and None before.
     """
 
     def __init__(self, pid: int) -> None:
@@ -39,80 +40,77 @@ class Child:
         # Opened while the child cannot have been collected, so it is this process and no later one of its pid.
         self.pidfd = _open_pidfd(pid)
         self._collecting = threading.Lock()
-        self.vigils: dict[Hub, _Vigil] = {}
-        """Who waits for it now: one entry a thread."""
+        self.vigils: list[Vigil] = []
+        """Those who wait for it now, in the order they came, in whatever thread."""
 
-    def wait(self, timeout: float | Timeout | None = None) -> bool:
+    def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; False after `timeout` seconds."""
+        if timeout is not None:
+            self.check()
         if self.ended:
             return True
-        vigil = self._vigil()
+        me = current()
+        vigil = Vigil(self, unpark, me)
         try:
-            return vigil.wait(timeout)
+            vigil.begin()
+            if timeout is None:
+                park(me)
+            else:
+                park_within(me, timeout)
         finally:
-            vigil.end_if_alone()
+            vigil.cancel()
+        return self.ended
 
-    def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback` with one argument, in this thread's hub, once the child has ended."""
-        vigil = self._vigil()
-        vigil.rawlink(callback)
+    def at_end(self, function: Callable[..., object], *args: Any) -> Vigil:
+        """Call `function(*args)` in this thread's hub once the child has ended; what is returned can be cancelled."""
+        vigil = Vigil(self, get_hub().call_soon, function, *args)
         vigil.begin()
-
-    def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Forget an earlier `rawlink` of this thread."""
-        vigil = self._vigil()
-        vigil.unlink(callback)
-        vigil.end_if_alone()
-
-    def _vigil(self) -> _Vigil:
-        hub = get_hub()
-        return self.vigils.get(hub) or _Vigil(self, hub)
+        return vigil
 
     def check(self) -> bool:
         """Collect the status if the child has ended; never waits. False: another thread is at it."""
         if self.ended:
             return True
         # One collects: the second would be told that there is no such child.
-        if not self._collecting.acquire(blocking=False):
+        if not self._collecting.acquire(False):
             return False
         try:
             if not self.ended:
-                self._check()
+                self._collect()
         finally:
             self._collecting.release()
         return True
 
-    def _check(self) -> None:
+    def _collect(self) -> None:
         try:
-            outcome = self._collect()
+            if self.pidfd is None:
+                pid, raw = os.waitpid(self.pid, os.WNOHANG)
+                # Told of a stop: it is traced by this very process.
+                if pid and not os.WIFSTOPPED(raw):
+                    self._end(os.waitstatus_to_exitcode(raw))
+                return
+            # None also while a tracer holds the dead child: waiting for it here would stall every other greenlet.
+            info = os.waitid(os.P_PIDFD, self.pidfd, _IF_ENDED)
+            if info is None:
+                return
+            if info.si_code == os.CLD_EXITED:
+                self._end(info.si_status)
+            elif info.si_code in (os.CLD_KILLED, os.CLD_DUMPED):  # not of a stop, see above
+                self._end(-info.si_status)
         except ChildProcessError:
-            self._end(None)
-            return
-        if outcome is not None:
-            self._end(outcome)
+            self._end(UNKNOWN_STATUS)
 
-    def _collect(self) -> int | None:
-        """Return the exit status, or None while it is not to be had."""
-        if self.pidfd is None:
-            pid, raw = os.waitpid(self.pid, os.WNOHANG)
-            if not pid or os.WIFSTOPPED(raw):  # told of a stop: it is traced by this very process
-                return None
-            return os.waitstatus_to_exitcode(raw)
-        # None also while a tracer holds the dead child: waiting for it here would stall every other greenlet.
-        info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
-        if info is None:
-            return None
-        return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
-
-    def _end(self, status: int | None) -> None:
-        # `ended` last: a thread that sees it takes the status; and before the vigils are told, see `_Vigil.begin`.
+    def _end(self, status: int) -> None:
+        # `ended` last: a thread that sees it takes the status; and before anybody is told, see `Vigil.begin`.
         self.status = status
         self.ended = True
-        for hub, vigil in list(self.vigils.items()):
-            if hub is get_hub():
-                vigil.fulfil()
-            else:
-                hub.call_soon_threadsafe(vigil.fulfil)
+        if self.vigils:
+            here = get_hub()
+            for vigil in self.vigils[:]:
+                if vigil.hub is here:
+                    vigil.fulfil()
+                else:
+                    vigil.hub.call_soon_threadsafe(vigil.fulfil)
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
@@ -122,53 +120,46 @@ class Child:
             os.close(self.pidfd)
 
 
-class _Vigil(Linkable):
-    """One thread's wait for a child: its hub is told of the exit, whatever thread learns of it."""
+class Vigil:
+    """One wait for a child: calls `function(*args)` once, in its own thread, whatever thread learns of the end.
 
-    def __init__(self, child: Child, hub: Hub) -> None:
+    Meanwhile it has the status asked for whenever there may be one.
+    """
+
+    __slots__ = ("_args", "_child", "_due", "_function", "_roll", "_timer", "_watch", "hub", "pending")
+
+    def __init__(self, child: Child, function: Callable[..., object], *args: Any) -> None:
+        self.hub = get_hub()
+        self.pending = True
         self._child = child
-        self._hub = hub
+        self._function = function
+        self._args = args
+        self._due: object = None
+        self._watch: Watch | None = None
+        self._roll: _Roll | None = None
         self._timer: Timer | None = None
-        # While it goes on: what ends it.
-        self._stop: Callable[[], object] | None = None
-
-    def ready(self) -> bool:
-        """True once the status is collected."""
-        return self._child.ended
-
-    def wait(self, timeout: float | Timeout | None) -> bool:
-        """Wait for the end; False after `timeout` seconds."""
-        self.begin()
-        return self._child.ended or self._wait_link(timeout)
 
     def begin(self) -> None:
-        """Have the hub told of the exit."""
+        """Have the status asked for from now on."""
         child = self._child
-        if self._stop is not None or child.ended:
-            return
-        self._stop = _nothing
-        child.vigils[self._hub] = self
-        if child.ended:  # another thread has just learnt of it, and may not have seen us
+        child.vigils.append(self)
+        if child.ended:  # a thread that has just learnt of it may not have seen us
             self.fulfil()
         elif child.pidfd is not None:
-            self._watch(child.pidfd)
+            self._watch_pidfd(child.pidfd)
         elif threading.current_thread() is threading.main_thread():
-            roll = _Roll.of(self._hub)
-            self._stop = partial(roll.remove, self)
-            roll.add(self)
+            self._roll = _Roll.of(self.hub)
+            self._roll.add(self)
             self.look()  # it may have ended before the roll listened
         else:
             self._look_later()
 
-    def _watch(self, pidfd: int) -> None:
-        io = self._hub.io
+    def _watch_pidfd(self, pidfd: int) -> None:
         try:
-            io.watch(pidfd, READ, self._look_until_ended)
+            self._watch = self.hub.io.watch(pidfd, READ, self._look_until_ended)
         except OSError:
             # Closed by another thread, which has learnt of the exit and tells us; or no room left to watch.
             self._look_later()
-            return
-        self._stop = partial(io.closing, pidfd, OSError(errno.EBADF, "the child has ended"))
 
     def look(self) -> None:
         """Ask for the status; ask again later if another thread is asking."""
@@ -177,36 +168,34 @@ class _Vigil(Linkable):
 
     def _look_until_ended(self) -> None:
         self._child.check()
-        if not self._child.ended and self._stop is not None:
+        if self.pending:  # another thread is asking, or a tracer holds the dead child
             self._look_later()
 
     def _look_later(self) -> None:
-        self._timer = self._hub.call_later(_LOOK_AGAIN, self._look_until_ended)
+        self._timer = self.hub.call_later(_LOOK_AGAIN, self._look_until_ended)
 
     def fulfil(self) -> None:
-        """The child has ended: wake who waits in this thread."""
-        self.end()
-        self._notify()
+        """The child has ended. In its own thread alone."""
+        if self.pending:
+            self._stop()
+            self._due = self._function(*self._args)
 
-    def end_if_alone(self) -> None:
-        """Stop when nobody waits any more: an abandoned wait is no work left to do."""
-        if not self._links:
-            self.end()
+    def cancel(self) -> None:
+        """Wait no longer: an abandoned wait is no work left to do. In its own thread alone."""
+        if self.pending:
+            self._stop()
+        elif isinstance(self._due, Callback):
+            self._due.cancel()
 
-    def end(self) -> None:
-        """Watch no longer."""
-        if self._stop is None:
-            return
-        self._stop()
-        self._stop = None
-        self._child.vigils.pop(self._hub, None)
+    def _stop(self) -> None:
+        self.pending = False
+        self._child.vigils.remove(self)
+        if self._watch is not None:
+            self.hub.io.release(self._watch)
+        if self._roll is not None:
+            self._roll.remove(self)
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-
-
-def _nothing() -> None:
-    """What ends a vigil that only a timer serves."""
 
 
 class _Roll:
@@ -214,7 +203,7 @@ class _Roll:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._vigils: set[_Vigil] = set()
+        self._vigils: set[Vigil] = set()
         self._release: Any = None
         self._handler: SignalHandler | None = None
 
@@ -226,7 +215,7 @@ class _Roll:
             roll = hub.child_roll = cls(hub)
         return roll
 
-    def add(self, vigil: _Vigil) -> None:
+    def add(self, vigil: Vigil) -> None:
         """Look at its child from now on."""
         if not self._vigils:
             self._handler = self._hub.signals.handle(signal.SIGCHLD, self._on_sigchld)
@@ -237,7 +226,7 @@ class _Roll:
         for vigil in list(self._vigils):
             vigil.look()
 
-    def remove(self, vigil: _Vigil) -> None:
+    def remove(self, vigil: Vigil) -> None:
         """It has ended, or nobody waits for it any more."""
         self._vigils.discard(vigil)
         if not self._vigils and self._handler is not None:
@@ -248,9 +237,8 @@ class _Roll:
 
 def ensure_reapable() -> None:
     """Undo an inherited `SIGCHLD = ignore`: the kernel would throw the exit statuses of children away."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+    ignored = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    if ignored and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 

@@ -21,6 +21,9 @@ READ_SIZE = 65536
 """Bytes of one read: as much as a Linux pipe holds by default."""
 # A child that writes as fast as we read never lets us park. After so many transfers in a row others have a turn.
 _TRANSFERS_IN_A_ROW = 16
+# A read of fewer bytes has all but emptied the pipe: others have a turn at once, and the child fills it meanwhile. To
+# look again without a pause, on another processor, costs both of us more: the pipe would go to and fro in small pieces.
+_SHORT_READ = READ_SIZE // 4
 
 
 class Pipe(io.RawIOBase):
@@ -58,11 +61,14 @@ class Pipe(io.RawIOBase):
         return self._file.writable()
 
     def readinto(self, buffer: Any) -> int | None:
-        """See `io.RawIOBase`."""
-        while (count := self._file.readinto(buffer)) is None and self.patient:
-            self._wait(READ)
-        if self.patient:
+        """See `io.RawIOBase`. HOT PATH."""
+        if self._in_a_row >= _TRANSFERS_IN_A_ROW and self.patient:
             self._be_fair()
+        while (count := self._file.readinto(buffer)) is None:
+            if not self.patient:
+                return None
+            self._wait(READ)
+        self._in_a_row += 1 if count >= _SHORT_READ or count == len(buffer) else _TRANSFERS_IN_A_ROW
         return count
 
     def readall(self) -> bytes:
@@ -73,11 +79,14 @@ class Pipe(io.RawIOBase):
         return b"".join(chunks)
 
     def write(self, data: Any) -> int | None:
-        """See `io.RawIOBase`."""
-        while (count := self._file.write(data)) is None and self.patient:
-            self._wait(WRITE)
-        if self.patient:
+        """See `io.RawIOBase`. HOT PATH."""
+        if self._in_a_row >= _TRANSFERS_IN_A_ROW and self.patient:
             self._be_fair()
+        while (count := self._file.write(data)) is None:
+            if not self.patient:
+                return None
+            self._wait(WRITE)
+        self._in_a_row += 1
         return count
 
     def _wait(self, mask: int) -> None:
@@ -87,10 +96,9 @@ class Pipe(io.RawIOBase):
         hub.wait_io(self.fileno(), mask)
 
     def _be_fair(self) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= _TRANSFERS_IN_A_ROW:
-            self._in_a_row = 0
-            yield_now()
+        # Before a transfer, not after it: a greenlet that is killed here has moved nothing.
+        self._in_a_row = 0
+        yield_now()
 
     def watched_by(self, readiness: Readiness) -> None:
         """Say that somebody waits for the descriptor there: closing it will wake them."""
@@ -129,6 +137,28 @@ class _Writer(io.BufferedWriter):
         except RuntimeError:
             self.raw.close()
 
+    def __del__(self) -> None:
+        _free(self)
+
+
+class _TextWriter(io.TextIOWrapper):
+    """Text on top of a `_Writer`."""
+
+    def __del__(self) -> None:
+        _free(self)
+
+
+def _free(stream: Any) -> None:
+    """Close a writer that nobody refers to any more.
+
+    The collector runs anywhere, in the hub even, so that nothing may wait here: the pipe gets what it takes at once.
+    """
+    try:
+        raw_pipe(stream).patient = False
+        stream.close()
+    except (OSError, ValueError):
+        return  # full, or the child is gone: the rest is lost; or the stream was taken apart
+
 
 def cooperative(stream: Any, buffer_size: int | None) -> Any:
     """Rebuild the stack of file objects that the standard library made over one pipe, on a cooperative end.
@@ -145,7 +175,8 @@ def cooperative(stream: Any, buffer_size: int | None) -> Any:
             "line_buffering": stream.line_buffering,
             "write_through": stream.write_through,
         }
-        return io.TextIOWrapper(cooperative(stream.detach(), buffer_size), **settings)
+        text = _TextWriter if stream.writable() else io.TextIOWrapper
+        return text(cooperative(stream.detach(), buffer_size), **settings)
     size = buffer_size if buffer_size is not None and buffer_size > 1 else None
     if isinstance(stream, io.BufferedReader):
         return _Reader(Pipe(stream.detach()), size or READ_SIZE)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from typing import Protocol
 READ = 1
 WRITE = 4
 
+_ONESHOT = getattr(select, "EPOLLONESHOT", 0)
 # The longest single wait, in seconds: epoll_wait takes an int of milliseconds and raises on more.
 _LONGEST_WAIT = 86_400.0
 
@@ -29,6 +30,9 @@ class Poller(Protocol):
 
     def forget(self, fd: int) -> None:
         """Drop `fd`, closed or about to be; unknown descriptors are fine."""
+
+    def forget_spent(self, fd: int) -> None:
+        """As `forget`, of a descriptor that has reported and is about to be closed: it needs no system call."""
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait at most `timeout` seconds (None: for ever) and return `(fd, mask)` pairs."""
@@ -48,7 +52,7 @@ class EpollPoller:
         """See `Poller.arm`."""
         # A descriptor closed behind our back drops out of the kernel's set while its number stays in ours, and
         # its number may come back as another file: believe the kernel, whichever way it disagrees.
-        mask |= select.EPOLLONESHOT
+        mask |= _ONESHOT
         try:
             if fd in self._known:
                 self._epoll.modify(fd, mask)
@@ -73,6 +77,11 @@ class EpollPoller:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EBADF):
                 raise
+
+    def forget_spent(self, fd: int) -> None:
+        """See `Poller.forget_spent`."""
+        # Disarmed by its report; the kernel drops it as it is closed.
+        self._known.discard(fd)
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Poller.poll`."""
@@ -105,6 +114,10 @@ class SelectorPoller:
             self._selector.unregister(fd)
         except (KeyError, ValueError):
             return
+
+    def forget_spent(self, fd: int) -> None:
+        """See `Poller.forget_spent`."""
+        self.forget(fd)  # dropped as it was reported, so that this costs nothing either
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Poller.poll`."""

@@ -74,13 +74,16 @@ class Readiness:
         Errors and hang-ups count as ready. `ref=False`: it is not work left to do (see `Hub.join`). Raises
         `OSError` for a descriptor that is not open.
         """
-        poller = self.open()
+        poller = self._poller or self.open()
         watch = Watch(self, fd, mask, function, args, ref)
-        watches = self._watches.setdefault(fd, [])
-        watches.append(watch)
+        watches = self._watches.get(fd)
+        if watches is None:
+            self._watches[fd] = [watch]
+        else:
+            watches.append(watch)
         self._referenced += ref
         try:
-            armed = poller.arm(fd, _combined(watches))
+            armed = poller.arm(fd, mask if watches is None else _combined(watches))
         except BaseException:
             watch.cancel()
             raise
@@ -112,6 +115,18 @@ class Readiness:
         if self._poller is not None:
             self._poller.forget(fd)
 
+    def release(self, watch: Watch) -> None:
+        """Cancel a watch whose descriptor is about to be closed, or was by another thread; cheap once it has fired."""
+        fired = watch.function is None
+        watch.cancel()
+        # Watched again: another thread has closed it, and its number is another file's by now.
+        if self._poller is None or watch.fd in self._watches:
+            return
+        if fired:
+            self._poller.forget_spent(watch.fd)
+        else:
+            self._poller.forget(watch.fd)
+
     def has_referenced(self) -> bool:
         """True when somebody waits for a descriptor, other than this object for its own."""
         return self._referenced > 0
@@ -122,7 +137,9 @@ class Readiness:
 
     def poll(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds (None: for ever) and run the callbacks of what became ready."""
-        for fd, mask in self.open().poll(timeout):
+        ready = self.open().poll(timeout)
+        self._hub.polling = False  # what the callbacks wake needs no byte in our pipe
+        for fd, mask in ready:
             self._dispatch(fd, mask)
 
     def _dispatch(self, fd: int, mask: int) -> None:
@@ -132,11 +149,18 @@ class Readiness:
         # Errors and hang-ups come with neither READ nor WRITE: both kinds of waiter must see them.
         if mask & ~(READ | WRITE):
             mask |= READ | WRITE
+        if len(watches) == 1 and (watch := watches[0]).mask & mask:  # as mostly. HOT PATH
+            del self._watches[fd]
+            self._referenced -= watch.ref
+            function = cast("Callable[..., object]", watch.function)
+            watch.function = None
+            self._hub.guard(function, watch.args)
+            return
         for watch in [watch for watch in watches if watch.mask & mask]:
-            function = watch.function
+            called = watch.function
             watch.cancel()
-            if function is not None:
-                self._hub.guard(function, watch.args)
+            if called is not None:
+                self._hub.guard(called, watch.args)
         if left := self._watches.get(fd):
             self._rearm(fd, left)
 

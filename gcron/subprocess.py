@@ -1,17 +1,16 @@
 """The standard library's `subprocess`, with waiting that lets other greenlets run.
 
 `Popen` is a subclass: spawning, arguments, errors and text handling are the standard library's own (it spawns with
-vfork); only reading, writing and waiting are cooperative. How an exit is learnt lives in `gcron.children`.
+vfork); only reading, writing and waiting are cooperative. How an exit is learnt lives in `gcron.children`, what
+`communicate` does in `gcron.communication`.
+
+On systems without pidfds (`os.pidfd_open`) a thread other than the main one learns of an exit by looking every 20 ms.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import signal
 import subprocess as _stdlib
 from collections.abc import Callable
-from contextlib import suppress
 from subprocess import (
     DEVNULL,
     PIPE,
@@ -24,14 +23,17 @@ from subprocess import (
 )
 from typing import Any
 
-from gcron.children import Child, ensure_reapable
-from gcron.hub import get_hub, yield_now
-from gcron.pipes import READ, READ_SIZE, WRITE, cooperative, raw_pipe, wait_for_any
+from gcron.children import UNKNOWN_STATUS, Child, Vigil, ensure_reapable
+from gcron.communication import Communication
+from gcron.executables import find_executable
+from gcron.hub import get_hub
+from gcron.pipes import cooperative
 
 __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "UNKNOWN_STATUS",
     "CalledProcessError",
     "CompletedProcess",
     "Popen",
@@ -46,10 +48,8 @@ __all__ = [
     "run",
 ]
 
-# A child that writes as fast as we read never lets us park. After so many reads others have a turn.
-_READS_IN_A_ROW = 64
-UNKNOWN_STATUS = -signal.NSIG
-"""`Popen.returncode` when somebody else collected the status: no real status, and not success."""
+# Arguments of `Popen` with which there is nothing to search for, or the child may find another program than we.
+_OTHER_SEARCHES = frozenset(["executable", "shell", "preexec_fn", "user", "group", "extra_groups"])
 
 
 class Popen(_stdlib.Popen[Any]):
@@ -61,15 +61,26 @@ class Popen(_stdlib.Popen[Any]):
     def __init__(self, args: Any, bufsize: int = -1, *more: Any, **kwargs: Any) -> None:
         self.text_mode: Any  # the standard library's own, unknown to its stubs
         self._child: Child | None = None
-        self._collected: dict[Any, io.BytesIO] = {}
-        self._unsent: memoryview | None = None
-        self._communicating = False
+        self._links: list[tuple[Callable[[Popen], object], Vigil]] = []
+        self._communication: Communication | None = None
         ensure_reapable()
-        super().__init__(args, bufsize, *more, **kwargs)
+        found = None
+        if not more and type(args) is list and args and _OTHER_SEARCHES.isdisjoint(kwargs):
+            found = find_executable(args[0], kwargs.get("env"))
+        try:
+            super().__init__(args, bufsize, *(more if found is None else (found,)), **kwargs)
+        except OSError:
+            if found is None:
+                raise
+            # There, but not to be executed: the standard library goes on searching, or says what is wrong.
+            super().__init__(args, bufsize, **kwargs)
         self._child = Child(self.pid)
-        self.stdin = cooperative(self.stdin, bufsize)
-        self.stdout = cooperative(self.stdout, bufsize)
-        self.stderr = cooperative(self.stderr, bufsize)
+        if self.stdin is not None:
+            self.stdin = cooperative(self.stdin, bufsize)
+        if self.stdout is not None:
+            self.stdout = cooperative(self.stdout, bufsize)
+        if self.stderr is not None:
+            self.stderr = cooperative(self.stderr, bufsize)
 
     # -- the exit -------------------------------------------------------------------------------------------
 
@@ -80,21 +91,18 @@ class Popen(_stdlib.Popen[Any]):
         child = self._child
         if self.returncode is None and child is not None:
             child.check()
-            self._take_status(child)
+            self.returncode = child.status
         return self.returncode
 
     def _wait(self, timeout: float | None) -> int:
         child = self._child
         assert child is not None
-        if self._internal_poll() is None:
+        if self.returncode is None:
             if not child.wait(timeout):
                 raise TimeoutExpired(self.args, timeout or 0.0)
-            self._take_status(child)
+            self.returncode = child.status
+        assert self.returncode is not None
         return self.returncode
-
-    def _take_status(self, child: Child) -> None:
-        if child.ended and self.returncode is None:
-            self.returncode = UNKNOWN_STATUS if child.status is None else child.status
 
     def ready(self) -> bool:
         """True once the child has ended."""
@@ -105,12 +113,21 @@ class Popen(_stdlib.Popen[Any]):
         if not callable(callback):
             raise TypeError(f"expected a callable, got {callback!r}")
         assert self._child is not None
-        self._child.rawlink(_ExitLink(self, callback))
+        self._links.append((callback, self._child.at_end(self._call, callback)))
 
     def unlink(self, callback: Callable[[Popen], object]) -> None:
-        """Forget an earlier `rawlink`."""
-        assert self._child is not None
-        self._child.unlink(_ExitLink(self, callback))
+        """Forget an earlier `rawlink` of this thread, even one about to be called. Unknown ones are fine."""
+        hub = get_hub()
+        for link in self._links:
+            if link[0] == callback and link[1].hub is hub:
+                link[1].cancel()
+                self._links.remove(link)
+                return
+
+    def _call(self, callback: Callable[[Popen], object]) -> None:
+        self.unlink(callback)
+        self.poll()
+        callback(self)
 
     # -- talking --------------------------------------------------------------------------------------------
 
@@ -120,149 +137,42 @@ class Popen(_stdlib.Popen[Any]):
         Raises `TimeoutExpired`, with what was read so far (bytes), after `timeout` seconds. That kills nothing;
         calling again goes on where it stopped and returns all of the output.
         """
-        if self._communicating and input:
+        if self._communication is not None and input:
             raise ValueError("Cannot send input after starting communication")
         monotonic = get_hub().monotonic
         deadline = None if timeout is None else monotonic() + timeout
-        if not self._communicating:
-            self._begin(input)
-            self._communicating = True
+        if self._communication is None:
+            self._communication = Communication(self.stdin, (self.stdout, self.stderr), self._encoded(input))
+        if not self._communication.run(deadline):
+            raise self._expired(timeout)
         try:
-            self._exchange(deadline)
             self.wait(None if deadline is None else deadline - monotonic())
         except TimeoutExpired:
             raise self._expired(timeout) from None
         return self._output(self.stdout), self._output(self.stderr)
 
-    def _begin(self, data: Any) -> None:
-        for stream in (self.stdout, self.stderr):
-            if stream is not None and not stream.closed:
-                self._collected[stream] = collected = io.BytesIO()
-                collected.write(_take_buffered(stream))
-        if self.stdin is None:
-            return
-        if not data:
-            _close_ignoring_broken_pipe(self.stdin)
-            return
-        if self.text_mode:
-            text_stdin: Any = self.stdin
-            data = data.encode(text_stdin.encoding, text_stdin.errors)
-        unsent = memoryview(data).cast("B")
-        with suppress(BrokenPipeError):
-            self.stdin.flush()
-        self._unsent = unsent
-
-    def _exchange(self, deadline: float | None) -> None:
-        """Move bytes until both outputs have ended and the input is sent; past `deadline`, raise `TimeoutExpired`."""
-        monotonic = get_hub().monotonic
-        while True:
-            reading = [stream for stream in self._collected if not stream.closed]
-            moved = self._send() if self._unsent is not None else False
-            for stream in reading:
-                moved = self._receive(stream) or moved
-            wanted = [(raw_pipe(stream), READ) for stream in reading if not stream.closed]
-            if self._unsent is not None:
-                wanted.append((raw_pipe(self.stdin), WRITE))
-            if not wanted:
-                return
-            left = None if deadline is None else deadline - monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutExpired(self.args, 0.0)
-            if moved:
-                yield_now()
-            else:
-                wait_for_any(wanted, left)
-
-    def _receive(self, stream: Any) -> bool:
-        """Read what is there, closing the stream at its end; False when nothing is there yet. HOT PATH."""
-        fd = stream.fileno()
-        collect = self._collected[stream].write
-        for count in range(_READS_IN_A_ROW):
-            try:
-                chunk = os.read(fd, READ_SIZE)
-            except BlockingIOError:
-                return count > 0
-            if not chunk:
-                stream.close()
-                break
-            collect(chunk)
-        return True
-
-    def _send(self) -> bool:
-        """Write what the pipe takes, closing it after the last byte; False when it is full."""
-        assert self.stdin is not None
-        assert self._unsent is not None
-        try:
-            sent = os.write(self.stdin.fileno(), self._unsent)
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:
-            sent = len(self._unsent)  # it does not want the rest, as with a shell's pipe
-        self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
-        if self._unsent is None:
-            _close_ignoring_broken_pipe(self.stdin)
-        return True
+    def _encoded(self, data: Any) -> Any:
+        if data and self.text_mode and self.stdin is not None:
+            stdin: Any = self.stdin
+            return data.encode(stdin.encoding, stdin.errors)
+        return data
 
     def _output(self, stream: Any) -> Any:
         if stream is None:
             return None
-        data = self._collected_from(stream)
+        data = self._bytes_from(stream)
         if not self.text_mode:
             return data
         text = data.decode(stream.encoding, stream.errors)
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def _expired(self, timeout: float | None) -> TimeoutExpired:
-        stdout = self._collected_from(self.stdout) or None
-        stderr = self._collected_from(self.stderr) or None
+        stdout = self._bytes_from(self.stdout) or None
+        stderr = self._bytes_from(self.stderr) or None
         return TimeoutExpired(self.args, timeout or 0.0, output=stdout, stderr=stderr)
 
-    def _collected_from(self, stream: Any) -> bytes:
-        # A BytesIO grows in place and gives its bytes away uncopied: a list of chunks would need twice the memory.
-        collected = self._collected.get(stream)
-        return b"" if collected is None else collected.getvalue()
-
-
-class _ExitLink:
-    """A user's callback on a Popen, hung on its `Child`."""
-
-    __slots__ = ("callback", "process")
-
-    def __init__(self, process: Popen, callback: Callable[[Popen], object]) -> None:
-        self.process = process
-        self.callback = callback
-
-    def __call__(self, child: Child) -> None:
-        self.process.poll()
-        self.callback(self.process)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ExitLink) and (self.process, self.callback) == (
-            other.process,
-            other.callback,
-        )
-
-    def __hash__(self) -> int:
-        return hash((id(self.process), self.callback))
-
-
-def _take_buffered(stream: Any) -> bytes:
-    """Return what earlier reads left in the stream's buffer, without waiting for more."""
-    binary = getattr(stream, "buffer", stream)
-    if not isinstance(binary, io.BufferedReader):
-        return b""
-    pipe = raw_pipe(stream)
-    pipe.patient = False
-    try:
-        return binary.read1(READ_SIZE) or b""
-    finally:
-        pipe.patient = True
-
-
-def _close_ignoring_broken_pipe(stream: Any) -> None:
-    """Close a pipe to a child that may be gone: what it did not read is lost, as with a shell's pipe."""
-    with suppress(BrokenPipeError):
-        stream.close()
+    def _bytes_from(self, stream: Any) -> bytes:
+        return b"" if self._communication is None else self._communication.output(stream)
 
 
 def run(

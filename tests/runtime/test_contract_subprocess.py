@@ -27,20 +27,7 @@ from gcron.subprocess import (
     run,
 )
 
-
-@pytest.fixture(autouse=True, params=["pidfd", "sigchld"])
-def told_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "sigchld":
-        monkeypatch.delattr(os, "pidfd_open")
-    return str(request.param)
-
-
-@pytest.fixture(autouse=True)
-def no_descriptor_leaks() -> Iterator[None]:
-    gcron.sleep(0.001)  # the loop's own descriptors are open before the first count
-    before = set(os.listdir("/proc/self/fd"))
-    yield
-    assert set(os.listdir("/proc/self/fd")) == before
+pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import gc
-import os
 import socket as stdlib
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,22 +13,7 @@ import pytest
 import gcron
 from gcron import dns, socket, socket_makers
 
-
-@pytest.fixture(autouse=True)
-def _bounded_and_clean() -> Iterator[None]:
-    """Ten seconds for each test, and no descriptor left behind."""
-    gcron.get_hub().io.open()
-    before = set(os.listdir("/proc/self/fd"))
-    with gcron.Timeout(10):
-        yield
-    gc.collect()
-    assert set(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
+pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
 
 
 @pytest.fixture
@@ -311,7 +293,7 @@ def test_a_slow_look_up_ends_with_the_callers_patience(monkeypatch: pytest.Monke
 )
 def test_what_is_numeric_needs_no_thread(monkeypatch: pytest.MonkeyPatch, host: Any, port: Any, flags: int) -> None:
     expected = stdlib.getaddrinfo(host, port, flags=flags)
-    monkeypatch.setattr(dns, "get_threadpool", lambda: pytest.fail("no thread is needed"))
+    monkeypatch.setattr(dns, "get_hub", lambda: pytest.fail("no thread is needed"))
 
     assert socket.getaddrinfo(host, port, flags=flags) == expected
 
@@ -326,7 +308,7 @@ def test_what_may_ask_somebody_goes_to_a_thread(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_numeric_names_need_no_thread_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns, "get_threadpool", lambda: pytest.fail("no thread is needed"))
+    monkeypatch.setattr(dns, "get_hub", lambda: pytest.fail("no thread is needed"))
 
     assert socket.gethostbyname("127.0.0.1") == "127.0.0.1"
     flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV

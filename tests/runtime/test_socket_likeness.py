@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import pickle
@@ -18,6 +17,8 @@ import pytest
 import gcron
 from gcron import socket
 
+pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
+
 Pair = tuple[socket.socket, socket.socket]
 OURS = {
     "create_connection",
@@ -32,24 +33,6 @@ OURS = {
     "socket",
     "socketpair",
 }
-
-
-@pytest.fixture(autouse=True)
-def _bounded_and_clean() -> Iterator[None]:
-    """Ten seconds for each test, and no descriptor left behind."""
-    gcron.get_hub().io.open()
-    before = set(os.listdir("/proc/self/fd"))
-    with gcron.Timeout(10):
-        yield
-    gc.collect()
-    assert set(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    one, other = socket.socketpair()
-    with one, other:
-        yield one, other
 
 
 def test_every_name_is_here_and_only_what_blocks_is_ours() -> None:

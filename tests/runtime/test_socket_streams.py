@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import gc
 import http.client
 import http.server
 import io
@@ -21,37 +20,15 @@ from hypothesis import strategies as st
 import gcron
 from gcron import socket
 
+pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
+
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture(autouse=True)
-def _bounded_and_clean() -> Iterator[None]:
-    """Ten seconds for each test, and no descriptor left behind."""
-    gcron.get_hub().io.open()
-    before = set(os.listdir("/proc/self/fd"))
-    with gcron.Timeout(10):
-        yield
-    gc.collect()
-    assert set(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
 
 
 @pytest.fixture
 def tcp(listener: socket.socket) -> Iterator[Pair]:
     with socket.create_connection(listener.getsockname()) as near, listener.accept()[0] as far:
         yield near, far
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    one, other = socket.socketpair()
-    with one, other:
-        yield one, other
 
 
 def echo(connection: socket.socket) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import socket as stdlib
 import time
@@ -16,31 +15,9 @@ import pytest
 import gcron
 from gcron import socket
 
+pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
+
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture(autouse=True)
-def _bounded_and_clean() -> Iterator[None]:
-    """Ten seconds for each test, and no descriptor left behind."""
-    gcron.get_hub().io.open()
-    before = set(os.listdir("/proc/self/fd"))
-    with gcron.Timeout(10):
-        yield
-    gc.collect()
-    assert set(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    one, other = socket.socketpair()
-    with one, other:
-        yield one, other
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
 
 
 @pytest.fixture

@@ -7,34 +7,21 @@ import os
 import signal
 import subprocess as stdlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-import gcron
 import gcron.subprocess as ours
+
+pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 
 PIPE, STDOUT, DEVNULL = ours.PIPE, ours.STDOUT, ours.DEVNULL
 PRINT_FDS = [sys.executable, "-c", "import os; print(sorted(int(fd) for fd in os.listdir('/proc/self/fd')))"]
 
 Body = Callable[[ModuleType], Any]
-
-
-@pytest.fixture(autouse=True, params=["pidfd", "sigchld"])
-def told_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "sigchld":
-        monkeypatch.delattr(os, "pidfd_open")
-
-
-@pytest.fixture(autouse=True)
-def no_descriptor_leaks() -> Iterator[None]:
-    gcron.sleep(0.001)  # the loop's own descriptors are open before the first count
-    before = set(os.listdir("/proc/self/fd"))
-    yield
-    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def outcome(body: Body, module: ModuleType) -> Any:
@@ -255,6 +242,6 @@ def test_the_looks_of_a_process() -> None:
 
 
 def test_what_is_exported() -> None:
-    assert set(ours.__all__) == set(stdlib.__all__) | {"list2cmdline"}
+    assert set(ours.__all__) == set(stdlib.__all__) | {"list2cmdline", "UNKNOWN_STATUS"}
     for name in ("PIPE", "STDOUT", "DEVNULL", "CalledProcessError", "TimeoutExpired", "SubprocessError"):
         assert getattr(ours, name) is getattr(stdlib, name)
