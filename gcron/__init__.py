@@ -13,21 +13,10 @@ from gcron.hub import Hub, LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
-    from gcron.greenlet import (
-        Greenlet,
-        GreenletExit,
-        getcurrent,
-        iwait,
-        joinall,
-        kill,
-        killall,
-        sleep,
-        spawn,
-        spawn_later,
-        wait,
-    )
+    from gcron.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
     from gcron.scheduler import Job, Scheduler
     from gcron.timeout import Timeout, with_timeout
+    from gcron.waiting import iwait, joinall, killall, wait
 
 __all__ = [
     "Greenlet",
@@ -50,34 +39,18 @@ __all__ = [
     "with_timeout",
 ]
 
-_ROOMS = {
-    "gcron.greenlet": (
-        "Greenlet",
-        "GreenletExit",
-        "getcurrent",
-        "iwait",
-        "joinall",
-        "kill",
-        "killall",
-        "sleep",
-        "spawn",
-        "spawn_later",
-        "wait",
-    ),
-    "gcron.scheduler": ("Job", "Scheduler"),
-    "gcron.timeout": ("Timeout", "with_timeout"),
-}
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+# Where they live; looked through in this order, the costly one last.
+_ROOMS = ("gcron.greenlet", "gcron.timeout", "gcron.waiting", "gcron.scheduler")
 
 
 def __getattr__(name: str) -> Any:
     """Load the room of `name` on first use."""
-    room = _ROOM_OF.get(name)
-    if room is None:
-        raise AttributeError(f"module 'gcron' has no attribute {name!r}")
-    value = getattr(import_module(room), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for room in map(import_module, _ROOMS):
+            if name in room.__all__:
+                value = globals()[name] = getattr(room, name)
+                return value
+    raise AttributeError(f"module 'gcron' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

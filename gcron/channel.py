@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
-from gcron.hub import Carrier, current, unpark
+from gcron.hub import Carrier, current, require_own_thread, unpark
 from gcron.timeout import Timeout, park_within
 
 __all__ = ["Channel"]
@@ -58,6 +58,7 @@ class Channel(Generic[T]):
         Raises `Full` after `timeout` seconds, or at once with `block=False`.
         """
         if self._getters:
+            require_own_thread(self._getters[0].greenlet)
             self._hand_over(item)
             return
         if not block:
@@ -85,6 +86,7 @@ class Channel(Generic[T]):
         if self._returned:
             return self._returned.popleft()
         if self._putters:
+            require_own_thread(self._putters[0].greenlet)
             putter = self._putters.popleft()
             unpark(putter.greenlet)
             return putter.item

@@ -14,7 +14,7 @@ import socket as _stdlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gcron.threadpool import get_threadpool
+from gcron.hub import get_hub
 
 __all__ = [
     "getaddrinfo",
@@ -116,5 +116,5 @@ def _is_numeric(host: Any, *families: int) -> bool:
 
 
 def _in_thread(function: Callable[..., T], *args: Any) -> T:
-    result: T = get_threadpool().apply(function, args)
+    result: T = get_hub().threadpool.apply(function, args)
     return result

@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent
 
-from gcron.hub import Carrier, current, park
+from gcron.hub import Seat, current, vacate
 from gcron.linkable import Linkable
+from gcron.parking import mend, raise_pending
 from gcron.timeout import Timeout, timed_out
 
 __all__ = ["AsyncResult", "Event"]
@@ -93,21 +94,23 @@ class AsyncResult(Linkable, Generic[T]):
         self._value = value
         if self._error is not None:
             self._error = self._traceback = None
-        # HOT PATH: mostly one greenlet waits.
-        links = self._links
-        if type(links) is Carrier:
-            self._links = None
-            if not links.ready:
-                links.ready = True
-                links.ring.append(links)
+        # As `_notify` and `wake`, two calls less. HOT PATH.
+        links, self._links = self._links, None
+        if type(links) is Seat:
+            waiter = links.greenlet
+            if waiter is not None and not waiter.ready:
+                waiter.ready = True
+                waiter.ring.append(waiter)
+                if waiter.hub.polling:
+                    waiter.hub.interrupt_poll()
         elif links:
-            self._notify()
+            self._notify_all(links)
 
     def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
         """Store an error and wake all waiters. `exc_info` may carry its traceback."""
         self._value = _UNSET
-        self._error = exception
         self._traceback = exc_info[2] if exc_info else exception.__traceback__
+        self._error = exception  # last: from here on another thread may raise it
         if self._links:
             self._notify()
 
@@ -117,24 +120,45 @@ class AsyncResult(Linkable, Generic[T]):
         Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
         seconds, or at once with `block=False`.
         """
-        # HOT PATH: there is never both a value and an error. Whoever waits first and without a limit, as mostly, does
-        # here what `_wait_link` does: two calls less.
+        # There is never both a value and an error.
         if self._value is not _UNSET:
             return self._value
         if self._error is None:
-            if timeout is None and block and self._links is None:
+            if not block:
+                raise timed_out(timeout)
+            if timeout is None:
+                # As `_wait_link` and `park`, four calls less. HOT PATH.
                 me: Any = getcurrent()
                 try:
-                    me.ready  # noqa: B018 - as `current`
+                    seat = me.seat
                 except AttributeError:
                     me = current()
-                self._links = me
+                    seat = me.seat
+                if self._links is None:
+                    self._links = seat
+                else:
+                    self._add_link(seat)
                 try:
-                    park(me)
+                    if (self._value is _UNSET and self._error is None) or not self._drop_link(seat):
+                        ring = me.ring
+                        hub = me.hub
+                        successor = hub
+                        try:
+                            if ring and hub.credit:
+                                hub.credit -= 1
+                                successor = ring.popleft()
+                            successor.switch()
+                        except BaseException as error:
+                            mend(me, successor, error)
+                            raise
+                        me.ready = False
+                        if me.pending is not None:
+                            raise_pending(me)
                 except BaseException:
-                    self._drop_link(me)
+                    if not self._drop_link(seat):
+                        vacate(me)
                     raise
-            elif not (block and self._wait_link(timeout)):
+            elif not self._wait_link(timeout):
                 raise timed_out(timeout)
         if self._error is not None:
             raise self._error.with_traceback(self._traceback)

@@ -1,13 +1,12 @@
-"""Greenlets: functions that run together in one thread, and waiting for them.
+"""Greenlets: functions that run together in one thread.
 
-`spawn(f, ...)` starts one, `joinall` waits for several, `kill` raises in one. Semantics are gevent's; what differs
-is named in the docstrings. May not know queues, pools or processes.
+`spawn(f, ...)` starts one, `kill` raises in one. Semantics are gevent's; what differs is named in the docstrings. May
+not know queues, pools or processes.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -17,20 +16,16 @@ from greenlet import getcurrent as raw_getcurrent
 
 from gcron.hub import Carrier, Task, Timer, current, describe, get_hub, interrupt, park, unpark, yield_now
 from gcron.linkable import Linkable
-from gcron.timeout import Timeout, park_within, timed_out
+from gcron.timeout import Timeout, timed_out
 
 __all__ = [
     "Greenlet",
     "GreenletExit",
     "getcurrent",
-    "iwait",
-    "joinall",
     "kill",
-    "killall",
     "sleep",
     "spawn",
     "spawn_later",
-    "wait",
 ]
 
 _NEW, _STARTED, _RUNNING, _DONE = range(4)
@@ -275,7 +270,9 @@ class Greenlet(Linkable, Task):
         One that has not run yet never will. One that has ended stays as it is.
         """
         error = exception() if isinstance(exception, type) else exception
-        if self._state == _RUNNING:
+        if get_hub() is not self.hub:
+            self.hub.call_soon_threadsafe(self.kill, error, False)  # what it does there is that thread's
+        elif self._state == _RUNNING:
             self._interrupt(error)
         elif self._state != _DONE:
             self._cancel_start()
@@ -412,122 +409,3 @@ def getcurrent() -> Any:
 def kill(greenlet: Greenlet, exception: BaseException | type[BaseException] = GreenletExit) -> None:
     """Raise `exception` in `greenlet` without waiting for its end."""
     greenlet.kill(exception, block=False)
-
-
-def killall(
-    greenlets: Iterable[Greenlet],
-    exception: BaseException | type[BaseException] = GreenletExit,
-    block: bool = True,
-    timeout: float | None = None,
-) -> None:
-    """Raise `exception` in each; with `block`, wait until all have ended.
-
-    Raises `Timeout` when they have not after `timeout` seconds (unlike `Greenlet.kill`, as in gevent).
-    """
-    victims = list(greenlets)
-    me = raw_getcurrent()
-    for greenlet in victims:
-        if greenlet._carrier is not me:
-            greenlet.kill(exception, block=False)
-    # Last, for it ends this very function.
-    for greenlet in victims:
-        if greenlet._carrier is me:
-            greenlet.kill(exception, block=False)
-    if not block:
-        return
-    with Timeout.start_new(timeout):
-        joinall(victims)
-
-
-def joinall(
-    greenlets: Sequence[Any] | Iterable[Any],
-    timeout: float | Timeout | None = None,
-    raise_error: bool = False,
-    count: int | None = None,
-) -> list[Any]:
-    """Wait until all (or `count`) have ended, at most `timeout` seconds; return those that have.
-
-    Takes what `wait` takes. They come in the order in which they ended; in the order given when there is neither a
-    limit nor `raise_error`. `raise_error`: raise the first error in time as soon as it happens.
-    """
-    greenlets = list(greenlets)
-    if timeout is None and count is None and not raise_error:
-        for greenlet in greenlets:
-            if isinstance(greenlet, Greenlet):
-                greenlet.join()
-            else:
-                wait([greenlet])
-        return greenlets
-    done = []
-    for greenlet in iwait(greenlets, timeout, count):
-        if raise_error and getattr(greenlet, "exception", None) is not None:
-            greenlet.get()
-        done.append(greenlet)
-    return done
-
-
-def wait(objects: Iterable[Any] | None = None, timeout: float | Timeout | None = None, count: int | None = None) -> Any:
-    """Wait until all (or `count`) of `objects` are ready; return those that are, in the order they became so.
-
-    Takes anything with `rawlink` and `unlink`. Without objects: wait until nothing is left to do and return True,
-    or False after `timeout` seconds.
-    """
-    if objects is None:
-        return get_hub().join(timeout.seconds if isinstance(timeout, Timeout) else timeout)
-    return list(iwait(objects, timeout, count))
-
-
-def iwait(objects: Iterable[Any], timeout: float | Timeout | None = None, count: int | None = None) -> Iterator[Any]:
-    """Yield `objects` one by one as they become ready; stop after `count` of them or `timeout` seconds."""
-    waited = list(dict.fromkeys(objects))
-    left = len(waited) if count is None else min(count, len(waited))
-    collector = _Collector()
-    # A `Timeout` that is not under way is a number; one that is raises itself where its greenlet waits.
-    started = timeout if isinstance(timeout, Timeout) and timeout.pending else None
-    seconds = timeout.seconds if isinstance(timeout, Timeout) else timeout
-    # Not a Timeout of our own: that would strike in whatever the caller does between two objects.
-    timer = None if started or seconds is None else get_hub().call_later(seconds, collector, collector)
-    linked = []
-    try:
-        for item in waited:
-            # What is ready counts also when there is no time to wait.
-            if (is_ready := getattr(item, "ready", None)) is not None and is_ready():
-                collector(item)
-            else:
-                item.rawlink(collector)
-                linked.append(item)
-        while left > 0:
-            item = collector.next(started)
-            if item is collector:
-                return
-            left -= 1
-            yield item
-    finally:
-        if timer is not None:
-            timer.cancel()
-        for item in linked:
-            item.unlink(collector)
-
-
-class _Collector:
-    """The link of `iwait`: gathers what became ready, and wakes the waiter if it waits just now."""
-
-    def __init__(self) -> None:
-        self._ready: deque[Any] = deque()
-        self._waiter: Carrier | None = None
-
-    def __call__(self, item: Any) -> None:
-        self._ready.append(item)
-        if self._waiter is not None:
-            unpark(self._waiter)
-
-    def next(self, limit: Timeout | None) -> Any:
-        """The next ready object; the collector itself when time is up."""
-        while not self._ready:
-            self._waiter = me = current()
-            try:
-                if not park_within(me, limit):
-                    return self
-            finally:
-                self._waiter = None
-        return self._ready.popleft()

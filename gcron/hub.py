@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Protocol, cast
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
-from gcron.parking import Carrier, Task, interrupt, new_carrier, park, unpark
+from gcron.parking import Carrier, Seat, Task, interrupt, new_carrier, park, unpark, vacate, wake
 from gcron.poller import READ, WRITE
 from gcron.readiness import Readiness, Watch
 from gcron.signals import SignalHandler, Signals
@@ -38,6 +38,7 @@ __all__ = [
     "Hub",
     "LoopExit",
     "RealTime",
+    "Seat",
     "SignalHandler",
     "Task",
     "TimeSource",
@@ -48,7 +49,10 @@ __all__ = [
     "get_hub",
     "interrupt",
     "park",
+    "require_own_thread",
     "unpark",
+    "vacate",
+    "wake",
     "yield_now",
 ]
 
@@ -113,7 +117,18 @@ class Hub(RawGreenlet):
     """A thread's loop. Get it with `get_hub()`; make none yourself."""
 
     # Greenlets have a dictionary, and CPython reads attributes that are not in it more quickly. HOT PATH.
-    __slots__ = ("_allowance", "_last_turn", "credit", "hub", "idle_carriers", "io", "monotonic", "ring", "timers")
+    __slots__ = (
+        "_allowance",
+        "_last_turn",
+        "credit",
+        "hub",
+        "idle_carriers",
+        "io",
+        "monotonic",
+        "polling",
+        "ring",
+        "timers",
+    )
 
     make_threadpool: ClassVar[Callable[[Hub], Any]]
     """Set by the front door: the pool stands above the hub, which may not import it."""
@@ -130,13 +145,13 @@ class Hub(RawGreenlet):
         self.main = self.parent
         self._holds: set[object] = set()
         self._joiners: list[Carrier] = []
-        self._polling = False
+        self.polling = False
         self._next_trim = 0.0
         self._has_waited = False
         self.io = Readiness(self)
         self.signals = Signals(self, self.io)
         # Kept here for the modules above that have one of their own per hub.
-        self.default_threadpool: Any = None
+        self._threadpool: Any = None
         self.child_roll: Any = None
         self.use_time(time_source or RealTime())
 
@@ -150,9 +165,9 @@ class Hub(RawGreenlet):
     @property
     def threadpool(self) -> Any:
         """This hub's `gcron.threadpool.ThreadPool`, made on first use."""
-        if self.default_threadpool is None:
-            self.default_threadpool = self.make_threadpool()
-        return self.default_threadpool
+        if self._threadpool is None:
+            self._threadpool = self.make_threadpool()
+        return self._threadpool
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> Callback:
         """Run `function(*args)` in the hub when its turn comes; it must not block."""
@@ -163,11 +178,15 @@ class Hub(RawGreenlet):
     def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
         """As `call_soon`, from any thread."""
         # Appending is atomic, and the hub announces a blocking poll *before* it looks at the ring for the last
-        # time: either it sees this entry or we see `_polling`.
+        # time: either it sees this entry or we see `polling`. So does `wake`.
         callback = self.call_soon(function, *args)
-        if self._polling:
+        if self.polling:
             self.io.wake()
         return callback
+
+    def interrupt_poll(self) -> None:
+        """End a blocking look at I/O, from any thread."""
+        self.io.wake()
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any, ref: bool = True) -> Timer:
         """Run `function(*args)` in the hub `delay` seconds from now.
@@ -288,12 +307,12 @@ class Hub(RawGreenlet):
             self._has_waited = True
             self.signals.take_over_interrupts()
         self.io.open()
-        self._polling = True
+        self.polling = True
         try:
             if not self.ring:
                 self.io.poll(delay)
         finally:
-            self._polling = False
+            self.polling = False
 
     def _trim_carriers(self) -> None:
         now = self.monotonic()
@@ -361,8 +380,8 @@ class Hub(RawGreenlet):
     def close(self) -> None:
         """For the end of a thread: give back descriptors and stacks. Greenlets that still wait are left alone."""
         self.io.close()
-        if self.default_threadpool is not None:
-            self.default_threadpool.kill()
+        if self._threadpool is not None:
+            self._threadpool.kill()
         if getcurrent() is not self.main:
             return  # the thread ends in a greenlet, or the collector runs in another thread
         self.throw(GreenletExit)
@@ -420,6 +439,20 @@ def current() -> Carrier:
     return me
 
 
+def require_own_thread(waiter: Carrier) -> None:
+    """Raise `RuntimeError` when `waiter` is another thread's: for what threads may not share. HOT PATH."""
+    try:
+        if getcurrent().ring is waiter.ring:  # type: ignore[attr-defined]
+            return
+    except AttributeError:  # a greenlet that is not ours, or a thread without a hub
+        if _thread.hub is waiter.hub:
+            return
+    raise RuntimeError(
+        "a greenlet of another thread waits here, and only events, results and semaphores may be shared by threads: "
+        "have the other thread's hub make the call, by hub.call_soon_threadsafe(function, *args)"
+    )
+
+
 def _adopted(me: RawGreenlet) -> Carrier:
     """Give a raw greenlet that is not ours (a thread's main one) what `park` needs."""
     adopted = cast(Carrier, me)
@@ -430,6 +463,7 @@ def _adopted(me: RawGreenlet) -> Carrier:
         adopted.ring = hub.ring
         adopted.ready = False
         adopted.pending = None
+        adopted.seat = Seat(adopted)
         adopted.task = me
     return adopted
 

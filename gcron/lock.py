@@ -1,4 +1,4 @@
-"""`Semaphore`, `BoundedSemaphore` and `RLock`: first come, first served.
+"""`Semaphore`, `BoundedSemaphore`, `DummySemaphore` and `RLock`: first come, first served.
 
 A release hands its permit to the longest waiter directly, so one who releases and acquires again cannot overtake
 those who wait.
@@ -7,19 +7,22 @@ those who wait.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from greenlet import getcurrent as raw_getcurrent
+
 from gcron.greenlet import getcurrent
-from gcron.hub import Carrier, current, unpark
+from gcron.hub import Carrier, Seat, current, get_hub, park, vacate, wake
 from gcron.linkable import Linkable
 from gcron.timeout import Timeout, park_within
 
-__all__ = ["BoundedSemaphore", "RLock", "Semaphore"]
+__all__ = ["BoundedSemaphore", "DummySemaphore", "RLock", "Semaphore"]
 
 
 class Semaphore(Linkable):
-    """A number of permits. `with semaphore:` takes one for a while.
+    """A number of permits, for greenlets of any thread. `with semaphore:` takes one for a while.
 
     Raises `ValueError` for a negative initial `value`.
     """
@@ -28,7 +31,7 @@ class Semaphore(Linkable):
         if value < 0:
             raise ValueError(f"a semaphore starts with 0 permits or more, got {value}")
         self.counter = value
-        self._acquirers: deque[Carrier] = deque()
+        self._acquirers: deque[Seat] = deque()
 
     def locked(self) -> bool:
         """True when `acquire()` would have to wait."""
@@ -45,9 +48,18 @@ class Semaphore(Linkable):
             return True
         if not blocking:
             return False
-        me = current()
-        self._acquirers.append(me)
+        me: Any = raw_getcurrent()
         try:
+            self._acquirers.append(me.seat)
+        except AttributeError:  # as `current`, a call less
+            me = current()
+            self._acquirers.append(me.seat)
+        if self.counter > 0:
+            self._grant()  # another thread released one since we looked
+        try:
+            if timeout is None:  # as `park_within`, a call less
+                park(me)
+                return True
             granted = park_within(me, timeout)
         except BaseException:
             if not self._give_up(me):
@@ -57,18 +69,38 @@ class Semaphore(Linkable):
 
     def _give_up(self, me: Carrier) -> bool:
         """Stand no longer in line; False when the permit had been granted already."""
-        if me not in self._acquirers:
+        try:
+            self._acquirers.remove(me.seat)
+        except ValueError:
+            vacate(me)
             return False
-        self._acquirers.remove(me)
         return True
+
+    def _grant(self) -> None:
+        """Hand free permits to those who wait."""
+        while self.counter > 0 and self._acquirers:
+            self.counter -= 1
+            try:
+                seat = self._acquirers.popleft()
+            except IndexError:
+                self.counter += 1  # they gave up; look again whether somebody else came
+            else:
+                wake(seat)
 
     def release(self) -> int:
         """Give a permit back, to the longest waiter if there is one; return the number of free ones."""
         if self._acquirers:
-            unpark(self._acquirers.popleft())
-            return self.counter
+            try:
+                seat = self._acquirers.popleft()
+            except IndexError:
+                pass  # gave up, in another thread
+            else:
+                wake(seat)
+                return self.counter
         self.counter += 1
-        if self._links:
+        if self._acquirers:
+            self._grant()  # somebody came in another thread since we looked
+        elif self._links:
             self._notify()
         return self.counter
 
@@ -102,6 +134,47 @@ class BoundedSemaphore(Semaphore):
         if self.counter >= self._initial_value:
             raise ValueError("semaphore released too many times")
         return super().release()
+
+
+class DummySemaphore:
+    """Endless permits: stands for a `Semaphore` where there is nothing to limit. Nothing in it ever waits."""
+
+    def __init__(self, value: object = None) -> None:
+        pass
+
+    def locked(self) -> bool:
+        """False, always."""
+        return False
+
+    def ready(self) -> bool:
+        """True, always."""
+        return True
+
+    def acquire(self, blocking: bool = True, timeout: float | Timeout | None = None) -> bool:
+        """True, at once."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def wait(self, timeout: float | Timeout | None = None) -> int:
+        """1, at once."""
+        return 1
+
+    def rawlink(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback(self)` in the hub at its next turn: it is ready."""
+        get_hub().call_soon(callback, self)
+
+    def unlink(self, callback: Callable[[Any], object]) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
 
 
 class RLock:

@@ -4,6 +4,12 @@
 ring at most once, whoever unparks it however often; an exception that is due is raised as `park` returns. A
 primitive that parks removes every registration that could unpark it before it returns, on every path.
 
+**Seats.** In the lines of what any thread may use (events, results, semaphores) stands not the greenlet but its seat,
+and `wake(seat)` is `unpark` from any thread. Whoever takes a seat out of a line must wake it. A greenlet that gives
+up just then finds its seat gone from the line; it leaves that seat to the wake-up on its way and gets a new one.
+Nothing is locked: what the threads share changes hands in single steps, by one call of a deque's or list's method or
+by statements without a call between them, where CPython does not let another thread in.
+
 **Carriers.** A task does not own a raw greenlet: it runs on a *carrier* that is recycled when the task ends, because
 a raw greenlet costs a fresh 16 KiB data stack on CPython 3.11 and later. New carriers are started from the hub
 alone: a raw greenlet begins at its starter's C-stack depth and recursion count, so chains of starts anywhere else
@@ -16,12 +22,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
-__all__ = ["Carrier", "Loop", "Task", "interrupt", "new_carrier", "park", "unpark"]
+__all__ = [
+    "Carrier",
+    "Loop",
+    "Seat",
+    "Task",
+    "interrupt",
+    "mend",
+    "new_carrier",
+    "park",
+    "raise_pending",
+    "unpark",
+    "vacate",
+    "wake",
+]
 
 
 class Loop(Protocol):
@@ -30,6 +49,8 @@ class Loop(Protocol):
     ring: deque[Any]
     credit: int
     idle_carriers: list[Carrier]
+    polling: bool
+    """True while it blocks: who appends to the ring from another thread then has to `interrupt_poll`."""
 
     def switch(self, *args: Any) -> Any:
         """Go to the hub, with a task to start or a call to make."""
@@ -39,6 +60,9 @@ class Loop(Protocol):
 
     def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> object:
         """As `call_soon`, from any thread and from signal handlers."""
+
+    def interrupt_poll(self) -> None:
+        """End the blocking, from any thread."""
 
     def guard(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Call it now; report its error."""
@@ -57,9 +81,19 @@ class Carrier(RawGreenlet):
         ready: bool
         doomed: bool
         pending: BaseException | None
+        seat: Seat
         task: Any
     else:
-        __slots__ = ("doomed", "hub", "pending", "ready", "ring", "task")
+        __slots__ = ("doomed", "hub", "pending", "ready", "ring", "seat", "task")
+
+
+class Seat:
+    """Stands in a line for its greenlet."""
+
+    __slots__ = ("greenlet",)
+
+    def __init__(self, greenlet: Carrier) -> None:
+        self.greenlet: Carrier | None = greenlet
 
 
 class Task:
@@ -93,25 +127,35 @@ def park(me: Carrier) -> None:
             hub.credit -= 1
             successor = ring.popleft()
         successor.switch()
-    except GreenletExit:
+    except BaseException as error:
+        mend(me, successor, error)
+        raise
+    me.ready = False
+    if me.pending is not None:
+        raise_pending(me)
+
+
+def mend(me: Carrier, successor: Any, error: BaseException) -> None:
+    """What `park` has to put right when switching to `successor` raised `error`."""
+    if isinstance(error, GreenletExit):
         # The garbage collector throws this into a carrier that nobody can wake any more. Where it ran, nothing may
         # be switched to: neither by the carrier nor by what its task does in a `finally`.
         me.doomed = True
         me.ring = _NoRing()
-        raise
-    except RecursionError:
+    elif isinstance(error, RecursionError) and successor is not me.hub:
         # No stack was left to get to the successor: its place must not be lost.
-        if successor is not hub:
-            ring.appendleft(successor)
-        raise
-    me.ready = False
-    if me.pending is not None:
-        error = me.pending
-        me.pending = None
-        try:
-            raise error
-        finally:
-            del error  # the traceback holds this frame: break the cycle
+        me.ring.appendleft(successor)
+
+
+def raise_pending(me: Carrier) -> NoReturn:
+    """Raise what `interrupt` was given."""
+    error = me.pending
+    assert error is not None
+    me.pending = None
+    try:
+        raise error
+    finally:
+        del error  # the traceback holds this frame: break the cycle
 
 
 def unpark(greenlet: Carrier) -> None:
@@ -119,6 +163,25 @@ def unpark(greenlet: Carrier) -> None:
     if not greenlet.ready:
         greenlet.ready = True
         greenlet.ring.append(greenlet)
+
+
+def wake(seat: Seat) -> None:
+    """`unpark` the greenlet of a seat taken out of a line, from any thread; nobody when it has left it. HOT PATH."""
+    greenlet = seat.greenlet
+    if greenlet is not None and not greenlet.ready:
+        greenlet.ready = True
+        greenlet.ring.append(greenlet)
+        if greenlet.hub.polling:  # so it blocks, in another thread
+            greenlet.hub.interrupt_poll()
+
+
+def vacate(me: Carrier) -> None:
+    """Leave the seat, taken out of its line by somebody while `me` gave up: the wake-up must hit no later wait."""
+    me.seat.greenlet = None
+    me.seat = Seat(me)
+    if me.ready:  # it has come already, after `park` returned
+        me.ready = False
+        me.ring.remove(me)
 
 
 def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
@@ -150,6 +213,7 @@ def new_carrier(hub: Any) -> Carrier:
     carrier.ready = False
     carrier.doomed = False
     carrier.pending = None
+    carrier.seat = Seat(carrier)
     return carrier
 
 
@@ -184,5 +248,6 @@ def _carry(task: Task) -> None:
         del task
         task = successor.switch()
         if task is None:
+            del me.seat  # it refers to us
             return
         me.ready = False

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gcron.event import Event
-from gcron.greenlet import Greenlet, GreenletExit, getcurrent, joinall, killall
+from gcron.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.lock import Semaphore
 from gcron.queue import Full
 from gcron.timeout import Timeout
+from gcron.waiting import joinall, killall
 from gcron.workers import Workers
 
 __all__ = ["Group", "Pool", "PoolFull"]

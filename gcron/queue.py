@@ -7,18 +7,39 @@ has run, so nobody overtakes; a waiter that is killed or timed out meanwhile pas
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import copy as shallow_copy
 from queue import Empty, Full
 from typing import Any, Generic, Self, TypeVar
 
+from greenlet import getcurrent
+
 from gcron.channel import Channel
 from gcron.event import Event
-from gcron.hub import Carrier, current, unpark
+from gcron.hub import Carrier, current, interrupt, park, require_own_thread, unpark
 from gcron.timeout import Timeout, park_within
 
-__all__ = ["Channel", "Empty", "Full", "JoinableQueue", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
+__all__ = [
+    "Channel",
+    "Empty",
+    "Full",
+    "JoinableQueue",
+    "LifoQueue",
+    "PriorityQueue",
+    "Queue",
+    "ShutDown",
+    "SimpleQueue",
+]
+
+if sys.version_info >= (3, 13):
+    from queue import ShutDown
+else:
+
+    class ShutDown(Exception):
+        """The queue has been shut down; the standard library's own from Python 3.13 on."""
+
 
 T = TypeVar("T")
 
@@ -32,17 +53,43 @@ class _Line:
         self.waiting: deque[Carrier] = deque()
         self.admitted = 0
 
-    def admit_one(self) -> None:
-        self.admitted += 1
-        unpark(self.waiting.popleft())
+    def admit(self, available: int) -> None:
+        """Wake the longest waiting, as many as there is something for. HOT PATH."""
+        waiting = self.waiting
+        while waiting and available > self.admitted:
+            self.admitted += 1
+            unpark(waiting.popleft())
 
-    def leave(self, me: Carrier) -> bool:
-        """Stop waiting; True when still in line, False when admitted already."""
-        if me in self.waiting:
-            self.waiting.remove(me)
-            return True
+    def dismiss(self, error: type[Exception]) -> None:
+        """Raise `error` in all who wait."""
+        for waiter in self.waiting:
+            if waiter.pending is None:  # else it leaves already
+                interrupt(waiter, waiter.task, error())
+
+    def wait(self, timeout: float | Timeout | None) -> bool:
+        """Wait for admission; False when `timeout` came first. HOT PATH."""
+        me: Any = getcurrent()
+        try:
+            me.ready  # noqa: B018 - as `current`, a call less
+        except AttributeError:
+            me = current()
+        self.waiting.append(me)
+        try:
+            if timeout is None:
+                park(me)
+            else:
+                park_within(me, timeout)
+                if me in self.waiting:
+                    self.waiting.remove(me)
+                    return False
+        except BaseException:
+            if me in self.waiting:
+                self.waiting.remove(me)
+            else:
+                self.admitted -= 1
+            raise
         self.admitted -= 1
-        return False
+        return True
 
 
 class SimpleQueue(Generic[T]):
@@ -51,6 +98,9 @@ class SimpleQueue(Generic[T]):
     `items`: what it holds at first, even if they are more. A subclass may define `_init(maxsize)`, `_put(item)`,
     `_get()` and `_peek()` over `self.queue`, as in the standard library.
     """
+
+    is_shutdown = False
+    """True after `Queue.shutdown()`."""
 
     def __init__(self, maxsize: int | None = None, items: Iterable[T] = ()) -> None:
         self.maxsize = maxsize if maxsize and maxsize > 0 else None
@@ -117,34 +167,36 @@ class SimpleQueue(Generic[T]):
             if not block:
                 raise Full
             self._wait_to_put(timeout)
+        getters = self._getters
+        if getters.waiting:
+            require_own_thread(getters.waiting[0])
         try:
             self._put(item)
         except BaseException:
             self._admit_putters()  # the place is still free
             raise
-        if self._getters.waiting:
-            self._admit_getters()
+        if getters.waiting:
+            getters.admit(len(self.queue))
 
     def put_nowait(self, item: T) -> None:
         """As `put(item, block=False)`."""
         self.put(item, block=False)
 
     def _wait_to_put(self, timeout: float | Timeout | None) -> None:
-        me = current()
-        self._putters.waiting.append(me)
         try:
-            admitted = park_within(me, timeout)
+            admitted = self._putters.wait(timeout)
         except BaseException:
-            self._putters.leave(me)
             self._admit_putters()
             raise
-        if self._putters.leave(me) and not admitted:
+        if not admitted:
             raise Full
+        if self.is_shutdown:  # it came after we were let in
+            raise ShutDown
 
     def _admit_putters(self) -> None:
-        line = self._putters
-        while line.waiting and (self.maxsize is None or len(self.queue) + line.admitted < self.maxsize):
-            line.admit_one()
+        if self._putters.waiting:
+            places = len(self._putters.waiting) if self.maxsize is None else self.maxsize - len(self.queue)
+            self._putters.admit(places)
 
     # -- getting --------------------------------------------------------------------------------------------
 
@@ -156,10 +208,12 @@ class SimpleQueue(Generic[T]):
         # HOT PATH.
         if len(self.queue) <= self._getters.admitted:
             self._await_item(block, timeout)
+        if self._putters.waiting:
+            require_own_thread(self._putters.waiting[0])
         try:
             item = self._get()
         except BaseException:
-            self._admit_getters()  # the item is still there
+            self._getters.admit(len(self.queue))  # the item is still there
             raise
         if self._putters.waiting:
             self._admit_putters()
@@ -174,7 +228,7 @@ class SimpleQueue(Generic[T]):
         if len(self.queue) <= self._getters.admitted:
             self._await_item(block, timeout)
         item = self._peek()
-        self._admit_getters()
+        self._getters.admit(len(self.queue))
         return item
 
     def peek_nowait(self) -> T:
@@ -182,23 +236,17 @@ class SimpleQueue(Generic[T]):
         return self.peek(block=False)
 
     def _await_item(self, block: bool, timeout: float | Timeout | None) -> None:
+        if self.is_shutdown:
+            raise ShutDown
         if not block:
             raise Empty
-        me = current()
-        self._getters.waiting.append(me)
         try:
-            admitted = park_within(me, timeout)
+            admitted = self._getters.wait(timeout)
         except BaseException:
-            self._getters.leave(me)
-            self._admit_getters()
+            self._getters.admit(len(self.queue))
             raise
-        if self._getters.leave(me) and not admitted:
+        if not admitted:
             raise Empty
-
-    def _admit_getters(self) -> None:
-        line = self._getters
-        while line.waiting and len(self.queue) > line.admitted:
-            line.admit_one()
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -215,7 +263,7 @@ class SimpleQueue(Generic[T]):
 
 
 class Queue(SimpleQueue[T]):
-    """A `SimpleQueue` that also counts what is still to be done: every item put counts until `task_done()`."""
+    """A `SimpleQueue` that can be shut down, and counts what is to be done: every item put, until `task_done()`."""
 
     def __init__(
         self, maxsize: int | None = None, items: Iterable[T] = (), unfinished_tasks: int | None = None
@@ -223,6 +271,7 @@ class Queue(SimpleQueue[T]):
         super().__init__(maxsize, items)
         self.unfinished_tasks = self.qsize() if unfinished_tasks is None else unfinished_tasks
         self._all_done = Event()
+        self.is_shutdown = False
 
     def copy(self) -> Self:
         """See `SimpleQueue.copy`; as much of it is still to be done."""
@@ -233,9 +282,26 @@ class Queue(SimpleQueue[T]):
     __copy__ = copy
 
     def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
-        """See `SimpleQueue.put`."""
+        """See `SimpleQueue.put`. Raises `ShutDown` after `shutdown()`."""
+        if self.is_shutdown:
+            raise ShutDown
         super().put(item, block, timeout)
         self.unfinished_tasks += 1
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Take no more items: `put` raises `ShutDown`, and so does `get` once the queue is empty.
+
+        `immediate`: forget what is in it, and count that as done. Those who wait at either end get `ShutDown`; a
+        getter that an item has woken already still gets one. As in the standard library from Python 3.13 on.
+        """
+        self.is_shutdown = True
+        if immediate:
+            while len(self.queue) > self._getters.admitted:
+                self._get()
+                if self.unfinished_tasks:
+                    self.task_done()
+        for line in (self._getters, self._putters):
+            line.dismiss(ShutDown)
 
     def task_done(self) -> None:
         """Say that an item one got is dealt with.

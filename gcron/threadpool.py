@@ -1,4 +1,7 @@
-"""`ThreadPool`: run in real threads what would block the loop (DNS, /proc, files on slow disks)."""
+"""`ThreadPool`: run in real threads what would block the loop (DNS, /proc, files on slow disks).
+
+Each hub has one of its own: `get_hub().threadpool`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from typing import Any
 from weakref import WeakSet
 
 from gcron.event import AsyncResult
-from gcron.greenlet import wait
 from gcron.hub import Hub, get_hub
 from gcron.timeout import Timeout
+from gcron.waiting import wait
 from gcron.workers import Workers
 
-__all__ = ["ThreadPool", "get_threadpool"]
+__all__ = ["ThreadPool"]
 
 _Deliver = Callable[[Any, BaseException | None], object]
 
@@ -189,12 +192,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def get_threadpool() -> ThreadPool:
-    """This thread's own pool, made on first use."""
-    hub = get_hub()
-    pool: ThreadPool | None = getattr(hub, "default_threadpool", None)
-    if pool is None:
-        pool = hub.default_threadpool = ThreadPool(hub=hub)
-    return pool

@@ -18,7 +18,6 @@ from gcron.greenlet import Greenlet, spawn
 from gcron.hub import get_hub
 from gcron.lock import Semaphore
 from gcron.scheduler import Event, Job, JobOutput, Scheduler, StopReport
-from gcron.threadpool import get_threadpool
 
 __all__ = ["EXIT_CLEAN", "EXIT_CONFIGURATION", "EXIT_JOBS_KILLED", "EXIT_LEFT_BEHIND", "Service", "Settings"]
 
@@ -92,7 +91,7 @@ class Service:
         # Reading may block, and must not disturb what runs; one reload at a time, or an older one could win.
         with self._reloading:
             try:
-                jobs = get_threadpool().apply(self._reload)
+                jobs = get_hub().threadpool.apply(self._reload)
             except Exception as error:
                 self._say(f"{name}: nothing is changed, for what was read is wrong:\n{error}", bad=True)
                 return

@@ -14,7 +14,6 @@ from gcron.event import AsyncResult
 from gcron.greenlet import spawn
 from gcron.hub import Hub, get_hub
 from gcron.lock import Semaphore
-from gcron.threadpool import get_threadpool
 
 __all__ = ["RUN_ID", "processes_of"]
 
@@ -48,7 +47,7 @@ class _Census:
             result, self._next = self._next, None
             assert result is not None
             try:
-                result.set(get_threadpool().apply(_look))
+                result.set(get_hub().threadpool.apply(_look))
             except Exception as error:
                 result.set_exception(error)
 

@@ -20,7 +20,6 @@ from gcron.subprocess import DEVNULL, PIPE, Popen
 from gcron.supervise.census import RUN_ID, processes_of
 from gcron.supervise.command import Command, arguments, environment, open_stdin
 from gcron.supervise.output import Stream
-from gcron.threadpool import get_threadpool
 
 __all__ = ["ProcessTree", "describe"]
 
@@ -73,7 +72,7 @@ class ProcessTree:
         if grouped:
             _send_to_group(self.pid, signum)
         if marked := processes_of(self.run_id):
-            get_threadpool().apply(_send_to_each, (marked, signum, self.pid if grouped else None))
+            get_hub().threadpool.apply(_send_to_each, (marked, signum, self.pid if grouped else None))
 
     def members(self) -> list[psutil.Process]:
         """Every process of this run that is alive now.

@@ -141,7 +141,7 @@ def test_a_wait_that_ends_early_leaves_no_link_behind() -> None:
     watched = gcron.iwait([event, result])
     event.set()
     assert next(watched) is event
-    watched.close()  # type: ignore[attr-defined]
+    watched.close()
     assert not event._links
     assert not result._links
 
@@ -226,3 +226,34 @@ def test_a_result_gives_what_was_set_last_before_its_getters_run(steps: list[tup
     assert all(getter.dead == (last is not None) for getter in getters)
     gcron.killall(getters)
     assert all(getter.successful() for getter in getters)
+
+
+def test_all_links_are_taken_back_but_nobody_who_waits_is_forgotten() -> None:
+    greenlet, event = gcron.spawn(gcron.sleep, 0.001), Event()
+    told: list[Any] = []
+    assert not greenlet.has_links()
+    waiting = [gcron.spawn(greenlet.join), gcron.spawn(greenlet.get)]
+    gcron.sleep(0)
+    assert greenlet.has_links()
+    greenlet.link(told.append)
+    greenlet.rawlink(told.append)
+    greenlet.unlink_all()
+    assert len(gcron.joinall(waiting, timeout=1)) == 2
+
+    event.rawlink(told.append)
+    event.set()
+    assert event.has_links()  # still to be called
+    event.unlink_all()
+    gcron.sleep(0.001)
+    assert told == []
+    assert not event.has_links()
+
+
+def test_a_wait_for_several_gives_its_links_back_at_the_end_of_its_block() -> None:
+    event, never = Event(), Event()
+    with gcron.iwait([event, never]) as ready:
+        event.set()
+        assert next(ready) is event
+        assert never.has_links()
+    assert not never.has_links()
+    assert list(ready) == []

@@ -19,7 +19,7 @@ from gcron.event import AsyncResult, Event
 from gcron.hub import READ, WRITE, get_hub
 from gcron.poller import EpollPoller, Poller, SelectorPoller
 from gcron.testing import VirtualClock
-from gcron.threadpool import ThreadPool, get_threadpool
+from gcron.threadpool import ThreadPool
 from gcron.timers import Timer, TimerHeap
 
 
@@ -151,7 +151,7 @@ class TestThreads:
         release()
 
     def test_the_thread_pool_runs_beside_the_loop_and_hands_on_errors(self) -> None:
-        pool = get_threadpool()
+        pool = gcron.get_hub().threadpool
         sleeping = pool.spawn(time.sleep, 0.05)
         ticks = 0
         while not sleeping.ready():

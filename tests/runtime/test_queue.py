@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import gcron
 from gcron.event import Event
-from gcron.queue import Channel, Empty, Full, JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
+from gcron.queue import Channel, Empty, Full, JoinableQueue, LifoQueue, PriorityQueue, Queue, ShutDown, SimpleQueue
 
 KINDS = [SimpleQueue, Queue, LifoQueue, PriorityQueue]
 NEXT = {SimpleQueue: 3, Queue: 3, LifoQueue: 2, PriorityQueue: 1}
@@ -314,3 +314,82 @@ def test_the_same_incomparable_item_twice_is_there_once() -> None:
         queue.put(item)
     assert queue.qsize() == 1
     assert queue.get_nowait() is item
+
+
+class TestShutDown:
+    """As the standard library's queues from Python 3.13 on."""
+
+    def test_what_is_in_it_can_still_be_got_and_nothing_be_put(self) -> None:
+        queue: Queue[int] = Queue(items=[1, 2])
+        queue.shutdown()
+        for put in (lambda: queue.put(3), lambda: queue.put_nowait(3), lambda: queue.put(3, timeout=1)):
+            with pytest.raises(ShutDown):
+                put()
+        assert [queue.get(), queue.get_nowait()] == [1, 2]
+        for get in (queue.get, queue.get_nowait, queue.peek, lambda: queue.get(timeout=1)):
+            with pytest.raises(ShutDown):
+                get()
+        queue.task_done()
+        queue.task_done()
+        assert queue.join(timeout=1)
+
+    def test_those_who_wait_at_either_end_are_told(self) -> None:
+        empty, full = Queue[int](), Queue[int](1, [1])
+        getters = [gcron.spawn(empty.get), gcron.spawn(empty.get, True, 5), gcron.spawn(empty.peek)]
+        putters = [gcron.spawn(full.put, 2), gcron.spawn(full.put, 3, True, 5)]
+        gcron.sleep(0)
+        empty.shutdown()
+        full.shutdown()
+        gcron.joinall(getters + putters, timeout=1)
+        assert [type(greenlet.exception) for greenlet in getters + putters] == [ShutDown] * 5
+        assert full.get() == 1
+
+    def test_at_once_it_forgets_what_is_in_it(self) -> None:
+        queue: Queue[int] = Queue(items=range(3))
+        joining = gcron.spawn(queue.join)
+        gcron.sleep(0)
+        queue.shutdown(immediate=True)
+        assert joining.get(timeout=1) is True
+        assert (queue.qsize(), queue.unfinished_tasks) == (0, 0)
+        with pytest.raises(ShutDown):
+            queue.get()
+
+    def test_a_getter_that_an_item_has_woken_still_gets_one(self) -> None:
+        queue: Queue[int] = Queue()
+        getter = gcron.spawn(queue.get)
+        gcron.sleep(0)
+        queue.put(1)
+        queue.put(2)
+        queue.shutdown(immediate=True)
+        assert getter.get(timeout=1) in (1, 2)
+        assert queue.qsize() == 0
+
+    def test_a_putter_let_in_but_not_there_yet_comes_too_late(self) -> None:
+        queue: Queue[int] = Queue(1, [1])
+        putter = gcron.spawn(queue.put, 2)
+        gcron.sleep(0)
+        queue.get()
+        queue.shutdown()
+        putter.join(timeout=1)
+        assert isinstance(putter.exception, ShutDown)
+        assert queue.qsize() == 0
+
+    def test_one_who_is_killed_at_the_same_time_dies_of_that_and_hears_of_nothing_later(self) -> None:
+        queue: Queue[int] = Queue()
+        steps: list[str] = []
+
+        def get() -> None:
+            try:
+                queue.get()
+            finally:
+                gcron.sleep(0)
+                gcron.sleep(0)
+                steps.append("undisturbed")
+
+        getter = gcron.spawn(get)
+        gcron.sleep(0)
+        getter.kill(block=False)
+        queue.shutdown()
+        getter.join(timeout=1)
+        assert steps == ["undisturbed"]
+        assert isinstance(getter.value, gcron.GreenletExit)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gcron
-from gcron.lock import BoundedSemaphore, RLock, Semaphore
+from gcron.lock import BoundedSemaphore, DummySemaphore, RLock, Semaphore
 
 
 def test_a_negative_number_of_permits_is_refused() -> None:
@@ -150,3 +150,19 @@ def test_whatever_happens_permits_add_up(value: int, steps: list[tuple[str, int]
     gcron.killall(waiting)
 
     assert held + semaphore.counter == value + released
+
+
+def test_a_dummy_never_lets_anybody_wait() -> None:
+    """As gevent's: what takes a semaphore gets this where there is no limit."""
+    dummy = DummySemaphore(0)
+    with dummy, dummy:
+        assert dummy.acquire(blocking=False) is True
+        assert dummy.acquire(timeout=0) is True
+        assert dummy.wait() == 1
+        assert (dummy.locked(), dummy.ready()) == (False, True)
+    dummy.release()
+    told: list[object] = []
+    dummy.rawlink(told.append)
+    assert gcron.wait([dummy], timeout=1) == [dummy]
+    gcron.sleep(0)
+    assert told == [dummy]

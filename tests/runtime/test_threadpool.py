@@ -15,7 +15,7 @@ import pytest
 
 import gcron
 from gcron.event import AsyncResult
-from gcron.threadpool import ThreadPool, get_threadpool
+from gcron.threadpool import ThreadPool
 
 PATIENCE = 20
 
@@ -112,7 +112,7 @@ def fail_in_a_thread() -> None:
 
 
 def test_an_error_keeps_its_traceback_and_is_the_same_each_time() -> None:
-    result = get_threadpool().spawn(fail_in_a_thread)
+    result = gcron.get_hub().threadpool.spawn(fail_in_a_thread)
     errors = []
     for _ in range(2):
         with pytest.raises(LookupError) as caught:

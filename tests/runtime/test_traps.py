@@ -20,7 +20,6 @@ from gcron.lock import Semaphore
 from gcron.pool import Group, Pool
 from gcron.queue import Channel, Empty, Full, Queue
 from gcron.subprocess import PIPE, Popen, TimeoutExpired
-from gcron.threadpool import get_threadpool
 
 
 def test_a_long_chain_of_starts_does_not_exhaust_the_stack() -> None:
@@ -160,7 +159,7 @@ WAITS: dict[str, Callable[[float | None], Any]] = {
     "hub.wait_io": lambda limit: wait_for_silent_pipe(limit),
     "Popen.wait": lambda limit: sleeping_child().wait(limit),
     "Popen.communicate": lambda limit: sleeping_child().communicate(timeout=limit),
-    "ThreadPool.apply": lambda limit: get_threadpool().apply(time.sleep, (0.1,)),
+    "ThreadPool.apply": lambda limit: get_hub().threadpool.apply(time.sleep, (0.1,)),
 }
 
 

@@ -1,0 +1,163 @@
+"""Waiting for several greenlets, events, results, processes at once; ending several.
+
+`wait`, `iwait` and `joinall` take anything with `rawlink` and `unlink`. May not know what it is they wait for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from gcron.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.hub import Carrier, current, get_hub, unpark
+from gcron.timeout import Timeout, park_within
+
+__all__ = ["Arrivals", "iwait", "joinall", "killall", "wait"]
+
+
+def killall(
+    greenlets: Iterable[Greenlet],
+    exception: BaseException | type[BaseException] = GreenletExit,
+    block: bool = True,
+    timeout: float | None = None,
+) -> None:
+    """Raise `exception` in each; with `block`, wait until all have ended.
+
+    Raises `Timeout` when they have not after `timeout` seconds (unlike `Greenlet.kill`, as in gevent).
+    """
+    victims = list(greenlets)
+    me = getcurrent()
+    for greenlet in victims:
+        if greenlet is not me:
+            greenlet.kill(exception, block=False)
+    if me in victims:  # last, for it ends this very function
+        me.kill(exception, block=False)
+    if not block:
+        return
+    with Timeout.start_new(timeout):
+        joinall(victims)
+
+
+def joinall(
+    greenlets: Sequence[Any] | Iterable[Any],
+    timeout: float | Timeout | None = None,
+    raise_error: bool = False,
+    count: int | None = None,
+) -> list[Any]:
+    """Wait until all (or `count`) have ended, at most `timeout` seconds; return those that have.
+
+    Takes what `wait` takes. They come in the order in which they ended; in the order given when there is neither a
+    limit nor `raise_error`. `raise_error`: raise the first error in time as soon as it happens.
+    """
+    greenlets = list(greenlets)
+    if timeout is None and count is None and not raise_error:
+        for greenlet in greenlets:
+            if isinstance(greenlet, Greenlet):
+                greenlet.join()
+            else:
+                wait([greenlet])
+        return greenlets
+    done = []
+    for greenlet in iwait(greenlets, timeout, count):
+        if raise_error and getattr(greenlet, "exception", None) is not None:
+            greenlet.get()
+        done.append(greenlet)
+    return done
+
+
+def wait(objects: Iterable[Any] | None = None, timeout: float | Timeout | None = None, count: int | None = None) -> Any:
+    """Wait until all (or `count`) of `objects` are ready; return those that are, in the order they became so.
+
+    Takes anything with `rawlink` and `unlink`. Without objects: wait until nothing is left to do and return True,
+    or False after `timeout` seconds.
+    """
+    if objects is None:
+        return get_hub().join(timeout.seconds if isinstance(timeout, Timeout) else timeout)
+    return list(iwait(objects, timeout, count))
+
+
+def iwait(objects: Iterable[Any], timeout: float | Timeout | None = None, count: int | None = None) -> Arrivals:
+    """Yield `objects` one by one as they become ready; stop after `count` of them or `timeout` seconds.
+
+    Who stops earlier gives the links back by `close()`, or has used it as a context manager.
+    """
+    return Arrivals(_arrivals(objects, timeout, count))
+
+
+class Arrivals(Iterator[Any]):
+    """What `iwait` returns."""
+
+    def __init__(self, arrivals: Generator[Any, None, None]) -> None:
+        self._arrivals = arrivals
+
+    def __next__(self) -> Any:
+        return next(self._arrivals)
+
+    def close(self) -> None:
+        """Wait for no more."""
+        self._arrivals.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: int | None) -> Generator[Any, None, None]:
+    waited = list(dict.fromkeys(objects))
+    left = len(waited) if count is None else min(count, len(waited))
+    collector = _Collector()
+    # A `Timeout` that is not under way is a number; one that is raises itself where its greenlet waits.
+    started = timeout if isinstance(timeout, Timeout) and timeout.pending else None
+    seconds = timeout.seconds if isinstance(timeout, Timeout) else timeout
+    # Not a Timeout of our own: that would strike in whatever the caller does between two objects.
+    timer = None if started or seconds is None else get_hub().call_later(seconds, collector, collector)
+    linked = []
+    try:
+        for item in waited:
+            # What is ready counts also when there is no time to wait.
+            if (is_ready := getattr(item, "ready", None)) is not None and is_ready():
+                collector(item)
+            else:
+                item.rawlink(collector)
+                linked.append(item)
+        while left > 0:
+            item = collector.next(started)
+            if item is collector:
+                return
+            left -= 1
+            yield item
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for item in linked:
+            item.unlink(collector)
+
+
+class _Collector:
+    """The link of `iwait`: gathers what became ready, and wakes the waiter if it waits just now."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Any] = deque()
+        self._waiter: Carrier | None = None
+
+    def __call__(self, item: Any) -> None:
+        self._ready.append(item)
+        if self._waiter is not None:
+            unpark(self._waiter)
+
+    def next(self, limit: Timeout | None) -> Any:
+        """The next ready object; the collector itself when time is up."""
+        while not self._ready:
+            self._waiter = me = current()
+            try:
+                if not park_within(me, limit):
+                    return self
+            finally:
+                self._waiter = None
+        return self._ready.popleft()
