@@ -29,12 +29,13 @@ from gcron.schedule import (
     occurrence,
     parse,
 )
-from gcron.schedule.kinds import DAY, WEEKDAY
-from gcron.schedule.wording import NICKNAMES, FieldWords, describe, describe_fields, describe_period
+from gcron.schedule.kinds import DAY, NICKNAMES, WEEKDAY
+from gcron.schedule.wording import FieldWords, describe, describe_fields, describe_period
 
 __all__ = ["main"]
 
 _CHANGES = 2
+_AMBIGUOUS = 6
 _WIDEST = 100
 _FIXED_BLANK = "\N{NO-BREAK SPACE}"
 _UNSCHEDULED = {
@@ -86,6 +87,8 @@ def main(options: argparse.Namespace) -> int:
         if len(options.expression) > 1 and not text.startswith("@"):
             hint = "put the schedule in quotes, or the shell replaces each * by the names of files"
             print(f"  hint: {hint}", file=sys.stderr)
+        elif len(text.split()) == _AMBIGUOUS and options.fields is None:
+            print("  hint: --fields=seconds-first (seconds-last, year-last) explains one of them", file=sys.stderr)
         return 1
     if options.json:
         print(json.dumps(_record(explanation)))

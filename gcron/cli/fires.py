@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from gcron.cli.changes import skipped_walls
 from gcron.crontab import Entry
-from gcron.schedule import CronSchedule, DelayedSchedule, Shift, shifts
+from gcron.schedule import CronSchedule, DelayedSchedule, Shift, Unscheduled, shifts
 
-__all__ = ["Fire", "Gap", "Window", "fires_in", "gaps", "named_entries"]
+__all__ = ["Fire", "Gap", "Gaps", "Window", "fires_in", "named_entries", "why_never"]
+
+_DAY = 86400
+_UNSCHEDULED = {
+    "reboot": "runs once when gcron starts, at no time of the clock",
+    "service": "is kept running, at no time of the clock",
+    "manual": "runs only when it is triggered",
+}
 
 Fire = tuple[int, Entry]
 
@@ -63,16 +71,48 @@ def fires_in(entries: Sequence[Entry], window: Window) -> Iterator[Fire]:
             heapq.heapreplace(heap, (following, index))
 
 
-def gaps(entries: Sequence[Entry], start: int, end: int) -> list[Gap]:
-    """What is not there from `start` to `end`, in order: only wildcard entries have such times."""
-    found = [gap for entry in entries for gap in _gaps_of(entry, start, end)]
-    return sorted(found, key=lambda gap: gap.shift.instant)
+class Gaps:
+    """The times that are not there, handed out in order beside the fires: only wildcard entries have such times.
+
+    Looked for piece by piece, ever larger ones, for nobody knows how far the fires will be followed.
+    """
+
+    def __init__(self, entries: Sequence[Entry], window: Window) -> None:
+        self._entries = entries
+        self._window = window
+        self._found: deque[Gap] = deque()
+        self._searched_to = window.start - 1
+
+    def until(self, instant: int) -> Iterator[Gap]:
+        """Those up to `instant` that were not handed out before."""
+        self._search(instant)
+        while self._found and self._found[0].shift.instant <= instant:
+            yield self._found.popleft()
+
+    def _search(self, instant: int) -> None:
+        if instant <= self._searched_to:
+            return
+        end = instant + max(_DAY, instant - self._window.start)
+        if self._window.end is not None:
+            end = max(instant, min(end, self._window.end))
+        found = [gap for entry in self._entries for gap in _gaps_of(entry, self._searched_to, end)]
+        self._found += sorted(found, key=lambda gap: gap.shift.instant)
+        self._searched_to = end
 
 
-def _gaps_of(entry: Entry, start: int, end: int) -> Iterator[Gap]:
+def why_never(entry: Entry) -> str:
+    """Why an entry without any fire to come has none."""
+    if not entry.policy.enabled:
+        return "is switched off (enabled=no)"
+    if isinstance(entry.schedule, Unscheduled):
+        return _UNSCHEDULED[entry.schedule.kind]
+    return "is over: its schedule names no year to come"
+
+
+def _gaps_of(entry: Entry, after: int, end: int) -> Iterator[Gap]:
     schedule = entry.schedule.schedule if isinstance(entry.schedule, DelayedSchedule) else entry.schedule
     if not isinstance(schedule, CronSchedule) or not schedule.wildcard or not entry.policy.enabled:
         return
-    for shift in shifts(schedule.zone, start - 1, end):
+    for shift in shifts(schedule.zone, after, end):
         if shift.after > shift.before and (walls := skipped_walls(schedule, shift)):
             yield Gap(shift, entry, tuple(walls))

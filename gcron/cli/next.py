@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
 from gcron.cli.files import Loaded, complain, load_files
-from gcron.cli.fires import Fire, Window, fires_in, named_entries
+from gcron.cli.fires import Fire, Gap, Gaps, Window, fires_in, named_entries
 from gcron.cli.moments import MomentError, read_moment
+from gcron.cli.spans import wall_datetime
 from gcron.clock import SystemClock
 from gcron.crontab import Entry
 from gcron.policy import closest
@@ -43,8 +44,7 @@ def main(options: argparse.Namespace) -> int:
     count = options.count or (_COUNT if window.end is None else _COUNT_IN_WINDOW)
     coming = fires_in(entries, window)
     if options.json:
-        _print_json(islice(coming, count))
-        is_cut = next(coming, None) is not None
+        is_cut = _print_json(coming, count, Gaps(entries, window), window)
     else:
         fires = list(islice(coming, count))
         is_cut = next(coming, None) is not None
@@ -87,13 +87,33 @@ def _print_table(fires: Sequence[Fire], entries: Sequence[Entry], window: Window
     print_fires(fires, entries, window)
 
 
-def _print_json(fires: Iterable[Fire]) -> None:
-    for fire, entry in fires:
-        record = {
-            "at": datetime.fromtimestamp(fire, UTC).isoformat().replace("+00:00", "Z"),
-            "local": datetime.fromtimestamp(fire, entry.schedule.zone.tz).isoformat(),
-            "job": entry.name,
-            "schedule": entry.schedule_text,
-            "mark": str(occurrence(entry.schedule, fire)),
-        }
-        print(json.dumps(record))
+def _print_json(coming: Iterator[Fire], count: int, missing: Gaps, window: Window) -> bool:
+    """Print up to `count` fires as they are found; True when there are more."""
+    for fire, entry in islice(coming, count):
+        for gap in missing.until(fire):
+            print(json.dumps(_gap_record(gap)))
+        print(json.dumps(_fire_record(fire, entry)))
+    is_cut = next(coming, None) is not None
+    if not is_cut and window.end is not None:
+        for gap in missing.until(window.end):
+            print(json.dumps(_gap_record(gap)))
+    return is_cut
+
+
+def _fire_record(fire: int, entry: Entry) -> dict[str, object]:
+    return _record(fire, entry) | {"mark": str(occurrence(entry.schedule, fire))}
+
+
+def _gap_record(gap: Gap) -> dict[str, object]:
+    """What stands in the place of fires that are not there: `at` is the change of the clock that skips them."""
+    walls = [wall_datetime(wall).isoformat() for wall in gap.walls]
+    return _record(gap.shift.instant, gap.entry) | {"mark": "skipped", "skipped": walls}
+
+
+def _record(instant: int, entry: Entry) -> dict[str, object]:
+    return {
+        "at": datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z"),
+        "local": datetime.fromtimestamp(instant, entry.schedule.zone.tz).isoformat(),
+        "job": entry.name,
+        "schedule": entry.schedule_text,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcron.cli.changes import change_title, mark_words
-from gcron.cli.fires import Fire, Gap, Window, gaps
+from gcron.cli.fires import Fire, Gap, Gaps, Window, why_never
 from gcron.cli.spans import clock_text, offset_text, relative_text, zone_name
 from gcron.cli.terminal import wants_colour, width
 from gcron.crontab import Entry
@@ -21,6 +20,7 @@ from gcron.schedule import Zone
 __all__ = ["print_fires"]
 
 _WIDEST = 1000
+_MOST_REASONS = 10
 _MARK_STYLE = "yellow"
 
 
@@ -38,7 +38,7 @@ def print_fires(fires: Sequence[Fire], entries: Sequence[Entry], window: Window)
     """Print the fires, and between them the times that are not there, on stdout."""
     rows = _rows(fires, entries, window)
     if not rows:
-        print("nothing is due, ever" if window.end is None else "nothing is due in that time")
+        _print_nothing(entries, window)
         return
     zones = sorted({row.zone for row in rows})
     _print_title(zones, window)
@@ -62,17 +62,28 @@ def _print_title(zones: Sequence[str], window: Window) -> None:
         print(f"(--from and --to were read as times of {read_in})")
 
 
+def _print_nothing(entries: Sequence[Entry], window: Window) -> None:
+    if window.end is not None:
+        print("nothing is due in that time")
+        return
+    print("nothing is due, ever")
+    for entry in entries[:_MOST_REASONS]:
+        print(f"  {entry.name} {why_never(entry)}")
+    if len(entries) > _MOST_REASONS:
+        print(f"  and {len(entries) - _MOST_REASONS} more")
+
+
 def _rows(fires: Sequence[Fire], entries: Sequence[Entry], window: Window) -> list[_Row]:
-    last = window.end if window.end is not None else fires[-1][0] if fires else window.start
-    missing = deque(gaps(entries, window.start, last))
+    missing = Gaps(entries, window)
     has_seconds = any(fire % 60 for fire, _ in fires)
     rows: list[_Row] = []
     offsets: dict[Zone, int] = {}
     for fire, entry in fires:
-        while missing and missing[0].shift.instant <= fire:
-            rows.append(_gap_row(missing.popleft()))
+        rows += map(_gap_row, missing.until(fire))
         rows.append(_fire_row(fire, entry, window, offsets, has_seconds))
-    return rows + [_gap_row(gap) for gap in missing]
+    if window.end is not None:
+        rows += map(_gap_row, missing.until(window.end))
+    return rows
 
 
 def _fire_row(fire: int, entry: Entry, window: Window, offsets: dict[Zone, int], has_seconds: bool) -> _Row:

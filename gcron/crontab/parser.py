@@ -148,6 +148,10 @@ class _EntryReader:
             self._warn_of_unknown_user(place, parts, parts.user)
         if "%" in parts.text:
             self._warn_of_percents(place, parts)
+        if parts.text.endswith("\\"):
+            end = parts.text_start + len(parts.text)
+            message = "the backslash does not continue the line: it is the command's"
+            self._warn(place, message, end - 1, end, "write the command on one line, or into a script")
         if parts.quiet:
             start = parts.schedule_start
             self._warn(place, "the leading - has no effect here", start - 1, start, "gcron logs every run")

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["DAY", "FIELDS", "HOUR", "LAYOUTS", "MINUTE", "MONTH", "SECOND", "SEVEN", "WEEKDAY", "YEAR", "FieldKind"]
+__all__ = [
+    "DAY",
+    "FIELDS",
+    "HOUR",
+    "LAYOUTS",
+    "MINUTE",
+    "MONTH",
+    "NICKNAMES",
+    "SECOND",
+    "SEVEN",
+    "WEEKDAY",
+    "YEAR",
+    "FieldKind",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,3 +62,16 @@ LAYOUTS: Mapping[str, tuple[FieldKind, ...]] = MappingProxyType(
     }
 )
 """The orders that a crontab may declare for all its lines (docs/crontab.md, section 4)."""
+
+NICKNAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "@yearly": "0 0 1 1 *",
+        "@annually": "0 0 1 1 *",
+        "@monthly": "0 0 1 * *",
+        "@weekly": "0 0 * * 0",
+        "@daily": "0 0 * * *",
+        "@midnight": "0 0 * * *",
+        "@hourly": "0 * * * *",
+    }
+)
+"""What is short for five fields (crontab(5))."""

@@ -12,26 +12,30 @@ from gcron.schedule.durations import parse_duration
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
 from gcron.schedule.every import EverySchedule, Unscheduled
 from gcron.schedule.fields import Field, oversized_steps, parse_field
-from gcron.schedule.kinds import DAY, FIELDS, HOUR, LAYOUTS, MINUTE, MONTH, SECOND, SEVEN, WEEKDAY, YEAR, FieldKind
+from gcron.schedule.kinds import (
+    DAY,
+    FIELDS,
+    HOUR,
+    LAYOUTS,
+    MINUTE,
+    MONTH,
+    NICKNAMES,
+    SECOND,
+    SEVEN,
+    WEEKDAY,
+    YEAR,
+    FieldKind,
+)
 from gcron.schedule.seconds import SecondPattern
 from gcron.schedule.walls import WallPattern
 from gcron.schedule.zones import Zone, find_zone
 
 __all__ = ["check", "parse", "split_schedule"]
 
-_EXPRESSIONS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 _UNSCHEDULED = {"@reboot": "reboot", "@service": "service", "@manual": "manual"}
 _EVERY = "@every"
 _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
-_NICKNAMES = (*_EXPRESSIONS, *_UNSCHEDULED, _EVERY)
+_ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, _EVERY)
 
 _WORD = re.compile(r"[^ \t]+")
 # Possessive (`++`): a match never goes back, so the time is linear for any text.
@@ -49,6 +53,9 @@ def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: 
     job's name, settles the values of `H` and `~`. `fields` says which fields `text` has, as a key of `LAYOUTS`
     (`seconds-first`); seven fields are seconds first and the year last anyway. Raises ScheduleError, with columns
     inside `text`, and KeyError for unknown `fields`. Source: docs/crontab.md, sections 1 and 2.
+
+    A `tzinfo` of one's own cannot be asked for its changes of offset and is probed every 137 minutes: a change that is
+    undone sooner than that may go unseen. Those of `zoneinfo` have no such changes.
     """
     zone = find_zone(tz)
     words = _WORD.findall(text)
@@ -168,7 +175,7 @@ def _oversized_step(text: str, start: int, end: int) -> ScheduleWarning:
 def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
     words = list(_WORD.finditer(text))
     name = words[0][0]
-    if name not in _NICKNAMES:
+    if name not in _ALL_NICKNAMES:
         raise _unknown_nickname(words[0])
     count = _word_count(name)
     if len(words) < count:
@@ -180,7 +187,7 @@ def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
         return EverySchedule(text, zone, _period(words[1]))
     if name in _UNSCHEDULED:
         return Unscheduled(text, zone, _UNSCHEDULED[name])
-    return _cron(text, FIELDS, _EXPRESSIONS[name].split(), zone, seed)
+    return _cron(text, FIELDS, NICKNAMES[name].split(), zone, seed)
 
 
 def _word_count(nickname: str) -> int:
@@ -200,9 +207,9 @@ def _period(word: re.Match[str]) -> int:
 
 def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
     message = f"{word[0]!r} is not a nickname"
-    if word[0].lower() in _NICKNAMES:
+    if word[0].lower() in _ALL_NICKNAMES:
         return ScheduleError(message, *word.span(), f"nicknames are lower case: write {word[0].lower()}")
-    return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_NICKNAMES))
+    return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
 
 
 def _duration_missing(text: str) -> ScheduleError:

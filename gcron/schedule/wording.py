@@ -14,19 +14,7 @@ from typing import NamedTuple
 from gcron.schedule.fields import DayMark, Field, parse_field
 from gcron.schedule.kinds import DAY, FIELDS, HOUR, LAYOUTS, MINUTE, MONTH, SECOND, SEVEN, WEEKDAY, YEAR, FieldKind
 
-__all__ = ["NICKNAMES", "FieldWords", "describe", "describe_fields", "describe_period", "join_words"]
-
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-"""The nicknames that are short for five fields."""
-
+__all__ = ["FieldWords", "describe", "describe_fields", "describe_period", "join_words"]
 
 _MONTHS = [
     "January",

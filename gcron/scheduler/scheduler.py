@@ -17,6 +17,7 @@ from gcron.greenlet import Greenlet, spawn
 from gcron.hub import get_hub
 from gcron.policy import Policy
 from gcron.schedule import Schedule, Unscheduled, parse
+from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims, MemoryClaims
 from gcron.scheduler.events import FiresMissed
 from gcron.scheduler.job import Job, job_of
@@ -221,19 +222,17 @@ class Scheduler:
 
     def _watch_the_clock(self) -> None:
         steps = StepDetector(self._clock)
-        while True:
-            step = steps.step()
-            if step:
-                self._follow_step(step)
-            self._fire_due()
-            self._changed.clear()
-            self._changed.wait(self._nap())
-
-    def _nap(self) -> float | None:
-        first = self._timetable.first()
-        delay = self._clock.longest_nap if first is None else first - self._clock.now()
-        delay = min(delay, self._clock.longest_nap)
-        return None if delay == float("inf") else max(0.0, delay)
+        alarm = new_alarm(self._clock)
+        try:
+            while True:
+                self._changed.clear()
+                step = steps.step()
+                if step:
+                    self._follow_step(step)
+                self._fire_due()
+                alarm.wait(self._timetable.first(), self._changed)
+        finally:
+            alarm.close()
 
     def _fire_due(self) -> None:
         now = self._clock.now()
@@ -275,11 +274,13 @@ class Scheduler:
     def _fire(self, job: Job, fire_at: int) -> None:
         if self._stopping or not self._claims.claim(job.name, fire_at):
             return
-        running = self._runs.of(job.name) if job.policy.overlap == "skip" else []
-        if running:
-            self._runs.skip(job, fire_at, f"the run {running[0].id} is still under way")
-        else:
-            self._runs.start(job, fire_at)
+        for run in self._runs.of(job.name):
+            if run.waits_for_retry:
+                run.end_retries("the job is due again")
+            elif job.policy.overlap == "skip":
+                self._runs.skip(job, fire_at, f"the run {run.id} is still under way")
+                return
+        self._runs.start(job, fire_at)
 
 
 def _check_supported(job: Job) -> None:

@@ -34,6 +34,8 @@ def resolve_due(job: Job, due: int, now: float) -> Due:
 
     A fixed-time job is made up for 3 hours, any other one starts only within its minute.
     """
+    if due == int(now):
+        return Due(due, None)
     latest_start = LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD
     newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
     if now - newest >= latest_start:

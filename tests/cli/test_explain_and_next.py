@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.cli.changes import change_words, coming_changes
+from gcron.cli.fires import Gaps, Window
 from gcron.cli.main import main
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.progress import with_progress
+from gcron.crontab import parse as crontab_parse
 from gcron.schedule import Schedule, find_zone, parse
 
 Write = Callable[..., str]
@@ -431,6 +435,55 @@ def test_next_reads_a_user_column(call: Callable[..., Any], write: Write) -> Non
     status, out, err = call("next", "--system", "--json", "-n", "1", "--from", "2027-01-01", "crontab")
     assert (status, err) == (0, "")
     assert json.loads(out)["local"] == "2027-01-01T02:30:00+00:00"
+
+
+def test_json_has_the_times_that_are_not_there(call: Callable[..., Any], write: Write) -> None:
+    """The table told of them, the JSON did not."""
+    write("CRON_TZ=Europe/Berlin\n*/20 2 * * *  poll\n30 12 * * *  fixed\n")
+    options = ("next", "--json", "--from", "2027-03-28T00:00Z")
+    _, out, _ = call(*options, "--to", "2027-03-28T09:00Z", "crontab")
+    (gap,) = map(json.loads, out.splitlines())
+    assert (gap["job"], gap["at"], gap["mark"]) == ("poll", "2027-03-28T01:00:00Z", "skipped")
+    assert gap["skipped"] == [f"2027-03-28T02:{minute}:00" for minute in ("00", "20", "40")]
+    # In the order of time, not counted, and nothing behind the last fire when that is not the end.
+    _, out, _ = call(*options, "-n", "2", "crontab")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["mark"] for record in records] == ["skipped", "", ""]
+    _, out, _ = call("next", "--json", "--from", "2027-03-27T00:00Z", "--to", "2027-03-30", "-n", "1", "crontab")
+    assert [json.loads(line)["mark"] for line in out.splitlines()] == [""]
+
+
+@given(start=st.integers(1_750_000_000, 1_900_000_000), steps=st.lists(st.integers(0, 400 * 86400), max_size=8))
+def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> None:
+    entries = crontab_parse("CRON_TZ=Europe/Berlin\n*/20 2 * * *  a\nCRON_TZ=Asia/Beirut\n*/7 0 * * *  b\n").entries
+    end = start + sum(steps)
+    window = Window(start, end, is_now=False, read_in=None)
+    pieces = Gaps(entries, replace(window, end=None))
+    found = [gap for instant in accumulate(steps, initial=start) for gap in pieces.until(instant)]
+    assert found == list(Gaps(entries, window).until(end))
+    assert all(start <= gap.shift.instant <= end for gap in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("# gcron: name=job enabled=no\n@daily true\n", "is switched off (enabled=no)"),
+        ("# gcron: name=job\n@reboot true\n", "runs once when gcron starts, at no time of the clock"),
+        ("# gcron: name=job\n@manual true\n", "runs only when it is triggered"),
+        ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "is over: its schedule names no year to come"),
+    ],
+)
+def test_what_is_never_due_says_why(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
+    """`nothing is due, ever` left one to look for the reason."""
+    write(f"{line}# gcron: name=other\n@daily true\n")
+    assert call("next", "--job", "job", "crontab") == (0, f"nothing is due, ever\n  job {reason}\n", "")
+
+
+def test_six_fields_are_explained_when_one_says_which(call: Callable[..., Any]) -> None:
+    status, _, err = call("explain", "0 5 4 * * *")
+    assert status == 1
+    assert "hint: --fields=seconds-first (seconds-last, year-last) explains one of them" in err
+    assert call("explain", "--fields=seconds-first", "0 5 4 * * *")[0] == 0
 
 
 def test_ctrl_c_is_status_130_without_a_traceback(write: Write, tmp_path: Path) -> None:

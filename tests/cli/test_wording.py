@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.schedule import CronSchedule, parse
-from gcron.schedule.kinds import FIELDS
-from gcron.schedule.wording import NICKNAMES, describe, describe_fields, describe_period, join_words
+from gcron.schedule.kinds import FIELDS, NICKNAMES
+from gcron.schedule.wording import describe, describe_fields, describe_period, join_words
 
 WORDS = {
     # times of day

@@ -35,9 +35,12 @@ def test_blank_lines_and_comments_are_nothing() -> None:
 
 
 def test_a_trailing_backslash_belongs_to_the_command() -> None:
-    entries = parse("0 3 * * * a \\\n0 4 * * * b\n").entries
+    crontab = parse("0 3 * * * a \\\n0 4 * * * b\n")
 
-    assert [entry.command for entry in entries] == ["a \\", "b"]
+    assert [entry.command for entry in crontab.entries] == ["a \\", "b"]
+    (warning,) = crontab.problems  # who writes one mostly means a second line of the command
+    assert (warning.severity, warning.line, warning.column) == ("warning", 1, 13)
+    assert "does not continue the line" in warning.message
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,24 @@ def test_a_system_crontab_has_a_user_column() -> None:
     entry = one("0 3 * * * root -n /usr/bin/backup\n", system=True)
 
     assert (entry.user, entry.command, entry.mail_on_failure) == ("root", "/usr/bin/backup", True)
+
+
+def test_an_unknown_user_is_told_at_its_column_and_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(name: str) -> None:
+        asked.append(name)
+        raise KeyError(name)
+
+    monkeypatch.setattr("gcron.crontab.user.pwd.getpwnam", look_up)
+    crontab = parse("0 3 * * *  rooot  a rooot\n@daily\trooot\tb\n", system=True)
+
+    assert [(problem.severity, problem.line, problem.column) for problem in crontab.problems] == [
+        ("warning", 1, 12),
+        ("warning", 2, 8),
+    ]
+    assert asked == ["rooot"]
+    assert len(crontab.entries) == 2
 
 
 def test_a_path_in_the_user_column_is_an_error() -> None:

@@ -1,7 +1,9 @@
-"""The wall clock of a real `gcron run` is set while it runs.
+"""The wall clock of a real `gcron run` is set while it runs, and the machine under it seems to sleep.
 
-Nobody but root may set the machine's clock, and no test should: a preloaded library of a few lines adds an offset,
-read from a shared file, to the wall clock of this one process. Its other clocks are left alone.
+Nobody but root may set the machine's clock, and no test should: a preloaded library adds offsets, read from a shared
+file, to the clocks of this one process. A step moves the wall clock alone; a suspend moves CLOCK_BOOTTIME too, and
+CLOCK_MONOTONIC never. It does to the kernel's timers what the kernel would (timerfd_create(2)): they follow the wall
+clock, and are cancelled as it is set. Or it takes them away.
 """
 
 from __future__ import annotations
@@ -24,15 +26,22 @@ import pytest
 
 SHIM = r"""
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-static volatile long *offset;
+static volatile struct { long wall, boot; } *offset;
+static int timer = -1;
+static long set_at;
 
 __attribute__((constructor)) static void begin(void) {
     int file = open(getenv("CLOCK_OFFSET_FILE"), O_RDONLY);
@@ -41,7 +50,8 @@ __attribute__((constructor)) static void begin(void) {
 }
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int status = syscall(SYS_clock_gettime, clock, now);
-    if (status == 0 && clock == CLOCK_REALTIME) now->tv_sec += *offset;
+    if (status == 0 && clock == CLOCK_REALTIME) now->tv_sec += offset->wall;
+    if (status == 0 && clock == CLOCK_BOOTTIME) now->tv_sec += offset->boot;
     return status;
 }
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
@@ -58,6 +68,37 @@ time_t time(time_t *where) {
     if (where) *where = fine.tv_sec;
     return fine.tv_sec;
 }
+static void *cancel_on_set(void *unused) {
+    struct itimerspec at_once = {{0, 0}, {0, 1}};
+    long seen = offset->wall;
+    for (;; usleep(2000))
+        if (seen != offset->wall) {
+            seen = offset->wall;
+            syscall(SYS_timerfd_settime, timer, 0, &at_once, NULL);
+        }
+    return unused;
+}
+int timerfd_create(int clock, int flags) {
+    pthread_t thread;
+    sigset_t all, before;
+    if (getenv("CLOCK_WITHOUT_TIMERS")) { errno = ENOSYS; return -1; }
+    timer = syscall(SYS_timerfd_create, clock, flags);
+    set_at = offset->wall;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_create(&thread, NULL, cancel_on_set, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return timer;
+}
+int timerfd_settime(int fd, int flags, const struct itimerspec *wanted, struct itimerspec *old) {
+    struct itimerspec shifted = *wanted;
+    long now = offset->wall;
+    shifted.it_value.tv_sec -= now;
+    int status = syscall(SYS_timerfd_settime, fd, flags, &shifted, old);
+    if (status == 0 && now != set_at) { errno = ECANCELED; status = -1; }
+    set_at = now;
+    return status;
+}
 """
 HOUR = 3600
 
@@ -69,31 +110,43 @@ pytestmark = [
 
 
 class SettableClock:
-    """The wall clock of processes that start with `environment`."""
+    """The clocks of processes that start with `environment`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, with_timers: bool) -> None:
         source, library, shared = folder / "shim.c", folder / "shim.so", folder / "offset"
         source.write_text(SHIM)
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
-        shared.write_bytes(bytes(8))
+        shared.write_bytes(bytes(16))
         with shared.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 8)
+            self._memory = mmap.mmap(file.fileno(), 16)
         self.environment = os.environ | {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(shared)}
+        if not with_timers:
+            self.environment["CLOCK_WITHOUT_TIMERS"] = "1"
 
     def now(self) -> float:
-        return time.time() + self.offset
+        return time.time() + self._offsets[0]
 
     @property
-    def offset(self) -> int:
-        return int(struct.unpack("q", self._memory[:])[0])
+    def _offsets(self) -> tuple[int, int]:
+        wall, boot = struct.unpack("qq", self._memory[:])
+        return wall, boot
 
     def set_to(self, instant: float) -> None:
-        self._memory[:] = struct.pack("q", int(instant - time.time()))
+        """As an administrator, or a time server."""
+        self._memory[:] = struct.pack("qq", int(instant - time.time()), self._offsets[1])
+
+    def sleep_until(self, instant: float, daemon: Any) -> None:
+        """As a machine that is suspended with the daemon on it."""
+        daemon.send(signal.SIGSTOP)
+        slept = int(instant - self.now())
+        self._memory[:] = struct.pack("qq", *(offset + slept for offset in self._offsets))
+        daemon.send(signal.SIGCONT)
 
 
-@pytest.fixture
-def clock(tmp_path: Path) -> SettableClock:
-    return SettableClock(tmp_path)
+@pytest.fixture(params=[True, False], ids=["timers", "naps"])
+def clock(tmp_path: Path, request: pytest.FixtureRequest) -> SettableClock:
+    """On a kernel that has timers on the wall clock, and on one that has not."""
+    return SettableClock(tmp_path, request.param)
 
 
 def at(hour: int, minute: int = 0, second: int = 0) -> float:
@@ -167,6 +220,48 @@ def test_set_back_by_more_than_three_hours_follows_the_new_clock(
     clock.set_to(at(12, 29, 58))
     daemon.wait_for(r"  fixed +started", 2)
     daemon.wait_for(r"  wildcard +started", 2)
+    assert daemon.stop() == 0
+
+
+def test_a_machine_that_slept_makes_up_what_is_not_too_old(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+    """Nobody has set the clock: of 12:30 and 17:30 the later one is 40 minutes late, and not wrong."""
+    clock.set_to(at(12, 10))
+    daemon = gcron_run(CRONTAB.replace("30 12 ", "30 12,17 "), env=clock.environment)
+    wait_for_more(daemon, "every", 2)
+    clock.sleep_until(at(18, 10), daemon)
+    daemon.wait_for(r"  fixed +started")
+    daemon.wait_for(r"  fixed +missed: 2030-06-05 12:30:00Z: gcron could not act")
+    daemon.wait_for(r"  wildcard +missed: 2030-06-05 12:30:00Z to 2030-06-05 17:30:00Z: gcron could not act")
+    wait_for_more(daemon, "every", 2)
+    assert starts(daemon, "fixed") == 1
+    assert starts(daemon, "wildcard") == 0
+    assert starts(daemon, "every") < 15  # no burst
+    assert "the clock was set" not in daemon.log
+    assert daemon.stop() == 0
+
+
+def test_a_machine_that_slept_for_days_makes_nothing_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+    clock.set_to(at(12, 10))
+    daemon = gcron_run(CRONTAB, env=clock.environment)
+    wait_for_more(daemon, "every", 1)
+    clock.sleep_until(at(18, 10) + 48 * HOUR, daemon)
+    daemon.wait_for(r"  fixed +missed: .*: gcron could not act")
+    wait_for_more(daemon, "every", 2)
+    assert starts(daemon, "fixed") == starts(daemon, "wildcard") == 0
+    assert daemon.stop() == 0
+
+
+def test_a_step_is_noticed_while_nothing_is_due_for_long(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
+    """The kernel's timer stands at 12:30, twenty minutes away by the clock that nobody sets."""
+    clock = SettableClock(tmp_path, with_timers=True)
+    clock.set_to(at(12, 10))
+    daemon = gcron_run(CRONTAB.partition("# gcron: name=every")[0], env=clock.environment)
+    daemon.wait_for("2 jobs from")
+    clock.set_to(at(12, 50))
+    daemon.wait_for(r"  fixed +started")
+    clock.set_to(at(12, 29, 58))  # and now it stood at 13:30
+    daemon.wait_for(r"  wildcard +started")
+    assert starts(daemon, "fixed") == 1
     assert daemon.stop() == 0
 
 

@@ -169,6 +169,16 @@ def test_a_wildcard_after_a_shift_of_half_an_hour() -> None:
     assert cronsim_fires("*/20 5 * * *", "Australia/Lord_Howe", start, five + DAY)[-1:] == [five + 2400]
 
 
+def test_a_wildcard_after_a_shift_at_a_quarter_to_three() -> None:
+    """In Chatham 1989-10-08 2:45 became 3:45; cronsim leaves out all of the four o'clock hour, which was there."""
+    (shift,) = shifts(find_zone("Pacific/Chatham"), utc(1989, 10, 1), utc(1989, 10, 10))
+    four, expression = shift.instant + 900, "*/49 */2 * jan-mar,10-11 *"
+    found = gcron_fires(expression, "Pacific/Chatham", shift.instant, four + 3 * HOUR)
+    assert found == [four, four + 49 * 60, four + 2 * HOUR, four + 2 * HOUR + 49 * 60]
+    assert cronsim_fires(expression, "Pacific/Chatham", shift.instant - DAY, four + 3 * HOUR)[-2:] == found[2:]
+    assert four not in cronsim_fires(expression, "Pacific/Chatham", shift.instant - DAY, four + 3 * HOUR)
+
+
 def test_a_wildcard_at_a_midnight_that_is_skipped() -> None:
     """In Casablanca 2009-06-01 began at 1:00; cronsim takes the midnight that never was for a match."""
     shift = utc(2009, 6, 1)

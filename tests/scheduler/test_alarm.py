@@ -1,0 +1,181 @@
+"""What wakes the scheduler, on the machine's own clock."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from gcron.clock import SystemClock
+from gcron.event import Event
+from gcron.greenlet import sleep, spawn
+from gcron.scheduler import Scheduler
+from gcron.scheduler.alarm import Alarm, KernelAlarm, NapAlarm, new_alarm
+from gcron.scheduler.timerfd import WallTimer
+from gcron.testing import VirtualClock
+
+pytestmark = pytest.mark.realtime
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="timerfd_create(2) is Linux's")
+
+
+class _NoTimers:
+    """A C library from before timerfd, or of another system."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+
+@pytest.fixture(params=["kernel", "naps"])
+def alarm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Alarm:
+    if request.param == "kernel":
+        if not sys.platform.startswith("linux"):
+            pytest.skip("timerfd_create(2) is Linux's")
+        return KernelAlarm()
+    monkeypatch.setattr(ctypes, "CDLL", _NoTimers)
+    return new_alarm(SystemClock())
+
+
+def test_wakes_at_its_second_and_not_before(alarm: Alarm) -> None:
+    until = int(time.time()) + 1
+    alarm.wait(until, Event())
+    assert until <= time.time() < until + 1
+    alarm.close()
+
+
+def test_an_instant_that_has_passed_is_no_wait(alarm: Alarm) -> None:
+    for until in (int(time.time()) - 5, 0, -10):
+        begin = time.monotonic()
+        alarm.wait(until, Event())
+        assert time.monotonic() - begin < 0.5
+    alarm.close()
+
+
+def test_wakes_when_the_table_changes(alarm: Alarm) -> None:
+    changed = Event()
+    spawn(changed.set)
+    begin = time.monotonic()
+    alarm.wait(None, changed)
+    assert time.monotonic() - begin < 0.5
+    alarm.close()
+
+
+def test_without_the_kernels_timer_it_takes_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", _NoTimers)
+    assert isinstance(new_alarm(SystemClock()), NapAlarm)
+
+
+def test_without_any_c_library_it_takes_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no global name space of symbols, CDLL(None) is a TypeError."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise TypeError("bad argument type for built-in operation")
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    assert isinstance(new_alarm(SystemClock()), NapAlarm)
+
+
+@on_linux
+def test_a_kernel_that_cannot_tell_of_steps_is_one_without_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox may know timerfd_settime, and not TFD_TIMER_CANCEL_ON_SET; the descriptor is given back."""
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def refuse(*args: object) -> int:
+        ctypes.set_errno(22)
+        return -1
+
+    half = SimpleNamespace(timerfd_create=library.timerfd_create, timerfd_settime=refuse)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **kwargs: half)
+    before = len(os.listdir("/proc/self/fd"))
+    assert isinstance(new_alarm(SystemClock()), NapAlarm)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@on_linux
+def test_the_machines_own_clock_has_the_kernels_timer_and_no_other_clock_has() -> None:
+    class Shifted(SystemClock):
+        def now(self) -> float:
+            return super().now() + 3600
+
+    ours = new_alarm(SystemClock())
+    assert isinstance(ours, KernelAlarm)
+    ours.close()
+    assert isinstance(new_alarm(Shifted()), NapAlarm)
+    virtual = VirtualClock(0.0)
+    assert isinstance(new_alarm(virtual), NapAlarm)
+    with virtual.installed():  # a hub that waits for a descriptor lets no virtual time pass
+        assert isinstance(new_alarm(SystemClock()), NapAlarm)
+
+
+@on_linux
+def test_a_job_does_not_inherit_the_timer() -> None:
+    timer = WallTimer()
+    assert not os.get_inheritable(timer.fd)
+    timer.close()
+
+
+@on_linux
+def test_a_scheduler_that_is_stopped_gives_its_timer_back() -> None:
+    def timers() -> int:
+        links = (os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
+        return sum("timerfd" in link for link in links)
+
+    before = timers()
+    scheduler = Scheduler()
+    scheduler.job("@yearly", name="far")(lambda: None)
+    scheduler.start()
+    sleep(0.01)
+    assert timers() == before + 1
+    scheduler.stop()
+    assert timers() == before
+
+
+@on_linux
+def test_an_idle_gcron_sleeps(gcron_run: Callable[..., Any]) -> None:
+    """With a look at the clock each second it woke 3 times in 3 s, whatever was due."""
+    daemon = gcron_run("0 0 29 2 *  true\n")
+    daemon.wait_for("1 job from")
+    process = psutil.Process(daemon.process.pid)
+    time.sleep(0.5)
+    before = process.num_ctx_switches().voluntary
+    time.sleep(3)
+    assert process.num_ctx_switches().voluntary - before < 3
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("has_timers", [True, False])
+def test_no_start_is_early_double_or_lost(monkeypatch: pytest.MonkeyPatch, has_timers: bool) -> None:
+    if not has_timers:
+        monkeypatch.setattr(ctypes, "CDLL", _NoTimers)
+    scheduler = Scheduler()
+    starts: list[tuple[int, float]] = []
+    scheduler.on("run-started", lambda event: starts.append((event.fire_at, time.time())))
+    for number in range(20):
+        scheduler.job("* * * * * * *", name=str(number))(lambda: None)
+    scheduler.start()
+    sleep(3.3)
+    scheduler.stop()
+    seconds = sorted({fire_at for fire_at, _ in starts})
+    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
+    assert len(seconds) >= 3
+    assert len(starts) == 20 * len(seconds)
+    assert all(fire_at <= started < fire_at + 0.5 for fire_at, started in starts)
+
+
+def test_a_job_that_is_added_later_is_not_late() -> None:
+    scheduler = Scheduler()
+    scheduler.job("@yearly", name="far")(lambda: None)
+    scheduler.start()
+    started: list[float] = []
+    sleep(0.01)
+    scheduler.job("@every 1s", name="soon")(lambda: started.append(time.time()))
+    sleep(1.5)
+    scheduler.stop()
+    assert started
+    assert all(instant % 1 < 0.5 for instant in started)
