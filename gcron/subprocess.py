@@ -65,15 +65,16 @@ class Popen(_stdlib.Popen[Any]):
         self._communication: Communication | None = None
         ensure_reapable()
         found = None
-        if not more and type(args) is list and args and _OTHER_SEARCHES.isdisjoint(kwargs):
+        if not more and isinstance(args, (list, tuple)) and args and _OTHER_SEARCHES.isdisjoint(kwargs):
             found = find_executable(args[0], kwargs.get("env"))
-        try:
-            super().__init__(args, bufsize, *(more if found is None else (found,)), **kwargs)
-        except OSError:
-            if found is None:
-                raise
-            # There, but not to be executed: the standard library goes on searching, or says what is wrong.
-            super().__init__(args, bufsize, **kwargs)
+        if found is not None:
+            try:
+                super().__init__(args, bufsize, found, **kwargs)
+            except OSError:
+                # There, but not to be executed: the standard library goes on searching, or says what is wrong.
+                found = None
+        if found is None:
+            super().__init__(args, bufsize, *more, **kwargs)
         self._child = Child(self.pid)
         if self.stdin is not None:
             self.stdin = cooperative(self.stdin, bufsize)

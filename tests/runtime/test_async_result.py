@@ -151,7 +151,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(STEPS)
 def test_an_event_wakes_just_those_who_wait_when_it_is_set(steps: list[tuple[str, int]]) -> None:
     """The model: a flag, and the set of those who have begun to wait and have not been released."""
@@ -195,7 +195,7 @@ def test_an_event_wakes_just_those_who_wait_when_it_is_set(steps: list[tuple[str
 OUTCOMES = st.lists(st.tuples(st.sampled_from(["set", "fail", "get", "turn"]), st.integers(0, 3)), max_size=30)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(OUTCOMES)
 def test_a_result_gives_what_was_set_last_before_its_getters_run(steps: list[tuple[str, int]]) -> None:
     result: AsyncResult[int] = AsyncResult()

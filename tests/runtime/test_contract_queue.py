@@ -163,7 +163,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(STEPS, st.sampled_from([None, 1, 2]))
 def test_no_interleaving_of_puts_gets_and_kills_loses_or_repeats_or_reorders_an_item(
     steps: list[Step], maxsize: int | None

@@ -415,6 +415,24 @@ def test_a_loop_that_is_woken_from_outside_sleeps_meanwhile() -> None:
     assert used[0] < 0.1
 
 
+def test_what_an_ended_thread_left_waiting_disturbs_nobody() -> None:
+    event, semaphore, result = Event(), Semaphore(0), AsyncResult[int]()
+
+    def leave_them() -> None:
+        for wait in (event.wait, semaphore.acquire, result.get):
+            gcron.spawn(wait)
+        event.rawlink(lambda source: None)
+        gcron.sleep(0)
+
+    in_threads(leave_them)
+    here = [gcron.spawn(event.wait), gcron.spawn(result.get)]
+    gcron.sleep(0)
+    event.set()
+    semaphore.release()
+    result.set(1)
+    assert len(gcron.joinall(here, timeout=LIMIT)) == 2
+
+
 def test_without_a_hold_a_main_greenlet_that_waits_for_a_thread_gets_loop_exit() -> None:
     with pytest.raises(gcron.LoopExit):
         Event().wait()

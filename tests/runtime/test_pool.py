@@ -233,7 +233,7 @@ def test_it_makes_members_of_its_class() -> None:
     assert type(Pool(greenlet_class=Special).spawn(int)) is Special
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(["spawn", "try", "end", "kill", "turn"]), st.integers(0, 5)), max_size=40))
 def test_places_taken_and_free_always_add_up(steps: list[tuple[str, int]]) -> None:
     pool = Pool(2)

@@ -205,7 +205,7 @@ STORES: dict[Any, tuple[Any, Any]] = {
 ONE_STEP = st.tuples(st.sampled_from(["put", "get", "peek", "done"]), st.integers(0, 9))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from(list(STORES)), st.sampled_from([None, 1, 3]), st.lists(ONE_STEP, max_size=40))
 def test_without_waiting_it_is_the_model(kind: Any, maxsize: int | None, steps: list[tuple[str, int]]) -> None:
     queue = kind(maxsize)
@@ -243,7 +243,7 @@ WAITING_STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(WAITING_STEP, max_size=40))
 def test_a_channel_hands_over_each_item_once_and_in_order(steps: list[tuple[str, int]]) -> None:
     """Whoever is killed or out of time in whatever moment: what was put and returned has arrived or is to be had."""

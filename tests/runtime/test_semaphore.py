@@ -118,7 +118,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 2), STEPS)
 def test_whatever_happens_permits_add_up(value: int, steps: list[tuple[str, int]]) -> None:
     """Every permit is free or held: those who were killed or out of time, in whatever moment, hold none."""

@@ -400,7 +400,7 @@ def test_http_client_works_on_it_against_a_server_in_a_thread() -> None:
     assert elapsed < 0.9, "one after the other they take a second"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(chunks=st.lists(st.binary(max_size=20_000), max_size=20), sizes=st.lists(st.integers(1, 50_000), min_size=1))
 def test_however_it_is_cut_what_is_sent_is_what_is_received(chunks: list[bytes], sizes: list[int]) -> None:
     near, far = socket.socketpair()

@@ -44,7 +44,7 @@ def outcome(module: ModuleType, *args: Any, **kwargs: Any) -> Outcome:
     try:
         done = module.run(*args, stdout=ours.PIPE, **kwargs)
     except OSError as error:
-        return type(error), error.errno, error.filename
+        return type(error), error.errno, error.filename, error.__context__
     return done.returncode, done.stdout
 
 

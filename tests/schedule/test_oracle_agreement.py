@@ -80,7 +80,7 @@ def fires_backward(schedule: CronSchedule, start: int, end: int) -> list[int]:
     return found[::-1]
 
 
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@settings(max_examples=EXAMPLES * 4)
 @given(EXPRESSIONS, st.sampled_from(CHANGES), st.integers(0, 26 * HOUR), st.integers(1, 30 * HOUR))
 def test_the_fires_around_a_change_of_the_clock_are_those_of_the_oracle(expression, change, before, length):
     zone, instant = change
@@ -94,7 +94,7 @@ def test_the_fires_around_a_change_of_the_clock_are_those_of_the_oracle(expressi
     assert fires_backward(schedule, start, start + length) == expected
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(EXPRESSIONS, st.sampled_from(ZONES), st.integers(FROM, TO))
 def test_the_first_fire_within_two_days_of_any_instant_is_that_of_the_oracle(expression, zone, instant):
     schedule = schedule_for(expression, zone)
@@ -114,7 +114,7 @@ LOCAL_MEAN_TIMES = [
 ]
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
+@settings(max_examples=EXAMPLES // 4)
 @given(fields(0, 59), st.sampled_from(LOCAL_MEAN_TIMES), st.integers(0, 2 * HOUR))
 def test_offsets_of_odd_seconds_are_exact_to_the_second(minute, change, before):
     zone, instant = change
@@ -126,7 +126,7 @@ def test_offsets_of_odd_seconds_are_exact_to_the_second(minute, change, before):
         assert fires_backward(schedule, start, end) == expected
 
 
-@settings(max_examples=EXAMPLES * 2, deadline=None)
+@settings(max_examples=EXAMPLES * 2)
 @given(EXPRESSIONS, st.sampled_from(ZONES), st.integers(FROM, TO))
 def test_next_and_previous_are_mirrors(expression, zone, instant):
     schedule = schedule_for(expression, zone)
@@ -141,7 +141,7 @@ def test_next_and_previous_are_mirrors(expression, zone, instant):
         assert schedule.next_after(previous) == following
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(EXPRESSIONS, st.sampled_from(CHANGES), st.lists(st.integers(-2 * DAY, 2 * DAY), min_size=2, max_size=6))
 def test_the_answer_does_not_depend_on_what_was_asked_before(expression, change, distances):
     zone, instant = change
@@ -153,7 +153,7 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(expression, change,
     assert [fresh.next_after(instant + distance) for distance in reversed(distances)] == asked[::-1]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(EXPRESSIONS, st.sampled_from(ZONES), st.integers(FROM, TO))
 def test_a_schedule_parses_from_its_own_text(expression, zone, instant):
     schedule = schedule_for(expression, zone)

@@ -61,7 +61,7 @@ class Night:
         return [(e.first, e.last) for e in self.events if e.kind == "fires-missed" and e.job == job]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4))
 def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int]]) -> None:
     night = Night()
@@ -74,7 +74,7 @@ def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int
         assert all(started - due < (LIMIT if job == FIXED else 60) for due, started in fires)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(waits, st.just("set"), small), min_size=1, max_size=1), waits)
 def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
     disturbances: list[tuple[int, str, int]], more: int
@@ -94,7 +94,7 @@ def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
     assert night.missed(FIXED) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(waits, st.sampled_from(["set", "stop"]), st.integers(60, LIMIT - 60)), max_size=4))
 def test_what_time_passed_over_is_either_fired_or_told_as_missed(disturbances: list[tuple[int, str, int]]) -> None:
     night = Night()

@@ -67,7 +67,7 @@ def test_nights_on_which_the_clocks_change(
 EXPRESSIONS = ("*/7 * * * *", "0 */6 * * *", "30 2 * * *", "@every 45m", "0 0 1 * *", "15 1-4 * * sun", "@daily")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     expressions=st.lists(st.sampled_from(EXPRESSIONS), min_size=1, max_size=4, unique=True),
     start=st.integers(1_700_000_000, 1_800_000_000),
