@@ -129,7 +129,8 @@ def test_a_valid_request_is_understood(
 
     headers = [request.pop("headers") for request in expected]
     assert recorder.asked == expected
-    assert statuses(answer) == [200] * len(expected)
+    # Who holds its body back is told to go on first, unless it has come meanwhile.
+    assert [status for status in statuses(answer) if status != 100] == [200] * len(expected)
     for environ, wanted in zip(recorder.environs, headers, strict=True):
         assert {key: environ.get(key) for key in wanted} == wanted
 
