@@ -20,7 +20,7 @@ from gcron.schedule import ScheduleError, parse_duration
 
 __all__ = ["OPTIONS", "Option", "Policy", "PolicyError", "closest", "nearest"]
 
-OVERLAPS = ("skip", "allow")
+OVERLAPS = ("skip", "queue", "replace", "allow")
 _SMALL_NUMBER = re.compile("[0-9]{1,6}")
 _EXIT_CODE = re.compile("[0-9]{1,3}")
 _SWITCH = {"yes": True, "no": False}
@@ -42,6 +42,8 @@ class Policy:
 
     overlap: str = "skip"
     """What happens to a fire that is due while the previous run still runs: one of `OVERLAPS`."""
+    queue_limit: int = 1
+    """With `overlap="queue"`: how many fires may wait for the run under way; further ones are skipped."""
     timeout: float | None = None
     """Seconds until an attempt is asked to stop; None for no limit."""
     kill_after: float = 10.0
@@ -263,6 +265,7 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         option.name: option
         for option in (
             Option("overlap", _one_of(*OVERLAPS)),
+            Option("queue-limit", _count),
             Option("timeout", _time_limit),
             Option("kill-after", _seconds),
             Option("stop-signal", _signal),

@@ -53,7 +53,8 @@ def test_a_value_is_taken(key: str, value: object, expected: object) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("overlap", "queue"),
+        ("overlap", "wait"),
+        ("queue_limit", -1),
         ("overlap", ["skip"]),
         ("timeout", 0),
         ("timeout", -1),

@@ -6,7 +6,7 @@ May not know schedules or the time of day that they are about: the scheduler say
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gcron.clock import Clock
@@ -57,11 +57,14 @@ class Runs:
         """The runs under way of one job, oldest first."""
         return [run for run in self._active if run.job_name == job_name]
 
-    def start(self, job: Job, fire_at: int | None) -> Run:
-        """Run `job` for the fire at `fire_at`, or for a trigger by hand; returns at once."""
+    def start(self, job: Job, fire_at: int | None, after: Sequence[Run] = ()) -> Run:
+        """Run `job` for the fire at `fire_at`, or for a trigger by hand, once the runs `after` are over.
+
+        Returns at once.
+        """
         run = Run(_new_run_id(), job.name, fire_at)
         self._active[run] = job
-        self._group.spawn(self._perform, job, run)
+        self._group.spawn(self._perform, job, run, after)
         return run
 
     def skip(self, job: Job, fire_at: int, reason: str) -> None:
@@ -76,19 +79,27 @@ class Runs:
 
     # -- one run --------------------------------------------------------------------------------------------
 
-    def _perform(self, job: Job, run: Run) -> None:
+    def _perform(self, job: Job, run: Run, after: Sequence[Run]) -> None:
         try:
             self._observers.tell(RunStarted(self._clock.now(), job.name, run.id, run.fire_at))
-            run.finish(self._result(job, run))
+            why_not = self._hold_back(job, run, after)
+            run.finish(RunResult(Outcome.SKIPPED, f"not begun: {why_not}") if why_not else self._result(job, run))
         finally:
             del self._active[run]
             result = run.result.value or run.conclude(Outcome.KILLED, "its greenlet was killed")
             self._observers.tell(RunFinished(self._clock.now(), job.name, run.id, run.fire_at, result))
 
+    def _hold_back(self, job: Job, run: Run, after: Sequence[Run]) -> str:
+        """Wait until it may begin; return why it shall not, or nothing."""
+        for earlier in after:
+            if why_not := run.wait_for(earlier):
+                return why_not
+        if job.policy.jitter and run.fire_at is not None:
+            return run.wait(_put_off(job, run.fire_at))
+        return ""
+
     def _result(self, job: Job, run: Run) -> RunResult:
         """Attempts until one succeeds, there may be no more of them, or somebody ends the run."""
-        if job.policy.jitter and run.fire_at is not None and (why := run.wait(_put_off(job, run.fire_at))):
-            return RunResult(Outcome.KILLED, f"not begun: {why}")
         number = 1
         while True:
             result = replace(run.perform(self._attempt(job, run, number)), attempts=number)

@@ -26,6 +26,7 @@ from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, StepDetector, resolve_due
 from gcron.scheduler.timetable import Timetable
 from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome
 from gcron.supervise.run import Run
 
 __all__ = ["Scheduler"]
@@ -277,10 +278,20 @@ class Scheduler:
         for run in self._runs.of(job.name):
             if run.waits_for_retry:
                 run.end_retries("the job is due again")
-            elif job.policy.overlap == "skip":
-                self._runs.skip(job, fire_at, f"the run {run.id} is still under way")
-                return
-        self._runs.start(job, fire_at)
+        running = [run for run in self._runs.of(job.name) if not run.waits_for_retry]
+        if not running or job.policy.overlap == "allow":
+            self._runs.start(job, fire_at)
+        elif job.policy.overlap == "skip":
+            self._runs.skip(job, fire_at, f"the run {running[0].id} is still under way")
+        elif job.policy.overlap == "replace":
+            for run in running:
+                if not run.is_stopping:  # a function that cleans up is not interrupted again
+                    run.stop(Outcome.KILLED, "replaced: the job is due again")
+            self._runs.start(job, fire_at, after=running)
+        elif sum(not run.has_begun for run in running) < job.policy.queue_limit:
+            self._runs.start(job, fire_at, after=running)
+        else:
+            self._runs.skip(job, fire_at, f"{job.policy.queue_limit} fires wait already for run {running[0].id}")
 
 
 def _check_supported(job: Job) -> None:

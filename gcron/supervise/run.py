@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gcron.event import AsyncResult, Event
 from gcron.supervise.outcome import Outcome, RunResult
+from gcron.waiting import wait
 
 __all__ = ["AnyAttempt", "Run"]
 
@@ -15,6 +16,11 @@ class AnyAttempt(Protocol):
 
     def perform(self) -> RunResult:
         """Run it to its end, parking the caller."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """It was told to stop, and ends as soon as what it runs has."""
+        return self._stopped is not None
 
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
         """End it soon, at once if `now`; its outcome will be `outcome`."""
@@ -35,10 +41,13 @@ class Run:
         self._why_no_more = ""
         self.waits_for_retry = False
         """An attempt has failed, and the next is not due yet."""
+        self.has_begun = False
+        """Its first attempt is under way, or over."""
 
     def perform(self, attempt: AnyAttempt) -> RunResult:
         """Run `attempt` to its end, whatever happens on the way; its result is not yet that of the run."""
         self._attempt = attempt
+        self.has_begun = True
         if self._stopped is not None:
             attempt.stop(*self._stopped)
         try:
@@ -50,8 +59,13 @@ class Run:
             self._attempt = None
 
     def wait(self, seconds: float) -> str:
-        """Let `seconds` pass; return why there shall be no more attempts, nothing when there may."""
+        """Let `seconds` pass; return why there shall be no (more) attempts, nothing when there may."""
         self._interrupted.wait(seconds)
+        return self._why_no_more
+
+    def wait_for(self, earlier: Run) -> str:
+        """As `wait`, for the end of another run."""
+        wait([self._interrupted, earlier.result], count=1)
         return self._why_no_more
 
     def wait_for_retry(self, seconds: float) -> str:
