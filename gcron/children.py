@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from gcron.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
-from gcron.timeout import park_within
 
 __all__ = ["UNKNOWN_STATUS", "Child", "Vigil", "ensure_reapable"]
 
@@ -50,15 +49,22 @@ class Child:
         if self.ended:
             return True
         me = current()
-        vigil = Vigil(self, unpark, me)
+        timer = None if timeout is None else me.hub.call_later(timeout, unpark, me)
+        directly = True
         try:
-            vigil.begin()
-            if timeout is None:
-                park(me)
-            else:
-                park_within(me, timeout)
+            while not self.ended and (timer is None or timer.pending):
+                vigil = Vigil(self, unpark, me)
+                try:
+                    vigil.begin(directly)
+                    park(me)
+                finally:
+                    vigil.stop()
+                if directly:
+                    self.check()
+                    directly = False  # the next time round another thread is asking, or a tracer holds the dead child
         finally:
-            vigil.cancel()
+            if timer is not None:
+                timer.cancel()
         return self.ended
 
     def at_end(self, function: Callable[..., object], *args: Any) -> Vigil:
@@ -139,14 +145,18 @@ class Vigil:
         self._roll: _Roll | None = None
         self._timer: Timer | None = None
 
-    def begin(self) -> None:
-        """Have the status asked for from now on."""
+    def begin(self, directly: bool = False) -> None:
+        """Have the status asked for from now on.
+
+        `directly`: where a pidfd tells of the end, it calls the function, which has to ask for the status itself. That
+        is the shortest way from a child's end to who waits for it. HOT PATH.
+        """
         child = self._child
         child.vigils.append(self)
         if child.ended:  # a thread that has just learnt of it may not have seen us
             self.fulfil()
         elif child.pidfd is not None:
-            self._watch_pidfd(child.pidfd)
+            self._watch_pidfd(child.pidfd, directly)
         elif threading.current_thread() is threading.main_thread():
             self._roll = _Roll.of(self.hub)
             self._roll.add(self)
@@ -154,9 +164,12 @@ class Vigil:
         else:
             self._look_later()
 
-    def _watch_pidfd(self, pidfd: int) -> None:
+    def _watch_pidfd(self, pidfd: int, directly: bool) -> None:
         try:
-            self._watch = self.hub.io.watch(pidfd, READ, self._look_until_ended)
+            if directly:
+                self._watch = self.hub.io.watch(pidfd, READ, self._function, *self._args)
+            else:
+                self._watch = self.hub.io.watch(pidfd, READ, self._look_until_ended)
         except OSError:
             # Closed by another thread, which has learnt of the exit and tells us; or no room left to watch.
             self._look_later()
@@ -177,17 +190,19 @@ class Vigil:
     def fulfil(self) -> None:
         """The child has ended. In its own thread alone."""
         if self.pending:
-            self._stop()
+            self.stop()
             self._due = self._function(*self._args)
 
     def cancel(self) -> None:
-        """Wait no longer: an abandoned wait is no work left to do. In its own thread alone."""
-        if self.pending:
-            self._stop()
-        elif isinstance(self._due, Callback):
+        """Call nothing, even if the call is due. In its own thread alone."""
+        self.stop()
+        if isinstance(self._due, Callback):
             self._due.cancel()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Wait no longer: an abandoned wait is no work left to do. In its own thread alone."""
+        if not self.pending:
+            return
         self.pending = False
         self._child.vigils.remove(self)
         if self._watch is not None:

@@ -23,7 +23,7 @@ class Clock(Protocol):
     """A source of time; `gcron.testing.VirtualClock` is another one."""
 
     longest_nap: float
-    """Seconds after which to look at the clock again even when nothing is due: it may have been set."""
+    """Seconds after which to look at the clock again where nothing else tells that it was set."""
 
     def now(self) -> float:
         """Seconds of UTC since 1970."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.parking import Carrier, Loop, interrupt
+from gcron.parking import Carrier, Loop, interrupt, unpark
 from gcron.poller import READ, WRITE, Poller, new_poller
 
 __all__ = ["Readiness", "Watch"]
@@ -152,9 +152,12 @@ class Readiness:
         if len(watches) == 1 and (watch := watches[0]).mask & mask:  # as mostly. HOT PATH
             del self._watches[fd]
             self._referenced -= watch.ref
-            function = cast("Callable[..., object]", watch.function)
+            function: Any = watch.function
             watch.function = None
-            self._hub.guard(function, watch.args)
+            if function is unpark:  # which cannot fail
+                unpark(*watch.args)
+            else:
+                self._hub.guard(function, watch.args)
             return
         for watch in [watch for watch in watches if watch.mask & mask]:
             called = watch.function

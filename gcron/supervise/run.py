@@ -17,11 +17,6 @@ class AnyAttempt(Protocol):
     def perform(self) -> RunResult:
         """Run it to its end, parking the caller."""
 
-    @property
-    def is_stopping(self) -> bool:
-        """It was told to stop, and ends as soon as what it runs has."""
-        return self._stopped is not None
-
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
         """End it soon, at once if `now`; its outcome will be `outcome`."""
 
@@ -84,6 +79,11 @@ class Run:
         """Deliver the result of its last attempt."""
         self.result.set(result)
         return result
+
+    @property
+    def is_stopping(self) -> bool:
+        """It was told to stop, and ends as soon as what it runs has."""
+        return self._stopped is not None
 
     def stop(self, outcome: Outcome = Outcome.KILLED, reason: str = "stopped on request", now: bool = False) -> None:
         """End it soon, politely first unless `now`; returns at once."""

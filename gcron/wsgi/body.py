@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["open_body"]
 
+# At most so many bytes are made room for before they have come: a client may announce any length.
+_PORTION = 1 << 20
+
 
 def open_body(next_piece: Callable[[], bytes]) -> io.BufferedReader:
     """Return a binary file of what `next_piece` returns, until it returns b"".
@@ -15,7 +18,23 @@ def open_body(next_piece: Callable[[], bytes]) -> io.BufferedReader:
     It reads no further than the application asks (and its own buffer holds), so that a client that sends faster than
     the application reads is held up by its own connection.
     """
-    return io.BufferedReader(_Pieces(next_piece))
+    return _Body(_Pieces(next_piece))
+
+
+class _Body(io.BufferedReader):
+    """Reads in portions: `read(int(environ["CONTENT_LENGTH"]))` must not take memory on the client's word."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size <= _PORTION:
+            return super().read(size)
+        pieces = []
+        while size > 0 and (piece := super().read(min(size, _PORTION))):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def read1(self, size: int = -1) -> bytes:
+        return super().read1(min(size, _PORTION))
 
 
 class _Pieces(io.RawIOBase):

@@ -9,7 +9,7 @@ import io
 import traceback
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from socket import SHUT_WR
+from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_WR
 from typing import Any, Protocol
 
 from gcron.hub import get_hub
@@ -18,9 +18,9 @@ from gcron.timeout import Timeout
 from gcron.wsgi.body import open_body
 from gcron.wsgi.environ import make_environ
 from gcron.wsgi.limits import Limits
-from gcron.wsgi.log import access_line
+from gcron.wsgi.log import access_line, write_line
 from gcron.wsgi.request import Request, RequestError, RequestParser
-from gcron.wsgi.response import Response, ResponseError
+from gcron.wsgi.response import Response, ResponseError, date_line
 
 __all__ = ["Connection", "Home"]
 
@@ -30,6 +30,8 @@ _MOST_UNREAD = 65536
 # A connection that closes with data still on its way would be reset, and the last answer lost with it: so long
 # (seconds) the rest is read and dropped first.
 _LINGER = 2.0
+_PEEK = int(MSG_PEEK) | int(MSG_DONTWAIT)
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 Application = Callable[..., Iterable[bytes]]
 
@@ -77,12 +79,13 @@ class Connection:
             while (request := self._next_request()) is not None and self._answer(request):
                 pass
         except RequestError as error:
-            self._refuse(error)
+            self._refuse(error, self._parser.refused_method)
             self._note("-", str(error.status), 0, 0.0)
         except OSError:
             return  # it is gone, or was closed to make room
         finally:
             self.close()
+            self._parser.close()
 
     def close(self) -> None:
         """Close the socket at once, whoever uses it."""
@@ -94,25 +97,34 @@ class Connection:
     def _next_request(self) -> Request | None:
         """Wait for a request's head; None when the client has finished or has been idle for too long."""
         parser = self._parser
+        if not self._home.started:
+            return None  # an answer that had begun before the stop has promised to go on
         if (request := parser.next_request()) is not None:
             return request
-        self._home.idles(self)
-        try:
-            data = self._receive(self._limits.idle_timeout)
-        except TimeoutError:
+        if not parser.begun and not self._wait_idle():
             return None
-        finally:
-            self._home.works(self)
         deadline = self._monotonic() + self._limits.header_timeout
-        while data:
-            parser.feed(data)
-            if (request := parser.next_request()) is not None:
-                return request
+        while (request := parser.next_request()) is None:
             try:
                 data = self._receive(deadline - self._monotonic())
             except TimeoutError:
                 raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the head of the request took too long") from None
-        return None
+            if not data:
+                return None
+            parser.feed(data)
+        return request
+
+    def _wait_idle(self) -> bool:
+        """Wait for the first bytes of a request; False when the client has finished or been idle for too long."""
+        self._home.idles(self)
+        try:
+            data = self._receive(self._limits.idle_timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._home.works(self)
+        self._parser.feed(data)
+        return bool(data)
 
     def _receive(self, seconds: float) -> bytes:
         if seconds <= 0:
@@ -168,14 +180,16 @@ class Connection:
             self._run_application(environ, response)
         except RequestError as error:
             status = str(error.status)
-            self._refuse(error, request)
+            self._refuse(error, request.method)
             return False
         finally:
+            response.over = True
             asked = f"{request.method} {request.target.decode('latin-1')} HTTP/{request.version}"
             self._note(asked, status or response.status[:3], response.body_sent, self._monotonic() - before)
         if response.keep_alive and self._drop_rest(request):
             return True
-        if not request.complete:
+        # Who has said that this was its last request is not looked at: it costs a tenth of a short connection.
+        if not request.complete or (request.keep_alive and self._is_sending()):
             self._linger()
         return False
 
@@ -205,20 +219,20 @@ class Connection:
     def _report(self, environ: dict[str, Any], error: BaseException) -> None:
         asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']!r}"
         if isinstance(error, ResponseError):
-            self._home.error_log.write(f"{asked}: {error}\n")
+            write_line(self._home.error_log, f"{asked}: {error}\n")
         else:
-            self._home.error_log.write(f"{''.join(traceback.format_exception(error))}{asked} failed\n")
+            write_line(self._home.error_log, f"{''.join(traceback.format_exception(error))}{asked} failed\n")
 
-    def _refuse(self, error: RequestError, request: Request | None = None) -> None:
+    def _refuse(self, error: RequestError, method: str) -> None:
         """Tell what was wrong with the request. The connection is of no more use."""
-        status = HTTPStatus(error.status)
-        text = f"{status.phrase}: {error}\n" if str(error) else f"{status.phrase}\n"
+        phrase = _PHRASES.get(error.status, "Error")
+        text = f"{phrase}: {error}\n" if str(error) else f"{phrase}\n"
         body = text.encode("utf-8", "replace")
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {error.status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\n{date_line()}Connection: close\r\n\r\n"
         )
-        if request is not None and request.method == "HEAD":
+        if method == "HEAD":
             body = b""
         self.send(head.encode("ascii") + body)
         self._linger()
@@ -259,8 +273,16 @@ class Connection:
             return False  # it has its answer already
         return request.complete
 
+    def _is_sending(self) -> bool:
+        """Whether something has come that nobody will read."""
+        try:
+            return bool(self._socket.recv(1, _PEEK))
+        except OSError:
+            return False
+
     def _linger(self) -> None:
         """Let the last answer arrive before the connection goes."""
+        self._home.idles(self)  # nobody has to wait for this
         deadline = self._monotonic() + _LINGER
         try:
             self._socket.shutdown(SHUT_WR)
@@ -271,4 +293,4 @@ class Connection:
 
     def _note(self, asked: str, status: str, size: int, seconds: float) -> None:
         if self._home.log is not None:
-            self._home.log.write(access_line(self._client, asked, status or "-", size, seconds))
+            write_line(self._home.log, access_line(self._client, asked, status or "-", size, seconds))

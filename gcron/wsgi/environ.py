@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from gcron.wsgi.request import Request, RequestError
+from gcron.wsgi.request import Request, RequestError, is_host
 
 __all__ = ["make_environ"]
 
@@ -63,6 +63,6 @@ def _split_url(target: str) -> tuple[str, str]:
         raise RequestError(HTTPStatus.BAD_REQUEST, "a target begins with / or is a whole URL")
     end = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
     host, path = rest[:end], rest[end:]
-    if not host or "@" in host:
+    if not host or not is_host(host.encode("latin-1")):
         raise RequestError(HTTPStatus.BAD_REQUEST, "a whole URL names its host, and no user")
     return path if path.startswith("/") else f"/{path}", host

@@ -13,7 +13,9 @@ from gcron.dns import getaddrinfo
 from gcron.socket_makers import create_server, fromfd
 from gcron.socket_type import socket
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "parse_address"]
+
+_MOST_PORT = 65535
 
 
 class Listener:
@@ -55,7 +57,7 @@ class Listener:
 def parse_address(place: Any) -> tuple[str, int] | str:
     """Return `(host, port)` or a path; `ValueError` for what is neither."""
     if isinstance(place, tuple) and len(place) == 2:
-        return str(place[0]), int(place[1])
+        return str(place[0]), _checked_port(int(place[1]))
     if isinstance(place, os.PathLike):
         return str(os.fspath(place))
     if isinstance(place, str):
@@ -65,8 +67,15 @@ def parse_address(place: Any) -> tuple[str, int] | str:
             return place
         host, found, port = place.rpartition(":")
         if found and port.isdecimal():
-            return host.strip("[]"), int(port)
+            return host.strip("[]"), _checked_port(int(port))
     raise ValueError(f"a listener is (host, port), 'host:port', '/path' or a socket, got {place!r}")
+
+
+def _checked_port(port: int) -> int:
+    # The resolver would take it modulo 65536.
+    if not 0 <= port <= _MOST_PORT:
+        raise ValueError(f"a port is 0 to {_MOST_PORT}, got {port}")
+    return port
 
 
 def _share(given: _stdlib.socket, backlog: int) -> socket:

@@ -6,9 +6,10 @@ import io
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["access_line", "open_log"]
+__all__ = ["access_line", "open_log", "write_line"]
 
 
 class _Silence(io.TextIOBase):
@@ -41,6 +42,12 @@ def open_log(log: Any, level: int) -> Any:
     if not hasattr(log, "write"):
         raise TypeError(f"a log has a write method, or is 'default' or None; got {log!r}")
     return log
+
+
+def write_line(log: Any, text: str) -> None:
+    """Write to a log, or do without: a full disk or a closed file costs log lines, never an answer."""
+    with suppress(Exception):
+        log.write(text)
 
 
 def access_line(client: str, request_line: str, status: str, size: int, seconds: float) -> str:

@@ -9,6 +9,7 @@ Sources: RFC 9112 (HTTP/1.1), sections 2.2, 3.2, 5.1, 5.2, 6.1, 6.3, 7.1, 9.3; R
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from http import HTTPStatus
 
@@ -16,10 +17,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from gcron.wsgi.limits import Limits
 
-__all__ = ["Request", "RequestError", "RequestParser"]
+__all__ = ["Request", "RequestError", "RequestParser", "is_host"]
 
 # A chunk of one byte comes with five others. Who sends much more around the data than data sends something else.
 _MOST_FRAMING = 16
+# RFC 3986, section 3.2.2; a name, an IPv4 address or something in brackets, and a port.
+_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?\Z")
 # What the parser takes from other protocols that look like HTTP (RTSP, Icecast).
 _OTHERS_METHODS = {
     *("ANNOUNCE", "DESCRIBE", "FLUSH", "GET_PARAMETER", "PAUSE", "PLAY", "RECORD"),
@@ -92,6 +95,9 @@ class RequestParser:
         self._head_bytes = 0
         self._framing = 0
         self._offers_upgrade = False
+        self._host = b""
+        self.begun = False
+        """Some of a request that is not yet complete has arrived."""
         self.error: RequestError | None = None
         """Why nothing after the requests handed out so far can be served."""
 
@@ -105,19 +111,30 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived. What is wrong with it is kept in `error`; what came before that is served."""
-        if self.error is not None:
-            return
-        request, received = self._request, self._request.received
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as stop:
-            self._go_on_without_upgrade(data[stop.args[0] :])
-        except HttpParserError as error:
-            # Its own checks, below, arrive here too, as the context of the parser's error.
-            if self.error is None:
-                self.error = RequestError(HTTPStatus.BAD_REQUEST, str(error))
-        if self._request is request:
-            self._count_framing(len(data) - (request.received - received))
+        while data and self.error is None:
+            request, received, rest = self._request, self._request.received, b""
+            try:
+                self._parser.feed_data(data)
+            except HttpParserUpgrade as stop:
+                rest = data[stop.args[0] :]
+                self._go_on_without_upgrade()
+            except HttpParserError as error:
+                # Its own checks, below, arrive here too, as the context of the parser's error.
+                if self.error is None:
+                    self.error = RequestError(HTTPStatus.BAD_REQUEST, str(error))
+            if self._request is request:
+                self._count_framing(len(data) - len(rest) - (request.received - received))
+            data = rest
+
+    @property
+    def refused_method(self) -> str:
+        """The method of the request that `error` took the place of; "" when it had not yet arrived."""
+        return self._request.method
+
+    def close(self) -> None:
+        """Let go of what knows us in turn: nothing of the connection is left to the garbage collector."""
+        self.error = None  # its traceback
+        del self._parser
 
     def _count_framing(self, size: int) -> None:
         # Of unfinished heads, chunk extensions and trailers the parser tells nothing, and keeps some.
@@ -130,7 +147,7 @@ class RequestParser:
                 else RequestError(HTTPStatus.BAD_REQUEST, "the body's chunks are mostly something else")
             )
 
-    def _go_on_without_upgrade(self, rest: bytes) -> None:
+    def _go_on_without_upgrade(self) -> None:
         """The client offered another protocol, and the parser left the rest to it: we speak only this one."""
         self._parser = HttpRequestParser(self)
         if self._offers_upgrade:  # its body is still to come
@@ -139,9 +156,12 @@ class RequestParser:
             )
             self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
         self._offers_upgrade = False
-        self.feed(rest)
 
     # -- what the parser calls, HOT PATH ----------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self.begun = True
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -184,6 +204,7 @@ class RequestParser:
         if self._offers_upgrade:
             return  # the parser does not look at the body of such a request
         self._request.complete = True
+        self.begun = False
         self._request = Request()
         self._in_head = True
         self._head_bytes = 0
@@ -215,6 +236,7 @@ class RequestParser:
             # The few headers that matter here, told by their length: most others need no look at all.
             if size == 4 and name.lower() == b"host":
                 hosts += 1
+                self._check_host(value)
             elif size == 14 and name.lower() == b"content-length":
                 request.length = int(value)
             elif size == 17 and name.lower() == b"transfer-encoding":
@@ -227,6 +249,12 @@ class RequestParser:
             self._refuse(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {self._limits.body_bytes} bytes"
             )
+
+    def _check_host(self, value: bytes) -> None:
+        value = value.rstrip(b" \t")
+        if value != self._host and not is_host(value):
+            self._refuse(HTTPStatus.BAD_REQUEST, "this Host is no host")
+        self._host = value
 
     def _check_coding(self, request: Request, value: bytes) -> None:
         if request.version == "1.0":
@@ -243,3 +271,8 @@ class RequestParser:
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         self.error = RequestError(status, message)
         raise self.error
+
+
+def is_host(text: bytes) -> bool:
+    """Whether `text` can stand in a `Host` header: a name or an address, with or without a port; or nothing."""
+    return _HOST.match(text) is not None

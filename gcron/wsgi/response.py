@@ -18,14 +18,15 @@ from typing import Protocol
 
 from gcron.wsgi.request import Request
 
-__all__ = ["Response", "ResponseError"]
+__all__ = ["Response", "ResponseError", "date_line"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # Bodies up to this many bytes go out in one piece with their head.
 _ONE_PIECE = 65536
 _STATUS = re.compile(r"[1-5][0-9]{2} [^\x00-\x1f\x7f]*\Z")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*\Z")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _HOP_BY_HOP = frozenset(
     ("keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -59,6 +60,8 @@ class Response:
         self._has_date = False
         self.status = ""
         self.head_sent = False
+        self.over = False
+        """What the application writes from now on belongs to no request."""
         self.body_sent = 0
         """Bytes of body sent, without their framing."""
         self.keep_alive = False
@@ -89,12 +92,16 @@ class Response:
         self._lines = [self._checked(name, value) for name, value in headers]
         code = status[:3]
         self._bodyless = self._request.method == "HEAD" or code in ("204", "304") or code[0] == "1"
+        if self._length is not None and (code == "204" or code[0] == "1"):
+            self._lines = [line for line in self._lines if not line.lower().startswith("content-length:")]
         return self.write
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body now, after the head if that is still to go. HOT PATH."""
         if type(data) is not bytes:
             raise ResponseError(f"a body is made of bytes, got {type(data).__name__}")
+        if self.over:
+            raise ResponseError("write was called after the end of its request")
         if not data:
             return
         if self._length is not None and self.body_sent + len(data) > self._length and not self._bodyless:
@@ -161,8 +168,7 @@ class Response:
     # -- the head -----------------------------------------------------------------------------------------------
 
     def _checked(self, name: str, value: str) -> str:
-        line = f"{name}: {value}" if type(name) is str and type(value) is str else ""
-        if not _HEADER.match(line):
+        if not (type(name) is str and type(value) is str and _NAME.match(name) and _VALUE.match(value)):
             raise ResponseError(f"a header is two texts without control characters, got {name!r}: {value!r}")
         key = name.lower()
         if key in _HOP_BY_HOP:
@@ -176,7 +182,7 @@ class Response:
             self._length = int(value)
         elif key == "date":
             self._has_date = True
-        return f"{line}\r\n"
+        return f"{name}: {value}\r\n"
 
     def _take_head(self) -> bytes:
         """Decide how the body ends and return the head."""
@@ -192,7 +198,7 @@ class Response:
             else:
                 self.keep_alive = False
         if not self._has_date:
-            lines.append(_date_line(int(time.time())))
+            lines.append(date_line())
         if not self.keep_alive:
             lines.append("Connection: close\r\n")
         elif request.version == "1.0":
@@ -202,15 +208,17 @@ class Response:
         except UnicodeEncodeError as error:
             raise ResponseError(f"a head is made of latin-1 characters, got {error.object[error.start]!r}") from None
         self.head_sent = True
+        request.expects_continue = False  # in the middle of an answer nobody can be told to go on
         return head
 
 
 _last_date: tuple[int, str] = (0, "")
 
 
-def _date_line(now: int) -> str:
-    # HOT PATH: made once a second.
+def date_line() -> str:
+    """Return the `Date` header of now. HOT PATH: made once a second."""
     global _last_date
+    now = int(time.time())
     if _last_date[0] != now:
         _last_date = (now, f"Date: {formatdate(now, usegmt=True)}\r\n")
     return _last_date[1]

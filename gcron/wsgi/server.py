@@ -6,12 +6,13 @@ import errno
 import logging
 import socket as _stdlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from wsgiref.util import FileWrapper
 
 from gcron.event import Event
 from gcron.greenlet import Greenlet, getcurrent, sleep, spawn
-from gcron.hub import get_hub
+from gcron.hub import READ, get_hub
 from gcron.lock import Semaphore
 from gcron.socket_type import socket
 from gcron.version import __version__
@@ -19,7 +20,7 @@ from gcron.waiting import joinall, killall
 from gcron.wsgi.connection import Application, Connection
 from gcron.wsgi.limits import Limits
 from gcron.wsgi.listener import Listener, parse_address
-from gcron.wsgi.log import open_log
+from gcron.wsgi.log import open_log, write_line
 
 __all__ = ["WSGIServer"]
 
@@ -27,9 +28,16 @@ __all__ = ["WSGIServer"]
 # a request before it has to make room for somebody who has one.
 _PAUSE = 0.1
 _LONG_IDLE = 1.0
+# Seconds between two complaints that there is no room.
+_COMPLAIN_EVERY = 60.0
+# Seconds that a killed request has to clean up before its connection is closed under it.
+_DYING = 1.0
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # The client has gone before it was accepted, or a firewall says no: the next one may be fine.
-_NEVER_MIND = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ETIMEDOUT, errno.ENETDOWN, errno.EHOSTUNREACH)
+_NEVER_MIND = (
+    *(errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ETIMEDOUT, errno.ENOPROTOOPT),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+)
 
 
 class WSGIServer:
@@ -70,8 +78,10 @@ class WSGIServer:
             parse_address(listener)  # a wrong one is told here, not at the start
         self._additions = environ or {}
         self._backlog = backlog
-        self._spawn, most = _spawner(spawn, self.limits.connections)
-        self._slots = Semaphore(most)
+        self._spawn, self._most = _spawner(spawn, self.limits.connections)
+        self._slots = Semaphore(self._most)
+        self._complained = -_COMPLAIN_EVERY
+        self._failure: OSError | None = None
         self._listener: Listener | None = None
         self._address: Any = None
         self._acceptor: Greenlet | None = None
@@ -91,16 +101,23 @@ class WSGIServer:
         self._listener = Listener(self._place, self._backlog)
         self.environ = self._shared_environ()
         self._stopped.clear()
+        self._slots = Semaphore(self._most)
+        self._failure = None
         self.started = True
         self._acceptor = spawn(self._accept_all, self._listener.socket)
 
     def serve_forever(self) -> None:
-        """Start, and return once `stop` was called elsewhere. Interrupted (Ctrl-C, a kill), it stops first."""
+        """Start, and return once `stop` was called elsewhere. Interrupted (Ctrl-C, a kill), it stops first.
+
+        Raises `OSError` when its listening socket broke.
+        """
         self.start()
         try:
             self._stopped.wait()
         finally:
             self.stop()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self, timeout: float = 1.0) -> None:
         """Accept no more, let running requests end for `timeout` seconds, then kill them. Does nothing when stopped.
@@ -122,10 +139,11 @@ class WSGIServer:
             me = getcurrent()
             running = [g for g in self._connections.values() if isinstance(g, Greenlet) and g is not me]
             joinall(running, timeout)
-            killall(running)
+            killall(running, block=False)
+            joinall(running, _DYING)
             for connection, greenlet in list(self._connections.items()):
                 if greenlet is not me:
-                    connection.close()  # killed before it had begun, it has not done so itself
+                    connection.close()  # killed before it had begun, or not willing to die
                     self._forget(connection)
         finally:
             self._stopped.set()
@@ -156,7 +174,7 @@ class WSGIServer:
         return {
             "SCRIPT_NAME": "",
             "SERVER_NAME": self.server_host,
-            "SERVER_PORT": str(self.server_port or ""),
+            "SERVER_PORT": str(self.server_port or 80),  # never empty; this one adds nothing to a URL
             "SERVER_SOFTWARE": f"gcron/{__version__}",
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -172,10 +190,9 @@ class WSGIServer:
     # -- accepting ------------------------------------------------------------------------------------------
 
     def _accept_all(self, listener: socket) -> None:
-        complained = False
         while True:
-            while not self._slots.acquire(timeout=_PAUSE):
-                self._make_room()
+            if not self._slots.acquire(blocking=False):
+                self._await_slot(listener)
             try:
                 client, peer = listener.accept()
             except OSError as error:
@@ -183,22 +200,51 @@ class WSGIServer:
                 if error.errno in _NEVER_MIND:
                     continue
                 if error.errno not in _NO_ROOM:
-                    raise
-                if not complained:
-                    self.error_log.write(f"accepting connections pauses: {error}\n")
-                    complained = True
-                self._make_room()
-                sleep(_PAUSE)
+                    self._give_up(error)
+                    return
+                self._complain(error)
+                # Linux says so before it looks whether somebody is there.
+                self._await_client(listener)
+                if not self._make_room():
+                    sleep(_PAUSE)
             else:
-                complained = False
                 self._serve(client, peer)
+
+    def _await_slot(self, listener: socket) -> None:
+        while True:
+            self._await_client(listener)
+            if self._slots.acquire(timeout=_PAUSE):
+                return
+            self._make_room()
+
+    def _await_client(self, listener: socket) -> None:
+        with suppress(OSError, ValueError):  # closed: accept() tells
+            get_hub().wait_io(listener.fileno(), READ)
+
+    def _complain(self, error: OSError) -> None:
+        now = get_hub().monotonic()
+        if now - self._complained >= _COMPLAIN_EVERY:
+            self._complained = now
+            write_line(self.error_log, f"accepting connections pauses: {error}\n")
+
+    def _give_up(self, error: OSError) -> None:
+        write_line(self.error_log, f"no more connections can be accepted: {error}\n")
+        self._failure = error
+        spawn(self.stop)
 
     def _serve(self, client: socket, peer: Any) -> None:
         if client.family != _stdlib.AF_UNIX:
-            client.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
+            with suppress(OSError):  # macOS, when the client has already gone
+                client.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
         connection = Connection(self, client, peer)
         self._connections[connection] = None
-        greenlet = self._spawn(self._serve_one, connection)
+        try:
+            greenlet = self._spawn(self._serve_one, connection)
+        except Exception as error:
+            write_line(self.error_log, f"a connection could not be served: {error!r}\n")
+            connection.close()
+            self._forget(connection)
+            return
         if connection in self._connections:  # not over already
             self._connections[connection] = greenlet
 
@@ -213,13 +259,16 @@ class WSGIServer:
             del self._connections[connection]
             self._slots.release()
 
-    def _make_room(self) -> None:
-        """Close the connections that have waited longest for a request: their clients can come again."""
-        now = get_hub().monotonic()
-        for connection, since in list(self._idle.items()):
-            if now - since < _LONG_IDLE:
-                return
-            connection.close()
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest for a request, its client can come again; True if there is one.
+
+        Not one that has only just answered or come: it may be about to ask.
+        """
+        connection, since = next(iter(self._idle.items()), (None, 0.0))
+        if connection is None or get_hub().monotonic() - since < _LONG_IDLE:
+            return False
+        connection.close()
+        return True
 
     def idles(self, connection: Connection) -> None:
         """A connection waits for a request."""
@@ -241,4 +290,5 @@ def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:
     starts = getattr(given, "spawn", given)
     if not callable(starts):
         raise TypeError(f"spawn is 'default', a number, a pool or a callable, got {given!r}")
-    return starts, most
+    # With no more places than the pool has, idle connections make room before its own spawn would wait.
+    return starts, min(most, getattr(given, "size", None) or most)

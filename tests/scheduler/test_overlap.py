@@ -1,0 +1,129 @@
+"""Fires that are due while the job still runs: queued, or in the place of the run under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gcron.greenlet import GreenletExit, sleep
+from gcron.scheduler import Scheduler
+from gcron.testing import VirtualClock
+
+Make = Callable[..., tuple[Scheduler, Any]]
+
+
+class Worker:
+    """A job that takes a while; it keeps when its runs began and how they ended, and how many went at once."""
+
+    def __init__(self, clock: VirtualClock, seconds: float) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.spans: list[tuple[float, float, str]] = []
+        self.together = 0
+        self.most_together = 0
+
+    def __call__(self) -> None:
+        begun = self.clock.now()
+        self.together += 1
+        self.most_together = max(self.most_together, self.together)
+        end = "killed"
+        try:
+            sleep(self.seconds)
+            end = "done"
+        except GreenletExit:
+            sleep(3)  # takes its time
+            raise
+        finally:
+            self.together -= 1
+            self.spans.append((begun, self.clock.now(), end))
+
+
+def outcomes(recorder: Any) -> list[str]:
+    finished = sorted(recorder.of("run-finished"), key=lambda event: event.fire_at)
+    return [str(event.result.outcome) for event in finished]
+
+
+def test_a_queued_fire_starts_when_the_run_before_it_is_over(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    worker = Worker(clock, 90)
+    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=100)(worker)
+    scheduler.start()
+    sleep(10 * 60 + 1)
+
+    assert worker.most_together == 1
+    assert len(worker.spans) == 6
+    ends = [end for _, end, _ in worker.spans]
+    begins = [begin for begin, _, _ in worker.spans]
+    assert [round(begin - end, 3) for begin, end in zip(begins[1:], ends, strict=False)] == [0] * 5
+    fires = [event.fire_at for event in recorder.of("run-finished")]
+    assert fires == sorted(fires), "in the order in which they were due"
+
+
+def test_a_full_queue_skips(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("* * * * *", name="job", overlap="queue")(Worker(clock, 200))
+    scheduler.start()
+    sleep(4 * 60 + 1)  # the first runs, the second waits, the third and fourth are too many
+
+    skipped = [event.result.reason for event in recorder.of("run-finished")]
+    first = recorder.of("run-started")[0].run_id
+    assert skipped == [f"1 fires wait already for run {first}"] * 2
+
+
+def test_stopping_does_not_begin_what_is_queued(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    worker = Worker(clock, 100)
+    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=5)(worker)
+    scheduler.start()
+    sleep(2 * 60 + 1)
+
+    scheduler.stop(grace=3600)
+
+    assert [end for *_, end in worker.spans] == ["done"]
+    assert outcomes(recorder) == ["succeeded", "skipped"]
+    assert recorder.of("run-finished")[0].result.reason == "not begun: gcron is told to stop"
+
+
+def test_a_replaced_run_is_ended_before_the_next_begins(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    worker = Worker(clock, 1000)
+    scheduler.job("* * * * *", name="job", overlap="replace")(worker)
+    scheduler.start()
+    sleep(3 * 60 + 30)
+
+    assert worker.most_together == 1
+    assert [(end, round(until - begin)) for begin, until, end in worker.spans] == [("killed", 63), ("killed", 60)]
+    assert outcomes(recorder) == ["killed", "killed"]
+    assert recorder.of("run-finished")[0].result.reason == "replaced: the job is due again"
+
+
+def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_scheduler: Make) -> None:
+    """A job that takes longer to end than its period: the newest fire wins, the ones between are not begun."""
+    scheduler, recorder = make_scheduler(clock=clock)
+
+    def stubborn() -> None:
+        try:
+            sleep(1000)
+        except GreenletExit:
+            sleep(150)
+            raise
+
+    scheduler.job("* * * * *", name="job", overlap="replace")(stubborn)
+    scheduler.start()
+    sleep(5 * 60)
+
+    assert outcomes(recorder)[:3] == ["killed", "skipped", "skipped"]
+    reasons = {event.result.reason for event in recorder.of("run-finished") if event.result.outcome == "skipped"}
+    assert reasons == {"not begun: replaced: the job is due again"}
+
+
+def test_a_process_is_replaced_with_its_tree(make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler()
+    scheduler.command("sleep 60", "@every 1s", name="job", overlap="replace")
+    scheduler.start()
+    while len(recorder.of("process-started")) < 3:
+        sleep(0.02)
+
+    assert len(scheduler.running()) <= 2
+    first = recorder.of("run-finished")[0].result
+    assert (str(first.outcome), first.exit_code) == ("killed", -15)
