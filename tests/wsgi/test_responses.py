@@ -39,7 +39,7 @@ class Closable:
     """An iterable that counts how often it is closed."""
 
     def __init__(self, pieces: Any) -> None:
-        self.pieces = iter(pieces)
+        self.pieces: Iterator[bytes] = iter(pieces)
         self.closed = 0
 
     def __iter__(self) -> Iterator[bytes]:
