@@ -1,0 +1,269 @@
+"""What the options of a job accept: a check for each kind of value.
+
+A check takes a directive's text or a Python object, and returns the value or raises `Refused`. It may not know for
+which option it is asked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+from collections.abc import Callable, Iterable
+from resource import RLIM_INFINITY
+
+from gcron.schedule import ScheduleError, parse_duration
+
+__all__ = [
+    "Refused",
+    "limit_of",
+    "one_of",
+    "read_command",
+    "read_count",
+    "read_exit_codes",
+    "read_factor",
+    "read_name",
+    "read_names",
+    "read_nice",
+    "read_path",
+    "read_pattern",
+    "read_seconds",
+    "read_signal",
+    "read_switch",
+    "read_text",
+    "read_time_limit",
+    "read_umask",
+    "read_user",
+]
+
+_SMALL_NUMBER = re.compile("[0-9]{1,6}")
+_SMALL_INTEGER = re.compile("-?[0-9]{1,2}")
+_OCTAL = re.compile("0?[0-7]{1,3}")
+_EXIT_CODE = re.compile("[0-9]{1,3}")
+_NAME = re.compile(r"\w[\w.:@+-]{0,99}")
+_USER = re.compile(r"[\w.][\w.@+-]{0,99}\$?")
+_SIZE = re.compile("([0-9]{1,15})([kKMGT]?)")
+_SUCH_AS = {"bytes": "512M", "seconds": "60", "files": "1024", "processes": "200"}
+_SWITCH = {"yes": True, "no": False}
+
+
+class Refused(Exception):
+    """(what is wrong, after the option's name; what would be right)."""
+
+
+def one_of(*words: str) -> Callable[[object], str]:
+    """A check for one of these words."""
+
+    def check(value: object) -> str:
+        if value in words:
+            return str(value)
+        raise Refused(f"cannot be {value!r}", "one of " + ", ".join(words))
+
+    return check
+
+
+def read_seconds(value: object) -> float:
+    """Seconds, or a text such as `1h30m`."""
+    if isinstance(value, str):
+        return _finite(_duration(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"cannot be {value!r}", "seconds, or a text such as 90, 90s, 1h30m, 2d")
+    return _finite(value)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ScheduleError as error:
+        raise Refused(f"is not a duration: {error.message}", error.hint) from None
+
+
+def _finite(seconds: float) -> float:
+    if not 0 <= seconds < math.inf:
+        raise Refused("must be a finite time, not negative", "such as 90, 90s, 1h30m, 2d")
+    return float(seconds)
+
+
+def read_time_limit(value: object) -> float | None:
+    """As `read_seconds`, above zero; None or `none` for no limit."""
+    if value is None or value == "none":
+        return None
+    seconds = read_seconds(value)
+    if seconds == 0:
+        raise Refused("must be more than zero", "leave it out, or say none, for no limit")
+    return seconds
+
+
+def read_count(value: object) -> int:
+    """A whole number from 0 up."""
+    number = int(value) if isinstance(value, str) and _SMALL_NUMBER.fullmatch(value) else value
+    if type(number) is not int or number < 0:
+        raise Refused(f"cannot be {value!r}", "a whole number, 0 or more")
+    return number
+
+
+def read_factor(value: object) -> float:
+    """A number from 1 up."""
+    try:
+        factor = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        factor = 0.0
+    if not 1 <= factor < math.inf:
+        raise Refused(f"cannot be {value!r}", "a number from 1 up, such as 1 or 1.5")
+    return factor
+
+
+def read_signal(value: object) -> signal.Signals:
+    """A signal, or its name with or without `SIG`."""
+    if isinstance(value, signal.Signals):
+        return value
+    if isinstance(value, str):
+        found = signal.Signals.__members__.get("SIG" + value.removeprefix("SIG"))
+        if found is not None:
+            return found
+    raise Refused(f"cannot be {value!r}", "a signal in upper case, such as TERM, INT, QUIT, USR1")
+
+
+def read_exit_codes(value: object) -> frozenset[int]:
+    """One exit code or several, as numbers or as a text with commas."""
+    codes = _numbers(value.split(",")) if isinstance(value, str) else _numbers(value)
+    if not codes:
+        raise Refused("needs at least one exit code", "such as 0 or 0,3")
+    return codes
+
+
+def _numbers(values: object) -> frozenset[int]:
+    if isinstance(values, int):
+        values = (values,)
+    if not isinstance(values, Iterable):
+        raise Refused(f"cannot be {values!r}", "exit codes, such as 0,3")
+    return frozenset(_exit_code(value) for value in values)
+
+
+def _exit_code(value: object) -> int:
+    text = str(value).strip(" ")
+    if _EXIT_CODE.fullmatch(text) and int(text) <= 255:
+        return int(text)
+    raise Refused(f"has a code that is not one: {text!r}", "exit codes are 0 to 255, separated by commas")
+
+
+def read_path(value: object) -> str | None:
+    """A path that is not empty, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike):
+        raise Refused(f"cannot be {value!r}", "a path")
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise Refused(f"cannot be {path!r}", "a path that is not empty")
+    return path
+
+
+def read_switch(value: object) -> bool:
+    """A bool, or `yes` or `no`."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in _SWITCH:
+        return _SWITCH[value]
+    raise Refused(f"cannot be {value!r}", "yes or no")
+
+
+def read_command(value: object) -> str | None:
+    """A shell command that is not empty, or None."""
+    if value is None or (isinstance(value, str) and value.strip() and "\0" not in value):
+        return value
+    raise Refused(f"cannot be {value!r}", "a shell command")
+
+
+def read_text(value: object) -> str:
+    """A text."""
+    if isinstance(value, str):
+        return value
+    raise Refused(f"cannot be {value!r}", "a text")
+
+
+def read_user(value: object) -> str | None:
+    """The name or the number of a user, or None for gcron's own."""
+    if type(value) is int and value >= 0:
+        value = str(value)
+    if value is None or (isinstance(value, str) and _USER.fullmatch(value)):
+        return value
+    raise Refused(f"cannot be {value!r}", "the name of a user, or a number")
+
+
+def read_name(value: object) -> str | None:
+    """A name, as jobs have them, or None."""
+    return None if value is None else _checked_name(value)
+
+
+def read_names(value: object) -> tuple[str, ...]:
+    """Several names, as a sequence or as a text with commas; none at all is fine."""
+    if isinstance(value, str):
+        value = [word.strip(" ") for word in value.split(",")] if value.strip(" ") else ()
+    if not isinstance(value, list | tuple):
+        raise Refused(f"cannot be {value!r}", "names, separated by commas")
+    return tuple(dict.fromkeys(_checked_name(name) for name in value))
+
+
+def _checked_name(value: object) -> str:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise Refused(f"cannot be {value!r}", "letters, digits and . _ : @ + - (at most 100), a letter or digit first")
+
+
+def read_umask(value: object) -> int | None:
+    """A file mode mask: octal digits as a text, or a number; None for the inherited one."""
+    if value is None:
+        return None
+    mask = int(value, 8) if isinstance(value, str) and _OCTAL.fullmatch(value) else value
+    if type(mask) is not int or not 0 <= mask <= 0o777:
+        raise Refused(f"cannot be {value!r}", "octal digits, such as 022 or 077")
+    return mask
+
+
+def read_nice(value: object) -> int | None:
+    """What is added to the niceness, -20 to 19; None for the inherited one."""
+    if value is None:
+        return None
+    nice = int(value) if isinstance(value, str) and _SMALL_INTEGER.fullmatch(value) else value
+    if type(nice) is not int or not -20 <= nice <= 19:
+        raise Refused(f"cannot be {value!r}", "-20 (goes first) to 19 (goes last)")
+    return nice
+
+
+def read_pattern(value: object) -> str | None:
+    """A regular expression, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Refused(f"cannot be {value!r}", "a regular expression")
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Refused(f"is no regular expression: {error}", "as Python's re module takes them") from None
+    return value
+
+
+def limit_of(unit: str) -> Callable[[object], int | None]:
+    """A check for a limit of resources counted in `unit`: a number, `unlimited`, or None for the inherited one.
+
+    Bytes may be followed by K, M, G or T, powers of 1024; `unlimited` is `resource.RLIM_INFINITY`.
+    """
+
+    def check(value: object) -> int | None:
+        if value is None or value == "unlimited":
+            return None if value is None else RLIM_INFINITY
+        size = _size(value, unit) if isinstance(value, str) else value
+        if type(size) is not int or not (0 <= size < 1 << 63 or size == RLIM_INFINITY):
+            raise Refused(f"cannot be {value!r}", f"{unit}, such as {_SUCH_AS[unit]}, or unlimited")
+        return size
+
+    return check
+
+
+def _size(text: str, unit: str) -> int | None:
+    match = _SIZE.fullmatch(text)
+    if match is None or (match[2] and unit != "bytes"):
+        return None
+    return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
