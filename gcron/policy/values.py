@@ -43,7 +43,7 @@ _OCTAL = re.compile("0?[0-7]{1,3}")
 _EXIT_CODE = re.compile("[0-9]{1,3}")
 _NAME = re.compile(r"\w[\w.:@+-]{0,99}")
 _USER = re.compile(r"[\w.][\w.@+-]{0,99}\$?")
-_SIZE = re.compile("([0-9]{1,15})([kKMGT]?)")
+_SIZE = re.compile("([0-9]{1,15})([kKmMgGtT]?)")
 _SUCH_AS = {"bytes": "512M", "seconds": "60", "files": "1024", "processes": "200"}
 _SWITCH = {"yes": True, "no": False}
 
