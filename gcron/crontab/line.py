@@ -89,6 +89,8 @@ def bare_percents(text: str) -> list[int]:
 
 def looks_like_user(text: str) -> bool:
     """Whether a command seems to begin with the user column of a system crontab."""
+    if text.startswith("/"):
+        return False  # as most commands do, of which there may be 100,000
     first = _WORD.match(text)
     if first is None or first[0] not in _LIKELY_USERS:
         return False

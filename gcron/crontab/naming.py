@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,39}")
 _FIRST_WORDS = re.compile(r"[A-Za-z0-9_.]+")
 _READ = 200
 """Characters of the command in which its program is looked for."""
-_LENGTH = 32
+_LENGTH, _LENGTH_READ = 32, 40
 
 
 class Names:
@@ -50,5 +50,5 @@ def _readable(command: str) -> str:
     """The program without its directories, and as many of the next words as fit."""
     program, _, rest = command[:_READ].partition(" ")
     # Words further behind would be cut off anyway, and finding them takes time with 100,000 entries.
-    words = _FIRST_WORDS.findall(f"{program.rpartition('/')[2]} {rest}"[: 2 * _LENGTH])
+    words = _FIRST_WORDS.findall(f"{program.rpartition('/')[2]} {rest}"[:_LENGTH_READ])
     return "-".join(words)[:_LENGTH].strip("-.") or "job"

@@ -5,8 +5,11 @@ Pure: it touches no file, and bad content never makes it raise. Time and memory 
 
 from __future__ import annotations
 
+import gc
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -49,10 +52,23 @@ def parse(
         raise ValueError(f"unknown time zone {timezone!r}: {hint}")
     problems = Problems(path)
     outline = Outline(problems)
-    outline.read(split_lines(data, problems))
-    form = _Form(path, system, outline.fields, timezone, int(time.time() if now is None else now))
-    entries = _EntryReader(form, Names(outline.names), problems).read(outline.entries)
+    with _no_garbage_collection():
+        outline.read(split_lines(data, problems))
+        form = _Form(path, system, outline.fields, timezone, int(time.time() if now is None else now))
+        entries = _EntryReader(form, Names(outline.names), problems).read(outline.entries)
     return Crontab(path, entries, problems.in_order(), tuple(outline.groups.values()))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Reading makes no garbage in cycles; looking for it takes an eighth of the time that 100,000 lines take."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ _ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, _EVERY)
 _WORD = re.compile(r"[^ \t]+")
 # Possessive (`++`): a match never goes back, so the time is linear for any text.
 _HEADS = {count: re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{{count - 1}}}") for count in (5, 6, 7)}
+_HEAD = _HEADS[len(FIELDS)]
 # What no command begins with, but a sixth and a seventh field do.
 _WEEKDAY = "(?:sun|mon|tue|wed|thu|fri|sat)"
 _FIELD_LIKE = rf"(?:[0-9*?][0-9*?,/#LW-]*+|{_WEEKDAY}(?:[,-]{_WEEKDAY})*+(?:#[1-5]|L)?+)(?![^ \t])"
@@ -88,7 +89,7 @@ def split_schedule(text: str, *, fields: str | None = None) -> int:
     """
     if text.startswith("@"):
         return _nickname_end(text)
-    head = _HEADS[len(LAYOUTS[fields]) if fields else len(FIELDS)].match(text)
+    head = _HEAD.match(text) if fields is None else _HEADS[len(LAYOUTS[fields])].match(text)
     if head is None:
         raise _wrong_field_count(text.rstrip(" \t"), fields)
     more = None if fields else _MORE_FIELDS.match(text, head.end())
