@@ -16,6 +16,7 @@ __all__ = ["AsyncResult", "Event"]
 
 T = TypeVar("T")
 _UNSET: Any = object()
+_FAILED: Any = object()
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
@@ -56,44 +57,42 @@ class AsyncResult(Linkable, Generic[T]):
     It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
     """
 
+    # What stands for the value while there is none: `_UNSET`, or `_FAILED` when these two count.
+    _error: BaseException | None = None
     _traceback: TracebackType | None = None
 
     def __init__(self) -> None:
         # On the instance, although the class has it too: CPython reads those without a look at the class. HOT PATH.
         self._links = None
         self._value: T = _UNSET
-        self._error: BaseException | None = None
 
     def ready(self) -> bool:
         """True once there is a value or an error."""
-        return self._value is not _UNSET or self._error is not None
+        return self._value is not _UNSET
 
     def successful(self) -> bool:
         """True once there is a value."""
-        return self._value is not _UNSET
+        return self._value is not _UNSET and self._value is not _FAILED
 
     @property
     def value(self) -> T | None:
         """The value, or None when there is none."""
-        return None if self._value is _UNSET else self._value
+        return self._value if self.successful() else None
 
     @property
     def exception(self) -> BaseException | None:
         """The error, or None when there is none."""
-        return self._error
+        return self._error if self._value is _FAILED else None
 
     @property
     def exc_info(self) -> ExcInfo | tuple[()]:
         """The error as `sys.exc_info()` gives it, or `()`."""
-        if self._error is None:
-            return ()
-        return (type(self._error), self._error, self._traceback)
+        error = self.exception
+        return () if error is None else (type(error), error, self._traceback)
 
     def set(self, value: T = None) -> None:  # type: ignore[assignment]
         """Store a value and wake all waiters. A second one overrides."""
         self._value = value
-        if self._error is not None:
-            self._error = self._traceback = None
         # As `_notify` and `wake`, two calls less. HOT PATH.
         links, self._links = self._links, None
         if type(links) is Seat:
@@ -108,9 +107,9 @@ class AsyncResult(Linkable, Generic[T]):
 
     def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
         """Store an error and wake all waiters. `exc_info` may carry its traceback."""
-        self._value = _UNSET
         self._traceback = exc_info[2] if exc_info else exception.__traceback__
-        self._error = exception  # last: from here on another thread may raise it
+        self._error = exception
+        self._value = _FAILED  # last: from here on another thread may raise it
         if self._links:
             self._notify()
 
@@ -120,10 +119,7 @@ class AsyncResult(Linkable, Generic[T]):
         Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
         seconds, or at once with `block=False`.
         """
-        # There is never both a value and an error.
-        if self._value is not _UNSET:
-            return self._value
-        if self._error is None:
+        if self._value is _UNSET:
             if not block:
                 raise timed_out(timeout)
             if timeout is None:
@@ -139,7 +135,7 @@ class AsyncResult(Linkable, Generic[T]):
                 else:
                     self._add_link(seat)
                 try:
-                    if (self._value is _UNSET and self._error is None) or not self._drop_link(seat):
+                    if self._value is _UNSET or not self._drop_link(seat):
                         ring = me.ring
                         hub = me.hub
                         successor = hub
@@ -160,9 +156,11 @@ class AsyncResult(Linkable, Generic[T]):
                     raise
             elif not self._wait_link(timeout):
                 raise timed_out(timeout)
-        if self._error is not None:
+        value = self._value
+        if value is _FAILED:
+            assert self._error is not None
             raise self._error.with_traceback(self._traceback)
-        return self._value
+        return value
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""
@@ -201,9 +199,9 @@ class AsyncResult(Linkable, Generic[T]):
             self.set_exception(source.exception, getattr(source, "exc_info", None))
 
     def __repr__(self) -> str:
-        state = "unset"
-        if self._error is not None:
+        state = f"value={self._value!r}"
+        if self._value is _UNSET:
+            state = "unset"
+        elif self._value is _FAILED:
             state = f"exception={self._error!r}"
-        elif self._value is not _UNSET:
-            state = f"value={self._value!r}"
         return f"<{type(self).__name__} {state}>"
