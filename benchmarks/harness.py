@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
-UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0}
+# What the bodies' numbers, seconds or bytes, are multiplied with.
+UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6}
 NOT_INSTALLED = 3
 """Exit status of a program whose implementation is missing, so that `run.py` can tell it from a failure."""
 
 Seconds = float | tuple[float, ...]
 Body = Callable[[int], Seconds]
-"""Does the work for a size and returns seconds for each operation, one number a measure of the area."""
+"""Does the work for a size and returns seconds (or bytes) for each operation, one number a measure of the area."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from hashlib import blake2b
+
+from gcron.schedule.draws import digest
 
 __all__ = ["Names"]
 
@@ -42,8 +43,7 @@ class Names:
 def _base(command: str) -> str:
     if _PLAIN.fullmatch(command):
         return command
-    digest = blake2b(command.encode("utf-8", "surrogateescape"), digest_size=3).hexdigest()
-    return f"{_readable(command)}-{digest}"
+    return f"{_readable(command)}-{digest(command, 3).hex()}"
 
 
 def _readable(command: str) -> str:
