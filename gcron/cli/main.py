@@ -155,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_next(commands)
     _add_explain(commands)
+    _add_timeline(commands)
     return parser
 
 
@@ -175,6 +176,9 @@ def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     )
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="text for people, json for machines"
+    )
+    parser.add_argument(
+        "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
 
 
@@ -228,6 +232,19 @@ def _add_explain(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.add_argument("-n", "--count", type=_count, default=5, metavar="N", help="how many fires (default 5)")
     _add_from(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_timeline(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "timeline",
+        help="draw the coming day",
+        description="Draw the coming day, hours across and jobs down, to see where jobs pile up.",
+    )
+    _add_files(parser)
+    _add_from(parser)
+    parser.add_argument("--to", dest="end", metavar="TIME", help="up to this time (default: a day)")
+    parser.add_argument("--rows", type=_count, metavar="N", help="how many jobs have a row of their own (default 40)")
+    parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
 def _add_from(parser: argparse.ArgumentParser) -> None:

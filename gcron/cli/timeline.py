@@ -1,0 +1,201 @@
+"""`gcron timeline`: the coming day as a picture, hours across and jobs down, to see where jobs pile up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+
+from gcron.cli.files import complain, load_files, plural
+from gcron.cli.moments import MomentError, read_moment
+from gcron.cli.progress import with_progress
+from gcron.cli.spans import zone_name
+from gcron.cli.terminal import is_terminal, wants_colour, width
+from gcron.clock import SystemClock
+from gcron.crontab import Entry
+from gcron.schedule import Zone
+
+__all__ = ["main"]
+
+_DAY = 86400
+# Seconds of one column: the shortest of these with which the picture fits.
+_SLOTS = (60, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200, _DAY, 7 * _DAY, 28 * _DAY)
+# Columns where it need not fit a terminal: the longest day in quarters of an hour.
+_WIDE = 101
+_LONGEST_LABEL = 28
+# One fire, 2 and 3, from 4, from 8, and so on.
+_MARKS = "▁▂▃▄▅▆▇█"
+_PLAIN_MARKS = ".:-=+*#@"
+_ROWS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What is drawn: `size` columns of `slot` seconds from `start` on (UTC seconds), each with its fires."""
+
+    start: int
+    slot: int
+    size: int
+    timezone: tzinfo
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    minutes: Counter[int] = field(default_factory=Counter)
+    """Fires of all jobs in one minute, by its number."""
+
+    @property
+    def end(self) -> int:
+        return self.start + self.slot * self.size
+
+    def add(self, entry: Entry) -> None:
+        """Count the fires of an entry."""
+        counts = [0] * self.size
+        fire = entry.schedule.next_after(self.start - 1) if entry.policy.enabled else None
+        while fire is not None and fire < self.end:
+            counts[(fire - self.start) // self.slot] += 1
+            self.minutes[fire // 60] += 1
+            fire = entry.schedule.next_after(fire)
+        self.rows[entry.name] = counts
+
+    @property
+    def sums(self) -> list[int]:
+        """The fires of all jobs, column by column."""
+        return [sum(column) for column in zip(*self.rows.values(), strict=True)]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Draw the day; returns 1 when a file or a time is wrong."""
+    loaded = load_files(options)
+    if loaded.errors:
+        complain(loaded.errors)
+        return 1
+    now = int(SystemClock().now())
+    try:
+        start = read_moment(options.start, now, loaded.timezone).instant
+        end = read_moment(options.end, now, loaded.timezone).instant if options.end else start + _DAY
+    except MomentError as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return 1
+    if end <= start:
+        print("gcron: --to is not after --from: there is nothing between them", file=sys.stderr)
+        return 1
+    picture = _picture(loaded.entries, start, end, loaded.timezone)
+    if options.json:
+        _print_json(picture)
+    else:
+        _print_picture(picture, options.rows)
+    return 0
+
+
+def _picture(entries: Sequence[Entry], start: int, end: int, timezone: tzinfo) -> _Picture:
+    label = min(_LONGEST_LABEL, max((len(entry.name) for entry in entries), default=0))
+    room = max(1, width() - label - 2) if is_terminal() else _WIDE
+    slot = next((slot for slot in _SLOTS if (end - start) / slot <= room - 1), _SLOTS[-1])
+    offset = Zone(timezone).offset_at(start)
+    begin = (start + offset) // slot * slot - offset  # a column is a quarter of an hour of the local clock
+    picture = _Picture(begin, slot, -(-(end - begin) // slot), timezone)
+    for entry in with_progress(entries, "looking at"):
+        picture.add(entry)
+    return picture
+
+
+def _print_json(picture: _Picture) -> None:
+    record = {
+        "from": _rfc3339(picture.start),
+        "to": _rfc3339(picture.end),
+        "slot_seconds": picture.slot,
+        "jobs": [{"job": name, "fires": counts} for name, counts in picture.rows.items()],
+    }
+    print(json.dumps(record))
+
+
+def _rfc3339(instant: int) -> str:
+    return datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
+
+
+# -- the picture ------------------------------------------------------------------------------------------------
+
+
+def _print_picture(picture: _Picture, most: int | None) -> None:
+    firing = {name: counts for name, counts in picture.rows.items() if any(counts)}
+    if not firing:
+        print("nothing is due in that time")
+        return
+    sums = picture.sums
+    shown = dict(list(firing.items())[: most or _ROWS])
+    label = min(_LONGEST_LABEL, max(len(name) for name in (*shown, "all")))
+    print(f"times of {zone_name(Zone(picture.timezone))}, {_span(picture.slot)} a column")
+    print(f"{'':{label}}  {_axis(picture)}".rstrip())
+    for name, counts in shown.items():
+        print(f"{_shortened(name, label):{label}}  {_line(counts)}".rstrip())
+    if len(firing) > 1:
+        print(f"{'all':{label}}  {_highlighted(_line(sums), sums)}".rstrip())
+    _print_notes(picture, len(firing), len(shown))
+
+
+def _print_notes(picture: _Picture, firing: int, shown: int) -> None:
+    notes = [f"{_marks()[0]} one fire, {_marks()[1]} two, {_marks()[2]} from 4, {_marks()[3]} from 8, and so on"]
+    minute, most = max(picture.minutes.items(), key=lambda item: (item[1], -item[0]))
+    if most > 1:
+        when = datetime.fromtimestamp(minute * 60, picture.timezone)
+        notes.append(f"most in one minute: {most} fires, first on {when:%a %Y-%m-%d at %H:%M}")
+    if firing > shown:
+        notes.append(f"{plural(firing - shown, 'more job')} in the last row; --rows shows more")
+    if idle := len(picture.rows) - firing:
+        notes.append(f"{plural(idle, 'job')} without a fire in that time")
+    print("\n".join(notes))
+
+
+def _axis(picture: _Picture) -> str:
+    """The local time above the columns at which it begins, as often as there is room."""
+    text = ""
+    step = _step(picture.slot)
+    pattern = "%H" if step < _DAY else "%d %b"
+    for column in range(picture.size):
+        instant = picture.start + column * picture.slot
+        when = datetime.fromtimestamp(instant, picture.timezone)
+        seconds = when.hour * 3600 + when.minute * 60 if step < _DAY else instant // _DAY * _DAY
+        is_free = len(text) < column or not text
+        if is_free and seconds % step < picture.slot and (step < _DAY or when.hour * 3600 < picture.slot):
+            text = text.ljust(column) + when.strftime(pattern)
+    return text
+
+
+def _step(slot: int) -> int:
+    """Seconds between two labels: three columns at least, seven where they are dates."""
+    hours = next((hours for hours in (1, 2, 3, 6, 12) if hours * 3600 >= 3 * slot), None)
+    return hours * 3600 if hours is not None else -(-7 * slot // _DAY) * _DAY
+
+
+def _line(counts: Sequence[int]) -> str:
+    marks = _marks()
+    return "".join(marks[min(count.bit_length(), len(marks)) - 1] if count else " " for count in counts)
+
+
+def _marks() -> str:
+    try:
+        _MARKS.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _PLAIN_MARKS
+    return _MARKS
+
+
+def _highlighted(line: str, sums: Sequence[int]) -> str:
+    """The sums, the busiest of them in a colour where colours are welcome."""
+    if not wants_colour():
+        return line
+    most = max(sums)
+    return "".join(f"\x1b[33m{mark}\x1b[0m" if count == most else mark for mark, count in zip(line, sums, strict=True))
+
+
+def _shortened(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def _span(seconds: int) -> str:
+    for size, unit in ((_DAY, "day"), (3600, "hour"), (60, "minute")):
+        if seconds % size == 0:
+            return plural(seconds // size, unit)
+    raise AssertionError("columns are whole minutes")

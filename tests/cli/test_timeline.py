@@ -1,0 +1,132 @@
+"""`gcron timeline`: each fire in its column, the local hours above, and what does not fit told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcron.cli.main import main
+
+DAY = ("--from", "2027-01-11", "--to", "2027-01-12")
+
+
+@pytest.fixture
+def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """The lines of `gcron timeline` for this crontab, on a day without a clock change."""
+    monkeypatch.setenv("TZ", "UTC")
+
+    def draw(text: str, *options: str) -> list[str]:
+        (tmp_path / "crontab").write_text(text)
+        assert main(["timeline", str(tmp_path / "crontab"), *(options or DAY)]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return draw
+
+
+def test_fires_stand_under_their_hours(draw: Callable[..., list[str]]) -> None:
+    lines = draw("# gcron: name=a\n30 2 * * * x\n# gcron: name=b\n0,1,2,3 14 * * * x\n")
+
+    axis, a, b, both = lines[1:5]
+    assert lines[0] == "times of UTC, 15 minutes a column"
+    assert a.index("▁") == axis.index("02") + 2
+    assert b.index("▃") == axis.index("14")
+    assert both[a.index("▁")] == "▁"
+    assert both[b.index("▃")] == "▃"
+    assert "most in one minute" not in "\n".join(lines)
+
+
+def test_jobs_that_pile_up_are_told(draw: Callable[..., list[str]]) -> None:
+    lines = draw("0 3 * * * a\n0 3 * * * b\n0 3 * * mon c\n0 3 * * sun d\n")
+
+    assert "most in one minute: 3 fires, first on Mon 2027-01-11 at 03:00" in lines
+    assert "1 job without a fire in that time" in lines
+
+
+def test_a_repeated_hour_stands_there_twice_and_a_skipped_one_not(draw: Callable[..., list[str]]) -> None:
+    crontab = "# gcron: name=a\n0 * * * * x\n"
+    autumn = draw(crontab, "--tz", "Europe/Berlin", "--from", "2027-10-31", "--to", "2027-11-01")
+    spring = draw(crontab, "--tz", "Europe/Berlin", "--from", "2027-03-28", "--to", "2027-03-29")
+
+    hours = [f"{hour:02}" for hour in range(24)]
+    assert autumn[1].split() == [*hours[:2], "02", *hours[2:]]
+    assert spring[1].split() == [*hours[:2], *hours[3:]]
+    assert [autumn[2].count("▁"), spring[2].count("▁")] == [25, 23]
+
+
+def test_more_jobs_than_rows(draw: Callable[..., list[str]]) -> None:
+    lines = draw("".join(f"0 {hour} * * * job{hour}\n" for hour in range(6)), *DAY, "--rows", "2")
+
+    assert [line.split()[0] for line in lines[2:5]] == ["job0", "job1", "all"]
+    assert "4 more jobs in the last row; --rows shows more" in lines
+    assert lines[4].count("▁") == 6
+
+
+def test_nothing_due(draw: Callable[..., list[str]]) -> None:
+    assert draw("0 0 29 2 * x\n# gcron: enabled=no\n@hourly y\n") == ["nothing is due in that time"]
+
+
+@given(
+    minutes=st.lists(st.integers(0, 1439), min_size=1, max_size=5, unique=True),
+    start=st.integers(0, 10**9),
+    length=st.integers(60, 40 * 86400),
+)
+def test_every_fire_is_counted_once(minutes: list[int], start: int, length: int, tmp_path_factory: Any) -> None:
+    """Against counting by hand: fires of the columns, and none outside them."""
+    crontab = tmp_path_factory.mktemp("timeline") / "crontab"
+    crontab.write_text("".join(f"{minute % 60} {minute // 60} * * * job-{minute}\n" for minute in minutes))
+    record = _json(crontab, start, length)
+
+    begin, end = (int(datetime.fromisoformat(record[key]).timestamp()) for key in ("from", "to"))
+    assert begin <= start
+    assert end >= start + length
+    for minute, job in zip(minutes, record["jobs"], strict=True):
+        fires = range(begin - begin % 86400 + minute * 60 - 86400, end, 86400)
+        expected = [0] * len(job["fires"])
+        for fire in fires:
+            if fire >= begin:
+                expected[(fire - begin) // record["slot_seconds"]] += 1
+        assert job["fires"] == expected
+
+
+def _json(crontab: Path, start: int, length: int) -> Any:
+    import contextlib
+    import io
+
+    bounds = [f"{datetime.fromtimestamp(moment).astimezone().isoformat()}" for moment in (start, start + length)]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        status = main(["timeline", "--json", "--tz", "UTC", "--from", bounds[0], "--to", bounds[1], str(crontab)])
+    assert status == 0
+    return json.loads(output.getvalue())
+
+
+def test_on_a_terminal_it_is_as_wide_as_that(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
+    name = write("* * * * * x\n0 4 * * * y\n")
+    lines = terminal("timeline", name, COLUMNS="40", LINES="20").decode().splitlines()
+
+    assert lines[0].endswith("hours a column") or lines[0].endswith("hour a column")
+    assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in lines[1:5]) <= 40
+
+
+def test_without_unicode_it_is_drawn_in_ascii(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
+    result = gcron("timeline", write("0 4 * * * y\n"), *DAY, PYTHONIOENCODING="ascii")
+
+    assert result.returncode == 0
+    assert ". one fire, : two" in result.stdout
+
+
+@pytest.mark.parametrize("bounds", [("--from", "soon"), ("--from", "2027-01-02", "--to", "2027-01-01")])
+def test_bad_bounds_are_told(gcron: Callable[..., Any], write: Callable[..., str], bounds: tuple[str, ...]) -> None:
+    result = gcron("timeline", write("0 4 * * * y\n"), *bounds)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("gcron: ")
+    assert len(result.stderr.splitlines()) == 1
