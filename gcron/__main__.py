@@ -1,6 +1,6 @@
 """`python -m gcron`: the command line."""
 
-from gcron.cli.main import main
+from gcron_boot import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,7 +13,8 @@ from datetime import tzinfo
 from gcron.cli.progress import with_progress
 from gcron.clock import local_timezone
 from gcron.crontab import Crontab, CrontabError, Entry, Problem, load_paths, render_all
-from gcron.schedule import ScheduleError, Unscheduled, find_zone
+from gcron.policy.services import find_mistakes, find_useless, is_service
+from gcron.schedule import ScheduleError, find_zone
 
 __all__ = ["Loaded", "complain", "load_files", "plural"]
 
@@ -51,7 +52,9 @@ def load_files(options: argparse.Namespace) -> Loaded:
     entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
     problems += _twice_named(entries)
     if options.command != "next":  # when something is due does not depend on whether we can run it
-        problems += _not_supported(entries)
+        problems += _useless_options(entries)
+        if not any(problem.severity == "error" for problem in problems):  # else the service may be in a wrong line
+            problems += _mistaken_after(entries)
     if options.command == "run":
         problems += _for_other_users(entries)
     return Loaded(entries, tuple(problems), timezone)
@@ -78,21 +81,38 @@ def _twice_named(entries: Sequence[Entry]) -> Iterator[Problem]:
             yield _problem(entry, message, "give one of them another name=")
 
 
-def _not_supported(entries: Sequence[Entry]) -> Iterator[Problem]:
+def _mistaken_after(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Whether there is a service of that name is only known when all files are."""
+    for entry, message, hint in find_mistakes(entries):
+        yield _problem(entry, message, hint)
+
+
+def _useless_options(entries: Sequence[Entry]) -> Iterator[Problem]:
+    fine: set[tuple[int, bool]] = set()  # the entries of a large file share a few policies
     for entry in entries:
-        if isinstance(entry.schedule, Unscheduled) and entry.schedule.kind == "service":
-            yield _problem(entry, "@service is not supported by this version of gcron", "")
+        kind = (id(entry.policy), is_service(entry))
+        if kind in fine:
+            continue
+        useless = find_useless(entry)
+        if useless:
+            whom = "a service" if is_service(entry) else "a job that is no service"
+            yield _warning(
+                entry, f"{', '.join(f'{name}=' for name in useless)} means nothing to {whom}", "leave it out"
+            )
+        else:
+            fine.add(kind)
 
 
 def _for_other_users(entries: Sequence[Entry]) -> Iterator[Problem]:
-    """A line for the user that gcron runs as needs no other one; the file may be right all the same."""
+    """Who is not root runs the lines of nobody else; the file may be right all the same."""
+    if os.geteuid() == 0:
+        return
     own = _own_name()
     for entry in entries:
-        if entry.user is not None and entry.user != own:
-            message = f"runs as {entry.user}, and this version of gcron runs jobs only as its own user, {own}"
-            yield _problem(
-                entry, message, f"run gcron as {entry.user}, and the lines of each user in a file of its own"
-            )
+        user = entry.policy.user or entry.user
+        if user not in (None, own, str(os.geteuid())):
+            message = f"runs as {user}, which only root can have it do; this gcron runs as {own}"
+            yield _problem(entry, message, f"run gcron as root, or as {user} with the lines of that user alone")
 
 
 def _own_name() -> str:
@@ -104,3 +124,7 @@ def _own_name() -> str:
 
 def _problem(entry: Entry, message: str, hint: str) -> Problem:
     return Problem(entry.path, entry.line, 1, 2, "error", message, hint)
+
+
+def _warning(entry: Entry, message: str, hint: str) -> Problem:
+    return Problem(entry.path, entry.line, 1, 2, "warning", message, hint)

@@ -56,6 +56,12 @@ examples:
 
 exit status: 0 explained; 1 the schedule, zone or time is wrong; 2 the command line is wrong
 """
+_COMPLETION_EPILOG = """\
+put it where the shell looks:
+  gcron completion bash > ~/.local/share/bash-completion/completions/gcron
+  gcron completion zsh > ~/.zfunc/_gcron      with fpath+=~/.zfunc before compinit in .zshrc
+  gcron completion tcsh > ~/.gcron.tcsh       with source ~/.gcron.tcsh in .tcshrc
+"""
 # What a write says when the disk under stdout is full or broken; no fault of ours, so no traceback.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 # What a job finds in its environment says who it is; to a gcron that it starts, it is no option.
@@ -156,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_next(commands)
     _add_explain(commands)
     _add_timeline(commands)
+    _add_completion(commands, parser)
     return parser
 
 
@@ -245,6 +252,18 @@ def _add_timeline(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.add_argument("--to", dest="end", metavar="TIME", help="up to this time (default: a day)")
     parser.add_argument("--rows", type=_count, metavar="N", help="how many jobs have a row of their own (default 40)")
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
+
+
+def _add_completion(commands: argparse._SubParsersAction[_CommandParser], whole: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "completion",
+        help="print the script that completes gcron's options in your shell",
+        description="Print the script with which a shell completes gcron's commands and options.",
+        epilog=_COMPLETION_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")
+    parser.set_defaults(whole_parser=whole, command_parsers=tuple(commands.choices.values()))
 
 
 def _add_from(parser: argparse.ArgumentParser) -> None:

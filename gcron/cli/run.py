@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from gcron.cli.files import Loaded, complain, load_files, plural
@@ -10,6 +11,7 @@ from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.crontab import CrontabError
 from gcron.daemon.formats import Format, JsonFormat, TextFormat
 from gcron.daemon.service import EXIT_CONFIGURATION, Service, Settings
+from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
 
 __all__ = ["main"]
@@ -17,16 +19,28 @@ __all__ = ["main"]
 
 def main(options: argparse.Namespace) -> int:
     """Run the jobs of the files until a signal says stop."""
+    # What is read stays. To look through it for garbage again and again takes a sixth of the start, and delays fires.
+    gc.disable()
+    service = _service(options)
+    gc.freeze()
+    gc.enable()
+    return EXIT_CONFIGURATION if service is None else service.run()
+
+
+def _service(options: argparse.Namespace) -> Service | None:
+    """What is to run; None, and all that is wrong is told, when it shall not."""
+    watch = None if options.no_watch else FileWatch(options.files)
+    seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
     loaded = load_files(options)
     complain(loaded.errors)
     if warnings := len(loaded.problems) - len(loaded.errors):
         print(f"gcron: {plural(warnings, 'warning')}; `gcron check` tells them", file=sys.stderr)
     if loaded.errors:
         print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return None
     jobs = [job_of(entry) for entry in loaded.entries]
     settings = Settings(_format(options, loaded, jobs), grace=options.grace)
-    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options)).run()
+    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options), watch, seen)
 
 
 def _read_again(options: argparse.Namespace) -> list[Job]:

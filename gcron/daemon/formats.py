@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
@@ -20,7 +20,12 @@ from gcron.scheduler import (
     ProcessStarted,
     RetryPlanned,
     RunFinished,
+    RunLate,
     RunStarted,
+    ServiceState,
+    ServiceStateChanged,
+    SuccessOverdue,
+    SuccessResumed,
 )
 
 __all__ = ["Format", "JsonFormat", "TextFormat", "duration"]
@@ -29,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # The same, but for newlines: many lines at once.
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
-_OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
+_OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
 _BAD = "31"
 _DIM = "2"
 
@@ -42,6 +47,11 @@ class Format(Protocol):
 
     def message(self, time: float, text: str, bad: bool = False) -> bytes:
         """The record of something gcron itself says."""
+
+    def report(
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+    ) -> bytes:
+        """The record of something with parts: `fields` for machines, `lines` for people."""
 
 
 class TextFormat:
@@ -64,11 +74,20 @@ class TextFormat:
         if describe is None:
             return b""
         text, colour = describe(event)
+        if not text:
+            return b""
         return self._line(event.time, event.job, self._paint(text, colour))
 
     def message(self, time: float, text: str, bad: bool = False) -> bytes:
         """See `Format.message`."""
         return self._line(time, "gcron", self._paint(_safe(text), _BAD if bad else "1"))
+
+    def report(
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+    ) -> bytes:
+        """See `Format.report`."""
+        colour = _BAD if bad else ""
+        return b"".join(self._line(time, "gcron", self._paint(_safe(line), colour)) for line in lines)
 
     def fit(self, names: list[str]) -> None:
         """Make room for these names in the job column."""
@@ -112,6 +131,12 @@ class JsonFormat:
         level = "error" if bad else "info"
         return _dump({"time": _rfc3339(time), "event": "message", "level": level, "message": text})
 
+    def report(
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+    ) -> bytes:
+        """See `Format.report`."""
+        return _dump({"time": _rfc3339(time), "event": event, **fields})
+
 
 def duration(seconds: float) -> str:
     """Seconds for people: `0.02 s`, `2m05s`, `1h03m`."""
@@ -147,11 +172,37 @@ def _describe_retry(event: RetryPlanned) -> tuple[str, str]:
 
 
 def _describe_missed(event: FiresMissed) -> tuple[str, str]:
-    first, last = (
-        datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ") for instant in (event.first, event.last)
-    )
+    first, last = _moment(event.first), _moment(event.last)
     span = first if event.first == event.last else f"{first} to {last}"
     return f"missed: {span}: {event.reason}", "33"
+
+
+def _describe_late(event: RunLate) -> tuple[str, str]:
+    return f"late: begins {duration(event.delay)} after {_moment(event.fire_at)}: {_safe(event.reason)}", "33"
+
+
+def _describe_overdue(event: SuccessOverdue) -> tuple[str, str]:
+    last = "none yet" if event.last_success is None else f"the last one at {_moment(event.last_success)}"
+    return f"ALARM: no success within {duration(event.within)}, {last}", _BAD
+
+
+def _describe_resumed(event: SuccessResumed) -> tuple[str, str]:
+    return f"all clear: a success again, after {duration(event.silence)}", "32"
+
+
+def _moment(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _describe_service(event: ServiceStateChanged) -> tuple[str, str]:
+    # The other states are told by the events of their runs: a process was started, and how it ended.
+    if event.state is ServiceState.BACKING_OFF:
+        return f"started again in {duration(event.delay)} (restart {event.restarts + 1})", "33"
+    if event.state is ServiceState.FAILED:
+        return f"service failed, and is not started again: {_safe(event.reason)}", _BAD
+    if event.state is ServiceState.READY and event.reason:
+        return f"ready: {_safe(event.reason)}", "32"
+    return "", ""
 
 
 _TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
@@ -160,6 +211,10 @@ _TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
     RetryPlanned: _describe_retry,
     RunFinished: _describe_finished,
     FiresMissed: _describe_missed,
+    RunLate: _describe_late,
+    SuccessOverdue: _describe_overdue,
+    SuccessResumed: _describe_resumed,
+    ServiceStateChanged: _describe_service,
 }
 
 
@@ -189,6 +244,11 @@ def _finished_fields(event: RunFinished) -> dict[str, object]:
     return fields | ({"left_behind": result.left_behind} if result.left_behind else {})
 
 
+def _service_fields(event: ServiceStateChanged) -> dict[str, object]:
+    fields: dict[str, object] = {"state": str(event.state), "reason": event.reason, "restarts": event.restarts}
+    return fields | ({"delay": round(event.delay, 6)} if event.state is ServiceState.BACKING_OFF else {})
+
+
 _JSON: dict[type[Event], Callable[[Any], dict[str, object]]] = {
     RunStarted: lambda event: {"run": event.run_id, "fire_at": _instant(event.fire_at)},
     ProcessStarted: lambda event: {"run": event.run_id, "pid": event.pid},
@@ -204,8 +264,22 @@ _JSON: dict[type[Event], Callable[[Any], dict[str, object]]] = {
     FiresMissed: lambda event: {
         "first": _instant(event.first),
         "last": _instant(event.last),
+        "count": event.count,
         "reason": event.reason,
     },
+    RunLate: lambda event: {
+        "run": event.run_id,
+        "fire_at": _instant(event.fire_at),
+        "delay": round(event.delay, 6),
+        "reason": event.reason,
+    },
+    SuccessOverdue: lambda event: {
+        "level": "error",
+        "within": event.within,
+        "last_success": _instant(event.last_success),
+    },
+    SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
+    ServiceStateChanged: _service_fields,
 }
 
 
@@ -224,7 +298,7 @@ def _json_line(record: dict[str, Any], line: bytes) -> bytes:
     return _dump(record | {"line": text})
 
 
-def _instant(instant: int | None) -> str | None:
+def _instant(instant: float | None) -> str | None:
     return None if instant is None else _rfc3339(instant)
 
 

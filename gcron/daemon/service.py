@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from gcron.clock import SystemClock
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.formats import Format
+from gcron.daemon.notify import Notifier
+from gcron.daemon.reloading import Reloader
 from gcron.daemon.sink import Sink
+from gcron.daemon.status import Roll, fields_of, lines_of
+from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
-from gcron.hub import get_hub
-from gcron.lock import Semaphore
+from gcron.hub import SignalHandler, get_hub
 from gcron.scheduler import Event, Job, JobOutput, Scheduler, StopReport
 
 __all__ = ["EXIT_CLEAN", "EXIT_CONFIGURATION", "EXIT_JOBS_KILLED", "EXIT_LEFT_BEHIND", "Service", "Settings"]
@@ -27,6 +30,8 @@ EXIT_JOBS_KILLED = 3
 """Jobs had to be killed."""
 EXIT_LEFT_BEHIND = 4
 """Something that cannot be killed is left; the log names it."""
+# Seconds that the end of the log may take when nobody reads it; part of the 5 s that docs/running.md promises.
+_LOG_MAY_TAKE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,83 +47,98 @@ class Settings:
 class Service:
     """Runs `jobs` in the foreground until a signal says stop.
 
-    `reload` reads them anew: called in a thread, it returns the jobs or raises with all that is wrong.
+    `reload` reads them anew: called in a thread, it returns the jobs or raises with all that is wrong. `watch` tells
+    when to, besides signals; `seen` is how it found the files before `jobs` were read.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], settings: Settings, origin: str, reload: Callable[[], Sequence[Job]]
+        self,
+        jobs: Sequence[Job],
+        settings: Settings,
+        origin: str,
+        reload: Callable[[], Sequence[Job]],
+        watch: FileWatch | None = None,
+        seen: Snapshot | None = None,
     ) -> None:
         self._settings = settings
         self._format = settings.format
         self._origin = origin
-        self._reload = reload
         self._clock = SystemClock()
         self._sink = Sink(settings.log_fd, self._describe_drop)
         self._scheduler = Scheduler(clock=self._clock)
+        self._roll = Roll()
+        for kind in ("run-started", "process-started", "retry-planned", "run-finished"):
+            self._scheduler.on(kind, self._roll)
         self._scheduler.on("*", self._log)
         for job in jobs:
             self._scheduler.add(job)
         self._stopper: Greenlet | None = None
         self._asked_to_stop = Flag()
-        self._reloading = Semaphore(1)
+        self._notifier = Notifier()
+        self._reloader = Reloader(self._scheduler, reload, self._tell_reload, self._clock, watch, seen, self._notifier)
+        self._handlers: list[SignalHandler] = []
 
     def run(self) -> int:
-        """Run until told to stop; returns the exit status."""
-        hand_down_defaults()
+        """Run until told to stop; returns the exit status. Signals are ignored from then on, until `close`."""
         signals = get_hub().signals
-        handlers = [
+        self._handlers = [
             signals.handle(signal.SIGTERM, self._on_stop, "SIGTERM", self._settings.grace),
             signals.handle(signal.SIGINT, self._on_stop, "SIGINT", self._settings.grace),
             signals.handle(signal.SIGQUIT, self._on_stop, "SIGQUIT", 0.0),
-            signals.handle(signal.SIGHUP, spawn, self._reload_jobs, "SIGHUP"),
-            signals.handle(signal.SIGUSR2, spawn, self._reload_jobs, "SIGUSR2"),
+            signals.handle(signal.SIGHUP, self._reloader.ask, "SIGHUP"),
+            signals.handle(signal.SIGUSR2, self._reloader.ask, "SIGUSR2"),
             signals.handle(signal.SIGUSR1, self._tell_status),
         ]
+        # Now that they are handled: those that came earlier were held back (gcron_boot.py).
+        hand_down_defaults()
         self._scheduler.start()
+        self._reloader.start()
         self._say(self._greeting())
+        self._notifier.ready()
         self._asked_to_stop.wait()
         assert self._stopper is not None
         report: StopReport = self._stopper.get()
         status = self._farewell(report)
-        self._sink.close()
-        for handler in handlers:
-            handler.cancel()
+        self._sink.close(_LOG_MAY_TAKE)
         return status
+
+    def close(self) -> None:
+        """Give the signals back to the program that this is a part of."""
+        for handler in self._handlers:
+            handler.cancel()
 
     # -- while it runs --------------------------------------------------------------------------------------
 
-    def _reload_jobs(self, name: str) -> None:
-        # Reading may block, and must not disturb what runs; one reload at a time, or an older one could win.
-        with self._reloading:
-            try:
-                jobs = get_hub().threadpool.apply(self._reload)
-            except Exception as error:
-                self._say(f"{name}: nothing is changed, for what was read is wrong:\n{error}", bad=True)
-                return
-            added, changed, removed = self._scheduler.replace(jobs)
-        self._say(f"{name}: read again: {added} added, {changed} changed, {removed} removed")
-
     def _tell_status(self) -> None:
-        due = self._scheduler.next_due()
-        following = "nothing is due" if due is None else f"the next is due at {due:%Y-%m-%d %H:%M:%SZ}"
-        self._say(f"running: {self._running() or 'nothing'}; {following}")
+        now = self._clock.now()
+        parts = now, self._roll, self._scheduler, self._reloader
+        self._sink.write(self._format.report(now, "status", fields_of(*parts), lines_of(*parts)))
+
+    def _tell_reload(self, text: str, bad: bool = False, **fields: object) -> None:
+        lines = text.splitlines()
+        parts = {"level": "error" if bad else "info", "message": lines[0], **fields}
+        self._sink.write(self._format.report(self._clock.now(), "reload", parts, lines, bad))
 
     # -- stopping -------------------------------------------------------------------------------------------
 
     def _on_stop(self, name: str, grace: float) -> None:
         if self._stopper is not None:
-            if running := self._running():
-                self._say(f"{name} again: killing {running}")
+            if alive := [run.job_name for run in self._scheduler.running()]:
+                self._say(f"{name} again: killing {', '.join(alive)}")
             spawn(self._scheduler.kill)
             return
-        running = self._running()
+        running = self._running_jobs()
         wait = f", waiting up to {grace:g} s for {running} (once more: kill now)" if running else ""
         self._say(f"{name}: stopping{wait}")
+        self._notifier.stopping()
+        self._reloader.stop()
         self._stopper = spawn(self._scheduler.stop, grace)
         self._asked_to_stop.set()
 
-    def _running(self) -> str:
-        return ", ".join(run.job_name for run in self._scheduler.running())
+    def _running_jobs(self) -> str:
+        """Those that may finish: services would not, and are asked to end when no job needs them any more."""
+        services = self._scheduler.services
+        return ", ".join(run.job_name for run in self._scheduler.running() if run.job_name not in services)
 
     def _farewell(self, report: StopReport) -> int:
         if report.left_behind:

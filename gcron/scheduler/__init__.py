@@ -8,13 +8,19 @@ from gcron.scheduler.events import (
     ProcessStarted,
     RetryPlanned,
     RunFinished,
+    RunLate,
     RunStarted,
+    ServiceStateChanged,
+    SuccessOverdue,
+    SuccessResumed,
 )
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
+from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.run import Run
+from gcron.supervise.service import ServiceState
 
 __all__ = [
     "Event",
@@ -27,8 +33,14 @@ __all__ = [
     "RetryPlanned",
     "Run",
     "RunFinished",
+    "RunLate",
     "RunResult",
     "RunStarted",
     "Scheduler",
+    "ServiceState",
+    "ServiceStateChanged",
+    "ServiceStatus",
     "StopReport",
+    "SuccessOverdue",
+    "SuccessResumed",
 ]

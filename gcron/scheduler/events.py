@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from gcron.supervise.outcome import RunResult
 from gcron.supervise.output import Stream
+from gcron.supervise.service import ServiceState
 
 __all__ = [
     "EVENTS",
@@ -17,7 +18,11 @@ __all__ = [
     "ProcessStarted",
     "RetryPlanned",
     "RunFinished",
+    "RunLate",
     "RunStarted",
+    "ServiceStateChanged",
+    "SuccessOverdue",
+    "SuccessResumed",
 ]
 
 
@@ -103,9 +108,70 @@ class FiresMissed(Event):
     last: int
     """Seconds of UTC at which the first and the last of them were due."""
     reason: str
+    count: int
+    """How many they are; at least, where they are more than a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLate(Event):
+    """A run begins seconds after it was due; its jitter does not count."""
+
+    kind: ClassVar[str] = "run-late"
+    run_id: str
+    fire_at: int
+    delay: float
+    """Seconds from when it was due, or put off to by its jitter."""
+    reason: str
+    """What kept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessOverdue(Event):
+    """A job has not succeeded within its `expect-within`. Told once, until it has succeeded again."""
+
+    kind: ClassVar[str] = "success-overdue"
+    within: float
+    """Seconds in which it should have."""
+    last_success: float | None
+    """Seconds of UTC; None when there was none since gcron knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessResumed(Event):
+    """A job whose success was told to be overdue has succeeded."""
+
+    kind: ClassVar[str] = "success-resumed"
+    silence: float
+    """Seconds since its success before, or since gcron knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStateChanged(Event):
+    """A service starts, can be used, ended; its lives are runs with events of their own."""
+
+    kind: ClassVar[str] = "service-state-changed"
+    state: ServiceState
+    reason: str
+    restarts: int
+    """How often it was started again since gcron has known it as it is."""
+    delay: float
+    """Seconds until it is started again, when it is backing off."""
 
 
 EVENTS = {
-    kind.kind: kind for kind in (RunStarted, ProcessStarted, JobOutput, Notice, RetryPlanned, RunFinished, FiresMissed)
+    kind.kind: kind
+    for kind in (
+        RunStarted,
+        ProcessStarted,
+        JobOutput,
+        Notice,
+        RetryPlanned,
+        RunFinished,
+        FiresMissed,
+        RunLate,
+        SuccessOverdue,
+        SuccessResumed,
+        ServiceStateChanged,
+    )
 }
 """All kinds of events by the name that `Scheduler.on` takes."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from gcron.crontab import Entry
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
-from gcron.supervise.command import Command
+from gcron.supervise.command import Command, command_of
 
 __all__ = ["Job", "job_of"]
 
@@ -24,6 +25,8 @@ class Job:
     policy: Policy
     source: str = field(default="", compare=False)
     """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""
+    group_limit: int | None = None
+    """How many runs of its group there may be at once, as its file declares; None: as `Scheduler.group` says."""
 
     @property
     def starts_with_scheduler(self) -> bool:
@@ -37,13 +40,8 @@ class Job:
         return isinstance(schedule, CronSchedule) and not schedule.wildcard
 
 
-def job_of(entry: Entry) -> Job:
-    """Make the job of a crontab entry."""
-    command = Command(
-        entry.command,
-        stdin=entry.stdin,
-        environment=entry.environment,
-        shell=entry.policy.shell,
-        cwd=entry.policy.cwd,
-    )
-    return Job(entry.name, entry.schedule, command, entry.policy, source=f"{entry.path}:{entry.line}")
+def job_of(entry: Entry, group_limits: Mapping[str, int] = MappingProxyType({})) -> Job:
+    """Make the job of a crontab entry; `group_limits` are what its file and others with it declare."""
+    command = command_of(entry.command, entry.policy, stdin=entry.stdin, environment=entry.environment, user=entry.user)
+    limit = None if entry.policy.group is None else group_limits.get(entry.policy.group)
+    return Job(entry.name, entry.schedule, command, entry.policy, f"{entry.path}:{entry.line}", limit)

@@ -5,14 +5,25 @@ May not know schedules or the time of day that they are about: the scheduler say
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gcron.clock import Clock
 from gcron.pool import Group
 from gcron.schedule.draws import draw
-from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, RetryPlanned, RunFinished, RunStarted
+from gcron.scheduler.delays import Delays
+from gcron.scheduler.events import (
+    Event,
+    JobOutput,
+    Notice,
+    ProcessStarted,
+    RetryPlanned,
+    RunFinished,
+    RunLate,
+    RunStarted,
+)
+from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.supervise.attempt import Attempt
@@ -22,7 +33,14 @@ from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
 from gcron.supervise.run import AnyAttempt, Run
 
-__all__ = ["Runs", "StopReport"]
+__all__ = ["HoldBack", "Runs", "StopReport"]
+
+HoldBack = Callable[[Job, Run, float], str]
+"""Parks until the run may begin, at most until the start deadline (by the clock's `monotonic`); returns why it shall
+not, or nothing."""
+
+LATE_AFTER = 5.0
+"""Seconds after its due time (and jitter) from which on a run is late."""
 
 # Seconds beyond a job's own limits until stopping gives up on it: 10 s to notice that KILL does not help, and slack.
 _STOP_SLACK = 15.0
@@ -39,12 +57,19 @@ class StopReport:
     left_behind: tuple[str, ...]
     """Processes that nothing could end."""
 
+    def __add__(self, other: StopReport) -> StopReport:
+        return StopReport(self.killed + other.killed, self.left_behind + other.left_behind)
+
 
 class Runs:
     """All runs of a scheduler, each in a greenlet of one group."""
 
-    def __init__(self, clock: Clock, observers: Observers) -> None:
+    def __init__(
+        self, clock: Clock, observers: Observers, wait_for_services: HoldBack, groups: Groups | None = None
+    ) -> None:
         self._clock = clock
+        self._wait_for_services = wait_for_services
+        self._groups = groups or Groups()
         self._observers = observers
         self._group = Group()
         self._active: dict[Run, Job] = {}
@@ -85,18 +110,51 @@ class Runs:
             why_not = self._hold_back(job, run, after)
             run.finish(RunResult(Outcome.SKIPPED, f"not begun: {why_not}") if why_not else self._result(job, run))
         finally:
+            self._groups.leave(job, run)
             del self._active[run]
             result = run.result.value or run.conclude(Outcome.KILLED, "its greenlet was killed")
             self._observers.tell(RunFinished(self._clock.now(), job.name, run.id, run.fire_at, result))
 
     def _hold_back(self, job: Job, run: Run, after: Sequence[Run]) -> str:
         """Wait until it may begin; return why it shall not, or nothing."""
+        delays = Delays(self._clock, run.fire_at)
         for earlier in after:
             if why_not := run.wait_for(earlier):
                 return why_not
+        delays.note("for earlier runs of the job")
         if job.policy.jitter and run.fire_at is not None:
-            return run.wait(_put_off(job, run.fire_at))
+            put_off = _put_off(job, run.fire_at)
+            if why_not := run.wait(put_off):
+                return why_not
+            delays.intend(put_off)
+        # Its own earlier runs and its jitter are its own business; for others it waits so long and no longer.
+        deadline = self._clock.monotonic() + job.policy.start_deadline
+        if why_not := self._wait_for_services(job, run, deadline):
+            return why_not
+        delays.note("for services")
+        if why_not := self._enter_group(job, run, deadline):
+            return why_not
+        delays.note(f"for the group {job.policy.group}")
+        if run.fire_at is not None and delays.total >= LATE_AFTER:
+            self._observers.tell(RunLate(self._clock.now(), job.name, run.id, run.fire_at, delays.total, delays.reason))
         return ""
+
+    def _enter_group(self, job: Job, run: Run, deadline: float) -> str:
+        if why_full := self._groups.why_full(job):
+            text = f"waits for its turn in the group {job.policy.group}: {why_full}"
+            self._observers.tell(Notice(self._clock.now(), job.name, run.id, text))
+        return self._groups.enter(job, run, max(0.0, deadline - self._clock.monotonic()))
+
+    def _wait_for_retry(self, job: Job, run: Run, delay: float) -> str:
+        """Let `delay` pass, without a place in its group; return why there shall be no further attempt, or nothing."""
+        self._groups.leave(job, run)
+        if why_not := run.wait_for_retry(delay):
+            return why_not
+        run.waits_for_retry = True
+        try:
+            return self._groups.enter(job, run)
+        finally:
+            run.waits_for_retry = False
 
     def _result(self, job: Job, run: Run) -> RunResult:
         """Attempts until one succeeds, there may be no more of them, or somebody ends the run."""
@@ -107,7 +165,7 @@ class Runs:
             if delay is None:
                 return result
             self._observers.tell(RetryPlanned(self._clock.now(), job.name, run.id, number, result, delay))
-            if why := run.wait_for_retry(delay):
+            if why := self._wait_for_retry(job, run, delay):
                 return replace(result, reason=f"{result.reason}; no further attempt: {why}")
             number += 1
 
@@ -127,10 +185,14 @@ class Runs:
         for run in unfinished:
             run.end_retries("gcron is told to stop")
         if not self._group.join(grace):
-            longest = max((job.policy.kill_after for job in self._active.values()), default=0.0)
             for run in self.running():
                 run.stop(Outcome.KILLED, f"still running {grace:g} s after gcron was told to stop")
-            self._group.join(longest + _STOP_SLACK)
+        return self.await_end(unfinished)
+
+    def await_end(self, unfinished: Sequence[Run]) -> StopReport:
+        """Wait for those that were told to stop, and say how all of `unfinished` ended; bounded, whatever they do."""
+        longest = max((job.policy.kill_after for job in self._active.values()), default=0.0)
+        self._group.join(longest + _STOP_SLACK)
         return _report(unfinished)
 
     def kill(self) -> None:
@@ -180,4 +242,4 @@ def _report(unfinished: Iterable[Run]) -> StopReport:
 
 
 def _new_run_id() -> str:
-    return uuid.uuid4().hex[:16]
+    return os.urandom(8).hex()

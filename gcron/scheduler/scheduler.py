@@ -1,12 +1,12 @@
-"""`Scheduler`: the job table, the loop that watches the clock, and the gate before each run.
+"""`Scheduler`: the job table, and what is to be done with it.
 
-The way of a fire goes in one direction: due, claim, gate, run, outcome. Observers are told on the way and can
-neither delay nor stop it.
+The way of a fire goes in one direction: due and claimed (watch.py), admitted (gate.py), run (runs.py), outcome.
+Observers are told on the way and can neither delay nor stop it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -14,19 +14,18 @@ from gcron.clock import Clock, SystemClock
 from gcron.crontab import CrontabError, load
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
-from gcron.hub import get_hub
 from gcron.policy import Policy
-from gcron.schedule import Schedule, Unscheduled, parse
-from gcron.scheduler.alarm import new_alarm
+from gcron.policy.services import find_mistakes, find_useless, is_service
+from gcron.schedule import Schedule, parse
 from gcron.scheduler.claims import Claims, MemoryClaims
-from gcron.scheduler.events import FiresMissed
+from gcron.scheduler.gate import Gate
+from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, job_of
 from gcron.scheduler.observers import Observer, Observers
 from gcron.scheduler.runs import Runs, StopReport
-from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, StepDetector, resolve_due
-from gcron.scheduler.timetable import Timetable
-from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome
+from gcron.scheduler.services import Services, ServiceStatus
+from gcron.scheduler.watch import Watch
+from gcron.supervise.command import command_of
 from gcron.supervise.run import Run
 
 __all__ = ["Scheduler"]
@@ -44,14 +43,14 @@ class Scheduler:
     ) -> None:
         self._timezone = timezone or UTC
         self._clock = clock or SystemClock()
-        self._claims = claims or MemoryClaims()
         self._jobs: dict[str, Job] = {}
-        self._timetable = Timetable()
         self._observers = Observers()
-        self._runs = Runs(self._clock, self._observers)
-        self._watcher: Greenlet | None = None
+        self._services = Services(self._clock, self._observers)
+        self._groups = Groups()
+        self._runs = Runs(self._clock, self._observers, self._services.hold_back, self._groups)
+        gate = Gate(self._runs, self._clock)
+        self._watch = Watch(self._jobs, self._clock, claims or MemoryClaims(), gate, self._runs)
         self._stopper: Greenlet | None = None
-        self._changed = Flag()
         self._stopped = Flag()
         self._stopping = False
 
@@ -64,55 +63,72 @@ class Scheduler:
 
     def add(self, job: Job) -> Job:
         """Add a job; raises ValueError when its name is taken."""
-        self._check(job)
+        self._check([job])
+        return self._add(job)
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job.name in self._jobs:
+                raise ValueError(f"there is a job named {job.name!r} already")
+        self._groups.check(jobs)
+        # Before the start, what a job comes after may be added later than the job.
+        if self._watch.is_started and any(job.policy.after for job in jobs):
+            _check_after([*self.jobs, *jobs])
+
+    def _add(self, job: Job) -> Job:
+        self._groups.adopt([job])
         self._jobs[job.name] = job
-        if self._watcher is not None:
-            self._plan(job, self._clock.now())
-            self._changed.set()
+        if is_service(job):
+            self._services.add(job)
+        else:
+            self._watch.follow(job)
         return job
 
-    def _check(self, job: Job) -> None:
-        if job.name in self._jobs:
-            raise ValueError(f"there is a job named {job.name!r} already")
-        _check_supported(job)
-
     def remove(self, name: str) -> None:
-        """Forget a job; a run of it may finish. Raises KeyError when there is none of that name."""
+        """Forget a job; a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
         del self._jobs[name]
-        self._timetable.set(name, None)
+        self._watch.forget(name)
+        self._services.remove(name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; returns how many were added, changed and removed.
 
-        Runs under way go on, and a job whose schedule is as before keeps its due instant. Raises ValueError, and
-        changes nothing, when two jobs have one name.
+        Runs under way go on, and a job whose schedule is as before keeps its due instant; a service that has changed
+        is ended and started again, one that is removed is ended. Raises ValueError, and changes nothing, when two jobs
+        have one name, `after` names what is no service, or a group is not declared, or with two limits.
         """
         wanted: dict[str, Job] = {}
         for job in jobs:
-            _check_supported(job)
             if wanted.setdefault(job.name, job) is not job:
                 raise ValueError(f"there are two jobs named {job.name!r}")
-        before, self._jobs = self._jobs, wanted
+        _check_after(list(wanted.values()))
+        self._groups.adopt(wanted.values(), anew=True)
+        before = dict(self._jobs)
+        self._jobs.clear()
+        self._jobs.update(wanted)
+        self._services.replace([job for job in wanted.values() if is_service(job)])
         removed = before.keys() - wanted.keys()
         for name in removed:
-            self._timetable.set(name, None)
+            self._watch.forget(name)
         changed = [job for name, job in wanted.items() if name in before and before[name] != job]
         added = [job for name, job in wanted.items() if name not in before]
         for job in [*added, *changed]:
-            if self._watcher is not None and not _fires_as(job, before.get(job.name)):
-                self._plan(job, self._clock.now())
-        self._changed.set()
+            self._watch.follow(job, before.get(job.name))
         return len(added), len(changed), len(removed)
 
     def command(self, command: str, schedule: str | Schedule, *, name: str | None = None, **options: Any) -> Job:
         """Add a shell command; `options` are those of a crontab's directives.
 
-        Raises ScheduleError, PolicyError, or ValueError when the name is taken.
+        Raises ScheduleError, PolicyError, or ValueError when the name is taken or an option means nothing here.
         """
         policy = Policy.from_options(options)
         name = name or command
-        action = Command(command, shell=policy.shell, cwd=policy.cwd)
-        return self.add(Job(name, self._schedule(schedule, name), action, policy))
+        action = command_of(command, policy)
+        return self._add_made(Job(name, self._schedule(schedule, name), action, policy))
+
+    def service(self, command: str, *, name: str | None = None, **options: Any) -> Job:
+        """Add a shell command that is kept running (docs/services.md). Raises as `command`."""
+        return self.command(command, "@service", name=name, **options)
 
     def job(
         self, schedule: str | Schedule, *, name: str | None = None, **options: Any
@@ -122,10 +138,16 @@ class Scheduler:
 
         def add(function: Callable[[], Any]) -> Callable[[], Any]:
             label = name or function.__name__
-            self.add(Job(label, self._schedule(schedule, label), function, policy))
+            self._add_made(Job(label, self._schedule(schedule, label), function, policy))
             return function
 
         return add
+
+    def _add_made(self, job: Job) -> Job:
+        if useless := find_useless(job):
+            kind = "a service" if is_service(job) else "a job that is no service"
+            raise ValueError(f"job {job.name!r}: {', '.join(useless)} means nothing to {kind}")
+        return self.add(job)
 
     def load_crontab(self, path: str) -> list[Job]:
         """Add the jobs of a crontab file, or none when anything is wrong.
@@ -136,12 +158,18 @@ class Scheduler:
         if crontab.errors:
             raise CrontabError(crontab.errors)
         jobs = [job_of(entry) for entry in crontab.entries]
-        for job in jobs:
-            self._check(job)
-        return [self.add(job) for job in jobs]
+        self._check(jobs)
+        return [self._add(job) for job in jobs]
 
     def _schedule(self, schedule: str | Schedule, name: str) -> Schedule:
         return parse(schedule, self._timezone, seed=name) if isinstance(schedule, str) else schedule
+
+    def group(self, name: str, *, limit: int) -> None:
+        """Let at most `limit` runs of the jobs with `group=name` go on at once; again: with another limit.
+
+        A group is declared before the jobs in it. Raises ValueError when the limit is less than 1.
+        """
+        self._groups.declare(name, limit)
 
     def on(self, kind: str, observer: Observer) -> None:
         """Call `observer(event)` at each event of `kind` (see `gcron.scheduler.events`); `*`: at all.
@@ -153,47 +181,60 @@ class Scheduler:
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""
-        first = self._timetable.first()
-        return None if first is None else datetime.fromtimestamp(first, UTC)
+        return self._watch.next_due()
+
+    def upcoming(self, count: int = 10) -> list[tuple[datetime, str]]:
+        """The next `count` instants at which jobs are due, each job's first one, with their names."""
+        return self._watch.upcoming(count)
 
     # -- running --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to fire, beside the caller's own greenlets. Raises RuntimeError when started or stopped before."""
-        if self._watcher is not None or self._stopping:
+        """Begin to fire, beside the caller's own greenlets.
+
+        Raises RuntimeError when started or stopped before, ValueError when `after` of a job names what is no service.
+        """
+        if self._watch.is_started or self._stopping:
             raise RuntimeError("a scheduler starts once")
-        now = self._clock.now()
-        for job in self.jobs:
-            self._plan(job, now)
-        self._watcher = spawn(self._watch_the_clock)
+        _check_after(self.jobs)
+        self._watch.start()
+        self._services.start()
         for job in self.jobs:
             if job.starts_with_scheduler and job.policy.enabled:
                 self._runs.start(job, None)
 
     def run(self) -> None:
         """Start, and wait until `stop()` has been called and is done."""
-        if self._watcher is None:
+        if not self._watch.is_started:
             self.start()
         self._stopped.wait()
 
     def trigger(self, name: str) -> Run:
-        """Run a job now, whatever its schedule.
+        """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
 
         Raises KeyError when there is none of that name, RuntimeError once `stop` has been called.
         """
         job = self._jobs[name]
         if self._stopping:
             raise RuntimeError("the scheduler is stopping")
+        if is_service(job):
+            return self._services.trigger(name)
         return self._runs.start(job, None)
 
     def running(self) -> list[Run]:
-        """The runs under way."""
-        return self._runs.running()
+        """The runs under way, those of services last."""
+        return [*self._runs.running(), *self._services.running()]
+
+    @property
+    def services(self) -> dict[str, ServiceStatus]:
+        """How each service stands, by name."""
+        return self._services.status()
 
     def stop(self, grace: float = 30.0) -> StopReport:
-        """Fire no more; let running jobs finish for `grace` seconds, then end their process trees.
+        """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
-        Bounded by `grace` plus the jobs' `kill-after` plus 15 s, whatever they do. Returns when all is done; a second
+        Bounded by `grace` plus `kill-after` plus 15 s, and the same again without `grace` for services, whatever they
+        do. Returns when all is done; a second
         call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace`.
         """
         if self._stopper is None:
@@ -205,99 +246,17 @@ class Scheduler:
 
     def _stop(self, grace: float) -> StopReport:
         try:
-            if self._watcher is not None:
-                self._watcher.kill()
-            return self._runs.stop(grace)
+            self._watch.stop()
+            return self._runs.stop(grace) + self._services.stop()
         finally:
             self._stopped.set()
 
     def kill(self) -> None:
-        """End all running jobs at once, without asking them first; returns at once."""
+        """End all running jobs and services at once, without asking them first; returns at once."""
         self._runs.kill()
-
-    # -- watching the clock ---------------------------------------------------------------------------------
-
-    def _plan(self, job: Job, after: float) -> None:
-        due = job.schedule.next_after(int(after)) if job.policy.enabled else None
-        self._timetable.set(job.name, due)
-
-    def _watch_the_clock(self) -> None:
-        steps = StepDetector(self._clock)
-        alarm = new_alarm(self._clock)
-        try:
-            while True:
-                self._changed.clear()
-                step = steps.step()
-                if step:
-                    self._follow_step(step)
-                self._fire_due()
-                alarm.wait(self._timetable.first(), self._changed)
-        finally:
-            alarm.close()
-
-    def _fire_due(self) -> None:
-        now = self._clock.now()
-        while (popped := self._timetable.pop_due(now)) is not None:
-            name, due = popped
-            job = self._jobs[name]
-            try:
-                self._resolve(job, due, now)
-                self._plan(job, now)
-            except Exception as error:  # a schedule of somebody's own making: it must not end all others
-                get_hub().report_error(f"the schedule of job {name}, which fires no more,", error)
-
-    def _resolve(self, job: Job, due: int, now: float) -> None:
-        decision = resolve_due(job, due, now)
-        if decision.missed is not None:
-            self._tell_missed(job, *decision.missed, reason="gcron could not act when they were due")
-        if decision.fire_at is not None:
-            self._fire(job, decision.fire_at)
-
-    def _follow_step(self, step: float) -> None:
-        """The wall clock was set by `step` seconds: see which due instants still hold."""
-        now = self._clock.now()
-        clock_was_wrong = abs(step) > LONGEST_MADE_UP_STEP
-        for job in self.jobs:
-            due = self._timetable.get(job.name)
-            if due is None:
-                continue
-            if step < 0 and (clock_was_wrong or not job.is_fixed_time):
-                self._claims.forget(job.name)
-                self._plan(job, now)
-            elif clock_was_wrong and due <= now:
-                last = job.schedule.previous_before(int(now) + 1) or due
-                self._tell_missed(job, due, last, reason=f"the clock was set forward by {step:.0f} s")
-                self._plan(job, now)
-
-    def _tell_missed(self, job: Job, first: int, last: int, reason: str) -> None:
-        self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason))
-
-    def _fire(self, job: Job, fire_at: int) -> None:
-        if self._stopping or not self._claims.claim(job.name, fire_at):
-            return
-        for run in self._runs.of(job.name):
-            if run.waits_for_retry:
-                run.end_retries("the job is due again")
-        running = [run for run in self._runs.of(job.name) if not run.waits_for_retry]
-        if not running or job.policy.overlap == "allow":
-            self._runs.start(job, fire_at)
-        elif job.policy.overlap == "skip":
-            self._runs.skip(job, fire_at, f"the run {running[0].id} is still under way")
-        elif job.policy.overlap == "replace":
-            for run in running:
-                if not run.is_stopping:  # a function that cleans up is not interrupted again
-                    run.stop(Outcome.KILLED, "replaced: the job is due again")
-            self._runs.start(job, fire_at, after=running)
-        elif sum(not run.has_begun for run in running) < job.policy.queue_limit:
-            self._runs.start(job, fire_at, after=running)
-        else:
-            self._runs.skip(job, fire_at, f"{job.policy.queue_limit} fires wait already for run {running[0].id}")
+        self._services.kill()
 
 
-def _check_supported(job: Job) -> None:
-    if isinstance(job.schedule, Unscheduled) and job.schedule.kind == "service":
-        raise ValueError(f"job {job.name!r}: @service is not supported by this version of gcron")
-
-
-def _fires_as(job: Job, other: Job | None) -> bool:
-    return other is not None and (job.schedule, job.policy.enabled) == (other.schedule, other.policy.enabled)
+def _check_after(jobs: Sequence[Job]) -> None:
+    for job, message, hint in find_mistakes(jobs):
+        raise ValueError(f"job {job.name!r}: {message} ({hint})")

@@ -8,41 +8,72 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gcron.clock import Clock
+from gcron.schedule import Schedule
 from gcron.scheduler.job import Job
 
-__all__ = ["Due", "StepDetector", "resolve_due"]
+__all__ = ["LONGEST_MADE_UP_STEP", "Due", "StepDetector", "count_fires", "resolve_due"]
 
 LONGEST_MADE_UP_STEP = 3 * 3600
 """Seconds. A larger step of the clock means that it was wrong: nothing is made up."""
 _LATEST_START_OF_WILDCARD = 60
 # Seconds by which the clocks may drift apart between two looks before it counts as a step.
 _STEP_THRESHOLD = 1.0
+# A step over a night is 30,000 fires of a job that is due each second, and each one that is counted costs 20 us.
+_MOST_COUNTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
     """What to do about a job whose instant has come."""
 
-    fire_at: int | None
-    """The instant to fire for; None when even the newest is too old."""
+    fires: tuple[int, ...]
+    """The instants to fire for, oldest first; none when even the newest is too old."""
     missed: tuple[int, int] | None
     """The first and the last of the instants that are not fired; None when there are none."""
+    caught_up: bool = False
+    """The fires are there by `catchup` alone, and run one after the other."""
 
 
-def resolve_due(job: Job, due: int, now: float) -> Due:
-    """Decide on `job`, due at `due` and looked at only at `now`: at most one fire, never a burst.
+def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
+    """Decide on `job`, due at `due` and looked at only at `now` (docs/running.md, section 4).
 
-    A fixed-time job is made up for 3 hours, any other one starts only within its minute.
+    At most one fire, never a burst: a fixed-time job is made up for 3 hours, any other one starts only within its
+    minute. Its `catchup` may add to that, at most `most` fires.
     """
     if due == int(now):
-        return Due(due, None)
-    latest_start = LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD
+        return Due((due,), None)
     newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
-    if now - newest >= latest_start:
-        return Due(None, (due, newest))
-    if newest == due:
-        return Due(due, None)
-    return Due(newest, (due, job.schedule.previous_before(newest) or due))
+    in_time = now - newest < (LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD)
+    fires: tuple[int, ...] = (newest,) if in_time else ()
+    if job.policy.catchup != "none":
+        fires = _caught_up(job, due, newest, now, most) or fires
+    if not fires:
+        return Due((), (due, newest))
+    missed = None if fires[0] == due else (due, job.schedule.previous_before(fires[0]) or due)
+    return Due(fires, missed, caught_up=job.policy.catchup == "all" and (len(fires) > 1 or not in_time))
+
+
+def _caught_up(job: Job, due: int, newest: int, now: float, most: int) -> tuple[int, ...]:
+    """Those from `due` to `newest` that are younger than the start deadline, of which `catchup=last` takes one."""
+    oldest = max(due, now - job.policy.start_deadline + 1e-6)
+    most = most if job.policy.catchup == "all" else 1
+    fires: list[int] = []
+    fire: int | None = newest
+    while fire is not None and fire >= oldest and len(fires) < most:
+        fires.append(fire)
+        fire = job.schedule.previous_before(fire)
+    return tuple(reversed(fires))
+
+
+def count_fires(schedule: Schedule, first: int, last: int) -> int:
+    """How many there are from `first` to `last`, both of which are some; no more than about a hundred are counted."""
+    count, instant = 1, first
+    while instant < last and count <= _MOST_COUNTED:
+        following = schedule.next_after(instant)
+        if following is None:
+            break
+        count, instant = count + 1, following
+    return count
 
 
 class StepDetector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from itertools import count
 
 __all__ = ["Timetable"]
@@ -33,6 +33,11 @@ class Timetable:
         """The earliest due instant of all."""
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
+
+    def upcoming(self, count: int) -> list[tuple[int, str]]:
+        """The first `count` due instants, with the names that have them."""
+        first = nsmallest(count, ((*entry, name) for name, entry in self._due.items()))
+        return [(due, name) for due, _, name in first]
 
     def pop_due(self, now: float) -> tuple[str, int] | None:
         """Remove and return a name that is due at `now`, with its instant; the earliest first, None when none is."""

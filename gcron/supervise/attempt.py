@@ -7,6 +7,7 @@ writes is read for a while, marked late. Nothing here waits for the end of a pip
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 from gcron.event import Event
@@ -19,10 +20,13 @@ from gcron.supervise.command import Command
 from gcron.supervise.lines import Excerpt
 from gcron.supervise.outcome import Outcome, RunResult, exit_reason
 from gcron.supervise.output import Pump, Stream
+from gcron.supervise.spawning import PASSING
 from gcron.supervise.tree import ProcessTree, describe
 
 __all__ = ["Attempt", "Listener"]
 
+# Seconds between two tries to start, while there is no room for another process or descriptor.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 # Seconds after the exit: for the pipes to reach their end, and for a process left behind to go on writing.
 _PIPES_AFTER_EXIT = 2.0
 _LATE_OUTPUT = 60.0
@@ -69,19 +73,19 @@ class Attempt:
         self._started_at = get_hub().monotonic()
         if self._stopped is not None:
             return self._result(*self._stopped)
-        try:
-            tree = self._tree = ProcessTree(self._command, self._run_id, self._identity)
-        except OSError as error:
-            what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-            return self._result(Outcome.START_FAILED, f"cannot start: {what}")
-        except ValueError as error:  # a NUL in the command or in a variable
-            return self._result(Outcome.START_FAILED, f"cannot start: {error}")
+        tree = self._tree = self._start()
+        if tree is None:
+            assert self._stopped is not None
+            return self._result(*self._stopped)
+        if self._stopped is not None:  # while it was being started
+            self._over.clear()
+            self.stop(*self._stopped, now=self._killing)
         pumps = [Pump(pipe, stream, self._excerpt, self._listener.output) for stream, pipe in tree.outputs.items()]
         self._listener.process_started(tree.pid)
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
         self._ended_at = get_hub().monotonic()
-        verdict = self._verdict(code)
+        verdict = self._verdict(code, tree.was_killed)
         self._tree = None  # from here on there is nothing to stop
         if not _reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
@@ -92,12 +96,36 @@ class Attempt:
         if self._stopped is None:
             self._stopped = (outcome, reason)
         if self._tree is None:
+            self._killing = self._killing or now
+            self._over.set()  # it may wait for room to start
             return
         if self._stopper is None or (now and not self._killing):
             if self._stopper is not None:
                 self._stopper.kill(block=False)
             self._killing = now
             self._stopper = spawn(self._end_tree, self._tree, now)
+
+    # -- the start ------------------------------------------------------------------------------------------
+
+    def _start(self) -> ProcessTree | None:
+        """Start it, again and again while others leave no room; None when it is `_stopped`, also by an error."""
+        deadline = self._started_at + self._policy.start_deadline
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return ProcessTree(self._command, self._run_id, self._identity)
+            except OSError as error:
+                if error.errno not in PASSING or get_hub().monotonic() + pause > deadline:
+                    self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {_reason(error)}")
+                    return None
+                if pause == _FIRST_PAUSE:
+                    self._listener.notice(f"waits for room to start: {_reason(error)}")
+            except ValueError as error:  # a NUL in the command or in a variable, an unknown user, a wrong env-file
+                self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {error}")
+                return None
+            if self._over.wait(pause):
+                return None
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -121,9 +149,12 @@ class Attempt:
         self._left_behind = describe(left)
         self._over.set()
 
-    def _verdict(self, code: int | None) -> tuple[Outcome, str]:
+    def _verdict(self, code: int | None, killed: bool) -> tuple[Outcome, str]:
         if self._stopped is not None:
-            return self._stopped
+            outcome, reason = self._stopped
+            if killed and outcome is Outcome.STOPPED:
+                return Outcome.KILLED, f"{reason}, and did not when asked"
+            return outcome, reason
         if code is None or code == UNKNOWN_STATUS:
             return Outcome.UNKNOWN_EXIT, "somebody else collected the exit status"
         if code in self._policy.success_codes:
@@ -171,3 +202,8 @@ def _reach_their_ends(pumps: list[Pump], pumping: Group) -> bool:
         if not any(pump.is_waiting_for_listener for pump in pumps):
             return False
     return False
+
+
+def _reason(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{what}: {os.fsdecode(error.filename)}" if error.filename else what

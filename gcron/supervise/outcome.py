@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     MISSED = "missed"
     UNKNOWN_EXIT = "unknown-exit"
+    STOPPED = "stopped"
+    """A service's alone: it was asked to end, and did."""
 
 
 @dataclass(frozen=True, slots=True)

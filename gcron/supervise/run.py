@@ -63,6 +63,11 @@ class Run:
         wait([self._interrupted, earlier.result], count=1)
         return self._why_no_more
 
+    def wait_until(self, flag: Event, seconds: float | None) -> str:
+        """As `wait`, until `flag` is set at the latest; None: for as long as that takes."""
+        wait([self._interrupted, flag], seconds, count=1)
+        return self._why_no_more
+
     def wait_for_retry(self, seconds: float) -> str:
         """As `wait`; meanwhile it `waits_for_retry`."""
         self.waits_for_retry = True

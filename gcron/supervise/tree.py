@@ -10,16 +10,16 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterable
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import psutil
 
 from gcron.greenlet import sleep
 from gcron.hub import get_hub
-from gcron.subprocess import DEVNULL, PIPE, Popen
 from gcron.supervise.census import RUN_ID, processes_of
-from gcron.supervise.command import Command, arguments, environment, open_stdin
+from gcron.supervise.command import Command
 from gcron.supervise.output import Stream
+from gcron.supervise.spawning import start
 
 __all__ = ["ProcessTree", "describe"]
 
@@ -32,19 +32,15 @@ _UNKILLABLE_AFTER = 10.0
 class ProcessTree:
     """A started command and whatever it starts.
 
-    Raises `OSError` when it cannot be started.
+    Raises `OSError` when it cannot be started, `ValueError` when what it is started with is wrong.
     """
 
     def __init__(self, command: Command, run_id: str, identity: dict[str, str]) -> None:
         self.run_id = run_id
-        variables = environment(command, {**identity, RUN_ID: run_id}, os.environ)
-        stdin = open_stdin(command)
-        try:
-            self.leader = _start(command, variables, stdin)
-        finally:
-            if stdin is not None:
-                stdin.close()
+        self.leader = start(command, {**identity, RUN_ID: run_id})
         self.pid = self.leader.pid
+        self.was_killed = False
+        """Asking was not enough, or was not tried."""
         assert self.leader.stdout is not None
         assert self.leader.stderr is not None
         self.outputs: dict[Stream, IO[Any]] = {"stdout": self.leader.stdout, "stderr": self.leader.stderr}
@@ -62,6 +58,7 @@ class ProcessTree:
 
     def kill(self) -> list[psutil.Process]:
         """Kill every member, again and again until none is found twice; returns the unkillable ones."""
+        self.was_killed = True
         self._wait_until_gone(_UNKILLABLE_AFTER, signal.SIGKILL)
         return self.members()
 
@@ -102,18 +99,6 @@ class ProcessTree:
                 return False
             sleep(min(pause, max(0.001, deadline - hub.monotonic())))
             pause = min(pause * 2, _LONGEST_LOOK)
-
-
-def _start(command: Command, variables: dict[str, str], stdin: BinaryIO | None) -> Popen:
-    return Popen(
-        arguments(command),
-        stdin=DEVNULL if stdin is None else stdin,
-        stdout=PIPE,
-        stderr=PIPE,
-        bufsize=0,
-        env=variables,
-        start_new_session=True,
-    )
 
 
 def _send_to_group(pgid: int, signum: signal.Signals) -> None:

@@ -87,14 +87,44 @@ def test_a_directory_means_its_files(gcron: Gcron, write: Write, tmp_path: Path)
     assert gcron("check", "cron.d").stdout == "cron.d: 2 jobs, 0 errors, 0 warnings\n"
 
 
-def test_what_this_version_cannot_do_is_refused_and_not_ignored(gcron: Gcron, write: Write) -> None:
-    write("@service redis\n")
+def test_what_comes_after_is_a_service_that_exists(gcron: Gcron, write: Write) -> None:
+    """Across all files of the command line, and with the line."""
+    write("# gcron: name=cache\n@service redis\n# gcron: name=daily\n@daily true\n", "one")
+    write("# gcron: after=cache\n@daily true a\n", "good")
+    write("# gcron: after=cahce\n@daily true b\n\n# gcron: after=cache,daily\n@hourly true c\n", "bad")
+    assert gcron("check", "one", "good").returncode == 0
     for command in ("run", "check"):
-        result = gcron(command, "crontab")
+        result = gcron(command, "one", "bad")
         assert result.returncode == 1
-        assert "@service is not supported" in result.stderr
+        assert "bad:2:1: error: after= names 'cahce', which does not exist\n  hint: did you mean cache?" in result.stderr
+        assert "bad:5:1: error: after= names 'daily', which is no service" in result.stderr
     # When it is due can be told all the same.
-    assert gcron("next", "crontab").returncode == 0
+    assert gcron("next", "one", "bad").returncode == 0
+
+
+def test_services_do_not_wait_for_one_another(gcron: Gcron, write: Write) -> None:
+    services = [f"# gcron: name={name} after={after}\n@service true\n" for name, after in ("ab", "bc", "cb")]
+    write("".join(services))
+    result = gcron("check", "crontab")
+    assert result.returncode == 1
+    assert "error: services wait for one another: " in result.stderr
+    assert "b after c" in result.stderr
+    assert "c after b" in result.stderr
+
+
+def test_a_service_that_could_not_be_read_is_not_missed_too(gcron: Gcron, write: Write) -> None:
+    write("# gcron: name=cache restart=sometimes\n@service redis\n# gcron: after=cache\n@daily true\n")
+    result = gcron("check", "crontab")
+    assert "restart cannot be 'sometimes'" in result.stderr
+    assert "after=" not in result.stderr
+
+
+def test_options_that_mean_nothing_are_warned_about(gcron: Gcron, write: Write) -> None:
+    write("# gcron: overlap=queue timeout=5m\n@service redis\n# gcron: restart=never\n@daily true\n")
+    result = gcron("check", "crontab")
+    assert (result.returncode, result.stdout) == (0, "crontab: 2 jobs, 0 errors, 2 warnings\n")
+    assert "crontab:2:1: warning: overlap=, timeout= means nothing to a service" in result.stderr
+    assert "crontab:4:1: warning: restart= means nothing to a job that is no service" in result.stderr
 
 
 def test_a_system_crontab_is_checked_with_its_users(gcron: Gcron, write: Write) -> None:

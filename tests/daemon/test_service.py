@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -139,7 +142,7 @@ def test_hup_reads_the_files_again(gcron_run: Run, tmp_path: Any) -> None:
     daemon.send(signal.SIGHUP)
     daemon.wait_for("SIGHUP: nothing is changed")
     daemon.send(signal.SIGUSR1)
-    daemon.wait_for("running: .*; the next is due at")
+    daemon.wait_for("status: 2 jobs, . running")
     assert daemon.stop() == 0
 
 
@@ -269,7 +272,136 @@ def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock:
         service = Service([job], settings, "a test", list)
         spawn_later(1, os.kill, os.getpid(), signal.SIGTERM)
         assert service.run() == 4
+        service.close()
     give_up.append(True)
     sleep(2)
     assert clock.monotonic() < 5 + 10 + 15 + 5
     assert "stopped; could not be killed: job stubborn, which does not end" in log.read_text()
+
+
+# -- how long stopping takes ------------------------------------------------------------------------------------
+
+
+def test_a_job_is_asked_first_and_killed_after_its_kill_after(gcron_run: Run, unique: str) -> None:
+    job = f"trap 'echo asked' TERM; echo up; while :; do sleep {unique}; done"
+    daemon = gcron_run(f"# gcron: kill-after=1s name=deaf\n@reboot {job}\n", "--grace", "0.5")
+    daemon.wait_for(r"\| up")
+    daemon.send(signal.SIGTERM)
+    started = time.monotonic()
+    daemon.wait_for(r"\| asked")
+    assert time.monotonic() - started >= 0.5
+    assert daemon.wait() == 3
+    assert 0.5 + 1 <= time.monotonic() - started < 0.5 + 1 + 5
+
+
+def test_a_deaf_service_takes_its_own_kill_after_and_no_longer(gcron_run: Run, unique: str) -> None:
+    deaf = DEAF % unique
+    daemon = gcron_run(
+        f"# gcron: kill-after=1s name=job\n@reboot exec {deaf}\n"
+        f"# gcron: kill-after=1s name=svc\n@service exec {deaf}\n",
+        "--grace",
+        "0.5",
+    )
+    daemon.wait_for(r"\| deaf", 2)
+    daemon.send(signal.SIGTERM)
+    started = time.monotonic()
+    daemon.wait_for("SIGTERM: stopping, waiting up to 0.5 s for job [(]")
+    assert daemon.wait() == 3
+    assert 0.5 + 1 + 1 <= time.monotonic() - started < 0.5 + 1 + 1 + 5
+
+
+@pytest.mark.realtime
+def test_a_log_that_nobody_reads_is_in_the_bound(gcron_run: Run, unique: str) -> None:
+    read, write = os.pipe()
+    try:
+        job = f"trap '' TERM; yes {unique}"
+        daemon = gcron_run(f"# gcron: kill-after=1s\n@reboot {job}\n", "--grace", "0.5", stdout=write)
+        process = psutil.Process(daemon.process.pid)
+        deadline = time.monotonic() + 20
+        while not process.children() or not is_full(write):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        started = time.monotonic()
+        assert daemon.stop() == 3
+        assert time.monotonic() - started < 0.5 + 1 + 5
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def is_full(pipe: int) -> bool:
+    return not select.select([], [pipe], [], 0)[1]
+
+
+TRACER = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+print(libc.ptrace(0x4206, int(sys.argv[1]), 0, 0), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform != "linux", reason="ptrace as used here is Linux's")
+def test_a_process_that_kill_does_not_end_is_named_and_the_status_is_4(gcron_run: Run, unique: str) -> None:
+    """A debugger that looks away: what it has seized stays, dead or alive, until it looks."""
+    daemon = gcron_run(f"# gcron: kill-after=1s name=held\n@reboot exec sleep {unique}\n", "--grace", "0.2")
+    ((pid),) = daemon.wait_for(r"started \(pid (\d+)\)")
+    with subprocess.Popen([sys.executable, "-c", TRACER, pid], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tracer:
+        assert tracer.stdin is not None
+        assert tracer.stdout is not None
+        if tracer.stdout.readline() != b"0\n":
+            pytest.skip("this machine forbids ptrace")
+        started = time.monotonic()
+        assert daemon.stop() == 4
+        assert 10 <= time.monotonic() - started < 0.2 + 1 + 15
+    assert re.search(rf"stopped; could not be killed: .*pid {pid} \(sleep, ", daemon.log)
+
+
+# -- the first moments ------------------------------------------------------------------------------------------
+
+
+def wait_until_signals_are_held(pid: int) -> None:
+    """From then on HUP and its like are kept, and TERM is obeyed; gcron has imported next to nothing yet."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        if found and int(found[1], 16) >> (signal.SIGHUP - 1) & 1:
+            return
+        assert time.monotonic() < deadline
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whether it is that far")
+
+
+@linux
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_stop_signal_before_the_start_ends_it_cleanly(gcron_run: Run, signum: signal.Signals) -> None:
+    daemon = gcron_run("@reboot echo begun\n")
+    wait_until_signals_are_held(daemon.process.pid)
+    assert daemon.stop(signum) == 0
+    assert daemon.errors == ""
+
+
+@linux
+def test_a_reload_asked_for_before_the_start_comes_after_it(gcron_run: Run) -> None:
+    daemon = gcron_run("@daily true\n")
+    wait_until_signals_are_held(daemon.process.pid)
+    for signum in (signal.SIGHUP, signal.SIGUSR1):
+        daemon.send(signum)
+    daemon.wait_for("SIGHUP: read again")
+    daemon.wait_for("status: 1 job, 0 running")
+    assert daemon.stop() == 0
+
+
+@linux
+@pytest.mark.realtime
+def test_a_late_signal_does_not_change_the_status(gcron_run: Run, unique: str) -> None:
+    """It came while Python ended, when its handlers are gone: 143 instead of 3."""
+    daemon = gcron_run(f"@reboot sleep {unique}\n", "--grace", "0")
+    daemon.wait_for("started")
+    while daemon.process.poll() is None:
+        daemon.send(signal.SIGTERM)
+        time.sleep(0.0005)
+    assert daemon.wait() == 3

@@ -43,8 +43,10 @@ def test_mistakes_are_refused_at_once(scheduler: tuple[Scheduler, Any]) -> None:
         running.command("true", "61 * * * *")
     with pytest.raises(PolicyError):
         running.command("true", "@daily", timeuot=5)
-    with pytest.raises(ValueError, match="@service is not supported"):
-        running.command("true", "@service")
+    with pytest.raises(ValueError, match="overlap, retry-delay means nothing to a service"):
+        running.service("true", overlap="queue", retry_delay=5)
+    with pytest.raises(ValueError, match="restart means nothing to a job that is no service"):
+        running.command("true", "@daily", restart="never")
     assert [job.name for job in running.jobs] == ["taken"]
 
 

@@ -11,10 +11,10 @@ from gcron.supervise.command import Command, arguments, environment, open_stdin
 
 
 def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
-    variables = {"SHELL": "/bin/bash"}
-    assert arguments(Command("x", shell="/bin/zsh", environment=variables)) == ["/bin/zsh", "-c", "x"]
-    assert arguments(Command("x", environment=variables)) == ["/bin/bash", "-c", "x"]
-    assert arguments(Command("x")) == ["/bin/sh", "-c", "x"]
+    variables = {b"SHELL": b"/bin/bash"}
+    assert arguments(Command("x", shell="/bin/zsh"), variables) == ["/bin/zsh", "-c", "x"]
+    assert arguments(Command("x"), variables) == ["/bin/bash", "-c", "x"]
+    assert arguments(Command("x"), {}) == ["/bin/sh", "-c", "x"]
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "-", "-L", "$(x)", "a'b"])
@@ -24,18 +24,19 @@ def test_any_name_of_a_directory_is_entered(tmp_path: os.PathLike[str], name: st
     for cwd in (path, name):
         # CDPATH would lead a bare name elsewhere.
         result = subprocess.run(
-            arguments(Command("pwd", cwd=cwd)), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
+            arguments(Command("pwd", cwd=cwd), {}), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
         )
         assert result.stdout.decode() == path + "\n"
 
 
 def test_settings_of_gcron_are_not_passed_on_and_identity_wins() -> None:
-    inherited = {"PATH": "/bin", "GCRON_GRACE": "5", "GCRON_TOKEN": "secret", "X": "inherited"}
-    command = Command("x", environment={"X": "crontab", "GCRON_JOB": "fake"})
-    assert environment(command, {"GCRON_JOB": "real"}, inherited) == {
-        "PATH": "/bin",
-        "X": "crontab",
-        "GCRON_JOB": "real",
+    inherited = {b"PATH": b"/bin", b"GCRON_GRACE": b"5", b"GCRON_TOKEN": b"secret", b"X": b"inherited"}
+    command = Command("x", environment={"X": "crontab", "Y": "crontab", "GCRON_JOB": "fake"})
+    assert environment(command, {"GCRON_JOB": "real"}, inherited, {"Y": "file", "GCRON_JOB": "fake"}) == {
+        b"PATH": b"/bin",
+        b"X": b"crontab",
+        b"Y": b"file",
+        b"GCRON_JOB": b"real",
     }
 
 

@@ -62,7 +62,7 @@ def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1, hard))
     try:
-        result = perform("true")
+        result = perform("true", start_deadline=0)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Too many open files")

@@ -1,0 +1,40 @@
+"""What a service manager is told: sd_notify(3), datagrams to the socket that NOTIFY_SOCKET names."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Tells the service manager, when one asked for it; never waits, never fails."""
+
+    def __init__(self) -> None:
+        # Taken out: the socket is for this process, and a job that found it could speak in our name.
+        path = os.environ.pop("NOTIFY_SOCKET", "")
+        # `@` stands for the NUL byte of an abstract name.
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+
+    def ready(self) -> None:
+        """The jobs are loaded, and signals are obeyed."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """The files are being read again; `ready` ends it. With the time that `Type=notify-reload` asks for."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """No new fire; running jobs are waited for."""
+        self._send("STOPPING=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
+        except (OSError, ValueError):
+            return  # nobody is there any more: no reason to run no jobs

@@ -1,0 +1,179 @@
+"""Keeps the jobs of a scheduler as the files say: reads them when told to or when they have changed, by difference.
+
+What is wrong changes nothing, and reading happens in a thread, one at a time: it may hang, and stops nothing then.
+May not know what is in the files: it is given a function that reads them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gcron.clock import Clock
+from gcron.daemon.notify import Notifier
+from gcron.daemon.watching import FileWatch, Snapshot
+from gcron.greenlet import Greenlet, spawn
+from gcron.hub import get_hub
+from gcron.lock import Semaphore
+from gcron.scheduler import Job, Scheduler
+
+__all__ = ["Reloader", "Tell"]
+
+_CHANGED = "files have changed"
+# Seconds after which a read that has not ended is told.
+_SLOW = 10.0
+# A file that changed while it was read is read again after so many seconds, so many times.
+_PAUSE, _TRIES = 0.2, 5
+
+
+class Tell(Protocol):
+    """Puts what a reload came to into the log."""
+
+    def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
+        """Log `text`, line by line, for people; its first line and `fields` for machines."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """What a thread brings: the jobs, or what is wrong, and how the files stood."""
+
+    jobs: Sequence[Job]
+    problem: str
+    snapshot: Snapshot | None = None
+
+
+class Reloader:
+    """Reloads the jobs of `scheduler` by `read`, which returns them or raises with all that is wrong.
+
+    `watch`: tells of changes; None: only `ask` makes it read. `seen`: how the files stood before they were read first.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        read: Callable[[], Sequence[Job]],
+        tell: Tell,
+        clock: Clock,
+        watch: FileWatch | None = None,
+        seen: Snapshot | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._read = read
+        self._tell = tell
+        self._clock = clock
+        self._watch = watch
+        self._seen = seen
+        self._notifier = notifier or Notifier()
+        self._one_at_a_time = Semaphore(1)
+        self._asked = False
+        self._follower: Greenlet | None = None
+        self._stopped = False
+        self.problem = ""
+        """What is wrong with the files as they are now; empty when they are what runs."""
+        self.last_read: float | None = None
+        """Seconds of UTC at which they were last read again."""
+        self.reading_since: float | None = None
+        """Seconds of UTC; None when no read is under way."""
+
+    def start(self) -> None:
+        """Follow the changes of the files."""
+        if self._watch is not None:
+            self._follower = spawn(self._follow, self._watch)
+
+    def stop(self) -> None:
+        """Change nothing any more."""
+        self._stopped = True
+        if self._follower is not None:
+            self._follower.kill(block=False)
+
+    def ask(self, who: str) -> None:
+        """Read the files in any case, soon; returns at once. `who` asks is named in the log."""
+        if self._asked:
+            return  # one read will answer both
+        self._asked = True
+        spawn(self._answer, who)
+
+    def _answer(self, who: str) -> None:
+        if self.reading_since is not None:
+            self._tell(f"{who}: the files are being read already; they will be once more")
+        with self._one_at_a_time:
+            self._asked = False
+            self._notifier.reloading()
+            if (found := self._in_thread(self._read_steadily)) is not None:
+                self._apply(who, found, asked=True)
+            if not self._stopped:
+                self._notifier.ready()
+
+    def _follow(self, watch: FileWatch) -> None:
+        while True:
+            watch.wait()
+            with self._one_at_a_time:
+                if (found := self._in_thread(self._read_if_changed)) is not None:
+                    self._apply(_CHANGED, found, asked=False)
+
+    def _apply(self, why: str, found: _Read, asked: bool) -> None:
+        if self._stopped:
+            return
+        self._seen = found.snapshot
+        self.last_read = self._clock.now()
+        problem_before, self.problem = self.problem, found.problem
+        counts = 0, 0, 0
+        if not found.problem:
+            try:
+                counts = self._scheduler.replace(found.jobs)
+            except ValueError as error:
+                self.problem = str(error)
+        if self.problem:
+            if asked or self.problem != problem_before:
+                text = f"{why}: nothing is changed, for what was read is wrong:\n{self.problem}"
+                self._tell(text, bad=True, problem=self.problem)
+        elif asked or problem_before or any(counts):
+            added, changed, removed = counts
+            text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
+            self._tell(text, added=added, changed=changed, removed=removed)
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    def _in_thread(self, read: Callable[[], _Read | None]) -> _Read | None:
+        self.reading_since = self._clock.now()
+        try:
+            reading = get_hub().threadpool.spawn(read)
+            if not reading.wait(_SLOW) and not reading.ready():
+                self._tell(
+                    f"the files are being read for {_SLOW:g} s; until that ends, the jobs stay as they are", bad=True
+                )
+            found: _Read | None = reading.get()
+            return found
+        except Exception as error:  # no thread to be had, for one: no reason never to try again
+            return _Read((), f"{type(error).__name__}: {error}", self._seen)
+        finally:
+            self.reading_since = None
+
+    def _read_if_changed(self) -> _Read | None:
+        now = self._look()
+        if now is not None and now == self._seen and self._seen.settled:
+            return None
+        return self._read_steadily()
+
+    def _read_steadily(self) -> _Read:
+        """Read them, again if they changed on the way: half of a file is none."""
+        for _ in range(_TRIES):
+            before = self._look()
+            found = self._read_once()
+            if before == self._look():
+                break
+            time.sleep(_PAUSE)
+        found.snapshot = before
+        return found
+
+    def _read_once(self) -> _Read:
+        try:
+            return _Read(self._read(), "")
+        except Exception as error:
+            return _Read((), str(error) or type(error).__name__)
+
+    def _look(self) -> Snapshot | None:
+        return None if self._watch is None else self._watch.look()

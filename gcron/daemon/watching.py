@@ -1,0 +1,209 @@
+"""What tells that files may have changed: inotify where there is one, and a look at them every 10 s everywhere.
+
+Watched is each directory entry that decides what a path leads to: the file's own, and those of symbolic links on the
+way (Kubernetes changes a mounted file by renaming a link to its directory). May not know what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gcron.event import Event
+from gcron.greenlet import sleep
+from gcron.hub import READ, get_hub
+
+__all__ = ["LOOK_EVERY", "FileWatch", "Snapshot"]
+
+LOOK_EVERY = 10.0
+"""Seconds between two looks when nothing tells of a change: network file systems, bind mounts, renamed parents."""
+# Seconds without a further change until one is told; and at most so many after the first, however many follow.
+_QUIET, _LONGEST_STORM = 0.2, 1.6
+# A file that changed within so many seconds before a look may change once more and keep its status (man 7 inode:
+# times have the granularity of the file system's clock), so one look more is due.
+_GRANULARITY = 2.0
+# As many links as the kernel follows.
+_MOST_LINKS = 40
+
+_Place = tuple[str, str]
+"""A directory, and a name in it; an empty one stands for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How files stood at one look."""
+
+    statuses: tuple[object, ...]
+    settled: bool = field(compare=False)
+    """False when one of them had changed so shortly before that an equal snapshot proves nothing."""
+
+
+class FileWatch:
+    """Watches `paths`: files, or directories with all that is in them. Descriptors are closed with the process."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = tuple(paths)
+        self._inotify = _open_inotify()
+        self._names: dict[int, set[str]] = {}
+        """By watch descriptor."""
+
+    def look(self) -> Snapshot:
+        """How the files stand now; from now on changes of this are told. May hang as files do: call it in a thread."""
+        if self._inotify is not None:
+            self._watch_places()
+        now = time.time()
+        statuses = tuple(status for path in self._paths for status in _statuses(path))
+        settled = all(abs(now - changed) > _GRANULARITY for status in statuses for changed in status[-2:])
+        return Snapshot(statuses, settled)
+
+    def wait(self) -> None:
+        """Park until the files may have changed, and no change followed for a moment; or until a look is due."""
+        hub = get_hub()
+        if self._inotify is None:
+            sleep(LOOK_EVERY)
+            return
+        deadline = hub.monotonic() + LOOK_EVERY
+        while not self._is_told(max(0.0, deadline - hub.monotonic())):
+            if hub.monotonic() >= deadline:
+                return
+            sleep(_QUIET)  # somebody writes next to our files, maybe without end
+        deadline = hub.monotonic() + _LONGEST_STORM
+        sleep(_QUIET)
+        while self._is_told(0) and hub.monotonic() < deadline:
+            sleep(_QUIET)
+
+    # -- inotify --------------------------------------------------------------------------------------------
+
+    def _is_told(self, timeout: float) -> bool:
+        """Wait for news; true when some of it is about our files."""
+        if not timeout or _wait_readable(self._inotify.fd, timeout):
+            return any(self._concerns_us(event) for event in self._inotify.read(timeout=0))
+        return False
+
+    def _concerns_us(self, event: Any) -> bool:
+        flags = _flags()
+        if event.mask & flags.IGNORED:  # the end of a watch: what ended it was told before
+            return False
+        names = self._names.get(event.wd)
+        # An unknown watch: news was lost (the queue is bounded), or is about a directory that is no longer ours.
+        return names is None or not event.name or "" in names or event.name in names
+
+    def _watch_places(self) -> None:
+        flags = _flags()
+        # Not MODIFY: a file that is being written is of no use yet, and others near it may be written all day.
+        mask = flags.CLOSE_WRITE | flags.MOVED_FROM | flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.ATTRIB
+        mask |= flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
+        names: dict[int, set[str]] = {}
+        for directory, name in _places(self._paths):
+            try:
+                names.setdefault(self._inotify.add_watch(directory, mask), set()).add(name)
+            except OSError:
+                continue  # not there (yet), or no watch is left for us: the looks serve
+        before, self._names = self._names, names
+        for left in before.keys() - names.keys():
+            try:
+                self._inotify.rm_watch(left)
+            except OSError:
+                continue  # went with its directory
+
+
+def _open_inotify() -> Any:
+    try:
+        from inotify_simple import INotify
+
+        return INotify(nonblocking=True)
+    except (ImportError, AttributeError, TypeError, OSError):
+        return None  # not Linux, or more instances than the user may have
+
+
+def _flags() -> Any:
+    from inotify_simple import flags
+
+    return flags
+
+
+def _wait_readable(fd: int, timeout: float) -> bool:
+    readable = Event()
+    watch = get_hub().io.watch(fd, READ, readable.set)
+    try:
+        return readable.wait(timeout)
+    finally:
+        watch.cancel()
+
+
+# -- the file system --------------------------------------------------------------------------------------------
+
+
+def _statuses(path: str) -> Iterator[tuple[Any, ...]]:
+    """The status of a file, or of each in a directory; its last two items are times."""
+    status = _status(path)
+    yield status
+    if stat.S_ISDIR(status[1]):
+        for name in _listing(path):
+            yield _status(os.path.join(path, name))
+
+
+def _status(path: str) -> tuple[Any, ...]:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:
+        return path, 0, str(error), 0.0, 0.0
+    if stat.S_ISDIR(found.st_mode):  # what is in it tells more than its times
+        return path, found.st_mode, found.st_uid, 0.0, 0.0
+    identity = found.st_dev, found.st_ino, found.st_uid, found.st_gid, found.st_size
+    nanoseconds = found.st_mtime_ns, found.st_ctime_ns
+    return path, found.st_mode, identity, nanoseconds, found.st_mtime, found.st_ctime
+
+
+def _listing(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _places(paths: Iterable[str]) -> Iterator[_Place]:
+    for path in paths:
+        yield from _way(path)
+        if not os.path.isdir(path):
+            continue
+        yield path, ""
+        for name in _listing(path):
+            if os.path.islink(member := os.path.join(path, name)):
+                yield from _way(member)
+
+
+def _way(path: str) -> Iterator[_Place]:
+    """Each place where a link on the way of `path` stands, and that of what it leads to."""
+    todo = _parts(os.path.abspath(path))
+    here = "/"
+    links = 0
+    while todo:
+        name = todo.pop()
+        there = os.path.normpath(os.path.join(here, name))
+        target = _target(there)
+        if target is None or links == _MOST_LINKS:
+            if not todo:
+                yield here, name
+            here = there
+            continue
+        yield here, name
+        links += 1
+        todo += _parts(target)
+        if os.path.isabs(target):
+            here = "/"
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _target(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except (OSError, ValueError):
+        return None  # no link

@@ -1,0 +1,103 @@
+"""What services, and those who come after them, may say: names that exist, no circles, options that mean something.
+
+Pure, and the same for a crontab's entries and for jobs made in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Protocol, TypeVar
+
+from gcron.policy.policy import Policy
+from gcron.policy.spelling import nearest
+from gcron.schedule import Schedule, Unscheduled
+
+__all__ = ["Subject", "find_mistakes", "find_useless", "is_service", "without_useless"]
+
+_OF_SERVICES = (
+    "restart",
+    "restart_delay",
+    "restart_max_delay",
+    "restart_limit",
+    "min_uptime",
+    "ready_when",
+    "ready_line",
+)
+_OF_SCHEDULES = (
+    "overlap",
+    "queue_limit",
+    "group",
+    "timeout",
+    "retries",
+    "retry_delay",
+    "retry_backoff",
+    "retry_max_delay",
+    "catchup",
+    "start_deadline",
+    "jitter",
+    "expect_within",
+)
+_DEFAULTS = Policy()
+
+
+class Subject(Protocol):
+    """A crontab's entry or a job."""
+
+    @property
+    def name(self) -> str:
+        """Of the job."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """When it fires."""
+
+    @property
+    def policy(self) -> Policy:
+        """How it is run."""
+
+
+S = TypeVar("S", bound=Subject)
+
+
+def is_service(subject: Subject) -> bool:
+    """True for `@service`: kept running, at no time of the clock."""
+    schedule = subject.schedule
+    return type(schedule) is Unscheduled and schedule.kind == "service"
+
+
+def find_useless(subject: Subject) -> list[str]:
+    """The options, named as in directives, that mean nothing to it and are not as they are by default."""
+    names = _useless_to(subject)
+    return [name.replace("_", "-") for name in names if getattr(subject.policy, name) != getattr(_DEFAULTS, name)]
+
+
+def without_useless(subject: Subject) -> Policy:
+    """Its policy, with what `find_useless` finds as it is by default."""
+    return replace(subject.policy, **{name: getattr(_DEFAULTS, name) for name in _useless_to(subject)})
+
+
+def find_mistakes(subjects: Sequence[S]) -> Iterator[tuple[S, str, str]]:
+    """Each subject whose `after` cannot be: (subject, what is wrong, what would be right)."""
+    dependent = [subject for subject in subjects if subject.policy.after]
+    if not dependent:
+        return
+    by_name = {subject.name: subject for subject in subjects}
+    services = {name: subject for name, subject in by_name.items() if is_service(subject)}
+    for subject in dependent:
+        for name in subject.policy.after:
+            if name not in by_name:
+                yield subject, f"after= names {name!r}, which does not exist", nearest(name, services)
+            elif name not in services:
+                yield subject, f"after= names {name!r}, which is no service", "only an @service can be waited for"
+    try:
+        TopologicalSorter({name: service.policy.after for name, service in services.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        message = f"services wait for one another: {' after '.join(circle)}"
+        yield services[circle[0]], message, "leave one of these after= out"
+
+
+def _useless_to(subject: Subject) -> Iterable[str]:
+    return _OF_SCHEDULES if is_service(subject) else _OF_SERVICES

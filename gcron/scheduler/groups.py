@@ -1,0 +1,136 @@
+"""Groups: jobs that share a limit, of which only so many may run at once; first come, first served.
+
+A run enters its group last of all, when nothing else holds it back, and leaves it while it waits for another attempt:
+who holds a slot waits for nobody, so groups cannot lock one another up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from gcron.event import Event as Flag
+from gcron.policy import nearest
+from gcron.scheduler.job import Job
+from gcron.supervise.run import Run
+
+__all__ = ["Groups"]
+
+
+class Groups:
+    """The limits by name, and who is in each group or waits for it."""
+
+    def __init__(self) -> None:
+        self._declared: dict[str, int] = {}
+        """By `declare`: they outlast the jobs."""
+        self._limits: dict[str, int] = {}
+        """All of them: those of the jobs' files too."""
+        self._lines: dict[str, _Line] = {}
+
+    # -- the limits -----------------------------------------------------------------------------------------
+
+    def declare(self, name: str, limit: int) -> None:
+        """There is such a group; a second time: it has another limit from now on. Raises ValueError below 1."""
+        if limit < 1:
+            raise ValueError(f"the limit of group {name!r} cannot be {limit}: at least one run must be possible")
+        self._declared[name] = limit
+        self._use(self._limits | {name: limit})
+
+    def check(self, jobs: Iterable[Job], anew: bool = False) -> dict[str, int]:
+        """All limits once `jobs` are added, or `anew` are all there are.
+
+        Raises ValueError when one of them is in a group that nobody has declared, or that has another limit already.
+        """
+        limits = dict(self._declared if anew else self._limits)
+        for job in jobs:
+            name = job.policy.group
+            if name is None:
+                continue
+            limit = limits.get(name) if job.group_limit is None else job.group_limit
+            if limit is None:
+                raise ValueError(f"job {job.name!r}: there is no group {name!r} ({_hint(name, limits)})")
+            if limits.setdefault(name, limit) != limit:
+                raise ValueError(f"job {job.name!r}: the limit of group {name!r} is {limits[name]}, and not {limit}")
+        return limits
+
+    def adopt(self, jobs: Iterable[Job], anew: bool = False) -> None:
+        """Let `jobs` be in their groups. Who has a slot keeps it, also where there are fewer now. Raises as `check`."""
+        self._use(self.check(jobs, anew))
+
+    def _use(self, limits: dict[str, int]) -> None:
+        self._limits = limits
+        for name, line in self._lines.items():
+            line.set_limit(limits.get(name, line.limit))
+
+    # -- the runs -------------------------------------------------------------------------------------------
+
+    def why_full(self, job: Job) -> str:
+        """Who is in the way of another run of `job`; empty when nobody is."""
+        line = self._lines.get(job.policy.group or "")
+        if line is None or line.has_room:
+            return ""
+        names = ", ".join(dict.fromkeys(run.job_name for run in line.inside))
+        return f"{len(line.inside)} of {line.limit} running ({names}), {len(line.waiting)} waiting"
+
+    def enter(self, job: Job, run: Run, seconds: float | None = None) -> str:
+        """Wait for a slot, at most `seconds` (None: for as long as it takes); return why there is none, or nothing."""
+        name = job.policy.group
+        if name is None:
+            return ""
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = _Line(self._limits.get(name, job.group_limit or 1))
+        if line.has_room:
+            line.inside[run] = None
+            return ""
+        line.waiting.append((run, granted := Flag()))
+        why_not = run.wait_until(granted, seconds)
+        if why_not:
+            line.leave(run)
+        elif not granted.is_set():
+            why_not = f"the group {name} had no room for {seconds:g} s: {self.why_full(job)}"
+            line.leave(run)
+        return why_not
+
+    def leave(self, job: Job, run: Run) -> None:
+        """Give the slot, if it has one, to the run that has waited longest."""
+        line = self._lines.get(job.policy.group or "")
+        if line is None:
+            return
+        line.leave(run)
+        if not line.inside and not line.waiting:
+            del self._lines[str(job.policy.group)]
+
+
+class _Line:
+    """One group with runs in it, and the line before it. There is room only where nobody waits."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.inside: dict[Run, None] = {}
+        self.waiting: deque[tuple[Run, Flag]] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.inside) < self.limit
+
+    def set_limit(self, limit: int) -> None:
+        self.limit = limit
+        self._let_in()
+
+    def leave(self, run: Run) -> None:
+        if run in self.inside:
+            del self.inside[run]
+        else:
+            self.waiting = deque(entry for entry in self.waiting if entry[0] is not run)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self.waiting and self.has_room:
+            run, granted = self.waiting.popleft()
+            self.inside[run] = None
+            granted.set()
+
+
+def _hint(name: str, limits: Mapping[str, int]) -> str:
+    return nearest(name, limits) if limits else "declare it before: # gcron-group: NAME limit=2, or scheduler.group"

@@ -1,0 +1,192 @@
+"""The services of a scheduler: started and stopped together, changed by difference, waited for by jobs.
+
+Their lives are runs in a table of their own, so that stopping can be in order: jobs first, then those they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from math import inf
+
+from gcron.clock import Clock
+from gcron.pool import Group
+from gcron.scheduler.events import Event
+from gcron.scheduler.job import Job
+from gcron.scheduler.observers import Observers
+from gcron.scheduler.runs import Runs, StopReport
+from gcron.scheduler.service import Service
+from gcron.supervise.run import Run
+from gcron.supervise.service import ServiceState
+
+__all__ = ["ServiceStatus", "Services"]
+
+# Seconds that stopping waits for the processes that earlier lives have left behind, and that are being ended.
+_MOST_SWEEPING = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """How a service stands at one moment."""
+
+    name: str
+    state: ServiceState
+    reason: str
+    """Why it is so, for people; may be empty."""
+    since: float
+    """Seconds of UTC."""
+    restarts: int
+    """How often it was started again since gcron has known it as it is."""
+    run: Run | None
+    """Its present life, if it has one."""
+
+
+class Services:
+    """All services by name. Jobs that come `after` some of them are held back by `hold_back`."""
+
+    def __init__(self, clock: Clock, observers: Observers) -> None:
+        self._clock = clock
+        self._runs = Runs(clock, observers, self.hold_back)
+        observers.add("process-started", self._notice)
+        observers.add("output", self._notice)
+        self._group = Group()
+        self._services: dict[str, Service] = {}
+        self._leaving: dict[str, Service] = {}
+        """Those that are removed, and not at their end yet."""
+        self._killed: list[Run] = []
+        """Lives that `kill` has ended."""
+        self._is_started = False
+
+    def status(self) -> dict[str, ServiceStatus]:
+        """How each of them stands."""
+        return {
+            name: ServiceStatus(name, each.state, each.reason, each.since, each.restarts, each.run)
+            for name, each in self._services.items()
+        }
+
+    def running(self) -> list[Run]:
+        """Their present lives, also of those that were removed and are about to end."""
+        return self._runs.running()
+
+    # -- the table ------------------------------------------------------------------------------------------
+
+    def replace(self, jobs: Iterable[Job]) -> None:
+        """Make `jobs` the whole table: those that are as before live on undisturbed."""
+        wanted = {job.name: job for job in jobs}
+        for name in self._services.keys() - wanted.keys():
+            self.remove(name)
+        for name, job in wanted.items():
+            service = self._services.get(name)
+            if service is None:
+                self.add(job)
+            elif service.job != job:
+                self._change(service, job)
+
+    def add(self, job: Job) -> None:
+        """Keep it running from now on, or from `start` on."""
+        leaving = self._leaving.pop(job.name, None)
+        service = leaving or Service(job, self._runs, self._clock, self._group.spawn)
+        self._services[job.name] = service
+        if leaving is not None:
+            leaving.renew(job, "added again")
+        elif self._is_started:
+            self._start(service)
+
+    def _change(self, service: Service, job: Job) -> None:
+        if self._is_started:
+            service.renew(job, "its definition has changed")
+        else:
+            service.job = job
+
+    def remove(self, name: str) -> None:
+        """End it; nothing happens when there is none of that name."""
+        service = self._services.pop(name, None)
+        if service is None:
+            return
+        service.stop("removed")
+        service.ready.set()  # who waits for it shall see that it is gone
+        self._leaving = {name: each for name, each in self._leaving.items() if each.run is not None}
+        if service.run is not None:
+            self._leaving[name] = service
+
+    def start(self) -> None:
+        """Start all that are enabled."""
+        self._is_started = True
+        for service in self._services.values():
+            self._start(service)
+
+    def _start(self, service: Service) -> None:
+        if service.job.policy.enabled:
+            service.start("gcron starts it")
+        else:
+            service.stop("not enabled")
+
+    def trigger(self, name: str) -> Run:
+        """Start it unless it lives; its run."""
+        return self._services[name].start("triggered")
+
+    # -- who comes after ------------------------------------------------------------------------------------
+
+    def hold_back(self, job: Job, run: Run, deadline: float) -> str:
+        """Wait until all services that `job` comes after can be used; return why its run shall not begin, or nothing.
+
+        The run of a job waits until `deadline` (by the clock's `monotonic`), that of a service for ever.
+        """
+        service = self._services.get(job.name)
+        if service is None and not job.policy.after:
+            return ""
+        own = service is not None and service.run is run
+        if own:
+            deadline = inf
+        while name := self._first_not_ready(job):
+            awaited = self._services.get(name)
+            if awaited is None:
+                return f"there is no service {name}"
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                why = f", {awaited.reason}" if awaited.reason else ""
+                return f"the service {name} was not ready in time: {awaited.state}{why}"
+            if why_not := run.wait_until(awaited.ready, None if left == inf else left):
+                return why_not
+        if own and service is not None:
+            service.begin_call()
+        return ""
+
+    def _first_not_ready(self, job: Job) -> str | None:
+        for name in job.policy.after:
+            service = self._services.get(name)
+            if service is None or not service.ready.is_set():
+                return name
+        return None
+
+    def _notice(self, event: Event) -> None:
+        service = self._services.get(event.job)
+        if service is not None and service.run is not None and service.run.id == getattr(event, "run_id", ""):
+            service.notice(event)
+
+    # -- the end of all -------------------------------------------------------------------------------------
+
+    def stop(self) -> StopReport:
+        """Ask all of them to end, those first that come after others; bounded, whatever they do."""
+        lives = [*dict.fromkeys([*self._killed, *self.running()])]
+        for service in self._last_first():
+            service.stop("gcron is told to stop")
+        report = self._runs.await_end(lives)
+        self._group.join(_MOST_SWEEPING)
+        return report
+
+    def kill(self) -> None:
+        """End all of them without asking first, and start none again; returns at once."""
+        self._killed += self.running()
+        self._runs.kill()
+        for service in self._services.values():
+            service.stop("gcron was told to stop at once")
+
+    def _last_first(self) -> Iterable[Service]:
+        """Each before all that it comes after."""
+        if not self._is_started:  # maybe because they wait for one another in a circle
+            return list(self._services.values())
+        first_first = TopologicalSorter({name: each.job.policy.after for name, each in self._services.items()})
+        names = [name for name in first_first.static_order() if name in self._services]
+        return [self._services[name] for name in reversed(names)]

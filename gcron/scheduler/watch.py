@@ -1,0 +1,153 @@
+"""Watches the clock for a table of jobs: each one's next due instant, and what is done when it has come, or was missed.
+
+It claims fires and hands them to the gate; it may not know what becomes of them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from gcron.clock import Clock
+from gcron.event import Event as Flag
+from gcron.greenlet import Greenlet, spawn
+from gcron.hub import get_hub
+from gcron.scheduler.alarm import new_alarm
+from gcron.scheduler.claims import Claims
+from gcron.scheduler.events import FiresMissed
+from gcron.scheduler.gate import MOST_REMEMBERED, Gate
+from gcron.scheduler.job import Job
+from gcron.scheduler.runs import Runs
+from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, StepDetector, count_fires, resolve_due
+from gcron.scheduler.timetable import Timetable
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Fires `jobs`, by name, from `start` to `stop`; it is told of each one that comes, changes or goes."""
+
+    def __init__(self, jobs: Mapping[str, Job], clock: Clock, claims: Claims, gate: Gate, runs: Runs) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._claims = claims
+        self._gate = gate
+        self._runs = runs
+        self._timetable = Timetable()
+        self._changed = Flag()
+        self._watcher: Greenlet | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """True from `start` on, also when it has stopped."""
+        return self._watcher is not None
+
+    def upcoming(self, count: int) -> list[tuple[datetime, str]]:
+        """The next `count` instants at which jobs are due, each job's first one, with their names."""
+        return [(datetime.fromtimestamp(due, UTC), name) for due, name in self._timetable.upcoming(count)]
+
+    def next_due(self) -> datetime | None:
+        """The next instant at which any job is due; None when none will be."""
+        first = self._timetable.first()
+        return None if first is None else datetime.fromtimestamp(first, UTC)
+
+    # -- the table ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to watch; what is due from now on is fired."""
+        now = int(self._clock.now())
+        # Jobs of a large crontab share schedules, each of which needs to be asked once.
+        first: dict[int, int | None] = {}
+        for job in self._jobs.values():
+            if job.policy.enabled:
+                key = id(job.schedule)
+                if key not in first:
+                    first[key] = job.schedule.next_after(now)
+                self._timetable.set(job.name, first[key])
+        self._watcher = spawn(self._watch)
+
+    def follow(self, job: Job, before: Job | None = None) -> None:
+        """There is a new job, or one that is not as `before`: if it fires as before, it keeps its due instant."""
+        if not self.is_started:
+            return
+        self._gate.follow(job)
+        if before is None or _firing(before) != _firing(job):
+            self._plan(job, self._clock.now())
+            self._changed.set()
+
+    def forget(self, name: str) -> None:
+        """The job of that name is gone."""
+        self._timetable.set(name, None)
+        self._gate.forget(name, "the job was removed")
+
+    def stop(self) -> None:
+        """Fire no more, and make up nothing more."""
+        if self._watcher is not None:
+            self._watcher.kill()
+        self._gate.close()
+
+    def _plan(self, job: Job, after: float) -> None:
+        due = job.schedule.next_after(int(after)) if job.policy.enabled else None
+        self._timetable.set(job.name, due)
+
+    # -- watching -------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        steps = StepDetector(self._clock)
+        alarm = new_alarm(self._clock)
+        try:
+            while True:
+                self._changed.clear()
+                step = steps.step()
+                if step:
+                    self._follow_step(step)
+                self._fire_due()
+                alarm.wait(self._timetable.first(), self._changed)
+        finally:
+            alarm.close()
+
+    def _fire_due(self) -> None:
+        now = self._clock.now()
+        while (popped := self._timetable.pop_due(now)) is not None:
+            name, due = popped
+            job = self._jobs[name]
+            try:
+                self._resolve(job, due, now)
+                self._plan(job, now)
+            except Exception as error:  # a schedule of somebody's own making: it must not end all others
+                get_hub().report_error(f"the schedule of job {name}, which fires no more,", error)
+
+    def _resolve(self, job: Job, due: int, now: float) -> None:
+        decision = resolve_due(job, due, now, MOST_REMEMBERED)
+        if decision.missed is not None:
+            self._tell_missed(job, *decision.missed, reason="gcron could not act when they were due")
+        fires = [fire for fire in decision.fires if self._claims.claim(job.name, fire)]
+        if decision.caught_up and fires:
+            self._gate.catch_up(job, fires)
+        else:
+            for fire in fires:  # one, where they are not caught up
+                self._gate.admit(job, fire)
+
+    def _follow_step(self, step: float) -> None:
+        """The wall clock was set by `step` seconds: see which due instants still hold."""
+        now = self._clock.now()
+        clock_was_wrong = abs(step) > LONGEST_MADE_UP_STEP
+        for job in list(self._jobs.values()):
+            due = self._timetable.get(job.name)
+            if due is None:
+                continue
+            if step < 0 and (clock_was_wrong or not job.is_fixed_time):
+                self._claims.forget(job.name)
+                self._plan(job, now)
+            elif clock_was_wrong and due <= now:
+                last = job.schedule.previous_before(int(now) + 1) or due
+                self._tell_missed(job, due, last, reason=f"the clock was set forward by {step:.0f} s")
+                self._plan(job, now)
+
+    def _tell_missed(self, job: Job, first: int, last: int, reason: str) -> None:
+        count = count_fires(job.schedule, first, last)
+        self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
+
+
+def _firing(job: Job) -> object:
+    return job.schedule, job.policy.enabled

@@ -1,0 +1,78 @@
+"""Whether a service can be used: a command that is asked again and again until it succeeds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+from gcron.event import Event
+from gcron.policy import Policy
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome
+from gcron.supervise.output import Stream
+from gcron.supervise.remnants import end_remnants
+
+__all__ = ["Probe"]
+
+# Seconds between two questions: from the first to the longest, each so many times the one before.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.2, 1.0, 1.5
+# Seconds that one question may take, and that its processes have from TERM to KILL.
+_TIMEOUT, _KILL_AFTER = 10.0, 1.0
+
+
+class Probe:
+    """Asks the shell command `text`, run with the surroundings of `service`, until it exits with 0 or is cancelled."""
+
+    def __init__(self, text: str, service: Command, policy: Policy, job_name: str) -> None:
+        self._command = replace(service, text=text, stdin=None)
+        self._policy = replace(
+            policy,
+            timeout=_TIMEOUT,
+            kill_after=_KILL_AFTER,
+            stop_signal=signal.SIGTERM,
+            success_codes=frozenset({0}),
+            output="lines",
+        )
+        self._identity = {"GCRON_JOB": job_name, "GCRON_FIRE_AT": "", "GCRON_ATTEMPT": "1"}
+        self._cancelled = Event()
+        self._attempt: Attempt | None = None
+
+    def wait(self) -> bool:
+        """Ask until the answer is yes; False when cancelled. Whatever a question starts is ended with it."""
+        pause = _FIRST_PAUSE
+        while not self._cancelled.is_set():
+            if self._ask():
+                return not self._cancelled.is_set()
+            self._cancelled.wait(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+        return False
+
+    def cancel(self) -> None:
+        """Ask no more, and end the question that is under way; returns at once."""
+        self._cancelled.set()
+        if self._attempt is not None:
+            self._attempt.stop(Outcome.KILLED, "nobody wants to know any more", now=True)
+
+    def _ask(self) -> bool:
+        question_id = os.urandom(8).hex()
+        attempt = self._attempt = Attempt(self._command, self._policy, question_id, self._identity, _Nobody())
+        try:
+            return attempt.perform().succeeded
+        finally:
+            self._attempt = None
+            end_remnants(question_id, self._policy.stop_signal, self._policy.kill_after)
+
+
+class _Nobody:
+    """Is told what a question prints."""
+
+    def process_started(self, pid: int) -> None:
+        """See `Listener`."""
+
+    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
+        """See `Listener`."""
+
+    def notice(self, text: str) -> None:
+        """See `Listener`."""

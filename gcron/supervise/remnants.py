@@ -1,0 +1,58 @@
+"""What a life of a service has left behind when its leader died by itself: found by the run's id, and ended.
+
+Without this a service that is started again and again would fill the machine with the children of its dead lives, and
+each of its lives would meet the ones before at its port.
+"""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+
+import psutil
+
+from gcron.greenlet import sleep
+from gcron.hub import get_hub
+from gcron.supervise.census import processes_of
+from gcron.supervise.tree import describe
+
+__all__ = ["end_remnants"]
+
+# Seconds between two looks; and after KILL, until what lives is left alone.
+_PAUSE = 0.1
+_UNKILLABLE_AFTER = 10.0
+
+
+def end_remnants(run_id: str, stop_signal: signal.Signals, kill_after: float) -> str:
+    """End every process of a run whose leader has gone, politely first; returns who they were, or nothing."""
+    found = processes_of(run_id)
+    if not found:
+        return ""
+    who = describe(found)
+    _signal(found, stop_signal)
+    _signal(found, signal.SIGCONT)
+    if not _are_gone(run_id, kill_after, None):
+        _are_gone(run_id, _UNKILLABLE_AFTER, signal.SIGKILL)
+    return who
+
+
+def _are_gone(run_id: str, seconds: float, signum: signal.Signals | None) -> bool:
+    """Look until none is found, signalling those that are; False after `seconds`."""
+    deadline = get_hub().monotonic() + seconds
+    while left := processes_of(run_id):
+        if get_hub().monotonic() >= deadline:
+            return False
+        if signum is not None:
+            _signal(left, signum)
+        sleep(_PAUSE)
+    return True
+
+
+def _signal(processes: list[psutil.Process], signum: signal.Signals) -> None:
+    get_hub().threadpool.apply(_send_to_each, (processes, signum))
+
+
+def _send_to_each(processes: list[psutil.Process], signum: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            process.send_signal(signum)  # psutil confirms the identity first

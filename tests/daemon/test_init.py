@@ -1,0 +1,319 @@
+"""gcron as process 1 of a real PID namespace: no zombies, no lost signal, the right exit status (gcron_boot.py)."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Run = Callable[..., Any]
+Find = Callable[[str], list[int]]
+UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc")
+SCRIPT = "import sys\nfrom gcron_boot import main\nsys.exit(main())\n"
+DEAF = (
+    f"{sys.executable} -c 'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    ' os.write(1, b"deaf" + bytes([10])); time.sleep(%s)\''
+)
+PATIENCE = 20.0
+
+
+def _why_not() -> str:
+    if not sys.platform.startswith("linux"):
+        return "PID namespaces are Linux's"
+    try:
+        done = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"unshare cannot be run: {error}"
+    return "" if done.returncode == 0 else f"no PID namespace to be had: {done.stderr.strip()}"
+
+
+WHY_NOT = _why_not()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "never")
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.002)
+    return found
+
+
+def init_of(unshare: int) -> psutil.Process:
+    """Process 1 of the namespace, as it is known outside; found as soon as it is there."""
+
+    def find() -> psutil.Process | None:
+        for child in psutil.Process(unshare).children():
+            if child.cmdline()[:1] != ["unshare"]:  # its fork, for a moment, and with signals blocked
+                return child
+        return None
+
+    found: psutil.Process = wait_until(find, "process 1")
+    return found
+
+
+def scheduler_of(init: psutil.Process) -> psutil.Process:
+    children: list[psutil.Process] = wait_until(init.children, "the scheduler")
+    return children[0]
+
+
+def holds_signals(process: psutil.Process) -> bool:
+    """True once it has its signals kept rather than lost."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"^SigBlk:\s*(\w+)", status, re.MULTILINE)
+    blocked = found is not None and bool(int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
+    # While it waits for one (sigwait), the kernel does not show it as blocked; it has its child by then.
+    return blocked or bool(process.children())
+
+
+@pytest.fixture
+def unique() -> str:
+    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
+
+
+@pytest.fixture
+def as_init(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Run a Python program as process 1; returns the process to wait for."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(program: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
+        script = tmp_path / "gcron"
+        script.write_text(program)
+        process = subprocess.Popen([*UNSHARE, sys.executable, str(script), *arguments], **popen)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    child.kill()
+        process.kill()
+        process.wait()
+
+
+# -- the exit status --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("return 0", 0),
+        ("return 1", 1),
+        ("return 3", 3),
+        ("return 255", 255),
+        ("raise SystemExit(2)", 2),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", 139),
+    ],
+)
+def test_the_schedulers_exit_status_is_passed_on(as_init: Run, end: str, status: int) -> None:
+    process = as_init(
+        "import os, signal, sys, types\n"
+        f"def command():\n    assert os.getpid() == 2\n    {end}\n"
+        "sys.modules['gcron.cli.main'] = types.SimpleNamespace(main=command)\n" + SCRIPT
+    )
+    assert process.wait(PATIENCE) == status
+
+
+def test_statuses_of_a_real_run(gcron_run: Run, unique: str) -> None:
+    daemon = gcron_run("@daily true\n", before=UNSHARE)
+    daemon.wait_for("Ctrl-C stops")
+    init_of(daemon.process.pid).send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    daemon = gcron_run(f"@reboot sleep {unique}\n", before=UNSHARE)
+    daemon.wait_for("started")
+    init_of(daemon.process.pid).send_signal(signal.SIGQUIT)
+    assert daemon.wait() == 3
+    daemon = gcron_run("61 * * * * true\n", before=UNSHARE)
+    assert daemon.wait() == 1
+
+
+def test_a_scheduler_that_a_job_kills_makes_137(gcron_run: Run) -> None:
+    daemon = gcron_run("@reboot kill -KILL $PPID\n", before=UNSHARE)
+    assert daemon.wait() == 137
+
+
+# -- orphans ----------------------------------------------------------------------------------------------------
+
+
+def test_orphans_are_collected_and_none_is_a_zombie(gcron_run: Run, unique: str) -> None:
+    daemon = gcron_run(
+        f"# gcron: name=parent\n@reboot for i in $(seq 50); do (setsid sleep {unique} >/dev/null 2>&1 &); done\n",
+        before=UNSHARE,
+    )
+    daemon.wait_for("parent +succeeded")
+    init = init_of(daemon.process.pid)
+    scheduler = scheduler_of(init)
+    orphans = [child for child in init.children() if child.pid != scheduler.pid]
+    assert len(orphans) == 50
+    for orphan in orphans:
+        orphan.kill()
+    wait_until(lambda: [child.pid for child in init.children()] == [scheduler.pid], "the end of all orphans")
+    assert [child for child in init.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE] == []
+    init.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+
+
+def test_the_schedulers_own_children_keep_their_status(gcron_run: Run) -> None:
+    """Process 1 collects whoever ends as its child; the scheduler's own children are not its business."""
+    daemon = gcron_run("@reboot (setsid sh -c 'exit 9' &); exit 5\n", before=UNSHARE)
+    daemon.wait_for("exit status 5")
+    init_of(daemon.process.pid).send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+
+
+def test_what_outlives_process_1_is_ended_by_the_kernel(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+    daemon = gcron_run(f"@reboot sleep {unique}\n", before=UNSHARE)
+    daemon.wait_for("started")
+    init = init_of(daemon.process.pid)
+    scheduler = scheduler_of(init)
+    init.kill()
+    wait_until(lambda: not scheduler.is_running(), "the end of the scheduler")
+    wait_until(lambda: not marked_processes(f"sleep {unique}"), "the end of the job")
+
+
+# -- signals ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.2, 0.3])
+def test_an_early_term_is_obeyed(as_init: Run, tmp_path: Path, delay: float) -> None:
+    """From the moment that process 1 holds its signals, whatever is being imported or read just then."""
+    crontab = tmp_path / "crontab"
+    crontab.write_text("@daily true\n")
+    process = as_init(SCRIPT, "run", str(crontab), stdout=subprocess.DEVNULL)
+    init = init_of(process.pid)
+    wait_until(lambda: holds_signals(init), "process 1 to hold its signals")
+    time.sleep(delay)
+    init.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    assert process.wait(PATIENCE) == 0
+    assert time.monotonic() - started < 5
+
+
+def test_an_early_hangup_or_request_for_status_is_answered_later(as_init: Run, tmp_path: Path) -> None:
+    crontab, log = tmp_path / "crontab", tmp_path / "log"
+    crontab.write_text("@daily true\n")
+    with log.open("wb") as out:
+        process = as_init(SCRIPT, "run", str(crontab), stdout=out)
+        init = init_of(process.pid)
+    wait_until(lambda: holds_signals(init), "process 1 to hold its signals")
+    for signum in (signal.SIGHUP, signal.SIGUSR1):
+        init.send_signal(signum)
+    wait_until(lambda: "SIGHUP: read again" in log.read_text(), "the reload")
+    wait_until(lambda: "status: 1 job, 0 running" in log.read_text(), "the status")
+    init.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+def test_hangup_and_status_are_passed_on(gcron_run: Run) -> None:
+    daemon = gcron_run("@daily true\n", before=UNSHARE)
+    daemon.wait_for("Ctrl-C stops")
+    init = init_of(daemon.process.pid)
+    init.send_signal(signal.SIGUSR1)
+    daemon.wait_for("status: 1 job, 0 running")
+    init.send_signal(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: read again")
+    init.send_signal(signal.SIGUSR2)
+    daemon.wait_for("SIGUSR2: read again")
+    init.send_signal(signal.SIGINT)
+    assert daemon.wait() == 0
+
+
+def test_a_second_term_kills_at_once(gcron_run: Run, unique: str) -> None:
+    deaf = DEAF % unique
+    daemon = gcron_run(f"# gcron: kill-after=1h name=deaf\n@reboot exec {deaf}\n", "--grace", "1h", before=UNSHARE)
+    daemon.wait_for(r"\| deaf")
+    init = init_of(daemon.process.pid)
+    init.send_signal(signal.SIGTERM)
+    daemon.wait_for("SIGTERM: stopping")
+    init.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 3
+    assert "SIGTERM again: killing deaf" in daemon.log
+
+
+def test_process_1_stays_small(as_init: Run, tmp_path: Path) -> None:
+    crontab, log = tmp_path / "crontab", tmp_path / "log"
+    crontab.write_text("@daily true\n")
+    with log.open("wb") as out:
+        process = as_init(SCRIPT, "run", str(crontab), stdout=out)
+        init = init_of(process.pid)
+    wait_until(lambda: "Ctrl-C stops" in log.read_text(), "the start")
+    scheduler = scheduler_of(init)
+    assert "greenlet" in Path(f"/proc/{scheduler.pid}/maps").read_text()
+    assert "greenlet" not in Path(f"/proc/{init.pid}/maps").read_text()
+    assert init.num_threads() == 1
+    init.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+# -- the terminal -----------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A pseudo-terminal whose session runs a command."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.shown = ""
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.execvp(command[0], command)
+
+    def press(self, key: bytes) -> None:
+        os.write(self.master, key)
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.shown += os.read(self.master, 65536).decode(errors="replace")
+
+    def wait(self) -> int:
+        _, status = wait_until(lambda: _ended(self.pid), "the end of the session")
+        return os.waitstatus_to_exitcode(status)
+
+
+def _ended(pid: int) -> tuple[int, int] | None:
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return (found, status) if found else None
+
+
+def test_the_keys_of_a_terminal_come_once_and_none_stops_the_scheduler(tmp_path: Path, unique: str) -> None:
+    """Were process 1 in the terminal's foreground, too, each Ctrl-C would come twice, and the second one kills."""
+    crontab = tmp_path / "crontab"
+    crontab.write_text(f"# gcron: name=long\n@reboot sleep {unique}\n")
+    terminal = Terminal([*UNSHARE, sys.executable, "-m", "gcron", "run", "--grace", "1h", str(crontab)])
+    try:
+        terminal.wait_for("started")
+        init = init_of(terminal.pid)
+        assert os.getpgid(scheduler_of(init).pid) != os.getpgid(init.pid)
+        terminal.press(b"\x1a")
+        init.send_signal(signal.SIGUSR1)
+        terminal.wait_for("status: 1 job, 1 running")
+        terminal.press(b"\x03")
+        terminal.wait_for("SIGINT: stopping, waiting up to 3600 s for long")
+        init.send_signal(signal.SIGUSR1)
+        terminal.wait_for("status: 1 job, 1 running")
+        assert "SIGINT again" not in terminal.shown
+        terminal.press(b"\x03")
+        terminal.wait_for("SIGINT again: killing long")
+        assert terminal.wait() == 3
+    finally:
+        with suppress(psutil.Error, IndexError):
+            psutil.Process(terminal.pid).children()[0].kill()
+        os.close(terminal.master)

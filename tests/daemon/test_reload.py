@@ -1,0 +1,361 @@
+"""Reloading by difference: whatever is done to the files, what runs goes on, and no second is missed."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.clock import SystemClock
+from gcron.daemon import reloading, watching
+from gcron.daemon.reloading import Reloader
+from gcron.daemon.watching import FileWatch
+from gcron.greenlet import sleep, spawn
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Scheduler
+
+Run = Callable[..., Any]
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's; elsewhere it takes 10 s")
+
+
+class Witness:
+    """A gcron with a job that must not be disturbed, one that must miss no second, and files to be changed."""
+
+    def __init__(self, gcron_run: Run, directory: Path, unique: str, *options: str) -> None:
+        self.steady = f"# gcron: name=long\n@reboot sleep {unique}\n# gcron: name=tick\n@every 1s true\n"
+        self.daemon = gcron_run(self.steady, "--log-format", "json", *options, cwd=directory)
+        self.crontab = directory / "crontab0"
+        self.daemon.wait_for('"job":"tick".*"succeeded"')
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        lines = self.daemon.log.splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [record for record in found if record["event"] == event]
+
+    def reloads(self) -> list[str]:
+        return [record["message"] for record in self.records("reload") if record["level"] == "info"]
+
+    def wait_for(self, pattern: str, count: int = 1) -> None:
+        self.daemon.wait_for(pattern, count)
+
+    def add(self, name: str) -> str:
+        """The text of a crontab with one job more."""
+        return f"{self.steady}# gcron: name={name}\n@manual true\n"
+
+    def end(self) -> None:
+        """Stop; then see that nothing was disturbed."""
+        self.daemon.send(signal.SIGQUIT)
+        assert self.daemon.wait() == 3  # the long job ran to the end
+        assert len([record for record in self.records("process-started") if record["job"] == "long"]) == 1
+        fires = [record["fire_at"] for record in self.records("run-finished") if record["job"] == "tick"]
+        missed = [record for record in self.records("fires-missed") if record["job"] == "tick"]
+        seconds = [calendar.timegm(time.strptime(fire, "%Y-%m-%dT%H:%M:%SZ")) for fire in fires]
+        gaps = [second for second in range(seconds[0], seconds[-1]) if second not in seconds]
+        # A machine that stood still is told as such; what a reload swallowed would not be.
+        assert len(gaps) <= len(missed) <= 2, (gaps, missed)
+        assert len(seconds) == len(set(seconds))
+
+
+@pytest.fixture
+def unique() -> str:
+    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
+
+
+@pytest.fixture
+def witness(gcron_run: Run, tmp_path: Path, unique: str) -> Iterator[Callable[..., Witness]]:
+    made: list[Witness] = []
+
+    def make(*options: str) -> Witness:
+        made.append(Witness(gcron_run, tmp_path, unique, *options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def rename_over(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+@linux
+def test_every_way_of_editing_a_file_is_seen(witness: Callable[..., Witness]) -> None:
+    gcron = witness()
+    crontab = gcron.crontab
+    rename_over(crontab, gcron.add("first"))
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
+    crontab.write_text(gcron.add("second"))
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 1 removed")
+    subprocess.run(["sed", "-i", "s/second/third/", str(crontab)], check=True)
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 1 removed", 2)
+    elsewhere = crontab.with_name("prepared")
+    elsewhere.write_text(gcron.add("third").replace("@manual true", "@manual false"))
+    subprocess.run(["mv", str(elsewhere), str(crontab)], check=True)
+    gcron.wait_for("files have changed: read again: 0 added, 1 changed, 0 removed")
+    # As vim does: the old one is moved aside, a new one written.
+    crontab.rename(crontab.with_name("crontab0~"))
+    crontab.write_text(gcron.steady)
+    gcron.wait_for("files have changed: read again: 0 added, 0 changed, 1 removed")
+
+
+@linux
+def test_of_a_file_that_says_the_same_nothing_is_said(witness: Callable[..., Witness]) -> None:
+    gcron = witness()
+    os.utime(gcron.crontab)
+    rename_over(gcron.crontab, gcron.steady)
+    time.sleep(0.5)
+    gcron.crontab.write_text(gcron.steady + "# a comment\n")
+    time.sleep(0.5)
+    rename_over(gcron.crontab, gcron.add("new"))
+    gcron.wait_for("read again")
+    assert gcron.reloads() == ["files have changed: read again: 1 added, 0 changed, 0 removed"]
+
+
+@linux
+def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_once(
+    witness: Callable[..., Witness],
+) -> None:
+    gcron = witness()
+    crontab = gcron.crontab
+    nothing = "files have changed: nothing is changed"
+    crontab.unlink()
+    gcron.wait_for(nothing)
+    gcron.wait_for(re.escape(f"{crontab}: error: cannot be read: no such file or directory"))
+    os.mkfifo(crontab)
+    gcron.wait_for(nothing, 2)
+    gcron.wait_for("it is a FIFO, not a regular file")
+    rename_over(crontab, gcron.steady)
+    gcron.wait_for("files have changed: read again: 0 added, 0 changed, 0 removed")
+    rename_over(crontab, gcron.steady + "61 * * * * true\n")
+    gcron.wait_for(nothing, 3)
+    gcron.wait_for(re.escape(f"{crontab}:5:1: error"))
+    gcron.daemon.send(signal.SIGUSR1)
+    gcron.wait_for('"event":"status"')
+    (status,) = gcron.records("status")
+    assert status["problem"].startswith(f"{crontab}:5:1: error")
+    assert status["jobs"] == 2
+    crontab.touch()  # still as wrong as before: nothing more is said
+    time.sleep(0.5)
+    rename_over(crontab, gcron.add("new"))
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
+    wrong = [record for record in gcron.records("reload") if record["level"] == "error"]
+    assert [record["message"].startswith(nothing) for record in wrong] == [True] * 3
+    assert wrong[2]["problem"] == status["problem"]
+    gcron.daemon.send(signal.SIGUSR1)
+    gcron.wait_for('"event":"status"', 2)
+    assert gcron.records("status")[1]["problem"] is None
+
+
+@linux
+@pytest.mark.parametrize("remove_old", [True, False])
+def test_a_configmap_is_followed(witness: Callable[..., Witness], tmp_path: Path, remove_old: bool) -> None:
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def publish(version: str, text: str) -> None:
+        (mount / version).mkdir()
+        (mount / version / "jobs").write_text(text)
+        (mount / "..data_tmp").symlink_to(version)
+        (mount / "..data_tmp").rename(mount / "..data")
+
+    publish("..1", "# gcron: name=one\n@manual true\n")
+    (mount / "jobs").symlink_to("..data/jobs")
+    gcron = witness(str(mount / "jobs"))
+    for number, name in enumerate(("two", "three"), start=2):
+        publish(f"..{number}", f"# gcron: name={name}\n@manual true\n")
+        if remove_old:
+            (mount / f"..{number - 1}" / "jobs").unlink()
+            (mount / f"..{number - 1}").rmdir()
+        gcron.wait_for("files have changed: read again: 1 added, 0 changed, 1 removed", number - 1)
+
+
+@linux
+def test_a_directory_is_followed(witness: Callable[..., Witness], tmp_path: Path) -> None:
+    directory = tmp_path / "cron.d"
+    directory.mkdir()
+    gcron = witness(str(directory))
+    (directory / "one").write_text("# gcron: name=one\n@manual true\n")
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
+    (directory / ".one.swp").write_text("61 * * * * an editor's")
+    (directory / "one").write_text("# gcron: name=one\n@manual false\n")
+    gcron.wait_for("files have changed: read again: 0 added, 1 changed, 0 removed")
+    (directory / "one").unlink()
+    gcron.wait_for("files have changed: read again: 0 added, 0 changed, 1 removed")
+    assert len(gcron.reloads()) == 3
+
+
+@linux
+@pytest.mark.realtime
+@pytest.mark.parametrize("edit", [rename_over, Path.write_text], ids=["renamed over", "in place"])
+def test_a_storm_of_edits_is_weathered(witness: Callable[..., Witness], edit: Callable[[Path, str], object]) -> None:
+    gcron = witness()
+    started = time.monotonic()
+    edits = 0
+    while (passed := time.monotonic() - started) < 2:
+        if passed * 1000 >= edits:
+            edit(gcron.crontab, gcron.add(f"name-{edits}"))
+            edits += 1
+    edit(gcron.crontab, gcron.add("last") + "# gcron: name=very-last\n@every 1s true\n")
+    gcron.wait_for('"job":"very-last".*succeeded')
+    assert len(gcron.reloads()) <= 8
+    assert edits > 500
+
+
+@linux
+def test_without_watching_only_a_signal_reloads(witness: Callable[..., Witness]) -> None:
+    gcron = witness("--no-watch")
+    rename_over(gcron.crontab, gcron.add("new"))
+    time.sleep(1)
+    gcron.daemon.send(signal.SIGHUP)
+    gcron.wait_for("SIGHUP: read again: 1 added")
+    assert len(gcron.reloads()) == 1
+
+
+# -- the reloader by itself -------------------------------------------------------------------------------------
+
+
+class Log(list[str]):
+    """What it says."""
+
+    def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
+        self.append(text)
+
+
+def job(name: str) -> Job:
+    return Job(name, parse("@every 1h", "UTC"), print, Policy())
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        sleep(0.005)
+
+
+def test_where_there_is_no_inotify_changes_are_seen_by_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_open_inotify", lambda: None)
+    monkeypatch.setattr(watching, "LOOK_EVERY", 0.02)
+    path = tmp_path / "crontab"
+    path.write_text("a")
+    watch = FileWatch([str(path)])
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, lambda: [job(name) for name in path.read_text().split()], log, SystemClock(), watch)
+    reloader.start()
+    wait_until(lambda: [each.name for each in scheduler.jobs] == ["a"])
+    path.write_text("a b")
+    wait_until(lambda: [each.name for each in scheduler.jobs] == ["a", "b"])
+    path.unlink()
+    wait_until(lambda: "nothing is changed" in log[-1])
+    path.write_text("b")
+    wait_until(lambda: [each.name for each in scheduler.jobs] == ["b"])
+    reloader.stop()
+    assert len(log) == 4
+
+
+def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloading, "_SLOW", 0.05)
+    go_on = threading.Event()
+    reads: list[int] = []
+
+    def read() -> list[Job]:
+        reads.append(1)
+        assert go_on.wait(20)
+        return [job("read")]
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock())
+    reloader.start()
+    reloader.ask("SIGHUP")
+    wait_until(lambda: log)
+    assert log == ["the files are being read for 0.05 s; until that ends, the jobs stay as they are"]
+    assert reloader.reading_since is not None
+    for _ in range(100):
+        reloader.ask("SIGHUP")
+    sleep(0.02)
+    assert log[1:] == ["SIGHUP: the files are being read already; they will be once more"]
+    assert len(reads) == 1  # one at a time, not a hundred threads
+    go_on.set()
+    wait_until(lambda: len(log) == 4)
+    assert log[2:] == [
+        "SIGHUP: read again: 1 added, 0 changed, 0 removed",
+        "SIGHUP: read again: 0 added, 0 changed, 0 removed",
+    ]
+    assert len(reads) == 2
+    reloader.stop()
+
+
+def test_after_the_end_of_a_hanging_read_a_stopped_reloader_changes_nothing() -> None:
+    go_on = threading.Event()
+
+    def read() -> list[Job]:
+        assert go_on.wait(20)
+        return [job("read")]
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock())
+    reloader.ask("SIGHUP")
+    wait_until(lambda: reloader.reading_since is not None)
+    reloader.stop()
+    go_on.set()
+    wait_until(lambda: reloader.reading_since is None)
+    assert scheduler.jobs == ()
+    assert log == []
+
+
+def test_half_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody writes it just while it is read: what was read is not what is there."""
+    monkeypatch.setattr(reloading, "_PAUSE", 0.001)
+    path = tmp_path / "crontab"
+    path.write_text("half")
+    contents = iter(["half and", "half and half", "whole"])
+
+    def read() -> list[Job]:
+        names = path.read_text().split()
+        for content in contents:
+            path.write_text(content)
+            break
+        return [job(name) for name in dict.fromkeys(names)]
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock(), FileWatch([str(path)]))
+    reloader.ask("SIGHUP")
+    wait_until(lambda: log)
+    assert [each.name for each in scheduler.jobs] == ["whole"]
+    assert log == ["SIGHUP: read again: 1 added, 0 changed, 0 removed"]
+
+
+def test_what_a_read_raises_is_said_and_the_next_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: Iterator[Any] = iter([ValueError("wrong"), ValueError(), [job("right")]])
+
+    def read() -> list[Job]:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        found: list[Job] = answer
+        return found
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock())
+    for count in (1, 2, 3):
+        reloader.ask("SIGHUP")
+        wait_until(lambda count=count: len(log) == count)  # type: ignore[misc]
+    assert [text.splitlines()[-1] for text in log] == [
+        "wrong",
+        "ValueError",
+        "SIGHUP: read again: 1 added, 0 changed, 0 removed",
+    ]
+    spawn(reloader.stop).join()

@@ -1,0 +1,100 @@
+"""What USR1 shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from gcron.daemon.status import Roll
+from gcron.scheduler import Outcome, ProcessStarted, RetryPlanned, RunFinished, RunResult, RunStarted
+
+Run = Callable[..., Any]
+FAILED = RunResult(Outcome.FAILED, "exit status 1")
+
+
+def test_the_roll_follows_runs_attempts_and_processes() -> None:
+    roll = Roll()
+    roll(RunStarted(1.0, "job", "r1", 1))
+    roll(ProcessStarted(2.0, "job", "r1", 42))
+    (run,) = roll.current()
+    assert (run.job, run.run_id, run.since, run.pid, run.attempt) == ("job", "r1", 1.0, 42, 1)
+    roll(RetryPlanned(3.0, "job", "r1", 1, FAILED, 10.0))
+    assert (roll.current()[0].pid, roll.current()[0].attempt) == (None, 2)
+    roll(ProcessStarted(13.0, "job", "r1", 43))
+    roll(RunStarted(14.0, "other", "r2", None))
+    assert [(run.job, run.pid, run.attempt) for run in roll.current()] == [("job", 43, 2), ("other", None, 1)]
+    roll(RunFinished(15.0, "job", "r1", 1, FAILED))
+    roll(RunFinished(15.0, "skipped", "r3", 1, RunResult(Outcome.SKIPPED, "")))  # one that never started
+    assert [run.job for run in roll.current()] == ["other"]
+
+
+TABLE = "# gcron: name=long\n@reboot sleep 1000\n" + "".join(
+    f"# gcron: name=yearly{month:02}\n0 0 1 {month} * true\n" for month in range(1, 13)
+)
+
+
+def test_people_get_one_block(gcron_run: Run) -> None:
+    daemon = gcron_run(TABLE)
+    ((pid),) = daemon.wait_for(r"started \(pid (\d+)\)")
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for("files    ")
+    block = daemon.log[daemon.log.index("status: ") :].splitlines()
+    assert block[0] == "status: 13 jobs, 1 running"
+    texts = [line.split("gcron", 1)[1].strip() for line in block[1:]]
+    assert re.fullmatch(rf"running  long: pid {pid}, since \S+Z \(.* s\), attempt 1, run \w+", texts[0])
+    following = [re.fullmatch(r"next     (\d{4}-\d\d-01 00:00:00Z)  yearly\d\d", text) for text in texts[1:11]]
+    assert all(following)
+    assert [found[1] for found in following if found] == sorted(found[1] for found in following if found)
+    assert texts[11:] == ["files    as they were at the start"]
+    assert daemon.stop(signal.SIGQUIT) == 3
+
+
+def test_machines_get_one_object(gcron_run: Run) -> None:
+    daemon = gcron_run(TABLE, "--log-format", "json")
+    ((pid),) = daemon.wait_for(r'"pid":(\d+)')
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for('"event":"status".*\n')
+    (status,) = [json.loads(line) for line in daemon.log.splitlines() if '"status"' in line]
+    (run,) = status["running"]
+    assert (run["job"], run["pid"], run["attempt"]) == ("long", int(pid), 1)
+    assert run["seconds"] >= 0
+    assert len(status["next"]) == 10
+    assert [status["jobs"], status["last_reload"], status["reading_since"], status["problem"]] == [13, None, None, None]
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: read again: 0 added")
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for('"event":"status".*\n', 2)
+    assert json.loads(daemon.log.splitlines()[-1])["last_reload"].endswith("Z")
+    assert daemon.stop(signal.SIGQUIT) == 3
+
+
+SERVICES = (
+    "# gcron: name=up\n@service sleep 1000\n# gcron: name=down restart-limit=1 restart-delay=0s\n@service exit 3\n"
+)
+
+
+def test_services_are_shown_with_their_state(gcron_run: Run) -> None:
+    daemon = gcron_run(SERVICES, "--log-format", "json")
+    ((pid),) = daemon.wait_for(r'"process-started","job":"up","run":"\w+","pid":(\d+)')
+    daemon.wait_for('"state":"failed"')
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for('"event":"status".*\n')
+    (status,) = [json.loads(line) for line in daemon.log.splitlines() if '"event":"status"' in line]
+    assert status["running"] == []
+    up, down = status["services"]
+    assert (up["job"], up["state"], up["restarts"], up["life"]["pid"]) == ("up", "ready", 0, int(pid))
+    assert (down["job"], down["state"], down["life"]) == ("down", "failed", None)
+    assert down["reason"]
+    assert daemon.stop() == 0
+
+
+def test_people_are_shown_services_too(gcron_run: Run) -> None:
+    daemon = gcron_run(SERVICES)
+    daemon.wait_for("service failed")
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for(r"service  up: \w+.*, since \S+Z, 0 restarts; pid \d+, since")
+    daemon.wait_for("service  down: failed: .*, since")
+    assert daemon.stop() == 0

@@ -1,0 +1,333 @@
+"""Jobs and services that come after services: how long they wait, for what, and what ends the waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Outcome, Scheduler, ServiceState
+from gcron.supervise import probe
+from gcron.supervise.command import Command
+from gcron.testing import VirtualClock
+from gcron.timeout import Timeout
+
+Make = Callable[..., tuple[Scheduler, Any]]
+Watched = tuple[Scheduler, Any]
+Marked = Callable[[str], list[int]]
+
+
+def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Look until it holds; for the real clock."""
+    with Timeout.start_new(seconds):
+        while not condition():
+            sleep(0.005)
+
+
+def order_of_starts(recorder: Any) -> list[str]:
+    return [event.job for event in recorder.of("process-started")]
+
+
+def is_ready(scheduler: Scheduler, name: str) -> bool:
+    return scheduler.services[name].state is ServiceState.READY
+
+
+# -- ready -------------------------------------------------------------------------------------------------------
+
+
+def test_started_is_ready_where_nothing_else_is_asked_for(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.command("echo done", "@reboot", name="job", after="db")
+    running.service("exec sleep 60", name="db")
+    running.start()
+    until(lambda: recorder.outcomes("job") == ["succeeded"])
+
+    assert order_of_starts(recorder) == ["db", "job"]
+
+
+@pytest.mark.parametrize("stream", ["", " >&2"])
+def test_a_line_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path, stream: str) -> None:
+    running, recorder = scheduler
+    gate = tmp_path / "gate"
+    line = f"echo 'port 5432: ready to accept'{stream}"
+    running.service(
+        f"echo not ready to ACCEPT; until test -e {gate}; do sleep 0.02; done; {line}; exec sleep 60",
+        name="db",
+        ready_line="ready to accept$",
+    )
+    running.command("true", "@manual", name="job", after="db")
+    running.start()
+    run = running.trigger("job")
+    until(lambda: recorder.lines("db"))
+    sleep(0.1)
+    assert order_of_starts(recorder) == ["db"]
+    assert running.services["db"].state is ServiceState.STARTING
+    assert not run.has_begun
+
+    gate.touch()
+    assert run.result.get(timeout=10).succeeded
+    (ready,) = [event for event in recorder.of("service-state-changed") if event.state == "ready"]
+    assert ready.reason == "ready-line was seen"
+
+
+def test_a_command_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path) -> None:
+    """It runs with the surroundings of the service."""
+    running, recorder = scheduler
+    running.service("sleep 0.3; touch ready; exec sleep 60", name="db", cwd=str(tmp_path), ready_when="test -e ready")
+    running.command("true", "@reboot", name="job", after="db")
+    running.start()
+    until(lambda: recorder.outcomes("job") == ["succeeded"])
+
+    assert (tmp_path / "ready").exists()
+    assert order_of_starts(recorder) == ["db", "job"], "the questions are no runs, and not told"
+    assert recorder.of("service-state-changed")[1].reason == "ready-when succeeded"
+
+
+def test_with_both_the_line_comes_first(scheduler: Watched, tmp_path: Path) -> None:
+    running, _ = scheduler
+    asked = tmp_path / "asked"
+    running.service(
+        f"sleep 0.3; test -e {asked} && echo too early; echo up; exec sleep 60",
+        name="db",
+        ready_line="up",
+        ready_when=f"touch {asked}",
+    )
+    running.start()
+    until(lambda: is_ready(running, "db"))
+
+    assert running.running()[0].result.value is None
+    assert asked.exists()
+    assert running.services["db"].reason == "ready-line was seen, ready-when succeeded"
+
+
+def test_the_questions_come_further_and_further_apart(clock: VirtualClock, make_scheduler: Make, tmp_path: Path) -> None:
+    """A process that ends at once, on virtual time: between the questions alone time passes."""
+    times: list[float] = []
+
+    class Patient(probe.Probe):
+        def _ask(self) -> bool:
+            times.append(clock.monotonic())
+            return len(times) == 9
+
+    assert Patient("true", Command("true"), Policy(), "db").wait()
+
+    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert pauses == pytest.approx([0.2, 0.3, 0.45, 0.675, 1, 1, 1, 1])
+
+
+def test_a_question_that_hangs_is_ended_with_its_tree(
+    scheduler: Watched, tmp_path: Path, marked_processes: Marked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_TIMEOUT", 0.3)
+    running, _ = scheduler
+    hanging = f"test -e {tmp_path}/again && exit 0; touch {tmp_path}/again; sleep 54321.1 & sleep 54321.1"
+    running.service("exec sleep 60", name="db", ready_when=hanging)
+    running.start()
+    until(lambda: len(marked_processes("sleep 54321.1")) >= 2)
+    assert running.services["db"].state is ServiceState.STARTING
+    until(lambda: is_ready(running, "db"))
+
+    assert marked_processes("sleep 54321.1") == []
+
+
+def test_what_a_question_leaves_behind_is_ended(scheduler: Watched, marked_processes: Marked) -> None:
+    running, _ = scheduler
+    running.service("exec sleep 60", name="db", ready_when="sleep 54321.2 >/dev/null 2>&1 &")
+    running.start()
+    until(lambda: is_ready(running, "db"))
+
+    assert marked_processes("sleep 54321.2") == []
+
+
+def test_a_service_that_dies_is_asked_no_more(scheduler: Watched, marked_processes: Marked) -> None:
+    running, recorder = scheduler
+    running.service("sleep 0.3; exit 1", name="db", restart="never", ready_when="exec sleep 54321.3")
+    running.start()
+    until(lambda: marked_processes("sleep 54321.3"))
+    until(lambda: running.services["db"].state is ServiceState.FAILED)
+    until(lambda: not marked_processes("sleep 54321.3"))
+
+    assert [str(event.state) for event in recorder.of("service-state-changed")] == ["starting", "failed"]
+
+
+def test_a_service_that_died_is_not_ready_before_it_is_again(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("echo up; exec sleep 60", name="db", ready_line="up", restart_delay=0.5)
+    running.command("true", "@manual", name="job", after="db")
+    running.start()
+    until(lambda: is_ready(running, "db"))
+    os.kill(recorder.of("process-started")[0].pid, signal.SIGKILL)
+    until(lambda: not is_ready(running, "db"))
+
+    run = running.trigger("job")
+
+    assert run.result.get(timeout=10).succeeded
+    assert order_of_starts(recorder) == ["db", "db", "job"]
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------
+
+
+def test_services_start_one_after_the_other(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    for name, after in (("web", "cache,db"), ("db", ""), ("cache", "db")):
+        running.service("sleep 0.1; echo up; exec sleep 60", name=name, after=after, ready_line="up")
+    running.start()
+    until(lambda: is_ready(running, "web"))
+
+    told = [(event.kind, event.job) for event in recorder.events if event.kind in ("process-started", "output")]
+    assert told == [(kind, name) for name in ("db", "cache", "web") for kind in ("process-started", "output")]
+
+
+def test_a_fire_waits_until_its_start_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("exit 1", name="db", restart="never")
+    scheduler.job("0 1 * * *", name="job", after="db", start_deadline=600)(lambda: None)
+    scheduler.start()
+    sleep(3700)
+    assert recorder.outcomes("job") == []
+    sleep(600)
+
+    (finished,) = recorder.of("run-finished", "job")
+    assert round(finished.time - finished.fire_at) == 600
+    assert (finished.result.outcome, finished.result.reason) == (
+        Outcome.SKIPPED,
+        "not begun: the service db was not ready in time: failed, exit status 1",
+    )
+
+
+def test_a_fire_that_has_waited_begins_as_soon_as_it_can(clock: VirtualClock, make_scheduler: Make) -> None:
+    """All of its services have to be ready at one time: here they are for the first time after 70 s."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    lives = iter([40, 1000])
+    scheduler.job("@service", name="db", min_uptime=100, restart_delay=30)(lambda: sleep(next(lives)))
+    scheduler.job("@service", name="cache", enabled=False)(lambda: sleep(1000))
+    begun: list[float] = []
+    scheduler.job("@reboot", name="job", after="db,cache")(lambda: begun.append(clock.monotonic()))
+    scheduler.start()
+    sleep(50)
+    scheduler.trigger("cache")
+    sleep(60)
+
+    assert [round(moment) for moment in begun] == [70]
+    assert recorder.outcomes("job") == ["succeeded"]
+
+
+def test_services_wait_for_ever(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@service", name="db", enabled=False)(lambda: sleep(1e9))
+    scheduler.job("@service", name="web", after="db")(lambda: sleep(1e9))
+    scheduler.start()
+    sleep(1e6)
+    assert scheduler.services["web"].state is ServiceState.STARTING
+    scheduler.trigger("db")
+    sleep(1)
+    assert scheduler.services["web"].state is ServiceState.READY
+    assert recorder.of("run-finished") == []
+
+
+def test_stopping_does_not_wait_for_services_that_are_waited_for(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="db", ready_line="never")
+    running.service("exec sleep 60", name="web", after="db")
+    running.command("true", "@reboot", name="job", after="db")
+    running.start()
+    until(lambda: recorder.of("process-started"))
+
+    with Timeout.start_new(10):
+        report = running.stop(grace=30)
+
+    assert (report.killed, order_of_starts(recorder)) == ((), ["db"])
+    results = {event.job: event.result for event in recorder.of("run-finished")}
+    assert {job: str(result.outcome) for job, result in results.items()} == {
+        "job": "skipped",
+        "web": "skipped",
+        "db": "stopped",
+    }
+    assert results["job"].reason == "not begun: gcron is told to stop"
+
+
+def test_who_waits_for_a_service_that_is_removed_does_not_begin(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="db", ready_line="never")
+    running.command("true", "@manual", name="job", after="db")
+    running.start()
+    run = running.trigger("job")
+    until(lambda: recorder.of("process-started"))
+    running.remove("db")
+
+    result = run.result.get(timeout=10)
+
+    assert (result.outcome, result.reason) == (Outcome.SKIPPED, "not begun: there is no service db")
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------
+
+
+def job(name: str, schedule: str, after: str) -> Job:
+    return Job(name, parse(schedule), Command("exec sleep 60"), Policy.from_options({"after": after}))
+
+
+MISTAKES = {
+    "job 'a': after= names 'dbb', which does not exist (did you mean db?)": [("a", "@manual", "dbb")],
+    "job 'b': after= names 'a', which is no service (only an @service can be waited for)": [
+        ("a", "@manual", ""),
+        ("b", "@service", "a"),
+    ],
+    "job 'a': services wait for one another: a after a (leave one of these after= out)": [("a", "@service", "a")],
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_mistakes_are_refused_and_change_nothing(message: str, make_scheduler: Make) -> None:
+    wrong = [job(*parts) for parts in MISTAKES[message]]
+    good = job("db", "@service", "")
+
+    early, _ = make_scheduler()
+    for each in [good, *wrong]:
+        early.add(each)
+    with pytest.raises(ValueError) as caught:
+        early.start()
+    assert str(caught.value) == message
+
+    late, recorder = make_scheduler()
+    late.add(good)
+    late.start()
+    until(lambda: is_ready(late, "db"))
+    with pytest.raises(ValueError) as caught:
+        late.replace([good, *wrong])
+    assert str(caught.value) == message
+    with pytest.raises(ValueError, match="after="):
+        for each in wrong:
+            late.add(each)
+    assert is_ready(late, "db")
+    assert len(recorder.of("process-started")) == 1
+
+
+def test_a_circle_of_services_is_named(make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler()
+    for name, after in (("a", "b"), ("b", "c,d"), ("c", "a"), ("d", "")):
+        scheduler.service("exec sleep 60", name=name, after=after)
+    with pytest.raises(ValueError, match="wait for one another: ") as caught:
+        scheduler.start()
+    circle = str(caught.value).partition("another: ")[2].partition(" (")[0].split(" after ")
+    assert circle[0] == circle[-1]
+    assert set(circle) == {"a", "b", "c"}
+    after = {"a": "b", "b": "c", "c": "a"}
+    assert all(after[name] == other for name, other in zip(circle, circle[1:], strict=False))
+
+
+def test_a_crontab_is_loaded_whatever_the_order_of_its_lines(scheduler: Watched, tmp_path: Path) -> None:
+    path = tmp_path / "crontab"
+    path.write_text("# gcron: name=job after=db\n@manual true\n# gcron: name=db\n@service exec sleep 60\n")
+    running, _ = scheduler
+    running.start()
+    running.load_crontab(str(path))
+    assert running.trigger("job").result.get(timeout=10).succeeded

@@ -1,0 +1,429 @@
+"""Services: kept running, given up, triggered, stopped, changed by a reload. Real processes, mostly on the real clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gcron.greenlet import sleep, spawn
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Outcome, Scheduler, ServiceState
+from gcron.supervise.command import Command
+from gcron.testing import VirtualClock
+from gcron.timeout import Timeout
+
+Make = Callable[..., tuple[Scheduler, Any]]
+Watched = tuple[Scheduler, Any]
+Marked = Callable[[str], list[int]]
+
+
+def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Look until it holds; for the real clock."""
+    with Timeout.start_new(seconds):
+        while not condition():
+            sleep(0.005)
+
+
+def pids(recorder: Any, job: str) -> list[int]:
+    return [event.pid for event in recorder.of("process-started", job)]
+
+
+def states(recorder: Any, job: str) -> list[str]:
+    return [str(event.state) for event in recorder.of("service-state-changed", job)]
+
+
+def service(name: str, command: str, **options: Any) -> Job:
+    return Job(name, parse("@service"), Command(command), Policy.from_options(options))
+
+
+# -- kept running ------------------------------------------------------------------------------------------------
+
+
+def test_a_service_that_dies_is_started_again(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("echo as $GCRON_JOB; exec sleep 60", name="web", min_uptime=0.05)
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    sleep(0.15)
+    os.kill(pids(recorder, "web")[0], signal.SIGKILL)
+    until(lambda: len(pids(recorder, "web")) == 2 and running.services["web"].state is ServiceState.READY)
+
+    status = running.services["web"]
+    assert (status.restarts, status.run) == (1, running.running()[0])
+    assert states(recorder, "web") == ["starting", "ready", "starting", "ready"]
+    (ended,) = recorder.of("run-finished", "web")
+    assert (ended.result.outcome, ended.result.exit_code) == (Outcome.FAILED, -9)
+    assert recorder.of("service-state-changed", "web")[2].reason == ended.result.reason
+    assert len({event.run_id for event in recorder.of("run-started", "web")}) == 2, "each life is a run of its own"
+    until(lambda: recorder.lines("web") == [b"as web"] * 2)
+
+
+def test_a_service_that_dies_young_backs_off(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("exit 1", name="web", restart_max_delay=30)
+    scheduler.start()
+    sleep(120)
+
+    times = [event.time for event in recorder.of("run-started")]
+    assert [round(after - before) for before, after in zip(times, times[1:], strict=False)] == [1, 2, 4, 8, 16, 30, 30]
+    backing_off = [event for event in recorder.of("service-state-changed") if event.state == "backing-off"]
+    assert [event.delay for event in backing_off[:3]] == [1, 2, 4]
+    assert [event.restarts for event in backing_off[:3]] == [0, 1, 2]
+    assert backing_off[0].reason == "exit status 1"
+
+
+def test_a_long_life_ends_the_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
+    """Functions, for they can live on virtual time."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    lives = iter([0, 0, 0, 5, 0, 0, 1000])
+    scheduler.job("@service", name="web")(lambda: sleep(next(lives)))
+    scheduler.start()
+    sleep(100)
+
+    times = [event.time for event in recorder.of("run-started")]
+    assert [round(after - before) for before, after in zip(times, times[1:], strict=False)] == [1, 2, 4, 5, 1, 2]
+    assert scheduler.services["web"].state is ServiceState.READY
+
+
+def test_a_crash_loop_without_delays_floods_nothing(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("exit 1", name="web", restart_delay=0)
+    scheduler.service("exit 0", name="other", min_uptime=0)
+    scheduler.start()
+    sleep(5)
+
+    for name in ("web", "other"):
+        assert 40 <= len(recorder.of("run-started", name)) <= 51, "ten a second, and not five hundred"
+
+
+def test_a_service_that_always_dies_young_is_given_up_until_it_is_triggered(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("exit 3", name="web", restart_limit=3)
+    scheduler.start()
+    sleep(3600)
+
+    assert len(recorder.of("run-started")) == 3
+    status = scheduler.services["web"]
+    assert (status.state, status.run) == (ServiceState.FAILED, None)
+    assert status.reason == "given up after 3 short lives in a row: exit status 3"
+
+    assert scheduler.trigger("web").result.get().exit_code == 3
+    sleep(0)
+    assert scheduler.services["web"].state is ServiceState.BACKING_OFF
+    sleep(3600)
+    assert len(recorder.of("run-started")) == 6, "what was before the trigger is forgotten"
+
+
+def test_a_service_that_cannot_be_started_backs_off_too(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("true", name="web", shell="/does/not/exist", restart_limit=4)
+    scheduler.start()
+    sleep(60)
+
+    assert recorder.outcomes("web") == ["start-failed"] * 4
+    assert scheduler.services["web"].state is ServiceState.FAILED
+    assert "ready" not in states(recorder, "web")
+
+
+@pytest.mark.parametrize(
+    ("command", "restart", "state", "reason"),
+    [
+        ("exit 0", "on-failure", "stopped", "it ended"),
+        ("exit 0", "never", "stopped", "it ended"),
+        ("exit 4", "never", "failed", "exit status 4"),
+        ("exit 4", "on-failure", "backing-off", "exit status 4"),
+        ("exit 0", "always", "backing-off", "it ended"),
+    ],
+)
+def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, state: str, reason: str) -> None:
+    running, recorder = scheduler
+    running.service(command, name="web", restart=restart, restart_delay=30)
+    running.start()
+    until(lambda: states(recorder, "web")[-1:] == [state])
+
+    assert (running.services["web"].reason, running.services["web"].run) == (reason, None)
+
+
+def test_a_child_that_keeps_the_pipe_neither_keeps_the_service_down_nor_outlives_it(
+    scheduler: Watched, marked_processes: Marked
+) -> None:
+    """The next life would meet the children of the one before at its port; a hundred lives would fill the machine."""
+    running, recorder = scheduler
+    running.service("sleep 54321.7 & exec sleep 60", name="web", min_uptime=0)
+    running.start()
+    until(lambda: len(marked_processes("sleep 54321.7")) == 1)
+    (child,) = marked_processes("sleep 54321.7")
+    os.kill(pids(recorder, "web")[0], signal.SIGKILL)
+
+    until(lambda: len(pids(recorder, "web")) == 2)
+    until(lambda: not psutil.pid_exists(child))
+    until(lambda: any("ended what it had left behind: pid" in event.text for event in recorder.of("notice")))
+    until(lambda: len(marked_processes("sleep 54321.7")) == 1)
+
+
+# -- triggers ----------------------------------------------------------------------------------------------------
+
+
+def test_triggering_a_running_service_gives_its_run(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("sleep 60", name="web")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    assert running.trigger("web") is running.services["web"].run
+    assert len(recorder.of("run-started")) == 1
+
+
+def test_a_service_that_is_not_enabled_starts_by_a_trigger_alone(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("sleep 60", name="web", enabled=False)
+    running.start()
+    sleep(0.05)
+    assert (running.services["web"].state, running.services["web"].reason) == ("stopped", "not enabled")
+    assert recorder.of("run-started") == []
+
+    running.trigger("web")
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+
+def test_triggering_a_service_that_backs_off_starts_it_now_and_once(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    lives = iter([0, 1000])
+    scheduler.job("@service", name="web", restart_delay=50)(lambda: sleep(next(lives)))
+    scheduler.start()
+    sleep(10)
+    assert scheduler.services["web"].state is ServiceState.BACKING_OFF
+
+    scheduler.trigger("web")
+    sleep(200)
+
+    assert [round(event.time - clock.now()) for event in recorder.of("run-started")] == [-210, -200]
+
+
+def test_a_run_of_a_service_that_is_stopped_by_hand_is_followed_by_another(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("sleep 60", name="web")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    running.trigger("web").stop(reason="restarted by hand")
+    until(lambda: len(pids(recorder, "web")) == 2)
+
+    assert recorder.of("service-state-changed")[2].reason == "restarted by hand"
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------
+
+
+def test_services_are_there_until_the_last_job_is_done(scheduler: Watched, tmp_path: Path) -> None:
+    running, recorder = scheduler
+    running.service(f"echo $$ > {tmp_path}/pid; exec sleep 60", name="db")
+    running.command(f"sleep 0.5; kill -0 $(cat {tmp_path}/pid) && echo it is there", "@manual", name="job", after="db")
+    running.start()
+    job = running.trigger("job")
+    until(lambda: len(recorder.of("process-started")) == 2)
+
+    report = running.stop(grace=20)
+
+    assert (report.killed, report.left_behind) == ((), ())
+    assert job.result.get().output_head == b"it is there\n"
+    (ended,) = recorder.of("run-finished", "db")
+    assert (ended.result.outcome, ended.result.reason) == (Outcome.STOPPED, "gcron is told to stop")
+    assert running.services["db"].state is ServiceState.STOPPED
+    assert recorder.of("run-finished")[-1] is ended
+
+
+def test_a_service_that_dies_while_jobs_finish_is_still_kept_running(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="db", min_uptime=0)
+    running.command("sleep 1", "@manual", name="job")
+    running.start()
+    running.trigger("job")
+    until(lambda: len(recorder.of("process-started")) == 2)
+    stopping = spawn(running.stop, 20)
+    sleep(0.2)
+    os.kill(pids(recorder, "db")[0], signal.SIGKILL)
+    stopping.join()
+
+    assert len(pids(recorder, "db")) == 2
+    assert not psutil.pid_exists(pids(recorder, "db")[1])
+
+
+def test_who_comes_after_is_asked_to_end_first(scheduler: Watched, tmp_path: Path) -> None:
+    """All at once, but in this order: what a front end does at its end may need its back end for a moment."""
+    running, recorder = scheduler
+    command = "trap 'echo {0} >> %s/order; exit' TERM; echo up; while :; do sleep 0.05; done" % tmp_path
+    running.service(command.format("cache"), name="cache", after="db", ready_line="up")
+    running.service(command.format("front"), name="front", after="web", ready_line="up")
+    running.service(command.format("db"), name="db", ready_line="up")
+    running.service(command.format("web"), name="web", after="db,cache", ready_line="up")
+    running.start()
+    until(lambda: all(status.state == "ready" for status in running.services.values()))
+
+    report = running.stop(grace=0)
+
+    assert report.killed == ()
+    order = [event.job for event in recorder.of("service-state-changed") if event.state is ServiceState.STOPPING]
+    assert order == ["front", "web", "cache", "db"]
+    assert sorted((tmp_path / "order").read_text().split()) == ["cache", "db", "front", "web"]
+
+
+def test_a_service_that_does_not_end_when_asked_had_to_be_killed(scheduler: Watched, marked_processes: Marked) -> None:
+    running, recorder = scheduler
+    running.service("trap '' TERM; echo up; while :; do sleep 0.0531; done", name="deaf", ready_line="up", kill_after=0.3)
+    running.service("exec sleep 60", name="polite")
+    running.start()
+    until(lambda: all(status.state == "ready" for status in running.services.values()))
+
+    report = running.stop(grace=0)
+
+    assert report.killed == ("deaf",)
+    (deaf,) = recorder.of("run-finished", "deaf")
+    assert (deaf.result.outcome, deaf.result.reason) == (
+        Outcome.KILLED,
+        "gcron is told to stop, and did not when asked",
+    )
+    assert marked_processes("sleep 0.0531") == []
+
+
+def test_a_stop_signal_of_its_own(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    command = "trap 'echo bye; exit 0' USR1; trap '' TERM; echo up; while :; do sleep 0.05; done 2>/dev/null"
+    running.service(command, name="web", stop_signal="USR1", ready_line="up")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    assert running.stop(grace=0).killed == ()
+    assert recorder.lines("web") == [b"up", b"bye"]
+
+
+def test_killing_ends_services_for_good(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("trap '' TERM; echo up; while :; do sleep 0.05; done", name="web", ready_line="up")
+    running.command("sleep 60", "@manual", name="job")
+    running.start()
+    running.trigger("job")
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    stopping = spawn(running.stop, 60)
+    sleep(0.1)
+    running.kill()
+
+    report = stopping.get(timeout=10)
+
+    assert sorted(report.killed) == ["job", "web"]
+    assert recorder.outcomes("web") == ["killed"]
+    assert recorder.of("run-finished", "web")[0].result.reason == "gcron was told to stop at once"
+
+
+def test_stopping_waits_for_no_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.service("exit 1", name="web", restart_delay=50)
+    scheduler.start()
+    sleep(10)
+    before = clock.now()
+
+    assert scheduler.stop().killed == ()
+    assert clock.now() - before < 1
+    sleep(100)
+    assert len(recorder.of("run-started")) == 1
+    assert scheduler.services["web"].state is ServiceState.STOPPED
+
+
+# -- changes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_disturbs_only_what_has_changed(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    sleeper = "exec sleep 60"
+    before = [service(name, sleeper) for name in ("same", "changed", "removed", "disabled")]
+    before.append(service("enabled", sleeper, enabled=False))
+    running.replace(before)
+    running.start()
+    until(lambda: len(recorder.of("process-started")) == 4)
+    first = {event.job: event.pid for event in recorder.of("process-started")}
+
+    counts = running.replace(
+        [
+            service("same", sleeper),
+            service("changed", "exec sleep 61"),
+            service("added", sleeper),
+            service("disabled", sleeper, enabled=False),
+            service("enabled", sleeper),
+        ]
+    )
+
+    assert counts == (1, 3, 1)
+    until(lambda: len(recorder.of("process-started")) == 7 and len(running.running()) == 4)
+    assert {event.job for event in recorder.of("process-started")[4:]} == {"changed", "added", "enabled"}
+    assert psutil.pid_exists(first["same"])
+    assert not any(psutil.pid_exists(first[name]) for name in ("changed", "removed", "disabled"))
+    assert {name: str(status.state) for name, status in running.services.items()} == {
+        "same": "ready",
+        "changed": "ready",
+        "added": "ready",
+        "disabled": "stopped",
+        "enabled": "ready",
+    }
+    assert set(recorder.outcomes()) == {"stopped"}
+    assert [event.result.reason for event in recorder.of("run-finished", "removed")] == ["removed"]
+
+
+def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched) -> None:
+    """Also when it is removed and added again, and changed again, while it takes its time to end."""
+    running, recorder = scheduler
+    slow = "trap 'sleep 0.4; exit' TERM; echo up; while :; do sleep 0.02; done # {}"
+    running.replace([service("web", slow.format(1), ready_line="up")])
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    running.replace([])
+    assert running.services == {}
+    sleep(0.1)
+    running.replace([service("web", slow.format(2), ready_line="up")])
+    sleep(0.1)
+    running.replace([service("web", slow.format(3), ready_line="up")])
+    until(lambda: "web" in running.services and running.services["web"].state is ServiceState.READY)
+
+    kinds = [event.kind for event in recorder.events if event.kind in ("process-started", "run-finished")]
+    assert kinds == ["process-started", "run-finished", "process-started"]
+    assert psutil.Process(pids(recorder, "web")[-1]).cmdline()[-1].endswith("# 3")
+
+
+def test_a_changed_service_that_was_given_up_is_tried_again(scheduler: Watched) -> None:
+    running, _ = scheduler
+    running.replace([service("web", "exit 1", restart="never")])
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.FAILED)
+    running.replace([service("web", "exec sleep 60", restart="never")])
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+
+def test_a_service_may_become_a_job_and_a_job_a_service(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    job = Job("job", parse("@manual"), Command("true"), Policy())
+    running.replace([service("web", "exec sleep 60"), job])
+    running.start()
+    until(lambda: len(running.running()) == 1)
+    running.replace([Job("web", parse("@manual"), Command("true"), Policy()), service("job", "exec sleep 60")])
+    until(lambda: recorder.outcomes("web") == ["stopped"])
+    until(lambda: running.services["job"].state is ServiceState.READY)
+    assert set(running.services) == {"job"}
+
+
+def test_services_are_added_and_removed_while_the_scheduler_runs(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.start()
+    running.service("exec sleep 60", name="web")
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    running.remove("web")
+    until(lambda: recorder.outcomes("web") == ["stopped"])
+    assert running.services == {}
+    assert not psutil.pid_exists(pids(recorder, "web")[0])
