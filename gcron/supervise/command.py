@@ -83,9 +83,10 @@ def command_of(
     )
 
 
-def arguments(command: Command, variables: Mapping[bytes, bytes], cwd: str | None = None) -> list[str]:
-    """The argument vector to execute, with these variables and, unless the command names one, in `cwd`."""
-    shell = command.shell or os.fsdecode(variables.get(b"SHELL", b"")) or DEFAULT_SHELL
+def arguments(command: Command, cwd: str | None = None) -> list[str]:
+    """The argument vector to execute; in `cwd`, unless the command names a directory."""
+    # Not the SHELL that gcron was started with: that is the taste of whoever sits at the terminal.
+    shell = command.shell or command.environment.get("SHELL") or DEFAULT_SHELL
     cwd = command.cwd or cwd
     # Who goes first needs privileges that the job's user may not have: see `gcron.supervise.spawning`.
     if cwd is None and command.nice <= 0 and not command.limits:

@@ -36,7 +36,7 @@ def start(command: Command, identity: Mapping[str, str]) -> Popen:
     stdin = open_stdin(command)
     try:
         with _priority(command.nice):
-            return _spawn(arguments(command, variables, cwd), variables, stdin, account, command.umask)
+            return _spawn(arguments(command, cwd), variables, stdin, account, command.umask)
     finally:
         if stdin is not None:
             stdin.close()

@@ -41,7 +41,7 @@ ALL = [
     Notice(AT, "job", "r1", "something"),
     finished(Outcome.SUCCEEDED, exit_code=0),
     finished(Outcome.KILLED, "enough\nof it \x1b[2J", left_behind="pid 1 (x\n)"),
-    FiresMissed(AT, "job", 1767225600, 1767229200, "a step"),
+    FiresMissed(AT, "job", 1767225600, 1767229200, "a step", 2),
 ]
 
 

@@ -11,10 +11,10 @@ from gcron.supervise.command import Command, arguments, environment, open_stdin
 
 
 def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
-    variables = {b"SHELL": b"/bin/bash"}
-    assert arguments(Command("x", shell="/bin/zsh"), variables) == ["/bin/zsh", "-c", "x"]
-    assert arguments(Command("x"), variables) == ["/bin/bash", "-c", "x"]
-    assert arguments(Command("x"), {}) == ["/bin/sh", "-c", "x"]
+    variables = {"SHELL": "/bin/bash"}
+    assert arguments(Command("x", shell="/bin/zsh", environment=variables)) == ["/bin/zsh", "-c", "x"]
+    assert arguments(Command("x", environment=variables)) == ["/bin/bash", "-c", "x"]
+    assert arguments(Command("x")) == ["/bin/sh", "-c", "x"]
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "-", "-L", "$(x)", "a'b"])
@@ -24,7 +24,7 @@ def test_any_name_of_a_directory_is_entered(tmp_path: os.PathLike[str], name: st
     for cwd in (path, name):
         # CDPATH would lead a bare name elsewhere.
         result = subprocess.run(
-            arguments(Command("pwd", cwd=cwd), {}), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
+            arguments(Command("pwd", cwd=cwd)), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
         )
         assert result.stdout.decode() == path + "\n"
 
