@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ _START = (Measure("first job", "ms"), Measure("memory", "MB"))
 SIZES = (10, 1_000, 10_000, 100_000)
 AREAS = (
     *(Area(f"start-{size}", f"{size:,} jobs: until one ran, and held", size, _START, 1, False) for size in SIZES),
+    Area("restart", "a service killed: until its successor runs", 20, (Measure("down", "ms"),), 1, False),
     Area(
         "burst", "1,000 shell jobs due at one second: the last one started", 1_000, (Measure("late", "ms"),), 1, False
     ),
@@ -35,6 +38,8 @@ AREAS = (
 # Seconds: until 100,000 jobs are read by the slowest peer; until the last of a burst has started, once it is due.
 PATIENCE = 300.0
 BURST_PATIENCE = 60.0
+# Seconds that a service lives before it is killed: long enough for all of them to start it again at once.
+LIFE = 1.2
 
 _JOBS_IN_A_FILE = 10_000
 
@@ -55,6 +60,8 @@ class Daemon:
 
     write: Callable[[Sequence[Job], Path], None]
     command: tuple[str, ...]
+    write_service: Callable[[str, Path], None] | None = None
+    """How it is told to keep one shell command running."""
     most: int = SIZES[-1]
     """Jobs beyond which it takes minutes to start."""
 
@@ -64,6 +71,8 @@ class Areas:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        if daemon.write_service is not None:
+            self.restart = self._restart
         for size in SIZES:
             if size <= daemon.most:
                 setattr(self, f"start_{size}", self._start)
@@ -96,10 +105,26 @@ class Areas:
             harness.check(min(starts) >= due - 0.01, "a job started early")  # the kernel's coarse clock sets the mark
             return max(starts) - due
 
+    def _restart(self, count: int) -> float:
+        """The median of the seconds from the death of a process to the first act of the one in its place."""
+        assert self._daemon.write_service is not None
+        with tempfile.TemporaryDirectory() as folder:
+            mark, file = Path(folder, "pid"), Path(folder, "services")
+            self._daemon.write_service(f"echo $$ > {mark}; exec sleep 1000", file)
+            with self._started(file) as process:
+                _wait_for(mark.exists, BURST_PATIENCE, process)
+                downs = [_kill_and_wait(mark, process) for _ in range(count)]
+        return statistics.median(downs)
+
     @contextmanager
     def _running(self, jobs: Sequence[Job], folder: str) -> Iterator[subprocess.Popen[bytes]]:
         file = Path(folder, "jobs")
         self._daemon.write(jobs, file)
+        with self._started(file) as process:
+            yield process
+
+    @contextmanager
+    def _started(self, file: Path) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [*self._daemon.command, file],
             stdin=subprocess.DEVNULL,
@@ -135,6 +160,18 @@ def _wait_for(condition: Callable[[], bool], seconds: float, process: subprocess
         time.sleep(0.005)
 
 
+def _kill_and_wait(mark: Path, process: subprocess.Popen[bytes]) -> float:
+    time.sleep(LIFE)
+    pid = mark.read_text()
+    os.kill(int(pid), signal.SIGKILL)
+    begin = time.perf_counter()
+    while mark.read_text() in (pid, ""):
+        harness.check(process.poll() is None, "the daemon ended")
+        harness.check(time.perf_counter() - begin < BURST_PATIENCE, "the service was not started again")
+        time.sleep(0.0001)  # to look all the time would take one of the processors that they need
+    return time.perf_counter() - begin
+
+
 def _memory(pid: int) -> int:
     import psutil  # not there yet when run.py --setup asks for this module's areas
 
@@ -165,8 +202,31 @@ def write_yaml(jobs: Sequence[Job], file: Path) -> None:
     file.write_text("jobs:\n" + "".join(entries))
 
 
+def write_service(command: str, file: Path) -> None:
+    """As gcron reads it."""
+    file.write_text(f"@service {command}\n")
+
+
+def write_supervisor(command: str, file: Path) -> None:
+    """As supervisord reads it."""
+    folder = file.parent
+    script = folder / "service.sh"
+    script.write_text(command)
+    file.write_text(
+        f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={folder}/pidfile\n"
+        f"[program:service]\ncommand=/bin/sh {script}\nautorestart=true\nstartsecs=1\n"
+    )
+
+
 def _gcron() -> Areas:
-    return Areas(Daemon(write_crontabs, (sys.executable, "-m", "gcron", "run")))
+    return Areas(Daemon(write_crontabs, (sys.executable, "-m", "gcron", "run"), write_service))
+
+
+def _supervisord() -> Areas:
+    _require("supervisor")
+    areas = Areas(Daemon(write_crontab, (sys.executable, "-m", "supervisor.supervisord", "-c"), write_supervisor, 0))
+    areas.burst = None  # type: ignore[method-assign, assignment]
+    return areas
 
 
 def _apscheduler() -> Areas:
@@ -197,7 +257,13 @@ def _require(module: str) -> None:
 PROGRAM = harness.Program(
     "daemon",
     AREAS,
-    {"gcron": _gcron, "apscheduler": _apscheduler, "yacron": _yacron, "supercronic": _supercronic},
+    {
+        "gcron": _gcron,
+        "apscheduler": _apscheduler,
+        "yacron": _yacron,
+        "supercronic": _supercronic,
+        "supervisord": _supervisord,
+    },
 )
 
 if __name__ == "__main__":
