@@ -1,4 +1,4 @@
-"""Every Python snippet of the runtime's pages runs, and asserts what it says."""
+"""Every Python snippet of these pages runs, and asserts what it says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 SNIPPETS = {
     f"{page}-{number}": snippet
-    for page in ("runtime", "coming-from-gevent", "wsgi")
+    for page in ("runtime", "coming-from-gevent", "wsgi", "services", "testing")
     for number, snippet in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL), 1
     )

@@ -1,0 +1,149 @@
+"""A crontab run through a stretch of time in milliseconds: what fires when, and what becomes of it.
+
+The scheduler is the real one, with its overlap rules, groups, retries and time-outs; time is virtual, and no command is
+executed: each takes as long, and ends as well, as the test says.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from math import inf
+from typing import Any
+
+from gcron.crontab import CrontabError, load, parse
+from gcron.greenlet import sleep
+from gcron.policy.services import is_service
+from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
+from gcron.scheduler.job import job_of
+from gcron.testing.clock import VirtualClock
+
+__all__ = ["SimulatedRun", "Simulation", "simulate"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedRun:
+    """What came of one fire."""
+
+    job: str
+    due: datetime | None
+    """In the zone of its schedule; None for `@reboot` and the lives of services."""
+    ended: datetime
+    """In UTC."""
+    outcome: Outcome
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """All runs of a stretch of time, in the order in which they ended."""
+
+    runs: tuple[SimulatedRun, ...]
+
+    def of(self, job: str) -> tuple[SimulatedRun, ...]:
+        """The runs of one job."""
+        return tuple(run for run in self.runs if run.job == job)
+
+    def fires(self, job: str) -> list[str]:
+        """When one job was due, as its own wall clock shows it: `2027-03-28 02:30`, with seconds if there are any."""
+        dues = [run.due for run in self.runs if run.job == job and run.due is not None]
+        return [due.strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00") for due in sorted(dues)]
+
+
+def simulate(
+    jobs: str | os.PathLike[str] | Iterable[Job],
+    start: datetime,
+    end: datetime,
+    *,
+    timezone: str | tzinfo | None = None,
+    takes: Mapping[str, float] | None = None,
+    fails: Collection[str] = (),
+) -> Simulation:
+    """Run jobs from `start` (included) to `end` (excluded), both aware, and return what became of each fire.
+
+    `jobs` is the text of a crontab (with a newline in it), the path of one, or jobs of a `Scheduler`; `timezone` is for
+    schedules that name none (UTC). `takes` are the seconds that the commands of jobs take, by name (0 by default);
+    those of jobs in `fails` end with an error. What still runs at the end is told as killed.
+
+    Raises CrontabError for what is wrong in the crontab, ValueError for bounds without a zone or in the wrong order.
+    """
+    if start.tzinfo is None or end.tzinfo is None or end <= start:
+        raise ValueError(f"a simulation needs an aware start and a later end, not {start} and {end}")
+    table = _jobs(jobs, timezone)
+    _check_names([*(takes or {}), *fails], table)
+    played = [replace(job, action=_part(job, (takes or {}).get(job.name, 0.0), job.name in fails)) for job in table]
+    finished: list[RunFinished] = []
+    # In a thread: its hub is its own, so that whatever else waits in this one does not see time pass.
+    _in_a_thread(lambda: _play(played, start.timestamp(), end.timestamp(), finished.append))
+    zones = {job.name: job.schedule.zone.tz for job in table}
+    return Simulation(tuple(_told(event, zones[event.job]) for event in finished))
+
+
+def _jobs(jobs: str | os.PathLike[str] | Iterable[Job], timezone: str | tzinfo | None) -> list[Job]:
+    if not isinstance(jobs, str | os.PathLike):
+        return list(jobs)
+    is_text = isinstance(jobs, str) and "\n" in jobs
+    crontab = parse(str(jobs), timezone=timezone or UTC) if is_text else load(jobs, timezone=timezone or UTC)
+    if crontab.errors:
+        raise CrontabError(crontab.errors)
+    return [job_of(entry) for entry in crontab.entries]
+
+
+def _check_names(names: Iterable[str], jobs: Iterable[Job]) -> None:
+    known = {job.name for job in jobs}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no job named {name!r}; known are {', '.join(sorted(known))}")
+
+
+def _part(job: Job, seconds: float, fails: bool) -> Callable[[], None]:
+    """What is done in the place of the job's command."""
+    if is_service(job) and not seconds:
+        seconds = inf
+
+    def act() -> None:
+        if seconds:
+            sleep(min(seconds, threading.TIMEOUT_MAX))
+        if fails:
+            raise RuntimeError("it is to fail in this simulation")
+
+    return act
+
+
+def _play(jobs: Iterable[Job], start: float, end: float, tell: Callable[[Any], None]) -> None:
+    clock = VirtualClock(start - 1)  # what is due at the start itself is still to come
+    with clock.installed():
+        scheduler = Scheduler(clock=clock)
+        for job in jobs:
+            scheduler.add(job)
+        scheduler.on("run-finished", tell)
+        scheduler.start()
+        sleep(end - start + 0.999)
+        scheduler.stop(grace=0)
+
+
+def _in_a_thread(function: Callable[[], None]) -> None:
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="gcron-simulation")
+    thread.start()
+    thread.join()
+    for error in errors:
+        raise error
+
+
+def _told(event: RunFinished, timezone: tzinfo) -> SimulatedRun:
+    due = None if event.fire_at is None else datetime.fromtimestamp(event.fire_at, timezone)
+    result = event.result
+    ended = datetime.fromtimestamp(event.time, UTC)
+    return SimulatedRun(event.job, due, ended, result.outcome, result.reason, result.attempts)

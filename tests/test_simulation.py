@@ -1,0 +1,122 @@
+"""A crontab run through days in milliseconds, as its users' tests do."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcron.crontab import CrontabError
+from gcron.greenlet import sleep, spawn
+from gcron.schedule import parse
+from gcron.scheduler import Outcome
+from gcron.testing import simulate
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DAY = datetime(2027, 1, 11, tzinfo=UTC)
+pytest_plugins = ["gcron.testing.pytest_plugin"]
+
+
+def test_the_night_of_a_clock_change() -> None:
+    spring = simulate(
+        "CRON_TZ=Europe/Berlin\n# gcron: name=backup\n30 2 * * * x\n# gcron: name=poll\n*/20 2 * * * x\n",
+        datetime(2027, 3, 28, tzinfo=BERLIN),
+        datetime(2027, 3, 30, tzinfo=BERLIN),
+    )
+
+    assert spring.fires("backup") == ["2027-03-28 03:00", "2027-03-29 02:30"]
+    assert spring.fires("poll") == ["2027-03-29 02:00", "2027-03-29 02:20", "2027-03-29 02:40"]
+    assert {run.outcome for run in spring.runs} == {Outcome.SUCCEEDED}
+
+
+def test_what_takes_too_long_and_what_fails() -> None:
+    day = simulate(
+        "# gcron: name=slow timeout=90m\n0 * * * * x\n# gcron: name=bad retries=2 retry-delay=1m\n0 6 * * * x\n",
+        DAY,
+        DAY + timedelta(hours=8),
+        takes={"slow": 7200},
+        fails={"bad"},
+    )
+
+    outcomes = [
+        (run.due.hour, run.outcome) for run in sorted(day.of("slow"), key=lambda run: run.due or DAY) if run.due
+    ]
+    assert outcomes[:4] == [
+        (0, Outcome.TIMED_OUT),
+        (1, Outcome.SKIPPED),
+        (2, Outcome.TIMED_OUT),
+        (3, Outcome.SKIPPED),
+    ]
+    (bad,) = day.of("bad")
+    assert (bad.outcome, bad.attempts, bad.ended) == (Outcome.FAILED, 3, DAY + timedelta(hours=6, minutes=3))
+
+
+def test_the_start_counts_and_the_end_does_not() -> None:
+    simulation = simulate("# gcron: name=a\n0 * * * * x\n", DAY, DAY + timedelta(hours=2))
+
+    assert simulation.fires("a") == ["2027-01-11 00:00", "2027-01-11 01:00"]
+
+
+def test_what_still_runs_at_the_end_is_told_as_killed() -> None:
+    (run,) = simulate("# gcron: name=a\n0 1 * * * x\n", DAY, DAY + timedelta(hours=2), takes={"a": 86400}).runs
+
+    assert run.outcome is Outcome.KILLED
+
+
+def test_services_live_through_it_and_jobs_come_after_them() -> None:
+    simulation = simulate(
+        "# gcron: name=cache\n@service x\n# gcron: name=warm after=cache\n0 1 * * * x\n", DAY, DAY + timedelta(hours=2)
+    )
+
+    assert [(run.job, run.outcome) for run in simulation.runs] == [
+        ("warm", Outcome.SUCCEEDED),
+        ("cache", Outcome.STOPPED),
+    ]
+
+
+def test_a_year_takes_no_time_and_nobody_elses_time_passes(tmp_path: Path) -> None:
+    (tmp_path / "crontab").write_text("# gcron: name=a\n0 */6 * * * x\n")
+    begin = time.monotonic()
+    sleeper = spawn(sleep, 3600)
+
+    simulation = simulate(tmp_path / "crontab", DAY, DAY + timedelta(days=365))
+
+    assert len(simulation.fires("a")) == 4 * 365
+    assert time.monotonic() - begin < 10
+    assert not sleeper.ready()
+    sleeper.kill()
+
+
+@given(
+    minute=st.integers(0, 59), hour=st.integers(0, 23), start=st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1))
+)
+def test_it_fires_when_the_schedule_does(minute: int, hour: int, start: datetime) -> None:
+    begin = start.replace(microsecond=0, tzinfo=UTC)
+    end = begin + timedelta(days=3)
+    simulation = simulate(f"# gcron: name=a\n{minute} {hour} * * * x\n", begin, end, timezone=BERLIN)
+
+    schedule = parse(f"{minute} {hour} * * *", BERLIN)
+    instants = []
+    instant = schedule.next_after(int(begin.timestamp()) - 1)
+    while instant is not None and instant < end.timestamp():
+        instants.append(instant)
+        instant = schedule.next_after(instant)
+    assert [int(run.due.timestamp()) for run in simulation.of("a") if run.due] == instants
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(CrontabError, match="crontab>:1:1"):
+        simulate("61 * * * * x\n", DAY, DAY + timedelta(days=1))
+    with pytest.raises(ValueError, match="aware start"):
+        simulate("@daily x\n", datetime(2027, 1, 1), DAY)
+    with pytest.raises(ValueError, match="no job named 'b'; known are a"):
+        simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), takes={"b": 1})
+
+
+def test_the_fixture_is_the_function(simulate_crontab: object) -> None:
+    assert simulate_crontab is simulate
