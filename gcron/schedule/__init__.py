@@ -11,27 +11,35 @@ from gcron.schedule.errors import ScheduleError, ScheduleWarning
 from gcron.schedule.every import EverySchedule, Unscheduled
 from gcron.schedule.kinds import LAYOUTS
 from gcron.schedule.occurrences import Occurrence, occurrence
+from gcron.schedule.once import OnceSchedule
 from gcron.schedule.parsing import check, parse, split_schedule
+from gcron.schedule.triggers import CronTrigger, at, cron, every, resolve
 from gcron.schedule.zones import Shift, Zone, find_zone, shifts
 
 __all__ = [
     "LAYOUTS",
     "CronSchedule",
+    "CronTrigger",
     "DelayedSchedule",
     "EverySchedule",
     "Occurrence",
+    "OnceSchedule",
     "Schedule",
     "ScheduleError",
     "ScheduleWarning",
     "Shift",
     "Unscheduled",
     "Zone",
+    "at",
     "check",
+    "cron",
+    "every",
     "find_zone",
     "occurrence",
     "parse",
     "parse_duration",
     "put_off",
+    "resolve",
     "shifts",
     "split_schedule",
 ]
