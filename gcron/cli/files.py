@@ -6,17 +6,27 @@ import argparse
 import os
 import pwd
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from gcron.cli.progress import with_progress
 from gcron.clock import local_timezone
-from gcron.crontab import Crontab, CrontabError, Entry, Problem, load_paths, render_all
+from gcron.crontab import (
+    Crontab,
+    CrontabError,
+    Entry,
+    Problem,
+    find_group_mistakes,
+    group_limits,
+    load_paths,
+    render_all,
+)
+from gcron.policy import closest
 from gcron.policy.services import find_mistakes, find_useless, is_service
 from gcron.schedule import ScheduleError, find_zone
 
-__all__ = ["Loaded", "complain", "load_files", "plural"]
+__all__ = ["Loaded", "complain", "describe_unknown_job", "load_files", "plural"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Loaded:
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...]
     timezone: tzinfo
+    group_limits: Mapping[str, int]
+    """Of the groups that they declare."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -55,15 +67,27 @@ def load_files(options: argparse.Namespace) -> Loaded:
         problems += _useless_options(entries)
         if not any(problem.severity == "error" for problem in problems):  # else the service may be in a wrong line
             problems += _mistaken_after(entries)
+            problems += find_group_mistakes(crontabs)
     if options.command == "run":
         problems += _for_other_users(entries)
-    return Loaded(entries, tuple(problems), timezone)
+    return Loaded(entries, tuple(problems), timezone, group_limits(crontabs))
 
 
 def complain(problems: Sequence[Problem]) -> None:
     """Print problems for people on stderr."""
     if problems:
         print(render_all(problems), file=sys.stderr)
+
+
+def describe_unknown_job(name: str, entries: Sequence[Entry]) -> str:
+    """What is wrong about a job's name, and which one was probably meant, with its place."""
+    message = f"there is no job named {name!r}"
+    by_name = {entry.name: entry for entry in entries}
+    close = closest(name, by_name)
+    if close is not None:
+        return f"{message}; did you mean {close!r}? ({by_name[close].path}:{by_name[close].line})"
+    shown = ", ".join(list(by_name)[:10]) or "none"
+    return f"{message}; known are {shown}" + (f" and {len(entries) - 10} more" if len(entries) > 10 else "")
 
 
 def plural(count: int, noun: str) -> str:
@@ -88,19 +112,15 @@ def _mistaken_after(entries: Sequence[Entry]) -> Iterator[Problem]:
 
 
 def _useless_options(entries: Sequence[Entry]) -> Iterator[Problem]:
-    fine: set[tuple[int, bool]] = set()  # the entries of a large file share a few policies
+    seen: set[tuple[int, bool]] = set()  # entries share what `# gcron-defaults:` says: one word on it is enough
     for entry in entries:
         kind = (id(entry.policy), is_service(entry))
-        if kind in fine:
+        if kind in seen:
             continue
-        useless = find_useless(entry)
-        if useless:
+        seen.add(kind)
+        if useless := [f"{name}=" for name in find_useless(entry)]:
             whom = "a service" if is_service(entry) else "a job that is no service"
-            yield _warning(
-                entry, f"{', '.join(f'{name}=' for name in useless)} means nothing to {whom}", "leave it out"
-            )
-        else:
-            fine.add(kind)
+            yield _warning(entry, f"{', '.join(useless)} means nothing to {whom}", "it is ignored")
 
 
 def _for_other_users(entries: Sequence[Entry]) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ _DESCRIPTION = """\
 A cron that supervises what it starts.
 
   gcron run crontab.example      run its jobs, here in the foreground
+  gcron exec crontab.example JOB run one job now
   gcron check crontab.example    say everything that is wrong with it
   gcron next crontab.example     show what fires when
   gcron explain '30 2 * * mon'   say a schedule in words
@@ -37,6 +38,15 @@ examples:
   gcron check --json crontab          one object a line, for editors
 
 exit status: 0 no errors; 1 errors, or with --strict warnings; 2 the command line is wrong
+"""
+_EXEC_EPILOG = """\
+examples:
+  gcron exec crontab backup                   works in my shell, but not in cron?
+  gcron exec --system /etc/crontab logrotate  a file with a user column, as root
+  gcron exec crontab report > report.csv      what it prints is all that goes there
+
+exit status: the job's own; 128 + N when signal N has ended it, or gcron exec was told to stop by it; 124 when its
+timeout has; 125 when gcron itself fails: the file, the job's name; 126, 127 when it cannot be started
 """
 _NEXT_EPILOG = """\
 examples:
@@ -158,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gcron {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
     _add_run(commands)
+    _add_exec(commands)
     _add_check(commands)
     _add_next(commands)
     _add_explain(commands)
@@ -181,12 +192,45 @@ def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
         metavar="DURATION",
         help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s)",
     )
-    parser.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="text for people, json for machines"
-    )
+    _add_log(parser)
     parser.add_argument(
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json", "logfmt"),
+        default="text",
+        help="text for people, json and logfmt for machines",
+    )
+    parser.add_argument(
+        "--split-logs",
+        action="store_true",
+        help="job output alone on stdout, what gcron itself has to say on stderr",
+    )
+    parser.add_argument(
+        "--on-stall",
+        choices=("drop", "block"),
+        default="drop",
+        help="when nobody reads the log any more: drop job output and count it (default), or let jobs wait",
+    )
+
+
+def _add_exec(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "exec",
+        help="run one job now, in the foreground",
+        description="Run one job now, in the foreground, exactly as the scheduler would: with its environment, user,\n"
+        "directory and limits, without a terminal. What it prints is passed through, byte for byte.",
+        epilog=_EXEC_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
+    parser.add_argument("job", metavar="JOB", help="the job's name, as gcron next shows it")
+    parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
+    parser.set_defaults(tz=None)
 
 
 def _add_check(commands: argparse._SubParsersAction[_CommandParser]) -> None:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from gcron.cli.files import Loaded, complain, load_files
+from gcron.cli.files import Loaded, complain, describe_unknown_job, load_files
 from gcron.cli.fires import Fire, Gap, Gaps, Window, fires_in, named_entries
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.spans import wall_datetime
 from gcron.clock import SystemClock
 from gcron.crontab import Entry
-from gcron.policy import closest
 from gcron.schedule import occurrence
 
 __all__ = ["main"]
@@ -39,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
         return 1
     entries = named_entries(loaded.entries, options.job)
     if not entries and options.job is not None:
-        print(f"gcron: {_unknown_job(options.job, loaded.entries)}", file=sys.stderr)
+        print(f"gcron: {describe_unknown_job(options.job, loaded.entries)}", file=sys.stderr)
         return 1
     count = options.count or (_COUNT if window.end is None else _COUNT_IN_WINDOW)
     coming = fires_in(entries, window)
@@ -68,16 +67,6 @@ def _window(options: argparse.Namespace, loaded: Loaded) -> Window:
         is_now=options.start == "now",
         read_in=loaded.timezone if is_local else None,
     )
-
-
-def _unknown_job(name: str, entries: Sequence[Entry]) -> str:
-    names = [entry.name for entry in entries]
-    message = f"there is no job named {name!r}"
-    close = closest(name, names)
-    if close is not None:
-        return f"{message}; did you mean {close!r}?"
-    shown = ", ".join(names[:10]) or "none"
-    return f"{message}; known are {shown}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _print_table(fires: Sequence[Fire], entries: Sequence[Entry], window: Window) -> None:

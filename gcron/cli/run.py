@@ -9,7 +9,8 @@ import sys
 from gcron.cli.files import Loaded, complain, load_files, plural
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.crontab import CrontabError
-from gcron.daemon.formats import Format, JsonFormat, TextFormat
+from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
+from gcron.daemon.log import LogSettings
 from gcron.daemon.service import EXIT_CONFIGURATION, Service, Settings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
@@ -38,8 +39,8 @@ def _service(options: argparse.Namespace) -> Service | None:
     if loaded.errors:
         print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
         return None
-    jobs = [job_of(entry) for entry in loaded.entries]
-    settings = Settings(_format(options, loaded, jobs), grace=options.grace)
+    jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
+    settings = Settings(_log(options, loaded, jobs), grace=options.grace)
     return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options), watch, seen)
 
 
@@ -50,12 +51,18 @@ def _read_again(options: argparse.Namespace) -> list[Job]:
         raise ValueError(str(error)) from None
     if loaded.errors:
         raise CrontabError(loaded.errors)
-    return [job_of(entry) for entry in loaded.entries]
+    return [job_of(entry, loaded.group_limits) for entry in loaded.entries]
+
+
+def _log(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> LogSettings:
+    return LogSettings(_format(options, loaded, jobs), split=options.split_logs, on_stall=options.on_stall)
 
 
 def _format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
     if options.log_format == "json":
         return JsonFormat()
+    if options.log_format == "logfmt":
+        return LogfmtFormat()
     text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
     text.fit([job.name for job in jobs])
     return text

@@ -11,6 +11,7 @@ In short:
 
 from gcron.crontab.assignment import Environment
 from gcron.crontab.entry import Crontab, Entry, Group
+from gcron.crontab.grouping import find_group_mistakes, group_limits
 from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem, Severity, render, render_all
 from gcron.crontab.source import load, load_paths
@@ -23,6 +24,8 @@ __all__ = [
     "Group",
     "Problem",
     "Severity",
+    "find_group_mistakes",
+    "group_limits",
     "load",
     "load_paths",
     "parse",

@@ -159,8 +159,6 @@ class Outline:
                 f"the group {name} has no limit", *columns, "say how many of its jobs may run at once: limit=2"
             )
         self.groups[name] = Group(name, cast("int", limit.value), number)
-        message = "groups are not acted upon by this version of gcron: no job can be put into one"
-        self._problems.warning(number, line, LineError(message, *columns, "overlap=skip holds for one job"))
 
     def _add_defaults(self, settings: dict[str, Setting]) -> None:
         values = {key: setting.value for key, setting in settings.items()}

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from gcron.clock import SystemClock
 from gcron.daemon.dispositions import hand_down_defaults
-from gcron.daemon.formats import Format
+from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
-from gcron.daemon.sink import Sink
 from gcron.daemon.status import Roll, fields_of, lines_of
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.hub import SignalHandler, get_hub
-from gcron.scheduler import Event, Job, JobOutput, Scheduler, StopReport
+from gcron.scheduler import Job, Scheduler, StopReport
+from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 
 __all__ = ["EXIT_CLEAN", "EXIT_CONFIGURATION", "EXIT_JOBS_KILLED", "EXIT_LEFT_BEHIND", "Service", "Settings"]
 
@@ -38,8 +38,7 @@ _LOG_MAY_TAKE = 3.0
 class Settings:
     """What the command line decides."""
 
-    format: Format
-    log_fd: int = 1
+    log: LogSettings
     grace: float = 30.0
     """Seconds that running jobs may take to finish once gcron is told to stop."""
 
@@ -61,15 +60,14 @@ class Service:
         seen: Snapshot | None = None,
     ) -> None:
         self._settings = settings
-        self._format = settings.format
         self._origin = origin
         self._clock = SystemClock()
-        self._sink = Sink(settings.log_fd, self._describe_drop)
+        self._log = Log(settings.log, self._clock)
         self._scheduler = Scheduler(clock=self._clock)
         self._roll = Roll()
         for kind in ("run-started", "process-started", "retry-planned", "run-finished"):
             self._scheduler.on(kind, self._roll)
-        self._scheduler.on("*", self._log)
+        self._scheduler.on("*", self._log.tell)
         for job in jobs:
             self._scheduler.add(job)
         self._stopper: Greenlet | None = None
@@ -91,15 +89,17 @@ class Service:
         ]
         # Now that they are handled: those that came earlier were held back (gcron_boot.py).
         hand_down_defaults()
+        use_cgroups()
         self._scheduler.start()
         self._reloader.start()
-        self._say(self._greeting())
+        self._log.say(self._greeting())
         self._notifier.ready()
         self._asked_to_stop.wait()
         assert self._stopper is not None
         report: StopReport = self._stopper.get()
+        remove_cgroups()
         status = self._farewell(report)
-        self._sink.close(_LOG_MAY_TAKE)
+        self._log.close(_LOG_MAY_TAKE)
         return status
 
     def close(self) -> None:
@@ -112,25 +112,26 @@ class Service:
     def _tell_status(self) -> None:
         now = self._clock.now()
         parts = now, self._roll, self._scheduler, self._reloader
-        self._sink.write(self._format.report(now, "status", fields_of(*parts), lines_of(*parts)))
+        self._log.report("status", fields_of(*parts), lines_of(*parts))
 
     def _tell_reload(self, text: str, bad: bool = False, **fields: object) -> None:
         lines = text.splitlines()
         parts = {"level": "error" if bad else "info", "message": lines[0], **fields}
-        self._sink.write(self._format.report(self._clock.now(), "reload", parts, lines, bad))
+        self._log.report("reload", parts, lines, bad)
 
     # -- stopping -------------------------------------------------------------------------------------------
 
     def _on_stop(self, name: str, grace: float) -> None:
         if self._stopper is not None:
             if alive := [run.job_name for run in self._scheduler.running()]:
-                self._say(f"{name} again: killing {', '.join(alive)}")
+                self._log.say(f"{name} again: killing {', '.join(alive)}")
             spawn(self._scheduler.kill)
             return
         running = self._running_jobs()
         wait = f", waiting up to {grace:g} s for {running} (once more: kill now)" if running else ""
-        self._say(f"{name}: stopping{wait}")
+        self._log.say(f"{name}: stopping{wait}")
         self._notifier.stopping()
+        self._log.stop_blocking()
         self._reloader.stop()
         self._stopper = spawn(self._scheduler.stop, grace)
         self._asked_to_stop.set()
@@ -142,30 +143,13 @@ class Service:
 
     def _farewell(self, report: StopReport) -> int:
         if report.left_behind:
-            self._say("stopped; could not be killed: " + "; ".join(report.left_behind), bad=True)
+            self._log.say("stopped; could not be killed: " + "; ".join(report.left_behind), bad=True)
             return EXIT_LEFT_BEHIND
         if report.killed:
-            self._say("stopped; had to be killed: " + ", ".join(report.killed), bad=True)
+            self._log.say("stopped; had to be killed: " + ", ".join(report.killed), bad=True)
             return EXIT_JOBS_KILLED
-        self._say("stopped")
+        self._log.say("stopped")
         return EXIT_CLEAN
-
-    # -- the log --------------------------------------------------------------------------------------------
-
-    def _log(self, event: Event) -> None:
-        record = self._format.event(event)
-        if isinstance(event, JobOutput):
-            self._sink.write_output(record)
-        elif record:
-            self._sink.write(record)
-
-    def _say(self, text: str, bad: bool = False) -> None:
-        for line in text.splitlines():
-            self._sink.write(self._format.message(self._clock.now(), line, bad))
-
-    def _describe_drop(self, lines: int, size: int) -> bytes:
-        text = f"lost {lines} lines of this log ({size} bytes): it was not read, or there was no room for it"
-        return self._format.message(self._clock.now(), text, bad=True)
 
     def _greeting(self) -> str:
         count = len(self._scheduler.jobs)

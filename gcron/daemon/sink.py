@@ -1,7 +1,8 @@
 """Where log lines go: one thread that may block in `write`, behind a bounded queue, so that the loop never does.
 
 While the reader keeps up, however slowly, everything is written: who produces too fast is made to wait. When the
-reader has stopped altogether, job output is dropped and counted to the byte, and the log says so when it moves again.
+reader has stopped altogether, job output is dropped and counted to the byte, and the log says so when it moves again;
+or, as the user chooses, jobs are made to wait for that, too.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from queue import SimpleQueue
+from typing import Literal
 
 from gcron.event import Event
+from gcron.greenlet import spawn
 from gcron.hub import get_hub
 
-__all__ = ["Sink"]
+__all__ = ["OnStall", "Outlets", "Sink"]
+
+OnStall = Literal["drop", "block"]
+"""What becomes of job output when the reader has stopped."""
 
 QUEUE_LIMIT = 8 * 1024 * 1024
 """Bytes that may wait to be written."""
@@ -37,13 +44,22 @@ _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 class Sink:
     """Writes to `fd`. `report_drop(lines, size)` makes the log record of what was dropped.
 
+    `on_stall="block"`: job output waits for a reader that has stopped, for as long as that takes.
+
     Belongs to the thread that makes it; only `_write_all` and what it calls run in the other one.
     """
 
-    def __init__(self, fd: int, report_drop: Callable[[int, int], bytes], limit: int = QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        fd: int,
+        report_drop: Callable[[int, int], bytes],
+        limit: int = QUEUE_LIMIT,
+        on_stall: OnStall = "drop",
+    ) -> None:
         self._fd = fd
         self._report_drop = report_drop
         self._limit = limit
+        self._blocks = on_stall == "block"
         self._hub = get_hub()
         self._queue: SimpleQueue[bytes | tuple[int, int] | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -52,6 +68,9 @@ class Sink:
         """Bytes; grows with every write that succeeds, and shows whether the reader moves."""
         self._dropped_lines = 0
         self._dropped_size = 0
+        """Bytes that nobody was told of yet."""
+        self.lost = 0
+        """Bytes that were dropped, all of them."""
         self._room = Event()
         self._room.set()
         self._stalled = False
@@ -78,8 +97,17 @@ class Sink:
         else:
             self._drop(data)
 
-    def close(self, timeout: float = 5.0) -> None:
-        """Write what is left, for at most `timeout` seconds."""
+    @property
+    def is_off(self) -> bool:
+        """True when the reader is gone: nothing is written any more."""
+        return self._broken
+
+    def stop_blocking(self) -> None:
+        """Drop what a reader that has stopped keeps waiting, from now on."""
+        self._blocks = False
+
+    def close(self, timeout: float | None = 5.0) -> None:
+        """Write what is left, for at most `timeout` seconds; None: for as long as that takes."""
         self._stalled = False
         self._tell_dropped()
         self._queue.put(None)
@@ -102,7 +130,7 @@ class Sink:
                 if self._has_room(size):
                     return True
                 if not self._room.wait(_STALLED_AFTER) and self._written == written:
-                    self._stalled = True
+                    self._stalled = not self._blocks
         finally:
             release()
         return False
@@ -116,6 +144,7 @@ class Sink:
         with self._lock:
             self._dropped_lines += data.count(b"\n")
             self._dropped_size += len(data)
+            self.lost += len(data)
 
     def _tell_dropped(self) -> None:
         with self._lock:
@@ -179,6 +208,52 @@ class Sink:
             half_empty = self._waiting < self._limit // 2
         if half_empty and not self._room.is_set():
             self._hub.call_soon_threadsafe(self._make_room)
+
+
+class Outlets:
+    """The process's stdout and stderr, each behind a writer of its own: one that is not read leaves the other alone.
+
+    Where both are the same file there is one writer, which keeps records whole and in order.
+    """
+
+    def __init__(
+        self,
+        report_drop: Callable[[int, int], bytes],
+        on_stall: OnStall = "drop",
+        stdout_fd: int = 1,
+        stderr_fd: int = 2,
+    ) -> None:
+        self._report_drop = report_drop
+        self._on_stall: OnStall = on_stall
+        self._stderr_fd = stderr_fd
+        self._are_same = os.path.samestat(os.fstat(stdout_fd), os.fstat(stderr_fd))
+        self.stdout = Sink(stdout_fd, report_drop, on_stall=on_stall)
+        self._sinks = [self.stdout]
+
+    @cached_property
+    def stderr(self) -> Sink:
+        """Made when it is first needed: often it is not."""
+        if self._are_same:
+            return self.stdout
+        sink = Sink(self._stderr_fd, self._report_drop, on_stall=self._on_stall)
+        self._sinks.append(sink)
+        return sink
+
+    @property
+    def lost(self) -> int:
+        """Bytes that were dropped."""
+        return sum(sink.lost for sink in self._sinks)
+
+    def stop_blocking(self) -> None:
+        """See `Sink.stop_blocking`."""
+        self._on_stall = "drop"
+        for sink in self._sinks:
+            sink.stop_blocking()
+
+    def close(self, timeout: float | None = 5.0) -> None:
+        """Write what is left, for at most `timeout` seconds; None: for as long as that takes."""
+        for closing in [spawn(sink.close, timeout) for sink in self._sinks]:
+            closing.join()
 
 
 def _wait_writable(fd: int) -> None:

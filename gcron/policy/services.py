@@ -5,7 +5,7 @@ Pure, and the same for a crontab's entries and for jobs made in Python.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Protocol, TypeVar
@@ -79,24 +79,30 @@ def without_useless(subject: Subject) -> Policy:
 
 
 def find_mistakes(subjects: Sequence[S]) -> Iterator[tuple[S, str, str]]:
-    """Each subject whose `after` cannot be: (subject, what is wrong, what would be right)."""
-    dependent = [subject for subject in subjects if subject.policy.after]
-    if not dependent:
-        return
-    by_name = {subject.name: subject for subject in subjects}
-    services = {name: subject for name, subject in by_name.items() if is_service(subject)}
-    for subject in dependent:
-        for name in subject.policy.after:
-            if name not in by_name:
-                yield subject, f"after= names {name!r}, which does not exist", nearest(name, services)
-            elif name not in services:
-                yield subject, f"after= names {name!r}, which is no service", "only an @service can be waited for"
+    """Each subject that waits for what cannot be: (subject, what is wrong, what would be right)."""
+    services = {subject.name: subject for subject in subjects if is_service(subject)}
+    for subject in services.values():
+        if subject.policy.ready_line is not None and subject.policy.output != "lines":
+            message = f"ready-line= never sees a line with output={subject.policy.output}"
+            yield subject, message, "say output=lines, or ask with ready-when="
+    yield from _find_wrong_names(subjects, services)
     try:
         TopologicalSorter({name: service.policy.after for name, service in services.items()}).prepare()
     except CycleError as error:
         circle = error.args[1][::-1]
         message = f"services wait for one another: {' after '.join(circle)}"
         yield services[circle[0]], message, "leave one of these after= out"
+
+
+def _find_wrong_names(subjects: Sequence[S], services: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
+    dependent = [subject for subject in subjects if subject.policy.after]
+    names = {subject.name for subject in subjects} if dependent else set()
+    for subject in dependent:
+        for name in subject.policy.after:
+            if name not in names:
+                yield subject, f"after= names {name!r}, which does not exist", nearest(name, services)
+            elif name not in services:
+                yield subject, f"after= names {name!r}, which is no service", "only an @service can be waited for"
 
 
 def _useless_to(subject: Subject) -> Iterable[str]:

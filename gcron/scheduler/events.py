@@ -16,6 +16,7 @@ __all__ = [
     "JobOutput",
     "Notice",
     "ProcessStarted",
+    "RawOutput",
     "RetryPlanned",
     "RunFinished",
     "RunLate",
@@ -65,6 +66,19 @@ class JobOutput(Event):
     lines: list[bytes]
     late: bool
     """Written after the run had ended, by a process that it left behind."""
+    continued: bool = False
+    """The last of the lines goes on in the next event of this run and stream: it is long, or came haltingly."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawOutput(Event):
+    """A run with `output=raw` wrote bytes."""
+
+    kind: ClassVar[str] = "raw-output"
+    run_id: str
+    stream: Stream
+    data: bytes
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +178,7 @@ EVENTS = {
         RunStarted,
         ProcessStarted,
         JobOutput,
+        RawOutput,
         Notice,
         RetryPlanned,
         RunFinished,

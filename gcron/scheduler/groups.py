@@ -7,7 +7,7 @@ who holds a slot waits for nobody, so groups cannot lock one another up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gcron.event import Event as Flag
 from gcron.policy import nearest
@@ -28,6 +28,11 @@ class Groups:
         self._lines: dict[str, _Line] = {}
 
     # -- the limits -----------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """How many runs of each group there may be at once."""
+        return self._limits
 
     def declare(self, name: str, limit: int) -> None:
         """There is such a group; a second time: it has another limit from now on. Raises ValueError below 1."""
@@ -64,16 +69,13 @@ class Groups:
 
     # -- the runs -------------------------------------------------------------------------------------------
 
-    def why_full(self, job: Job) -> str:
-        """Who is in the way of another run of `job`; empty when nobody is."""
-        line = self._lines.get(job.policy.group or "")
-        if line is None or line.has_room:
-            return ""
-        names = ", ".join(dict.fromkeys(run.job_name for run in line.inside))
-        return f"{len(line.inside)} of {line.limit} running ({names}), {len(line.waiting)} waiting"
+    def enter(
+        self, job: Job, run: Run, seconds: float | None = None, on_wait: Callable[[str], object] | None = None
+    ) -> str:
+        """Wait for a slot, at most `seconds` (None: for as long as it takes); return why there is none, or nothing.
 
-    def enter(self, job: Job, run: Run, seconds: float | None = None) -> str:
-        """Wait for a slot, at most `seconds` (None: for as long as it takes); return why there is none, or nothing."""
+        `on_wait` is told, when there is none at once, who is in the way.
+        """
         name = job.policy.group
         if name is None:
             return ""
@@ -83,14 +85,15 @@ class Groups:
         if line.has_room:
             line.inside[run] = None
             return ""
+        why_full = line.describe()
         line.waiting.append((run, granted := Flag()))
+        if on_wait is not None:  # it may park: its place in the line is taken
+            on_wait(f"waits for its turn in the group {name}: {why_full}")
         why_not = run.wait_until(granted, seconds)
-        if why_not:
-            line.leave(run)
-        elif not granted.is_set():
-            why_not = f"the group {name} had no room for {seconds:g} s: {self.why_full(job)}"
-            line.leave(run)
-        return why_not
+        if not why_not and granted.is_set():
+            return ""
+        line.leave(run)
+        return why_not or f"the group {name} had no room for {seconds:g} s: {line.describe()}"
 
     def leave(self, job: Job, run: Run) -> None:
         """Give the slot, if it has one, to the run that has waited longest."""
@@ -113,6 +116,12 @@ class _Line:
     @property
     def has_room(self) -> bool:
         return len(self.inside) < self.limit
+
+    def describe(self) -> str:
+        """Who is inside, and how many wait."""
+        names = ", ".join(dict.fromkeys(run.job_name for run in self.inside))
+        waiting = f", {len(self.waiting)} waiting" if self.waiting else ""
+        return f"{len(self.inside)} of {self.limit} running ({names}){waiting}"
 
     def set_limit(self, limit: int) -> None:
         self.limit = limit

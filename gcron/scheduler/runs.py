@@ -18,6 +18,7 @@ from gcron.scheduler.events import (
     JobOutput,
     Notice,
     ProcessStarted,
+    RawOutput,
     RetryPlanned,
     RunFinished,
     RunLate,
@@ -132,18 +133,19 @@ class Runs:
         if why_not := self._wait_for_services(job, run, deadline):
             return why_not
         delays.note("for services")
-        if why_not := self._enter_group(job, run, deadline):
-            return why_not
-        delays.note(f"for the group {job.policy.group}")
+        if job.policy.group is not None:
+            if why_not := self._enter_group(job, run, deadline):
+                return why_not
+            delays.note(f"for the group {job.policy.group}")
         if run.fire_at is not None and delays.total >= LATE_AFTER:
             self._observers.tell(RunLate(self._clock.now(), job.name, run.id, run.fire_at, delays.total, delays.reason))
         return ""
 
     def _enter_group(self, job: Job, run: Run, deadline: float) -> str:
-        if why_full := self._groups.why_full(job):
-            text = f"waits for its turn in the group {job.policy.group}: {why_full}"
+        def tell(text: str) -> None:
             self._observers.tell(Notice(self._clock.now(), job.name, run.id, text))
-        return self._groups.enter(job, run, max(0.0, deadline - self._clock.monotonic()))
+
+        return self._groups.enter(job, run, max(0.0, deadline - self._clock.monotonic()), tell)
 
     def _wait_for_retry(self, job: Job, run: Run, delay: float) -> str:
         """Let `delay` pass, without a place in its group; return why there shall be no further attempt, or nothing."""
@@ -214,9 +216,13 @@ class _RunListener:
         """See `Listener`."""
         self._observers.tell(ProcessStarted(self._clock.now(), self._job, self._run_id, pid))
 
-    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
+    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
         """See `Listener`."""
-        self._observers.tell(JobOutput(self._clock.now(), self._job, self._run_id, stream, lines, late))
+        self._observers.tell(JobOutput(self._clock.now(), self._job, self._run_id, stream, lines, late, continued))
+
+    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
+        """See `Listener`."""
+        self._observers.tell(RawOutput(self._clock.now(), self._job, self._run_id, stream, data, late))
 
     def notice(self, text: str) -> None:
         """See `Listener`."""

@@ -11,13 +11,15 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gcron.clock import Clock, SystemClock
-from gcron.crontab import CrontabError, load
+from gcron.crontab import CrontabError, find_group_mistakes, group_limits, load
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.policy import Policy
 from gcron.policy.services import find_mistakes, find_useless, is_service
 from gcron.schedule import Schedule, parse
 from gcron.scheduler.claims import Claims, MemoryClaims
+from gcron.scheduler.counts import Counts
+from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.gate import Gate
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, job_of
@@ -25,7 +27,7 @@ from gcron.scheduler.observers import Observer, Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.watch import Watch
-from gcron.supervise.command import command_of
+from gcron.supervise.command import OF_PROCESSES, command_of
 from gcron.supervise.run import Run
 
 __all__ = ["Scheduler"]
@@ -49,7 +51,14 @@ class Scheduler:
         self._groups = Groups()
         self._runs = Runs(self._clock, self._observers, self._services.hold_back, self._groups)
         gate = Gate(self._runs, self._clock)
-        self._watch = Watch(self._jobs, self._clock, claims or MemoryClaims(), gate, self._runs)
+        self._expectations = Expectations(self._clock, self._runs.tell)
+        self._watch = Watch(
+            self._jobs, self._clock, claims or MemoryClaims(), gate, self._runs, self._expectations.look
+        )
+        self._counts = Counts()
+        self._observers.add("run-finished", self._expectations.notice)
+        for kind in ("run-finished", "run-late", "fires-missed"):
+            self._observers.add(kind, self._counts)
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -82,12 +91,17 @@ class Scheduler:
             self._services.add(job)
         else:
             self._watch.follow(job)
+        if self._watch.is_started:
+            self._expectations.add(job)
         return job
 
     def remove(self, name: str) -> None:
         """Forget a job; a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
+        self._watch.settle()
         del self._jobs[name]
         self._watch.forget(name)
+        self._expectations.forget(name)
+        self._counts.forget(name)
         self._services.remove(name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
@@ -103,6 +117,7 @@ class Scheduler:
                 raise ValueError(f"there are two jobs named {job.name!r}")
         _check_after(list(wanted.values()))
         self._groups.adopt(wanted.values(), anew=True)
+        self._watch.settle()
         before = dict(self._jobs)
         self._jobs.clear()
         self._jobs.update(wanted)
@@ -110,10 +125,13 @@ class Scheduler:
         removed = before.keys() - wanted.keys()
         for name in removed:
             self._watch.forget(name)
+            self._counts.forget(name)
         changed = [job for name, job in wanted.items() if name in before and before[name] != job]
         added = [job for name, job in wanted.items() if name not in before]
         for job in [*added, *changed]:
             self._watch.follow(job, before.get(job.name))
+        if self._watch.is_started:
+            self._expectations.replace(wanted.values())
         return len(added), len(changed), len(removed)
 
     def command(self, command: str, schedule: str | Schedule, *, name: str | None = None, **options: Any) -> Job:
@@ -133,8 +151,13 @@ class Scheduler:
     def job(
         self, schedule: str | Schedule, *, name: str | None = None, **options: Any
     ) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-        """Decorator: run the function, in a greenlet, when `schedule` says."""
+        """Decorator: run the function, in a greenlet, when `schedule` says.
+
+        Raises PolicyError, ValueError also for an option of processes: a function is run in this one.
+        """
         policy = Policy.from_options(options)
+        if useless := [name for name in OF_PROCESSES if getattr(policy, name) is not None]:
+            raise ValueError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")
 
         def add(function: Callable[[], Any]) -> Callable[[], Any]:
             label = name or function.__name__
@@ -155,9 +178,10 @@ class Scheduler:
         Raises CrontabError for what is wrong in the file, ValueError when the name of one of its jobs is taken.
         """
         crontab = load(path, timezone=self._timezone)
-        if crontab.errors:
-            raise CrontabError(crontab.errors)
-        jobs = [job_of(entry) for entry in crontab.entries]
+        errors = crontab.errors or tuple(find_group_mistakes([crontab], self._groups.limits))
+        if errors:
+            raise CrontabError(errors)
+        jobs = [job_of(entry, group_limits([crontab])) for entry in crontab.entries]
         self._check(jobs)
         return [self._add(job) for job in jobs]
 
@@ -198,6 +222,7 @@ class Scheduler:
             raise RuntimeError("a scheduler starts once")
         _check_after(self.jobs)
         self._watch.start()
+        self._expectations.replace(self._jobs.values())
         self._services.start()
         for job in self.jobs:
             if job.starts_with_scheduler and job.policy.enabled:
@@ -230,12 +255,17 @@ class Scheduler:
         """How each service stands, by name."""
         return self._services.status()
 
+    @property
+    def counts(self) -> Counts:
+        """How often each outcome came: `counts.total`, `counts.of("backup").failed`."""
+        return self._counts
+
     def stop(self, grace: float = 30.0) -> StopReport:
         """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
         Bounded by `grace` plus `kill-after` plus 15 s, and the same again without `grace` for services, whatever they
-        do. Returns when all is done; a second
-        call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace`.
+        do. Returns when all is done; a second call waits for the first. A job or an observer that calls it is itself
+        waited for, and ended after `grace`.
         """
         if self._stopper is None:
             self._stopping = True
@@ -247,12 +277,13 @@ class Scheduler:
     def _stop(self, grace: float) -> StopReport:
         try:
             self._watch.stop()
+            self._expectations.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
             self._stopped.set()
 
     def kill(self) -> None:
-        """End all running jobs and services at once, without asking them first; returns at once."""
+        """End all running jobs and services at once, without asking; services stay so. Returns at once."""
         self._runs.kill()
         self._services.kill()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from gcron.clock import Clock
 from gcron.event import Event as Flag
@@ -104,8 +105,7 @@ class Service:
 
     def _begin(self, why: str) -> Run:
         self._call_off_start()
-        job = self.job
-        life = Job(job.name, job.schedule, job.action, without_useless(job), job.source)
+        life = replace(self.job, policy=without_useless(self.job))
         self._change(ServiceState.STARTING, why)
         run = self.run = self._runs.start(life, None)
         self._spawn(self._live, life, run)

@@ -12,7 +12,7 @@ from math import inf
 
 from gcron.clock import Clock
 from gcron.pool import Group
-from gcron.scheduler.events import Event
+from gcron.scheduler.events import Event, Notice
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
@@ -22,8 +22,8 @@ from gcron.supervise.service import ServiceState
 
 __all__ = ["ServiceStatus", "Services"]
 
-# Seconds that stopping waits for the processes that earlier lives have left behind, and that are being ended.
-_MOST_SWEEPING = 10.0
+# Seconds after KILL that stopping waits for what earlier lives have left behind, and what is being ended since then.
+_UNKILLABLE_AFTER = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Services:
         self._killed: list[Run] = []
         """Lives that `kill` has ended."""
         self._is_started = False
+        """What is added or changed from now on is started at once; not before the start, nor when all is stopped."""
 
     def status(self) -> dict[str, ServiceStatus]:
         """How each of them stands."""
@@ -81,21 +82,17 @@ class Services:
             if service is None:
                 self.add(job)
             elif service.job != job:
-                self._change(service, job)
+                self._define(service, job, "its definition has changed")
 
     def add(self, job: Job) -> None:
         """Keep it running from now on, or from `start` on."""
-        leaving = self._leaving.pop(job.name, None)
-        service = leaving or Service(job, self._runs, self._clock, self._group.spawn)
+        service = self._leaving.pop(job.name, None) or Service(job, self._runs, self._clock, self._group.spawn)
         self._services[job.name] = service
-        if leaving is not None:
-            leaving.renew(job, "added again")
-        elif self._is_started:
-            self._start(service)
+        self._define(service, job, "added")
 
-    def _change(self, service: Service, job: Job) -> None:
+    def _define(self, service: Service, job: Job, why: str) -> None:
         if self._is_started:
-            service.renew(job, "its definition has changed")
+            service.renew(job, why)
         else:
             service.job = job
 
@@ -114,13 +111,8 @@ class Services:
         """Start all that are enabled."""
         self._is_started = True
         for service in self._services.values():
-            self._start(service)
-
-    def _start(self, service: Service) -> None:
-        if service.job.policy.enabled:
-            service.start("gcron starts it")
-        else:
-            service.stop("not enabled")
+            if service.run is None:  # else it was triggered before
+                service.renew(service.job, "gcron starts it")
 
     def trigger(self, name: str) -> Run:
         """Start it unless it lives; its run."""
@@ -139,19 +131,26 @@ class Services:
         own = service is not None and service.run is run
         if own:
             deadline = inf
+        told: set[str] = set()
         while name := self._first_not_ready(job):
             awaited = self._services.get(name)
             if awaited is None:
                 return f"there is no service {name}"
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                why = f", {awaited.reason}" if awaited.reason else ""
-                return f"the service {name} was not ready in time: {awaited.state}{why}"
+                return f"the service {name} was not ready in time: {_standing(awaited)}"
+            if name not in told:
+                told.add(name)
+                self._tell_waiting(job, run, awaited)
             if why_not := run.wait_until(awaited.ready, None if left == inf else left):
                 return why_not
         if own and service is not None:
             service.begin_call()
         return ""
+
+    def _tell_waiting(self, job: Job, run: Run, awaited: Service) -> None:
+        text = f"waits for the service {awaited.job.name}: {_standing(awaited)}"
+        self._runs.tell(Notice(self._clock.now(), job.name, run.id, text))
 
     def _first_not_ready(self, job: Job) -> str | None:
         for name in job.policy.after:
@@ -170,14 +169,18 @@ class Services:
     def stop(self) -> StopReport:
         """Ask all of them to end, those first that come after others; bounded, whatever they do."""
         lives = [*dict.fromkeys([*self._killed, *self.running()])]
-        for service in self._last_first():
+        last_first = self._last_first()
+        self._is_started = False
+        for service in last_first:
             service.stop("gcron is told to stop")
         report = self._runs.await_end(lives)
-        self._group.join(_MOST_SWEEPING)
+        longest = max((service.job.policy.kill_after for service in self._services.values()), default=0.0)
+        self._group.join(longest + _UNKILLABLE_AFTER)
         return report
 
     def kill(self) -> None:
         """End all of them without asking first, and start none again; returns at once."""
+        self._is_started = False
         self._killed += self.running()
         self._runs.kill()
         for service in self._services.values():
@@ -190,3 +193,7 @@ class Services:
         first_first = TopologicalSorter({name: each.job.policy.after for name, each in self._services.items()})
         names = [name for name in first_first.static_order() if name in self._services]
         return [self._services[name] for name in reversed(names)]
+
+
+def _standing(service: Service) -> str:
+    return f"{service.state}, {service.reason}" if service.reason else service.state

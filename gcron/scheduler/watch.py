@@ -5,7 +5,7 @@ It claims fires and hands them to the gate; it may not know what becomes of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from gcron.clock import Clock
@@ -25,17 +25,31 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """Fires `jobs`, by name, from `start` to `stop`; it is told of each one that comes, changes or goes."""
+    """Fires `jobs`, by name, from `start` to `stop`; it is told of each one that comes, changes or goes.
 
-    def __init__(self, jobs: Mapping[str, Job], clock: Clock, claims: Claims, gate: Gate, runs: Runs) -> None:
+    `look`: called as often as it looks at the clock itself, which it does when a machine that slept wakes up.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        clock: Clock,
+        claims: Claims,
+        gate: Gate,
+        runs: Runs,
+        look: Callable[[], None],
+    ) -> None:
         self._jobs = jobs
         self._clock = clock
         self._claims = claims
         self._gate = gate
         self._runs = runs
+        self._look = look
         self._timetable = Timetable()
+        self._steps = StepDetector(clock)
         self._changed = Flag()
         self._watcher: Greenlet | None = None
+        self._is_stopped = False
 
     @property
     def is_started(self) -> bool:
@@ -55,6 +69,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch; what is due from now on is fired."""
+        self._steps.step()
         now = int(self._clock.now())
         # Jobs of a large crontab share schedules, each of which needs to be asked once.
         first: dict[int, int | None] = {}
@@ -80,11 +95,22 @@ class Watch:
         self._timetable.set(name, None)
         self._gate.forget(name, "the job was removed")
 
+    def settle(self) -> None:
+        """Act on what is due by now, as the table still is: nobody may have looked since a suspend."""
+        if self.is_started and not self._is_stopped:
+            self._look_at_clock()
+
     def stop(self) -> None:
         """Fire no more, and make up nothing more."""
+        self._is_stopped = True
         if self._watcher is not None:
             self._watcher.kill()
         self._gate.close()
+        now = self._clock.now()
+        while (popped := self._timetable.pop_due(now)) is not None:
+            job, due = self._jobs[popped[0]], popped[1]
+            last = job.schedule.previous_before(int(now) + 1) or due
+            self._tell_missed(job, due, last, reason="gcron is told to stop")
 
     def _plan(self, job: Job, after: float) -> None:
         due = job.schedule.next_after(int(after)) if job.policy.enabled else None
@@ -93,18 +119,21 @@ class Watch:
     # -- watching -------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        steps = StepDetector(self._clock)
         alarm = new_alarm(self._clock)
         try:
             while True:
                 self._changed.clear()
-                step = steps.step()
-                if step:
-                    self._follow_step(step)
-                self._fire_due()
+                self._look_at_clock()
+                self._look()
                 alarm.wait(self._timetable.first(), self._changed)
         finally:
             alarm.close()
+
+    def _look_at_clock(self) -> None:
+        step = self._steps.step()
+        if step:
+            self._follow_step(step)
+        self._fire_due()
 
     def _fire_due(self) -> None:
         now = self._clock.now()

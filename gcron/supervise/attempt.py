@@ -8,7 +8,7 @@ writes is read for a while, marked late. Nothing here waits for the end of a pip
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import IO, Any, Protocol
 
 from gcron.event import Event
 from gcron.greenlet import Greenlet, spawn
@@ -16,12 +16,15 @@ from gcron.hub import get_hub
 from gcron.policy import Policy
 from gcron.pool import Group
 from gcron.subprocess import UNKNOWN_STATUS
+from gcron.supervise.census import describe
 from gcron.supervise.command import Command
-from gcron.supervise.lines import Excerpt
+from gcron.supervise.lines import Excerpt, Lines, LineSplitter, Unsplit
 from gcron.supervise.outcome import Outcome, RunResult, exit_reason
-from gcron.supervise.output import Pump, Stream
-from gcron.supervise.spawning import PASSING
-from gcron.supervise.tree import ProcessTree, describe
+from gcron.supervise.output import AnyPump, Pump, Stream
+from gcron.supervise.prologue import why_refused
+from gcron.supervise.spawning import NO_ROOM, check_room
+from gcron.supervise.surroundings import find_surroundings
+from gcron.supervise.tree import ProcessTree
 
 __all__ = ["Attempt", "Listener"]
 
@@ -38,8 +41,11 @@ class Listener(Protocol):
     def process_started(self, pid: int) -> None:
         """The process runs."""
 
-    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
-        """It wrote lines."""
+    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
+        """It wrote lines; `continued`: the last of them is not all of its line."""
+
+    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
+        """It wrote bytes, which its policy wants as they are."""
 
     def notice(self, text: str) -> None:
         """Something a person would want to know."""
@@ -77,10 +83,7 @@ class Attempt:
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
-        if self._stopped is not None:  # while it was being started
-            self._over.clear()
-            self.stop(*self._stopped, now=self._killing)
-        pumps = [Pump(pipe, stream, self._excerpt, self._listener.output) for stream, pipe in tree.outputs.items()]
+        pumps = [self._pump(pipe, stream) for stream, pipe in tree.outputs.items()]
         self._listener.process_started(tree.pid)
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
@@ -89,6 +92,9 @@ class Attempt:
         self._tree = None  # from here on there is nothing to stop
         if not _reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
+        tree.release()
+        if self._stopped is None and (refusal := why_refused(code, self._excerpt.head)):
+            return self._result(Outcome.START_FAILED, f"cannot start: {refusal}")
         return self._result(*verdict, code, self._left_behind)
 
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
@@ -113,9 +119,9 @@ class Attempt:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return ProcessTree(self._command, self._run_id, self._identity)
+                tree = self._try_to_start(deadline)
             except OSError as error:
-                if error.errno not in PASSING or get_hub().monotonic() + pause > deadline:
+                if error.errno not in NO_ROOM or get_hub().monotonic() + pause > deadline:
                     self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {_reason(error)}")
                     return None
                 if pause == _FIRST_PAUSE:
@@ -123,9 +129,28 @@ class Attempt:
             except ValueError as error:  # a NUL in the command or in a variable, an unknown user, a wrong env-file
                 self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {error}")
                 return None
+            else:
+                return tree
             if self._over.wait(pause):
                 return None
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _try_to_start(self, deadline: float) -> ProcessTree | None:
+        check_room()  # the look at surroundings needs some too
+        left = max(0.0, deadline - get_hub().monotonic())
+        surroundings = find_surroundings(self._command, self._over, left)
+        if surroundings is None:
+            return None
+        discard = self._policy.output == "discard"
+        return ProcessTree(self._command, surroundings, self._run_id, self._identity, discard)
+
+    def _pump(self, pipe: IO[Any], stream: Stream) -> AnyPump:
+        if self._policy.output == "raw":
+            return Pump(pipe, stream, self._excerpt, Unsplit(), self._listener.raw_output)
+        return Pump(pipe, stream, self._excerpt, LineSplitter(), self._hand_on)
+
+    def _hand_on(self, stream: Stream, lines: Lines, late: bool) -> None:
+        self._listener.output(stream, lines.lines, late, lines.continued)
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -145,9 +170,11 @@ class Attempt:
 
     def _end_tree(self, tree: ProcessTree, now: bool) -> None:
         """End it, and name what is left all the same."""
-        left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._policy.kill_after)
-        self._left_behind = describe(left)
-        self._over.set()
+        try:
+            left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._policy.kill_after)
+            self._left_behind = describe(left)
+        finally:
+            self._over.set()
 
     def _verdict(self, code: int | None, killed: bool) -> tuple[Outcome, str]:
         if self._stopped is not None:
@@ -175,23 +202,26 @@ class Attempt:
 
     # -- after the end --------------------------------------------------------------------------------------
 
-    def _leave_to_late_reader(self, tree: ProcessTree, pumps: list[Pump], pumping: Group) -> None:
+    def _leave_to_late_reader(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
         for pump in pumps:
             pump.late = True
-        spawn(self._read_late, tree, pumping)
+        spawn(self._read_late, tree, pumps, pumping)
 
-    def _read_late(self, tree: ProcessTree, pumping: Group) -> None:
+    def _read_late(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
         self._listener.notice(
             f"has ended, but its output is still open; what comes within {_LATE_OUTPUT:g} s is marked late"
         )
         if pumping.join(_LATE_OUTPUT):
             return
+        while any(pump.is_waiting_for_listener for pump in pumps):  # what has been read is not thrown away
+            if pumping.join(_PIPES_AFTER_EXIT):
+                return
         holders = describe(tree.members()) or "a process that gcron cannot see"
         self._listener.notice(f"its output was closed: still held by {holders}")
         pumping.kill()
 
 
-def _reach_their_ends(pumps: list[Pump], pumping: Group) -> bool:
+def _reach_their_ends(pumps: list[AnyPump], pumping: Group) -> bool:
     """Wait for the pipes of a process that has ended; False when somebody else keeps one open.
 
     Lines that wait for their listener, a slow log mostly, are not late: they were there in time.

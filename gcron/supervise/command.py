@@ -1,35 +1,20 @@
-"""What to start, as data, and the exact argument vector, environment and standard input that come of it. Pure."""
+"""What to start, as data, and the exact environment and standard input that come of it."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO
 
 from gcron.policy import Policy
 
-__all__ = ["Command", "Limits", "arguments", "command_of", "environment", "open_stdin"]
+__all__ = ["OF_PROCESSES", "Command", "Limits", "command_of", "environment", "open_stdin"]
 
-DEFAULT_SHELL = "/bin/sh"
-# What follows is done by /bin/sh, after exec and as the job itself: a directory that hangs so hangs nobody but its
-# job, and a limit that is too low cannot hit gcron. 126 is what shells mean by "cannot be executed".
-_ENTER = 'cd -- "$1" || exit 126'
-_RUN = 'exec "$2" -c "$3"'
-_RUN_NICELY = 'exec nice -n {} "$2" -c "$3"'
-# By the names of the policy: the letters of `ulimit` and the bytes that it counts by (POSIX leaves most of them open;
-# dash, bash as sh and busybox agree but for the number of processes).
-_ULIMIT = {
-    "rlimit_as": ("-v", 1024),
-    "rlimit_core": ("-c", 512),
-    "rlimit_cpu": ("-t", 1),
-    "rlimit_data": ("-d", 1024),
-    "rlimit_fsize": ("-f", 512),
-    "rlimit_nofile": ("-n", 1),
-    "rlimit_nproc": ("-u", 1),
-    "rlimit_stack": ("-s", 1024),
-}
+_LIMITS = tuple(option.name for option in fields(Policy) if option.name.startswith("rlimit_"))
+OF_PROCESSES = ("user", "cwd", "umask", "nice", "env_file", "shell", *_LIMITS)
+"""The fields of a policy that say how a process is set up; None means as gcron itself."""
 
 Limits = tuple[tuple[str, int], ...]
 """Names of a policy's limits with their values; -1 for none."""
@@ -68,7 +53,7 @@ def command_of(
     user: str | None = None,
 ) -> Command:
     """The command that a policy asks for; its `user` goes before the `user` of a system crontab's column."""
-    limits = ((name, getattr(policy, name)) for name in _ULIMIT)
+    limits = ((name, getattr(policy, name)) for name in _LIMITS)
     return Command(
         text,
         stdin=stdin,
@@ -81,31 +66,6 @@ def command_of(
         env_file=policy.env_file,
         limits=tuple((name, value) for name, value in limits if value is not None),
     )
-
-
-def arguments(command: Command, cwd: str | None = None) -> list[str]:
-    """The argument vector to execute; in `cwd`, unless the command names a directory."""
-    # Not the SHELL that gcron was started with: that is the taste of whoever sits at the terminal.
-    shell = command.shell or command.environment.get("SHELL") or DEFAULT_SHELL
-    cwd = command.cwd or cwd
-    # Who goes first needs privileges that the job's user may not have: see `gcron.supervise.spawning`.
-    if cwd is None and command.nice <= 0 and not command.limits:
-        return [shell, "-c", command.text]
-    steps = [_limit(name, value) for name, value in command.limits]
-    if cwd is not None:
-        steps.append(_ENTER)
-        # `cd` looks a bare name up in CDPATH, and takes `-` for the directory before.
-        cwd = cwd if cwd.startswith("/") else f"./{cwd}"
-    steps.append(_RUN_NICELY.format(command.nice) if command.nice > 0 else _RUN)
-    return [DEFAULT_SHELL, "-c", "; ".join(steps), "gcron", cwd or "", shell, command.text]
-
-
-def _limit(name: str, value: int) -> str:
-    letter, unit = _ULIMIT[name]
-    number = "unlimited" if value < 0 else str(value // unit)
-    if name != "rlimit_nproc":
-        return f"ulimit {letter} {number} || exit 126"
-    return f"ulimit -u {number} 2>/dev/null || ulimit -p {number} || exit 126"
 
 
 def environment(

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["LINE_LIMIT", "Excerpt", "LineSplitter"]
+from typing import NamedTuple
+
+__all__ = ["LINE_LIMIT", "Excerpt", "LineSplitter", "Lines", "Unsplit"]
 
 LINE_LIMIT = 65536
-"""Bytes; longer lines are cut into pieces of this size."""
+"""Bytes; longer lines are cut into pieces of this size, or up to 3 bytes less: no character of UTF-8 is cut."""
+# Lines handed on at a time. A job that only writes newlines brings 65,536 of them in one read; making a log of so
+# many at once would keep everything else waiting for a quarter of a second.
+_BATCH = 1000
 _HEAD = 32 * 1024
 _TAIL = 64 * 1024
+
+
+class Lines(NamedTuple):
+    """Some lines that came one after the other, without their newlines."""
+
+    lines: list[bytes]
+    continued: bool = False
+    """The last of them is not all of its line."""
 
 
 class LineSplitter:
@@ -21,25 +34,69 @@ class LineSplitter:
         """True while bytes wait for the rest of their line."""
         return bool(self._partial)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes, without their newlines."""
+    def feed(self, data: bytes) -> list[Lines]:
+        """Return what `data` completes: lines, and pieces of long ones."""
         lines = (self._partial + data).split(b"\n")
         self._partial = lines.pop()
-        if len(self._partial) >= LINE_LIMIT:
-            *pieces, self._partial = _pieces(self._partial)
-            lines.extend(pieces)
-        if lines and max(map(len, lines)) > LINE_LIMIT:
-            lines = [piece for line in lines for piece in (_pieces(line) if line else [line])]
-        return lines
+        # Only the first line is made of more than `data`, which a pump reads in pieces no longer than the limit.
+        suspects = lines if len(data) > LINE_LIMIT else lines[:1]
+        if max(map(len, [*suspects, self._partial])) > LINE_LIMIT:
+            return self._cut(lines)
+        return _batches(lines)
 
-    def flush(self) -> list[bytes]:
-        """Return what waits, as a line of its own."""
+    def flush(self, at_end: bool = True) -> list[Lines]:
+        """Return what waits; unless it is `at_end`, more may come of that line."""
         partial, self._partial = self._partial, b""
-        return [partial] if partial else []
+        return [Lines([partial], continued=not at_end)] if partial else []
+
+    def _cut(self, lines: list[bytes]) -> list[Lines]:
+        cut: list[Lines] = []
+        whole: list[bytes] = []
+        for line in [*lines, self._partial]:
+            *pieces, rest = _pieces(line)
+            if pieces:
+                cut += _batches(whole)
+                cut += [Lines([piece], continued=True) for piece in pieces]
+                whole = []
+            whole.append(rest)
+        self._partial = whole.pop()
+        return cut + _batches(whole)
+
+
+def _batches(lines: list[bytes]) -> list[Lines]:
+    return [Lines(lines[start : start + _BATCH]) for start in range(0, len(lines), _BATCH)]
 
 
 def _pieces(line: bytes) -> list[bytes]:
-    return [line[start : start + LINE_LIMIT] for start in range(0, len(line), LINE_LIMIT)]
+    pieces = []
+    start = 0
+    while len(line) - start > LINE_LIMIT:
+        end = _character_start(line, start + LINE_LIMIT)
+        pieces.append(line[start:end])
+        start = end
+    return [*pieces, line[start:]]
+
+
+def _character_start(line: bytes, index: int) -> int:
+    """`index`, or where the UTF-8 character begins whose middle that is."""
+    for start in range(index, index - 4, -1):
+        if line[start] & 0xC0 != 0x80:
+            return start
+    return index
+
+
+class Unsplit:
+    """Hands on bytes as they come, where a `LineSplitter` would cut them into lines."""
+
+    has_partial = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """See `LineSplitter.feed`."""
+        return [data]
+
+    def flush(self, at_end: bool = True) -> list[bytes]:
+        """See `LineSplitter.flush`."""
+        return []
 
 
 class Excerpt:

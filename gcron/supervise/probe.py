@@ -71,7 +71,10 @@ class _Nobody:
     def process_started(self, pid: int) -> None:
         """See `Listener`."""
 
-    def output(self, stream: Stream, lines: list[bytes], late: bool) -> None:
+    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
+        """See `Listener`."""
+
+    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
         """See `Listener`."""
 
     def notice(self, text: str) -> None:

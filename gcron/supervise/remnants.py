@@ -7,14 +7,10 @@ each of its lives would meet the ones before at its port.
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
-
-import psutil
 
 from gcron.greenlet import sleep
 from gcron.hub import get_hub
-from gcron.supervise.census import processes_of
-from gcron.supervise.tree import describe
+from gcron.supervise.census import describe, processes_of, signal_each
 
 __all__ = ["end_remnants"]
 
@@ -29,8 +25,8 @@ def end_remnants(run_id: str, stop_signal: signal.Signals, kill_after: float) ->
     if not found:
         return ""
     who = describe(found)
-    _signal(found, stop_signal)
-    _signal(found, signal.SIGCONT)
+    signal_each(found, stop_signal)
+    signal_each(found, signal.SIGCONT)
     if not _are_gone(run_id, kill_after, None):
         _are_gone(run_id, _UNKILLABLE_AFTER, signal.SIGKILL)
     return who
@@ -43,16 +39,6 @@ def _are_gone(run_id: str, seconds: float, signum: signal.Signals | None) -> boo
         if get_hub().monotonic() >= deadline:
             return False
         if signum is not None:
-            _signal(left, signum)
+            signal_each(left, signum)
         sleep(_PAUSE)
     return True
-
-
-def _signal(processes: list[psutil.Process], signum: signal.Signals) -> None:
-    get_hub().threadpool.apply(_send_to_each, (processes, signum))
-
-
-def _send_to_each(processes: list[psutil.Process], signum: signal.Signals) -> None:
-    for process in processes:
-        with suppress(psutil.Error, OSError):
-            process.send_signal(signum)  # psutil confirms the identity first

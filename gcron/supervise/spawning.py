@@ -6,70 +6,66 @@ import errno
 import os
 import resource
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from gcron.hub import get_hub
 from gcron.subprocess import DEVNULL, PIPE, Popen
-from gcron.supervise.command import Command, arguments, environment, open_stdin
-from gcron.supervise.env_file import read_env_file
-from gcron.supervise.user import Account, find_account, variables_of
+from gcron.supervise.command import Command, environment, open_stdin
+from gcron.supervise.prologue import arguments, has_prologue
+from gcron.supervise.surroundings import Surroundings
+from gcron.supervise.user import Account, variables_of
 
-__all__ = ["PASSING", "start"]
+__all__ = ["NO_ROOM", "check_room", "start"]
 
-PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Errors of a start that another job's end may mend."""
+NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Errors of a start that the end of something else may mend."""
 # Descriptors kept free for the log, for reading files again, and for the hub.
 _RESERVE = 24
 
 
-def start(command: Command, identity: Mapping[str, str]) -> Popen:
-    """Start the command in a session of its own, its outputs pipes; `identity` is added to its variables.
+def start(command: Command, surroundings: Surroundings, identity: Mapping[str, str], output: int = PIPE) -> Popen:
+    """Start the command in a session of its own; `identity` is added to its variables.
 
-    Parks for what has to be looked up. Raises OSError, and ValueError for a file of variables or a user that is wrong.
+    `output`, PIPE or DEVNULL, is where both its outputs go. Raises OSError when it cannot be started, ValueError for
+    a NUL where there can be none.
     """
-    account, own = _look_up(command)
-    inherited: Mapping[bytes, bytes] = os.environb if account is None else variables_of(account)
-    variables = environment(command, identity, inherited, own)
-    cwd = None if account is None else os.fsdecode(variables[b"HOME"]) or "/"
-    _keep_reserve()
+    check_room()
+    account = surroundings.account
+    inherited: Mapping[bytes, bytes] = os.environb if account is None else variables_of(account, os.environb)
+    variables = environment(command, identity, inherited, surroundings.variables)
+    home = None if account is None else os.fsdecode(variables[b"HOME"]) or "/"
     stdin = open_stdin(command)
     try:
-        with _priority(command.nice):
-            return _spawn(arguments(command, cwd), variables, stdin, account, command.umask)
+        with _going_first(command.nice):
+            argv = arguments(command, home, discard=output == DEVNULL)
+            errors = PIPE if has_prologue(command, home) else output  # what it refuses is not discarded
+            return _spawn(argv, variables, stdin, (output, errors), account, command.umask)
     finally:
         if stdin is not None:
             stdin.close()
 
 
-def _look_up(command: Command) -> tuple[Account | None, dict[str, str]]:
-    if command.user is None and command.env_file is None:
-        return None, {}
-    found: tuple[Account | None, dict[str, str]] = get_hub().threadpool.apply(_look_up_now, (command,))
-    return found
-
-
-def _look_up_now(command: Command) -> tuple[Account | None, dict[str, str]]:
-    account = None if command.user is None else find_account(command.user)
-    return account, {} if command.env_file is None else read_env_file(command.env_file)
-
-
-def _keep_reserve() -> None:
+def check_room() -> None:
+    """Raise OSError (EMFILE) when another process would take the last file descriptors, which are gcron's own."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # The lowest is enough to know: the higher ones are only ever taken while there is none below.
     lowest_free = os.dup(2)
     os.close(lowest_free)
-    if 0 <= limit <= lowest_free + _RESERVE:
+    if 0 <= limit <= lowest_free + min(_RESERVE, limit // 4):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 @contextmanager
-def _priority(nice: int) -> Iterator[None]:
-    """Go first for as long as the child is made, which inherits it. On Linux that is this thread's alone."""
+def _going_first(nice: int) -> Iterator[None]:
+    """For a negative `nice`, let the child inherit it: its own user could not set it. On Linux a thread's own."""
     if nice >= 0:
         yield
         return
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(-20, before + nice))
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, max(-20, before + nice))
+    except PermissionError:
+        raise PermissionError(f"only root can have a job go first with nice={nice}") from None
     try:
         yield
     finally:
@@ -80,6 +76,7 @@ def _spawn(
     argv: list[str],
     variables: dict[bytes, bytes],
     stdin: BinaryIO | None,
+    outputs: tuple[int, int],
     account: Account | None,
     umask: int | None,
 ) -> Popen:
@@ -88,13 +85,33 @@ def _spawn(
         options = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
     if umask is not None:
         options["umask"] = umask
-    return Popen(
-        argv,
-        stdin=DEVNULL if stdin is None else stdin,
-        stdout=PIPE,
-        stderr=PIPE,
-        bufsize=0,
-        env=variables,
-        start_new_session=True,
-        **options,
-    )
+    try:
+        process = Popen(
+            argv,
+            stdin=DEVNULL if stdin is None else stdin,
+            stdout=outputs[0],
+            stderr=outputs[1],
+            bufsize=0,
+            env=variables,
+            start_new_session=True,
+            **options,
+        )
+    except PermissionError as error:
+        # EPERM comes of the switch, as root of a container that was left without the right to; EACCES of the program.
+        if account is not None and error.errno == errno.EPERM:
+            raise PermissionError(
+                f"gcron is root, but may not run a job as {account.name} (CAP_SETUID, CAP_SETGID)"
+            ) from None
+        raise
+    if account is not None:
+        _give_outputs(process, account)
+    return process
+
+
+def _give_outputs(process: Popen, account: Account) -> None:
+    """Let the job open /dev/stdout and /dev/stderr, which are root's else; it is still in its prologue now."""
+    for pipe in (process.stdout, process.stderr):
+        if pipe is None:
+            continue
+        with suppress(OSError):  # in a user namespace without that number; the job runs all the same
+            os.fchown(pipe.fileno(), account.uid, account.gid)

@@ -96,7 +96,8 @@ def test_what_comes_after_is_a_service_that_exists(gcron: Gcron, write: Write) -
     for command in ("run", "check"):
         result = gcron(command, "one", "bad")
         assert result.returncode == 1
-        assert "bad:2:1: error: after= names 'cahce', which does not exist\n  hint: did you mean cache?" in result.stderr
+        assert "bad:2:1: error: after= names 'cahce', which does not exist" in result.stderr
+        assert "hint: did you mean cache?" in result.stderr
         assert "bad:5:1: error: after= names 'daily', which is no service" in result.stderr
     # When it is due can be told all the same.
     assert gcron("next", "one", "bad").returncode == 0
@@ -120,9 +121,9 @@ def test_a_service_that_could_not_be_read_is_not_missed_too(gcron: Gcron, write:
 
 
 def test_options_that_mean_nothing_are_warned_about(gcron: Gcron, write: Write) -> None:
-    write("# gcron: overlap=queue timeout=5m\n@service redis\n# gcron: restart=never\n@daily true\n")
+    write("# gcron: overlap=queue timeout=5m\n@service redis\n# gcron-defaults: restart=never\n" + "@daily true\n" * 9)
     result = gcron("check", "crontab")
-    assert (result.returncode, result.stdout) == (0, "crontab: 2 jobs, 0 errors, 2 warnings\n")
+    assert (result.returncode, result.stdout) == (0, "crontab: 10 jobs, 0 errors, 2 warnings\n")
     assert "crontab:2:1: warning: overlap=, timeout= means nothing to a service" in result.stderr
     assert "crontab:4:1: warning: restart= means nothing to a job that is no service" in result.stderr
 
@@ -144,16 +145,52 @@ def test_a_system_crontab_is_checked_with_its_users(gcron: Gcron, write: Write) 
     assert gcron("check", "--system", "--strict", "crontab").returncode == 1
 
 
-def test_lines_for_other_users_are_not_run_as_the_wrong_one(gcron: Gcron, write: Write) -> None:
-    own = pwd.getpwuid(os.geteuid()).pw_name
-    write(f"@daily {own} true\n@daily nobody true\n")
-    assert gcron("check", "--system", "crontab").returncode == 0
-    result = gcron("run", "--system", "crontab")
-    assert result.returncode == 1
-    message = f"runs as nobody, and this version of gcron runs jobs only as its own user, {own}"
-    assert f"crontab:2:1: error: {message}\n  hint: run gcron as nobody" in result.stderr
-    assert result.stderr.count("error: ") == 1
-    assert result.stderr.endswith("gcron: not started: 1 error\n")
+@pytest.fixture
+def not_root(tmp_path: Path) -> tuple[tuple[str, ...], str]:
+    """What starts gcron as somebody who is not root, and who that is."""
+    if os.geteuid() != 0:
+        return (), pwd.getpwuid(os.geteuid()).pw_name
+    # All that is left of root's rights: to read this checkout, wherever it is.
+    rights = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+    return ("setpriv", "--reuid", "daemon", "--regid", "daemon", "--clear-groups", *rights), "daemon"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("@daily {own} true\n@daily nobody true\n", ["--system"]),
+        ("# gcron: user={own}\n@daily true\n# gcron: user=nobody\n@daily true\n", []),
+        ("# gcron: user={own}\n@daily nobody true\n# gcron: user=nobody\n@daily {own} true\n", ["--system"]),
+    ],
+)
+def test_who_is_not_root_does_not_start_with_the_lines_of_others(
+    gcron_run: Callable[..., Any], not_root: tuple[tuple[str, ...], str], text: str, options: list[str]
+) -> None:
+    """A `user=` goes before the column."""
+    before, own = not_root
+    daemon = gcron_run(text.format(own=own), *options, before=before)
+    assert daemon.wait() == 1
+    message = f"runs as nobody, which only root can have it do; this gcron runs as {own}"
+    assert f":1: error: {message}\n  hint: run gcron as root, or as nobody" in daemon.errors
+    assert daemon.errors.count("error: ") == 1
+    assert daemon.errors.endswith("gcron: not started: 1 error\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run the lines of all")
+def test_root_runs_the_lines_of_all_users_of_a_system_crontab(gcron_run: Callable[..., Any]) -> None:
+    daemon = gcron_run(
+        "MARK=from-the-crontab\n"
+        "@reboot root echo one=$(id -un)=$MARK\n"
+        "@reboot daemon echo two=$(id -un)=$(id -gn)=$MARK=$HOME\n"
+        "# gcron: user=nobody cwd=/\n@reboot daemon echo three=$(id -un)\n"
+        "@reboot no-such-user echo never\n",
+        "--system",
+    )
+    daemon.wait_for("one=root=from-the-crontab$")
+    daemon.wait_for(f"two=daemon=daemon=from-the-crontab={pwd.getpwnam('daemon').pw_dir}$")
+    daemon.wait_for("three=nobody$")
+    daemon.wait_for("cannot start: there is no user no-such-user")
+    assert daemon.stop() == 0
 
 
 def test_lines_for_its_own_user_are_run(gcron_run: Callable[..., Any]) -> None:

@@ -72,18 +72,18 @@ def test_too_few_fields_name_what_the_file_declared() -> None:
         ("# gcron-group:\n", ["1: a group needs a name"]),
         ("# gcron-group: db limit=0\n", ["1: limit cannot be '0'"]),
         ("# gcron-group: db limit=1\n# gcron-group: db limit=2\n", ["2: the group db is declared in line 1"]),
-        ("# gcron: group=db\n@daily a\n", ["1: unknown option 'group'"]),
     ],
 )
 def test_a_wrong_declaration_is_an_error(text: str, expected: list[str]) -> None:
     assert errors(text) == expected
 
 
-def test_groups_are_in_the_model_and_told_to_have_no_effect_yet() -> None:
-    crontab = parse("# gcron-group: db limit=2\n@daily a\n")
+def test_groups_are_in_the_model() -> None:
+    crontab = parse("# gcron-group: db limit=2\n# gcron: group=db\n@daily a\n")
 
     assert crontab.groups == (Group("db", 2, 1),)
-    assert [problem.severity for problem in crontab.problems] == ["warning"]
+    assert crontab.entries[0].policy.group == "db"
+    assert crontab.problems == ()
 
 
 @pytest.mark.parametrize(

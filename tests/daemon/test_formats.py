@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcron.daemon.formats import Format, JsonFormat, TextFormat, duration
+from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat, duration
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
@@ -18,15 +19,20 @@ from gcron.scheduler import (
     Outcome,
     ProcessStarted,
     RunFinished,
+    RunLate,
     RunResult,
     RunStarted,
+    SuccessOverdue,
+    SuccessResumed,
 )
 
 AT = 1767225600.25
 
 
-def output(*lines: bytes, stream: Any = "stdout", late: bool = False, job: str = "job") -> JobOutput:
-    return JobOutput(AT, job, "r1", stream, list(lines), late)
+def output(
+    *lines: bytes, stream: Any = "stdout", late: bool = False, job: str = "job", continued: bool = False
+) -> JobOutput:
+    return JobOutput(AT, job, "r1", stream, list(lines), late, continued)
 
 
 def finished(outcome: Outcome, reason: str = "", **fields: Any) -> RunFinished:
@@ -42,6 +48,10 @@ ALL = [
     finished(Outcome.SUCCEEDED, exit_code=0),
     finished(Outcome.KILLED, "enough\nof it \x1b[2J", left_behind="pid 1 (x\n)"),
     FiresMissed(AT, "job", 1767225600, 1767229200, "a step", 2),
+    RunLate(AT, "job", "r1", 1767225600, 8.25, "it waited for the group db"),
+    SuccessOverdue(AT, "job", 90_000.0, None),
+    SuccessOverdue(AT, "job", 90_000.0, AT - 100_000),
+    SuccessResumed(AT, "job", 100_000.5),
 ]
 
 
@@ -114,7 +124,7 @@ def test_a_name_with_control_characters_cannot_forge_a_line() -> None:
     assert b"\x1b" not in record
 
 
-@pytest.mark.parametrize("format", [TextFormat(UTC), JsonFormat()])
+@pytest.mark.parametrize("format", [TextFormat(UTC), JsonFormat(), LogfmtFormat()])
 def test_a_message_is_one_line(format: Format) -> None:
     assert format.message(AT, "two\nlines \udcff", bad=True).count(b"\n") == 1
 
@@ -125,3 +135,85 @@ def test_a_message_is_one_line(format: Format) -> None:
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+# -- many lines at once -----------------------------------------------------------------------------------------
+
+# Plain ones take a short way through a format; beside another line they take the long one.
+LINES = st.lists(st.text(alphabet='ab \\"\t{}=\r\x1b\x7f\u0085é\ud800€', max_size=6), min_size=1, max_size=4).map(
+    lambda lines: [line.encode("utf-8", "surrogatepass") for line in lines]
+)
+
+
+@pytest.mark.parametrize("format", [TextFormat(UTC), JsonFormat(), LogfmtFormat()])
+@given(lines=LINES)
+def test_lines_together_are_as_each_alone(format: Format, lines: list[bytes]) -> None:
+    assert format.event(output(*lines)) == b"".join(format.event(output(line)) for line in lines)
+
+
+@given(st.lists(st.text(alphabet="ab \\\"\t'=}", max_size=8), min_size=1, max_size=4))
+def test_plain_lines_come_back_from_json_as_they_were(lines: list[str]) -> None:
+    records = JsonFormat().event(output(*[line.encode() for line in lines])).splitlines()
+    assert [json.loads(record)["line"] for record in records] == lines
+
+
+def test_every_control_character_is_kept_from_a_terminal_however_it_is_written() -> None:
+    text = TextFormat(UTC)
+    for code in [*range(0x20), 0x7F, *range(0x80, 0xA0)]:
+        if chr(code) in "\t\n":
+            continue
+        for written in (chr(code).encode(), bytes([code])):
+            record = text.event(output(b"a" + written + b"b")).decode()
+            assert record.endswith((rf"a\x{code:02x}b" + "\n", rf"a\xc2\x{code:02x}b" + "\n")), (code, record)
+    halves = text.event(output(b"\xc2", continued=True)) + text.event(output(b"\x9b31m"))
+    assert halves.decode("ascii").count("\\x") == 2
+
+
+def test_a_line_that_goes_on_is_marked() -> None:
+    event = output(b"whole", b"half", continued=True)
+    first, second = map(json.loads, JsonFormat().event(event).splitlines())
+    assert ("continued" not in first, second["continued"], second["line"]) == (True, True, "half")
+    assert TextFormat(UTC).event(event).endswith(b"| half (continued)\n")
+    assert LogfmtFormat().event(event).endswith(b" stream=stdout continued=true line=half\n")
+
+
+def test_half_of_a_line_is_no_json_object() -> None:
+    (record,) = JsonFormat().event(output(b"{}", continued=True)).splitlines()
+    assert json.loads(record)["line"] == "{}"
+
+
+# -- logfmt -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (b"plain", "plain"),
+        (b"/a/b:c-d_e", "/a/b:c-d_e"),
+        (b"two words", '"two words"'),
+        (b"a=b", '"a=b"'),
+        (b'say "x"', '"say \\"x\\""'),
+        (b"back\\slash", '"back\\\\slash"'),
+        (b"\x1b[2J", '"\\u001b[2J"'),
+        ("é".encode(), '"\\u00e9"'),
+        (b"\xff", '"\\\\xff"'),
+        (b"", '""'),
+    ],
+)
+def test_a_value_of_logfmt_is_quoted_where_it_must_be(line: bytes, value: str) -> None:
+    record = LogfmtFormat().event(output(line)).decode("ascii")
+    assert record == f"time=2026-01-01T00:00:00.250Z event=output job=job run=r1 stream=stdout line={value}\n"
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: event.kind)
+def test_every_event_is_one_line_of_logfmt(event: Any) -> None:
+    record = LogfmtFormat().event(event).decode("ascii")
+    assert record.count("\n") == 1
+    assert re.fullmatch(r'([\w.-]+=([!#-<>-\[\]-~]*|"([^"\\]|\\.)*")( |\n))+', record)
+
+
+def test_the_parts_of_a_report_have_paths_in_logfmt() -> None:
+    fields = {"ok": True, "none": None, "jobs": [{"name": "a b", "at": 1.5}], "by": {"odd key": 1}}
+    record = LogfmtFormat().report(AT, "status", fields, [])
+    start = b"time=2026-01-01T00:00:00.250Z event=status "
+    assert record == start + b'ok=true none= jobs.0.name="a b" jobs.0.at=1.5 by.odd_key=1\n'

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gcron.daemon import sink as sink_module
-from gcron.daemon.sink import Sink
+from gcron.daemon.sink import Outlets, Sink
 from gcron.greenlet import sleep, spawn
 
 LIMIT = 64 * 1024
@@ -218,3 +218,50 @@ def test_a_disk_that_stays_full_stops_nobody(disk: Callable[[int], Disk]) -> Non
     started = time.monotonic()
     sink.close()
     assert time.monotonic() - started < 1
+
+
+def test_with_block_job_output_waits_for_a_stopped_reader_and_nothing_is_lost(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.02)
+    sink = Sink(pipe[1], report, LIMIT, on_stall="block")
+    producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(50)])
+    assert not producing.join(0.5)
+    sink.write(b"own record\n")  # does not wait
+    reader = Reader(pipe[0])
+    producing.get(timeout=5)
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+    assert bytes(reader.data).count(b"x" * 9999 + b"\n") == 50
+    assert len(reader.data) == 500_000 + len(b"own record\n")
+    assert sink.lost == 0
+
+
+def test_blocking_ends_when_it_has_to(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.02)
+    sink = Sink(pipe[1], report, LIMIT, on_stall="block")
+    producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(50)])
+    assert not producing.join(0.1)
+    sink.stop_blocking()
+    producing.get(timeout=5)
+    assert sink.lost > 0
+
+
+def test_of_two_outlets_one_that_is_not_read_leaves_the_other_alone(pipe: tuple[int, int]) -> None:
+    read, write = os.pipe()
+    outlets = Outlets(report, stdout_fd=pipe[1], stderr_fd=write)
+    outlets.stdout.write(b"x" * 200_000)
+    outlets.stderr.write(b"heard\n")
+    assert os.read(read, 100) == b"heard\n"
+    outlets.close(timeout=0.1)
+    os.close(read)
+    os.close(write)
+
+
+def test_two_outlets_to_one_file_are_one_and_keep_records_whole(pipe: tuple[int, int]) -> None:
+    same = os.dup(pipe[1])
+    outlets = Outlets(report, stdout_fd=pipe[1], stderr_fd=same)
+    assert outlets.stderr is outlets.stdout
+    outlets.close()
+    os.close(same)

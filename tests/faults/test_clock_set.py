@@ -8,6 +8,7 @@ clock, and are cancelled as it is set. Or it takes them away.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import re
@@ -240,6 +241,32 @@ def test_a_machine_that_slept_makes_up_what_is_not_too_old(clock: SettableClock,
     assert daemon.stop() == 0
 
 
+def test_after_a_sleep_each_job_catches_up_as_it_says(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+    """Asleep from 12:10 to 18:10, under a deadline of four hours: four fires of each are young enough."""
+    names = {"nothing": "none", "last": "last", "all": "all"}
+    jobs = [f"# gcron: name={name} catchup={catchup}\n40 0-23 * * *  true\n" for name, catchup in names.items()]
+    text = f"CRON_TZ=UTC\n# gcron-defaults: start-deadline=4h\n{''.join(jobs)}# gcron: name=every\n@every 1s  true\n"
+    clock.set_to(at(12, 10))
+    daemon = gcron_run(text, "--log-format", "json", env=clock.environment)
+    daemon.wait_for('"event":"process-started"')
+    clock.sleep_until(at(18, 10), daemon)
+    daemon.wait_for('"event":"run-finished","job":"all"', 4)
+    daemon.wait_for('"event":"run-finished","job":"last"')
+    daemon.wait_for('"event":"run-finished","job":"nothing"')
+    daemon.wait_for('"event":"fires-missed"', 4)  # that of `every` among them
+    assert daemon.stop() == 0
+
+    def hours(job: str, kind: str, field: str) -> list[str]:
+        records = [json.loads(line) for line in daemon.log.splitlines()]
+        return [record[field][11:16] for record in records if (record.get("job"), record["event"]) == (job, kind)]
+
+    assert hours("all", "run-finished", "fire_at") == ["14:40", "15:40", "16:40", "17:40"], "one after the other"
+    assert hours("last", "run-finished", "fire_at") == ["17:40"]
+    assert hours("nothing", "run-finished", "fire_at") == ["17:40"], "a fixed time of the last three hours"
+    spans = {job: hours(job, "fires-missed", "first") + hours(job, "fires-missed", "last") for job in ("all", "last")}
+    assert spans == {"all": ["12:40", "13:40"], "last": ["12:40", "16:40"]}
+
+
 def test_a_machine_that_slept_for_days_makes_nothing_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB, env=clock.environment)
@@ -276,3 +303,23 @@ def test_a_gcron_that_was_stopped_starts_no_burst(gcron_run: Callable[..., Any])
     wait_for_more(daemon, "every", 1)
     assert starts(daemon, "every") <= before + 3  # one just before the stop, one made up, one since
     assert daemon.stop() == 0
+
+
+def test_a_gcron_that_was_stopped_catches_up_one_after_the_other(gcron_run: Callable[..., Any]) -> None:
+    daemon = gcron_run("# gcron: name=every catchup=all\n@every 1s  sleep 0.2\n", "--log-format", "json")
+    daemon.wait_for('"event":"run-finished"', 2)
+    daemon.send(signal.SIGSTOP)
+    time.sleep(4.2)
+    daemon.send(signal.SIGCONT)
+    daemon.wait_for('"event":"run-finished"', 8)
+    assert daemon.stop() == 0
+    records = [json.loads(line) for line in daemon.log.splitlines()]
+    runs = [record for record in records if record["event"] in ("process-started", "run-finished")]
+    # Never two at once, none left out, none twice; what came due meanwhile was skipped.
+    events = [run["event"] for run in runs if run.get("outcome") != "skipped"]
+    assert events == ["process-started", "run-finished"] * (len(events) // 2)
+    missed = [record["reason"] for record in records if record["event"] == "fires-missed"]
+    assert "gcron could not act when they were due" not in missed
+    dues = sorted(run["fire_at"] for run in runs if run["event"] == "run-finished")
+    seconds = [int(datetime.fromisoformat(due).timestamp()) for due in dues]
+    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -123,3 +125,145 @@ def test_newlines_without_end_delay_no_other_job(gcron_run: Run) -> None:
     child.terminate()
     daemon.wait()
     assert max(beats(daemon.log)) < 0.5
+
+
+# -- raw, split, blocked ----------------------------------------------------------------------------------------
+
+
+def drain(pipe: int, until: Callable[[bytearray], bool] = lambda data: False) -> bytearray:
+    """Read to the end of file, or until there is enough."""
+    data = bytearray()
+    while not until(data) and (block := os.read(pipe, MIB)):
+        data += block
+    return data
+
+
+@pytest.mark.realtime
+def test_raw_output_that_nobody_reads_is_counted_to_the_byte(gcron_run: Run) -> None:
+    size = 60_000_000
+    crontab = f"# gcron: name=flood output=raw\n@reboot head -c {size} /dev/zero\n# gcron: name=beat\n@every 1s true\n"
+    daemon = gcron_run(crontab, "--split-logs", stdout=subprocess.PIPE)
+    time.sleep(3.2)  # nobody reads
+    assert len(re.findall(r"beat +succeeded", daemon.errors)) >= 2  # the scheduler speaks elsewhere
+    pipe = daemon.process.stdout.fileno()
+    data = drain(pipe, lambda data: b"of this log" in data[-500:] and "flood    succeeded" in daemon.errors)
+    daemon.send(signal.SIGTERM)
+    data += drain(pipe)
+    assert daemon.wait() == 0
+    # What tells of the loss stands where it was lost.
+    told = re.findall(rb"[^\0]*lost \d+ lines of this log \((\d+) bytes\)[^\0]*\n", bytes(data))
+    assert data.count(b"\0") + sum(map(int, told)) == size
+    assert sum(map(int, told)) > 0
+
+
+@pytest.mark.realtime
+def test_with_block_a_flood_waits_for_the_reader_and_the_beat_goes_on(gcron_run: Run) -> None:
+    size = 30_000_000
+    daemon = gcron_run(flood(size), "--on-stall", "block", "--split-logs", stdout=subprocess.PIPE)
+    time.sleep(3.2)  # nobody reads
+    assert len(re.findall(r"beat +started", daemon.errors)) >= 2
+    assert "flood    succeeded" not in daemon.errors
+    pipe = daemon.process.stdout.fileno()
+    data = drain(pipe, lambda data: "flood    succeeded" in daemon.errors)
+    daemon.send(signal.SIGTERM)
+    data += drain(pipe)
+    assert daemon.wait() == 0
+    assert data.count(b"| " + b"0" * 99 + b"\n") == size // 100
+    assert b"lost" not in data
+
+
+@pytest.mark.realtime
+def test_with_block_stopping_is_bounded_all_the_same(gcron_run: Run) -> None:
+    daemon = gcron_run(
+        "# gcron: kill-after=1s\n@reboot exec yes\n", "--on-stall=block", "--grace=1s", stdout=subprocess.PIPE
+    )
+    time.sleep(1.5)
+    daemon.send(signal.SIGTERM)
+    daemon.wait(1 + 1 + 5)
+
+
+def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None:
+    text = """# gcron: name=job\n@reboot echo '{"level": "info"}'; echo x >&2\n"""
+    daemon = gcron_run(text, "--split-logs", "--log-format=json")
+    deadline = time.monotonic() + 10
+    while '"run-finished"' not in daemon.errors:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert daemon.stop() == 0
+    lines = [json.loads(line) for line in daemon.log.splitlines()]
+    assert {line["stream"]: line["line"] for line in lines} == {"stderr": "x", "stdout": {"level": "info"}}
+    kinds = [json.loads(line)["event"] for line in daemon.errors.splitlines()]
+    assert "output" not in kinds
+    assert set(kinds) == {"message", "run-started", "process-started", "run-finished"}
+
+
+# -- a lot ------------------------------------------------------------------------------------------------------
+
+
+def test_a_quarter_of_a_gigabyte_without_a_newline_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
+    size = 256 * MIB
+    daemon = gcron_run(
+        f"# gcron: name=long\n@reboot head -c {size} /dev/zero | tr '\\0' x\n",
+        "--log-format=json",
+        stdout=subprocess.PIPE,
+    )
+    process = psutil.Process(daemon.process.pid)
+    largest, pieces = 0, []
+    with daemon.process.stdout as log:
+        for record in log:
+            fields = json.loads(record)
+            if fields["event"] == "output":
+                pieces.append((len(fields["line"]), fields.get("continued", False)))
+                if len(pieces) % 500 == 0:
+                    largest = max(largest, process.memory_info().rss)
+            if fields["event"] == "run-finished":
+                assert fields["output_bytes"] == size
+                daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert sum(length for length, _ in pieces) == size
+    assert [continued for _, continued in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert largest < 120 * MIB
+
+
+def test_five_million_lines_all_arrive(gcron_run: Run) -> None:
+    daemon = gcron_run("# gcron: name=lines\n@reboot seq 5000000\n", stdout=subprocess.PIPE)
+    pipe = daemon.process.stdout.fileno()
+    count, whole, rest = 0, b"", b""
+    while b"lines    succeeded" not in whole:
+        block = os.read(pipe, MIB)
+        assert block
+        whole, _, rest = (rest + block).rpartition(b"\n")
+        count += whole.count(b"| ")
+    daemon.send(signal.SIGTERM)
+    drain(pipe)
+    assert daemon.wait() == 0
+    assert count == 5_000_000
+
+
+# -- the disk ---------------------------------------------------------------------------------------------------
+
+
+def test_when_a_full_disk_has_room_again_the_log_goes_on_and_tells_what_it_lost(gcron_run: Run, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    ballast = f"head -c 200000 /dev/zero > {disk}/ballast"
+    mount = f'mount -t tmpfs -o size=512k none {disk} && {ballast} && exec "$@" > {disk}/log'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount, "sh", "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a small disk of his own")
+    daemon = gcron_run(
+        "# gcron: name=flood\n"
+        f"@reboot seq -f '\\%0100.0f' 20000; sleep 0.5; rm {disk}/ballast; echo enough; sleep 0.5;"
+        f" cp {disk}/log {tmp_path}/part && mv {tmp_path}/part {tmp_path}/copy\n",
+        before=("unshare", "-rm", "sh", "-c", mount, "sh"),
+    )
+    deadline = time.monotonic() + 15
+    while not (tmp_path / "copy").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert daemon.stop() == 0
+    log = (tmp_path / "copy").read_text()
+    kept = len(re.findall(r"\| 0\d{99}$", log, re.MULTILINE))
+    lost = sum(int(count) for count in re.findall(r"lost (\d+) lines of this log", log))
+    assert 0 < kept < 20_000
+    assert kept + lost == 20_000
+    assert "| enough" in log

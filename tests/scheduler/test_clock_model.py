@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,17 +21,23 @@ from gcron.testing import VirtualClock
 HOUR = 3600
 LIMIT = 3 * HOUR
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+DEADLINE = 2 * HOUR
 FIXED, WILDCARD, EVERY = "30 1,5,9,13,17,21 * * *", "*/10 * * * *", "@every 7m"
 
 small = st.integers(-LIMIT + 60, LIMIT - 60).filter(lambda step: abs(step) >= 2)
 large = st.integers(LIMIT + 60, 9 * HOUR).flatmap(lambda size: st.sampled_from([size, -size]))
+catchups = st.sampled_from(["none", "last", "all"])
 waits = st.integers(30, 2 * HOUR)
 
 
 class Night:
     """A scheduler in virtual time that is disturbed, and all that it tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, catchup: str = "none", seconds: float = 0) -> None:
+        self.options = {"catchup": catchup, "start_deadline": DEADLINE, "overlap": "queue", "queue_limit": 100}
+        self.seconds = seconds
+        self.at_once: dict[str, int] = {FIXED: 0, WILDCARD: 0, EVERY: 0}
+        self.most_at_once = 0
         self.clock = VirtualClock(MIDNIGHT, longest_nap=20.0)
         self.events: list[Any] = []
         self.looks: dict[str, list[float]] = {FIXED: [], WILDCARD: [], EVERY: []}
@@ -42,7 +50,7 @@ class Night:
             # By the clock that nobody sets: after a step back the other one shows the same times again.
             scheduler.on("run-started", lambda event: self.looks[event.job].append(self.clock.monotonic()))
             for schedule in (FIXED, WILDCARD, EVERY):
-                scheduler.job(schedule, name=schedule)(lambda: None)
+                scheduler.job(schedule, name=schedule, **self.options)(partial(self.work, schedule))
             scheduler.start()
             for wait, kind, seconds in disturbances:
                 sleep(wait)
@@ -52,6 +60,12 @@ class Night:
                     self.clock.jump(seconds)
             sleep(60)
             scheduler.stop(grace=0)
+
+    def work(self, job: str) -> None:
+        self.at_once[job] += 1
+        self.most_at_once = max(self.most_at_once, self.at_once[job])
+        sleep(self.seconds)
+        self.at_once[job] -= 1
 
     def fires(self, job: str) -> list[tuple[int, float]]:
         """What it was due for, and when it started."""
@@ -72,6 +86,29 @@ def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int
         # No two fires at one look, and none is late by more than may be made up.
         assert len(set(night.looks[job])) == len(fires)
         assert all(started - due < (LIMIT if job == FIXED else 60) for due, started in fires)
+
+
+@settings(max_examples=60)
+@given(
+    catchups,
+    st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4),
+)
+def test_catching_up_is_neither_early_nor_beside_itself_nor_twice(
+    catchup: str, disturbances: list[tuple[int, str, int]]
+) -> None:
+    night = Night(catchup, seconds=100)
+    night.run(disturbances)
+    # Between two steps back no time is shown twice.
+    step_backs = [step for _, kind, step in disturbances if kind == "set" and step < 0]
+    for job in (FIXED, WILDCARD, EVERY):
+        fires = night.fires(job)
+        assert all(started >= due for due, started in fires)
+        assert max(Counter(due for due, _ in fires).values(), default=0) <= 1 + len(step_backs)
+        if job == FIXED and all(abs(step) < LIMIT for step in step_backs):
+            assert all(earlier < later for (earlier, _), (later, _) in pairwise(fires))
+        shown_once = {due for due, _ in fires} if not step_backs else set()
+        assert not any(first <= due <= last for due in shown_once for first, last in night.missed(job))
+    assert night.most_at_once <= 1
 
 
 @settings(max_examples=25)
@@ -95,9 +132,11 @@ def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
 
 
 @settings(max_examples=25)
-@given(st.lists(st.tuples(waits, st.sampled_from(["set", "stop"]), st.integers(60, LIMIT - 60)), max_size=4))
-def test_what_time_passed_over_is_either_fired_or_told_as_missed(disturbances: list[tuple[int, str, int]]) -> None:
-    night = Night()
+@given(catchups, st.lists(st.tuples(waits, st.sampled_from(["set", "stop"]), st.integers(60, LIMIT - 60)), max_size=4))
+def test_what_time_passed_over_is_either_fired_or_told_as_missed(
+    catchup: str, disturbances: list[tuple[int, str, int]]
+) -> None:
+    night = Night(catchup)
     night.run(disturbances)
     end = night.clock.now()
     grid = {instant for instant in range(int(MIDNIGHT) + 600, int(end) + 1, 600) if instant < end}

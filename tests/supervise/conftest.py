@@ -23,13 +23,20 @@ class Listening:
         self.out: list[bytes] = []
         self.err: list[bytes] = []
         self.late: list[bytes] = []
+        self.continued: list[bytes] = []
+        self.raw = {"stdout": b"", "stderr": b""}
         self.notices: list[str] = []
 
     def process_started(self, pid: int) -> None:
         self.pid = pid
 
-    def output(self, stream: str, lines: list[bytes], late: bool) -> None:
+    def output(self, stream: str, lines: list[bytes], late: bool, continued: bool = False) -> None:
         (self.late if late else self.out if stream == "stdout" else self.err).extend(lines)
+        if continued:
+            self.continued.append(lines[-1])
+
+    def raw_output(self, stream: str, data: bytes, late: bool) -> None:
+        self.raw[stream] += data
 
     def notice(self, text: str) -> None:
         self.notices.append(text)

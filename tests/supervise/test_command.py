@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from gcron.supervise.command import Command, arguments, environment, open_stdin
+from gcron.supervise.command import Command, environment, open_stdin
+from gcron.supervise.prologue import arguments, has_prologue, why_refused
 
 
 def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
@@ -46,3 +47,35 @@ def test_standard_input_is_a_file_at_its_start() -> None:
     assert file is not None
     with file:
         assert file.read() == b"one\ntwo\xff"
+
+
+def test_what_needs_nothing_is_executed_at_once() -> None:
+    for command in (Command("x"), Command("x", umask=0, nice=-1, env_file="/e", shell="/usr/bin/zsh")):
+        assert not has_prologue(command)
+        assert arguments(command)[1:] == ["-c", "x"]
+    for command in (
+        Command("x", cwd="/"),
+        Command("x", nice=1),
+        Command("x", limits=(("rlimit_cpu", 1),)),
+        Command("x", shell="/home/user/bin/zsh"),
+        Command("x", shell="zsh"),
+    ):
+        assert has_prologue(command)
+    assert has_prologue(Command("x"), home="/")
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "reason"),
+    [
+        (126, b"gcron-start: there is no directory /x\n", "there is no directory /x"),
+        (127, b"gcron-start: 9: exec: /x: not found\n", "exec: /x: not found (or what its first line names)"),
+        (126, b"gcron-start: line 12: ulimit: no\nother\ngcron-start: rlimit\n", "ulimit: no; rlimit"),
+        (126, b"gcron-start: caf\xe9\n", "caf\\xe9"),
+        (1, b"gcron-start: there is no directory /x\n", ""),
+        (126, b"x\ngcron-start: there is no directory /x\n", ""),
+        (126, b"", ""),
+        (None, b"gcron-start: x\n", ""),
+    ],
+)
+def test_what_the_prologue_refused_is_told_from_what_the_job_says(code: int | None, output: bytes, reason: str) -> None:
+    assert why_refused(code, output) == reason

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcron.supervise.lines import LINE_LIMIT, Excerpt, LineSplitter
+from gcron.supervise.lines import LINE_LIMIT, Excerpt, Lines, LineSplitter
 
 _HEAD, _TAIL = 32 * 1024, 64 * 1024
 
 
 def split_in_chunks(data: bytes, cuts: list[int]) -> list[bytes]:
+    return [line for line, _ in marked_lines(data, cuts)]
+
+
+def marked_lines(data: bytes, cuts: list[int]) -> list[tuple[bytes, bool]]:
+    """The lines of `data`, with whether each goes on, where it is split at `cuts`."""
     splitter = LineSplitter()
-    lines = []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for start, end in pairwise(edges):
-        lines += splitter.feed(data[start:end])
-    return lines + splitter.flush()
+    batches = [batch for start, end in pairwise(edges) for batch in splitter.feed(data[start:end])]
+    batches += splitter.flush()
+    assert all(1 <= len(batch.lines) <= 1000 for batch in batches)
+    return [
+        (line, batch.continued and index == len(batch.lines) - 1)
+        for batch in batches
+        for index, line in enumerate(batch.lines)
+    ]
 
 
 @given(
@@ -38,10 +47,32 @@ def test_lines_are_those_of_split_however_the_bytes_arrive(data: bytes, cuts: li
 )
 def test_long_lines_are_cut_in_the_same_places_however_the_bytes_arrive(sizes: list[int], cuts: list[int]) -> None:
     data = b"".join(b"x" * size + b"\n" for size in sizes)
-    whole = split_in_chunks(data, [])
-    assert split_in_chunks(data, cuts) == whole
-    assert max(map(len, whole), default=0) <= LINE_LIMIT
-    assert b"".join(whole) == data.replace(b"\n", b"")
+    whole = marked_lines(data, [])
+    assert marked_lines(data, cuts) == whole
+    assert max((len(line) for line, _ in whole), default=0) <= LINE_LIMIT
+    assert b"".join(line if goes_on else line + b"\n" for line, goes_on in whole) == data
+
+
+@given(st.text(alphabet="aä€😀", min_size=1, max_size=9), st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_no_character_is_cut(text: str, cut: int) -> None:
+    text *= 200_000 // len(text)
+    pieces = split_in_chunks(text.encode(), [cut])
+    assert "".join(piece.decode() for piece in pieces) == text
+
+
+def test_many_short_lines_behind_a_long_one_come_in_batches() -> None:
+    batches = LineSplitter().feed(b"x" * 70_000 + b"\n" * 5000)
+    assert sum(len(batch.lines) for batch in batches) == 5001
+    assert max(len(batch.lines) for batch in batches) <= 1000
+
+
+def test_what_waits_is_marked_unless_it_is_the_end() -> None:
+    splitter = LineSplitter()
+    assert splitter.feed(b"half") == []
+    assert splitter.flush(at_end=False) == [Lines([b"half"], continued=True)]
+    assert splitter.feed(b"done") == []
+    assert splitter.flush() == [Lines([b"done"])]
 
 
 def test_a_line_without_end_never_takes_more_memory_than_the_limit() -> None:

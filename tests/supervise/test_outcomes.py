@@ -46,8 +46,8 @@ def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> N
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (Command("true", shell="/no/such/shell"), "cannot start: No such file or directory: /no/such/shell"),
-        (Command("true", shell="/etc/passwd"), "cannot start: Permission denied: /etc/passwd"),
+        (Command("true", shell="/no/such/shell"), "cannot start: there is no shell /no/such/shell"),
+        (Command("true", shell="/etc/passwd"), "cannot start: the shell /etc/passwd may not be executed"),
         (Command("true", environment={"X": "a\0b"}), "cannot start: embedded null byte"),
         (Command("true\0false"), "cannot start: embedded null byte"),
     ],
@@ -69,9 +69,9 @@ def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: 
     assert perform("true").outcome is Outcome.SUCCEEDED
 
 
-def test_a_directory_that_is_missing_fails_the_run_and_its_stderr_names_it(perform: Perform, listening: Any) -> None:
+def test_a_directory_that_is_missing_fails_the_start_and_its_stderr_names_it(perform: Perform, listening: Any) -> None:
     result = perform(Command("echo never", cwd="/no/such/directory"))
-    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 126)
+    assert (result.outcome, result.exit_code) == (Outcome.START_FAILED, None)
     assert b"/no/such/directory" in b"".join(listening.err)
     assert listening.out == []
 

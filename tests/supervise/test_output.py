@@ -40,6 +40,7 @@ def test_both_streams_are_told_apart_and_counted_together(perform: Perform, list
 def test_a_line_of_a_megabyte_arrives_whole_in_pieces(perform: Perform, listening: Any) -> None:
     result = perform("head -c 1000000 /dev/zero | tr '\\0' x")
     assert max(map(len, listening.out)) <= 65536
+    assert listening.continued == listening.out[:-1]
     assert b"".join(listening.out) == b"x" * 1_000_000
     assert (result.output_size, len(result.output_head), len(result.output_tail)) == (1_000_000, 32768, 65536)
 
@@ -63,7 +64,7 @@ def test_a_line_without_its_end_is_shown_after_a_second(make: Callable[..., Any]
     running = spawn(attempt.perform)
     while not listening.out and time.monotonic() < started + 5:
         sleep(0.01)
-    assert listening.out == [b"password: "]
+    assert listening.out == listening.continued == [b"password: "]
     assert 1.0 <= time.monotonic() - started < 3.0
     attempt.stop(Outcome.KILLED, "enough", now=True)
     running.get(timeout=10)
@@ -73,7 +74,7 @@ def test_a_job_that_never_pauses_lets_everybody_else_run(make: Callable[..., Any
     gaps: list[float] = []
     before = time.monotonic()
 
-    def output(stream: str, lines: list[bytes], late: bool) -> None:
+    def output(stream: str, lines: list[bytes], late: bool, continued: bool) -> None:
         time.sleep(0.0005)  # as slow as a log format, so that the pipe is never empty
 
     listening.output = output
@@ -93,7 +94,7 @@ def test_lines_that_wait_for_a_slow_listener_are_not_late(
 ) -> None:
     heard: list[bool] = []
 
-    def output(stream: str, lines: list[bytes], late: bool) -> None:
+    def output(stream: str, lines: list[bytes], late: bool, continued: bool) -> None:
         sleep(0.15)
         heard.append(late)
 
@@ -101,4 +102,41 @@ def test_lines_that_wait_for_a_slow_listener_are_not_late(
     result = spawn(make("seq 1500").perform).get(timeout=10)
     assert result.outcome is Outcome.SUCCEEDED
     assert heard[:2] == [False, False]
+    assert listening.notices == []
+
+
+def test_raw_output_comes_byte_for_byte_each_stream_in_order(perform: Perform, listening: Any) -> None:
+    data = bytes(range(256)) * 1000
+    program = "import os; os.write(2, b'err'); [os.write(1, bytes(range(256))) for _ in range(1000)]; os.write(2, b'!')"
+    result = perform(f'exec {sys.executable} -c "{program}"', output="raw")
+    assert listening.raw == {"stdout": data, "stderr": b"err!"}
+    assert listening.out == listening.err == []
+    assert (result.output_size, len(result.output_tail)) == (len(data) + 4, 65536)
+
+
+@pytest.mark.realtime
+def test_raw_output_does_not_wait_for_the_end_of_a_line(make: Callable[..., Any], listening: Any) -> None:
+    attempt = make("printf x; sleep 20", output="raw")
+    started = time.monotonic()
+    running = spawn(attempt.perform)
+    while not listening.raw["stdout"] and time.monotonic() < started + 5:
+        sleep(0.005)
+    assert time.monotonic() - started < 0.9
+    attempt.stop(Outcome.KILLED, "enough", now=True)
+    running.get(timeout=10)
+
+
+def test_discarded_output_goes_to_the_null_device_and_blocks_nobody(perform: Perform, listening: Any) -> None:
+    result = perform(
+        "[ /dev/stdout -ef /dev/null ] && [ /dev/stderr -ef /dev/null ] && head -c 10000000 /dev/zero && echo x >&2",
+        output="discard",
+    )
+    assert (result.outcome, result.output_size, result.output_head) == (Outcome.SUCCEEDED, 0, b"")
+    assert listening.out == listening.err == []
+
+
+def test_a_process_left_behind_keeps_no_run_whose_output_is_discarded(perform: Perform, listening: Any) -> None:
+    started = time.monotonic()
+    perform("sleep 3 & exit 0", output="discard")
+    assert time.monotonic() - started < 1.5  # no pipe, so nothing to wait for
     assert listening.notices == []

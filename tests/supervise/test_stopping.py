@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from gcron.greenlet import sleep, spawn
 from gcron.supervise import tree as tree_module
 from gcron.supervise.outcome import Outcome, RunResult
 
+CLONE = {"x86_64": 56, "aarch64": 220}
+CLONE_VFORK = 0x4000
 Perform = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
 DEAF = f"{sys.executable} -c '" + (
@@ -68,6 +71,40 @@ def test_a_stopped_process_is_continued_so_that_it_can_stop(perform: Perform, li
     assert result.duration < 5
 
 
+def test_a_tree_that_is_stopped_as_a_whole_is_continued_too(
+    make: Callable[..., Any], listening: Any, marked_processes: Find, unique: str
+) -> None:
+    attempt = make(f"setsid sleep {unique} & sleep {unique} & echo up; wait", kill_after=60)
+    running = spawn(attempt.perform)
+    while not listening.out:
+        sleep(0.005)
+    sleep(0.1)
+    for pid in (listening.pid, *marked_processes(unique)):
+        os.kill(pid, signal.SIGSTOP)
+    attempt.stop(Outcome.STOPPED, "stopped on request")
+    result = running.get(timeout=15)
+    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, -signal.SIGTERM)
+    assert marked_processes(unique) == []
+
+
+@pytest.mark.skipif(platform.machine() not in CLONE, reason="the number of clone(2) is known of other machines only")
+def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(perform: Perform, listening: Any) -> None:
+    """Until the child of vfork(2) executes something or ends, its parent sleeps and handles no signal."""
+    code = (
+        "import ctypes, os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *args: os._exit(0))\n"
+        f"if ctypes.CDLL(None).syscall({CLONE[platform.machine()]}, {CLONE_VFORK} | signal.SIGCHLD, 0, 0, 0, 0) == 0:\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    os.setsid()\n"
+        "    os.write(1, b'up\\n')\n"
+        "    time.sleep(60)\n"
+    )
+    result = perform(f'exec {sys.executable} -c "{code}"', timeout=1, kill_after=0.4)
+    assert listening.out == [b"up"]
+    assert (result.outcome, result.exit_code, result.left_behind) == (Outcome.TIMED_OUT, -signal.SIGKILL, "")
+    assert 1.4 <= result.duration < 10
+
+
 def test_the_second_request_may_be_for_now(make: Callable[..., Any], listening: Any, unique: str) -> None:
     attempt = make(f"exec {DEAF % unique}", kill_after=60)
     running = spawn(attempt.perform)
@@ -117,11 +154,12 @@ def test_other_processes_keep_running_when_a_tree_is_ended(perform: Perform) -> 
         bystander.wait()
 
 
-PTRACE_SEIZE = 0x4206
+PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 
+@pytest.mark.parametrize("request_", [PTRACE_SEIZE, PTRACE_ATTACH], ids=["running", "stopped-by-the-debugger"])
 def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
-    make: Callable[..., Any], listening: Any, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Any], listening: Any, monkeypatch: pytest.MonkeyPatch, request_: int
 ) -> None:
     monkeypatch.setattr(tree_module, "_UNKILLABLE_AFTER", 0.5)
     attempt = make("exec sleep 60")
@@ -129,10 +167,13 @@ def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
     while not listening.pid:
         sleep(0.005)
     sleep(0.05)
-    debugger = _debugger_of(listening.pid)
+    debugger = _debugger_of(listening.pid, request_)
     try:
         attempt.stop(Outcome.KILLED, "stopped on request", now=True)
         result = running.get(timeout=10)
+        worked = time.process_time()
+        sleep(0.5)
+        assert time.process_time() - worked < 0.25  # whoever waits for it does not spin
         assert result.outcome is Outcome.KILLED
         assert f"pid {listening.pid} (sleep, zombie)" in result.left_behind
     finally:
@@ -144,11 +185,11 @@ def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
             sleep(0.01)
 
 
-def _debugger_of(pid: int) -> subprocess.Popen[bytes]:
+def _debugger_of(pid: int, request: int) -> subprocess.Popen[bytes]:
     """A process that traces `pid` and does nothing about it."""
     code = (
         "import ctypes, time\n"
-        f"ok = ctypes.CDLL(None).ptrace({PTRACE_SEIZE}, {pid}, 0, 0)\n"
+        f"ok = ctypes.CDLL(None).ptrace({request}, {pid}, 0, 0)\n"
         "print(ok, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from gcron.supervise.command import Command
+import pytest
+
+from gcron.greenlet import sleep, spawn
+from gcron.policy import Policy
+from gcron.supervise import prologue as prologue_module
+from gcron.supervise import surroundings as surroundings_module
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command, command_of
 from gcron.supervise.outcome import Outcome, RunResult
 
 Perform = Callable[..., RunResult]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
+
+
+def with_options(text: str, **options: Any) -> Command:
+    """A command as the crontab's directives would make it."""
+    return command_of(text, Policy.from_options(options))
 
 
 def test_a_job_leads_a_session_of_its_own(perform: Perform, listening: Any) -> None:
@@ -69,3 +86,183 @@ def test_no_descriptor_and_no_process_is_left_of_many_runs(perform: Perform) -> 
     assert len(os.listdir("/proc/self/fd")) <= before
     with open(f"/proc/self/task/{os.getpid()}/children") as children:
         assert children.read() == ""
+
+
+# -- directory, mask, priority, limits ----------------------------------------------------------------------
+
+
+def test_a_job_starts_in_its_directory_and_knows_no_other(perform: Perform, listening: Any, tmp_path: Path) -> None:
+    perform(with_options("pwd; echo $PWD; echo ${OLDPWD-none}", cwd=tmp_path))
+    assert listening.out == [os.fsencode(tmp_path), os.fsencode(tmp_path), b"none"]
+
+
+def test_files_get_the_modes_that_umask_leaves(perform: Perform, listening: Any, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    os.umask(before)
+    perform(with_options("umask; : >file; mkdir directory", cwd=tmp_path, umask="037"))
+    assert listening.out == [b"0037"]
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "directory").stat().st_mode & 0o777 == 0o740
+    assert os.umask(before) == before
+
+
+def test_nice_holds_from_the_first_instruction_whatever_the_path_of_the_job(perform: Perform, listening: Any) -> None:
+    nice = f"exec {shutil.which('nice')}"
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    perform(command_of(nice, Policy.from_options({"nice": 7}), environment={"PATH": "/nowhere"}))
+    perform(with_options(nice))
+    assert listening.out == [b"%d" % min(19, own + 7), b"%d" % own]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
+@as_root
+def test_root_can_have_a_job_go_first_and_does_not_go_first_itself(perform: Perform, listening: Any) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    perform(with_options("nice", nice=-5))
+    perform(with_options("nice", nice=-3, user="daemon"))
+    assert listening.out == [b"%d" % (own - 5), b"%d" % (own - 3)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
+LIMITS = {
+    "rlimit_as": ("2G", "Max address space", 2 << 30),
+    "rlimit_core": ("3M", "Max core file size", 3 << 20),
+    "rlimit_cpu": ("61", "Max cpu time", 61),
+    "rlimit_data": ("1G", "Max data size", 1 << 30),
+    "rlimit_fsize": ("5M", "Max file size", 5 << 20),
+    "rlimit_nofile": ("33", "Max open files", 33),
+    "rlimit_nproc": ("4321", "Max processes", 4321),
+    "rlimit_stack": ("6M", "Max stack size", 6 << 20),
+}
+SHELLS = [pytest.param(["sh"], id="sh")] + [
+    pytest.param(argv, id=argv[0], marks=pytest.mark.skipif(not shutil.which(argv[0]), reason=f"no {argv[0]} here"))
+    for argv in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
+]
+
+
+@pytest.mark.parametrize("argv", SHELLS)
+def test_all_limits_are_those_that_were_asked_for_in_whatever_shell_is_sh(
+    perform: Perform, listening: Any, argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells count in blocks of different sizes and call the number of processes by different letters."""
+    if len(argv) > 1:
+        shell = tmp_path / "sh"
+        # By the name `sh`, which is what makes bash follow POSIX.
+        shell.write_text(f'#!/bin/sh\nexec {shutil.which(argv[0])} {argv[1]} "$@"\n')
+        shell.chmod(0o755)
+        monkeypatch.setattr(prologue_module, "DEFAULT_SHELL", str(shell))
+    elif argv != ["sh"]:
+        monkeypatch.setattr(prologue_module, "DEFAULT_SHELL", shutil.which(argv[0]))
+    options = {name: value for name, (value, _, _) in LIMITS.items()}
+    assert perform(with_options("cat /proc/self/limits", shell="/bin/sh", **options)).outcome is Outcome.SUCCEEDED
+    found = {line[:25].decode().strip(): line[25:].split()[:2] for line in listening.out}
+    for _, title, number in LIMITS.values():
+        assert found[title] == [b"%d" % number] * 2, title  # soft and hard
+
+
+def test_a_limit_stops_the_job_and_nobody_else(perform: Perform, tmp_path: Path) -> None:
+    result = perform(with_options("head -c 2000000 /dev/zero >file", cwd=tmp_path, rlimit_fsize="1M"))
+    assert result.outcome is Outcome.FAILED
+    assert (tmp_path / "file").stat().st_size == 1 << 20
+    (tmp_path / "own").write_bytes(bytes(2_000_000))
+
+
+def test_a_limit_that_cannot_be_set_refuses_the_run_and_says_so(perform: Perform) -> None:
+    # More than any kernel allows, so that root is refused too.
+    result = perform(with_options("echo never", rlimit_nofile=1 << 40))
+    assert result.outcome is Outcome.START_FAILED
+    assert result.reason.startswith("cannot start: ")
+    assert result.reason.endswith("rlimit-nofile cannot be set to 1099511627776")
+    assert b"never" not in result.output_head
+
+
+# -- the file of variables ----------------------------------------------------------------------------------
+
+
+def test_variables_of_an_env_file_go_before_the_crontabs_and_are_read_anew(
+    perform: Perform, listening: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "env"
+    policy = Policy.from_options({"env_file": file})
+    command = command_of('echo "$ONE|$TWO|$THREE|$GCRON_JOB"', policy, environment={"ONE": "crontab", "TWO": "crontab"})
+    file.write_text("# a comment\n\n  TWO = 'from file'\r\nTHREE=a \"b\" = c\x0bd \nGCRON_JOB=fake\n")
+    perform(command)
+    file.write_text("\ufeffONE=changed")
+    perform(command)
+    assert listening.out == [b'crontab|from file|a "b" = c\x0bd|test', b"changed|crontab||test"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"A=1\nexport B=2\n", ":2: no assignment: NAME=value is one"),
+        (b"A=1\n\nB='open\n", ":3:3: the quote is not closed (close it with ')"),
+        (b"=x\n", ":1:1: an assignment without a name (NAME=value)"),
+        (b"A=\0\n", ":1: a NUL byte, which no variable can hold"),
+        (b"A=1\n" * 300_000, " cannot be read: it is larger than 1 MiB"),
+        ("fifo", " cannot be read: it is a FIFO, not a regular file"),
+        ("directory", " cannot be read: it is a directory, not a regular file"),
+        ("missing", " cannot be read: no such file or directory"),
+    ],
+)
+def test_a_wrong_env_file_is_the_runs_own_failure(
+    perform: Perform, tmp_path: Path, content: bytes | str, reason: str
+) -> None:
+    file = tmp_path / "env"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content == "fifo":
+        os.mkfifo(file)
+    elif content == "directory":
+        file.mkdir()
+    result = perform(with_options("true", env_file=file))
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: env-file {file}{reason}")
+
+
+@pytest.fixture
+def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An env-file whose reading does not come back before the test is over."""
+    path = str(tmp_path / "hanging")
+    go_on = threading.Event()
+    read_env_file = surroundings_module.read_env_file
+
+    def read(name: str) -> dict[str, str]:
+        if name == path:
+            go_on.wait(20)
+            return {"X": "late"}
+        return read_env_file(name)
+
+    monkeypatch.setattr(surroundings_module, "read_env_file", read)
+    yield path, go_on
+    go_on.set()
+
+
+def test_an_env_file_that_hangs_keeps_its_job_alone_and_not_for_ever(
+    perform: Perform, make: Callable[..., Attempt], listening: Any, hanging_file: Any, tmp_path: Path
+) -> None:
+    path, go_on = hanging_file
+    waiting = spawn(make(with_options("true", env_file=path), start_deadline=0.3).perform)
+    (tmp_path / "env").write_text("X=fine\n")
+    for _ in range(50):
+        perform(with_options("echo $X", env_file=tmp_path / "env"))
+    assert listening.out == [b"fine"] * 50
+    result = waiting.get(timeout=10)
+    assert (result.outcome, result.reason) == (
+        Outcome.START_FAILED,
+        f"cannot start: env-file {path}: no answer within 0.3 s",
+    )
+    # Who comes later does not take a further thread.
+    assert "still hangs" in perform(with_options("true", env_file=path)).reason
+    go_on.set()
+    while (result := perform(with_options("echo $X", env_file=path))).outcome is not Outcome.SUCCEEDED:
+        sleep(0.01)
+    assert listening.out[-1] == b"late"
+
+
+def test_a_run_that_waits_for_its_env_file_can_be_stopped(make: Callable[..., Attempt], hanging_file: Any) -> None:
+    attempt = make(with_options("true", env_file=hanging_file[0]))
+    waiting = spawn(attempt.perform)
+    sleep(0.05)
+    attempt.stop(Outcome.KILLED, "on request")
+    result = waiting.get(timeout=5)
+    assert (result.outcome, result.reason) == (Outcome.KILLED, "on request")

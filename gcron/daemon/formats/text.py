@@ -1,15 +1,11 @@
-"""Log formats: events to bytes. `text` for people, `json` for machines (one object a line).
-
-Pure: no descriptors. Whatever a job prints, no control character of it reaches a terminal.
-"""
+"""Lines for people: time, job, what happened."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Protocol
+from typing import Any
 
 from gcron.scheduler import (
     Event,
@@ -21,15 +17,16 @@ from gcron.scheduler import (
     RetryPlanned,
     RunFinished,
     RunLate,
-    RunStarted,
     ServiceState,
     ServiceStateChanged,
     SuccessOverdue,
     SuccessResumed,
 )
 
-__all__ = ["Format", "JsonFormat", "TextFormat", "duration"]
+__all__ = ["TextFormat", "duration"]
 
+# What bytes are made of that go into the log as they are; all others are looked at one by one.
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # The same, but for newlines: many lines at once.
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -37,21 +34,6 @@ _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
 _BAD = "31"
 _DIM = "2"
-
-
-class Format(Protocol):
-    """Makes log records."""
-
-    def event(self, event: Event) -> bytes:
-        """The record of an event, newline included; empty when it is not worth one."""
-
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
-        """The record of something gcron itself says."""
-
-    def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
-    ) -> bytes:
-        """The record of something with parts: `fields` for machines, `lines` for people."""
 
 
 class TextFormat:
@@ -94,12 +76,15 @@ class TextFormat:
         self._width = min(28, max([8, *map(len, names)]))
 
     def _output(self, event: JobOutput) -> bytes:
+        """All lines at once: the hot path of jobs that print much (benchmarks/log.py)."""
         mark = self._paint("!" if event.stream == "stderr" else "|", _BAD if event.stream == "stderr" else _DIM)
         prefix = f"{self._prefix(event.time, event.job)} {mark} " + ("(late) " if event.late else "")
-        # All lines at once: the hot path of jobs that print much.
-        text = b"\n".join(event.lines).decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
-        lines = _CONTROL_IN_LINES.sub(_escape, text).replace("\n", "\n" + prefix)
-        return f"{prefix}{lines}\n".encode("utf-8", "backslashreplace")
+        start = prefix.encode("utf-8", "backslashreplace")
+        end = self._paint(" (continued)", _DIM).encode() + b"\n" if event.continued else b"\n"
+        block = b"\n".join(event.lines)
+        if block.translate(None, _PLAIN):
+            block = _harmless(block)
+        return start + block.replace(b"\n", b"\n" + start) + end
 
     def _line(self, time: float, job: str, text: str) -> bytes:
         return f"{self._prefix(time, job)} {text}\n".encode("utf-8", "backslashreplace")
@@ -115,29 +100,6 @@ class TextFormat:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text
 
 
-class JsonFormat:
-    """One JSON object a line; times are RFC 3339 in UTC. A job's own JSON object stands under `line` as an object."""
-
-    def event(self, event: Event) -> bytes:
-        """See `Format.event`."""
-        record: dict[str, object] = {"time": _rfc3339(event.time), "event": event.kind, "job": event.job}
-        if isinstance(event, JobOutput):
-            record |= {"run": event.run_id, "stream": event.stream} | ({"late": True} if event.late else {})
-            return b"".join(_json_line(record, line) for line in event.lines)
-        return _dump(record | _JSON[type(event)](event))
-
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
-        """See `Format.message`."""
-        level = "error" if bad else "info"
-        return _dump({"time": _rfc3339(time), "event": "message", "level": level, "message": text})
-
-    def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
-    ) -> bytes:
-        """See `Format.report`."""
-        return _dump({"time": _rfc3339(time), "event": event, **fields})
-
-
 def duration(seconds: float) -> str:
     """Seconds for people: `0.02 s`, `2m05s`, `1h03m`."""
     if seconds < 60:
@@ -147,9 +109,6 @@ def duration(seconds: float) -> str:
         return f"{minutes}m{rest:02}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m"
-
-
-# -- text -------------------------------------------------------------------------------------------------------
 
 
 def _describe_finished(event: RunFinished) -> tuple[str, str]:
@@ -218,90 +177,15 @@ _TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
 }
 
 
+def _harmless(block: bytes) -> bytes:
+    """Lines, with everything in them that is not UTF-8 or could move a terminal's cursor as an escape."""
+    text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
+    return _CONTROL_IN_LINES.sub(_escape, text).encode("utf-8", "backslashreplace")
+
+
 def _safe(text: str) -> str:
     return _CONTROL.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
     return f"\\x{ord(match[0]):02x}"
-
-
-# -- json -------------------------------------------------------------------------------------------------------
-
-
-def _finished_fields(event: RunFinished) -> dict[str, object]:
-    result = event.result
-    fields: dict[str, object] = {
-        "run": event.run_id,
-        "fire_at": _instant(event.fire_at),
-        "outcome": str(result.outcome),
-        "reason": result.reason,
-        "exit_code": result.exit_code,
-        "duration": round(result.duration, 6),
-        "output_bytes": result.output_size,
-        "attempts": result.attempts,
-    }
-    return fields | ({"left_behind": result.left_behind} if result.left_behind else {})
-
-
-def _service_fields(event: ServiceStateChanged) -> dict[str, object]:
-    fields: dict[str, object] = {"state": str(event.state), "reason": event.reason, "restarts": event.restarts}
-    return fields | ({"delay": round(event.delay, 6)} if event.state is ServiceState.BACKING_OFF else {})
-
-
-_JSON: dict[type[Event], Callable[[Any], dict[str, object]]] = {
-    RunStarted: lambda event: {"run": event.run_id, "fire_at": _instant(event.fire_at)},
-    ProcessStarted: lambda event: {"run": event.run_id, "pid": event.pid},
-    Notice: lambda event: {"run": event.run_id, "text": event.text},
-    RetryPlanned: lambda event: {
-        "run": event.run_id,
-        "attempt": event.attempt,
-        "outcome": str(event.result.outcome),
-        "reason": event.result.reason,
-        "delay": event.delay,
-    },
-    RunFinished: _finished_fields,
-    FiresMissed: lambda event: {
-        "first": _instant(event.first),
-        "last": _instant(event.last),
-        "count": event.count,
-        "reason": event.reason,
-    },
-    RunLate: lambda event: {
-        "run": event.run_id,
-        "fire_at": _instant(event.fire_at),
-        "delay": round(event.delay, 6),
-        "reason": event.reason,
-    },
-    SuccessOverdue: lambda event: {
-        "level": "error",
-        "within": event.within,
-        "last_success": _instant(event.last_success),
-    },
-    SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
-    ServiceStateChanged: _service_fields,
-}
-
-
-def _dump(record: dict[str, Any]) -> bytes:
-    # ASCII escapes keep lone surrogates and control characters harmless for every reader.
-    return json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _json_line(record: dict[str, Any], line: bytes) -> bytes:
-    text = line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
-    if text.startswith("{") and text.rstrip().endswith("}"):
-        try:
-            return _dump(record | {"line": json.loads(text)})
-        except (ValueError, RecursionError):
-            pass  # no JSON, or none that every reader takes: NaN, 1e999, a thousand brackets
-    return _dump(record | {"line": text})
-
-
-def _instant(instant: float | None) -> str | None:
-    return None if instant is None else _rfc3339(instant)
-
-
-def _rfc3339(time: float) -> str:
-    timespec = "milliseconds" if isinstance(time, float) else "seconds"
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,0 +1,141 @@
+"""`gcron exec`: one job, now, in the foreground, as the scheduler would run it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import replace
+
+from gcron.cli.files import complain, describe_unknown_job, load_files
+from gcron.daemon.dispositions import hand_down_defaults
+from gcron.daemon.sink import Outlets
+from gcron.event import Event
+from gcron.greenlet import GreenletExit, spawn
+from gcron.hub import get_hub
+from gcron.policy.services import is_service, without_useless
+from gcron.scheduler.job import Job, job_of
+from gcron.subprocess import UNKNOWN_STATUS
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.output import Stream
+from gcron.supervise.remnants import end_remnants
+from gcron.waiting import wait
+
+__all__ = ["main"]
+
+# As of timeout(1), env(1), nice(1): it is not the job that these statuses tell of.
+_TIMED_OUT = 124
+_OUR_OWN_FAILURE = 125
+_CANNOT_START = 126
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+# Seconds that the rest of the output may take when nobody reads it, once somebody wants an end.
+_OUTPUT_MAY_TAKE = 1.0
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run the job to its end; returns its exit status."""
+    loaded = load_files(options)
+    complain(loaded.errors)
+    if loaded.errors:
+        return _OUR_OWN_FAILURE
+    entry = next((entry for entry in loaded.entries if entry.name == options.job), None)
+    if entry is None:
+        print(f"gcron: {describe_unknown_job(options.job, loaded.entries)}", file=sys.stderr)
+        return _OUR_OWN_FAILURE
+    return _Foreground(job_of(entry)).run()
+
+
+class _Foreground:
+    """One attempt of `job`; what it prints is handed through. The listener of that attempt."""
+
+    def __init__(self, job: Job) -> None:
+        assert isinstance(job.action, Command)
+        self._job = job
+        self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
+        self._run_id = os.urandom(8).hex()
+        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": "", "GCRON_ATTEMPT": "1"}
+        self._attempt = Attempt(job.action, self._policy, self._run_id, identity, self)
+        # Here somebody may take all the time to read: `gcron exec FILE JOB | less`.
+        self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
+        self._stop_signal: signal.Signals | None = None
+        """What we were told to stop by."""
+        self._in_a_hurry = Event()
+        self._is_over = False
+
+    def run(self) -> int:
+        """Run it to its end; returns the exit status, of the job where it has one."""
+        for signum in _STOP:
+            if signal.getsignal(signum) is not signal.SIG_IGN:  # under nohup, or behind `&` in a script
+                get_hub().signals.handle(signum, self._on_stop, signum)
+        hand_down_defaults()
+        result = self._attempt.perform()
+        self._is_over = True
+        if is_service(self._job) and self._stop_signal is None:
+            end_remnants(self._run_id, self._policy.stop_signal, self._policy.kill_after)
+        self._finish_output()
+        return self._conclude(result)
+
+    def _on_stop(self, signum: signal.Signals) -> None:
+        again = self._stop_signal is not None
+        self._stop_signal = self._stop_signal or signum
+        self._outlets.stop_blocking()
+        self._in_a_hurry.set()
+        self._attempt.stop(Outcome.KILLED, f"{signum.name}", now=again)
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def _finish_output(self) -> None:
+        wait([spawn(self._outlets.close, None), self._in_a_hurry], count=1)
+        if self._in_a_hurry.is_set():
+            self._outlets.close(_OUTPUT_MAY_TAKE)
+
+    def _conclude(self, result: RunResult) -> int:
+        """Say what the exit status cannot, and return that."""
+        if result.left_behind:
+            self.say(f"could not be killed: {result.left_behind}")
+        status = self._status(result)
+        if self._outlets.lost and self._stop_signal is None:
+            self.say(f"{self._outlets.lost} bytes of its output are lost: there was no room for them")
+            return status or _OUR_OWN_FAILURE
+        return status
+
+    def _status(self, result: RunResult) -> int:
+        if result.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+            self.say(f"{result.outcome}: {result.reason}")
+        if result.outcome is Outcome.TIMED_OUT:
+            return _TIMED_OUT
+        if result.outcome is Outcome.KILLED and self._stop_signal is not None:
+            return 128 + self._stop_signal
+        if result.outcome is Outcome.START_FAILED:
+            return result.exit_code or _CANNOT_START
+        code = result.exit_code
+        if code is None or code == UNKNOWN_STATUS:
+            return _OUR_OWN_FAILURE
+        return code if code >= 0 else 128 - code
+
+    def say(self, text: str) -> None:
+        """Tell whoever started us."""
+        print(f"gcron: {self._job.name}: {text}", file=sys.stderr)
+
+    # -- what the attempt tells -----------------------------------------------------------------------------
+
+    def process_started(self, pid: int) -> None:
+        """See `Listener`."""
+
+    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
+        """See `Listener`; raw output does not come by here."""
+
+    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
+        """See `Listener`. Closes the pipe when nobody reads ours (`| head`): the job sees what it would see there."""
+        sink = self._outlets.stdout if stream == "stdout" else self._outlets.stderr
+        if sink.is_off:
+            raise GreenletExit
+        sink.write_output(data)
+
+    def notice(self, text: str) -> None:
+        """See `Listener`. What a process left behind prints after the end is not waited for here."""
+        if not self._is_over:
+            self.say(text)

@@ -1,0 +1,110 @@
+"""The argument vector of a command, and what /bin/sh does in it before the command's own shell begins: the prologue.
+
+All that may hang, or needs the rights of the job's user, is done there: after exec and as that user, so that a
+directory that hangs holds up nobody but its job, and a limit that is too low cannot hit gcron. Pure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+from gcron.supervise.command import Command
+
+__all__ = ["arguments", "has_prologue", "why_refused"]
+
+DEFAULT_SHELL = "/bin/sh"
+# A shell elsewhere may be on a file system that hangs, and whoever starts a process waits until it is executed.
+_NEAR = ("/bin/", "/usr/bin/")
+
+# 126 is what shells mean by "cannot be executed".
+_PROLOGUE = "gcron-start"
+_REFUSE = """refuse() { printf '%s\\n' "$0: $*" >&2; exit 126; }"""
+_ENTER = """cd -- "$1" 2>/dev/null || {
+  [ -d "$1" ] && refuse "may not enter the directory $1$4"
+  refuse "there is no directory $1, or it may not be seen$4"
+}
+unset OLDPWD"""
+_IT_IS_HOME = ": the home of its user, unless cwd= names another"
+# `exec` would say "not found" of whatever is wrong.
+_CHECK_SHELL = """case "$2" in
+  */*)
+    [ -e "$2" ] || refuse "there is no shell $2"
+    [ -d "$2" ] && refuse "the shell $2 is a directory"
+    [ -x "$2" ] || refuse "the shell $2 may not be executed" ;;
+  *) command -v -- "$2" >/dev/null || refuse "there is no shell $2" ;;
+esac"""
+_RUN = 'exec "$2" -c "$3"'
+_RUN_SILENTLY = f"{_RUN} >/dev/null 2>&1"
+# Not by the job's PATH, which may lack it.
+_NICE = shutil.which("nice", path=os.defpath) or "nice"
+# By the names of the policy: the letters of `ulimit`, and the bytes that it counts by. dash, bash as sh and busybox
+# agree on them but for the number of processes. Files come last, so that the shell itself has enough of them.
+_ULIMIT = {
+    "rlimit_as": ("-v", 1024),
+    "rlimit_core": ("-c", 512),
+    "rlimit_cpu": ("-t", 1),
+    "rlimit_data": ("-d", 1024),
+    "rlimit_fsize": ("-f", 512),
+    "rlimit_nproc": ("-u", 1),
+    "rlimit_stack": ("-s", 1024),
+    "rlimit_nofile": ("-n", 1),
+}
+
+_LINE_NUMBER = re.compile(r"^(?:\w+ )?[0-9]+: ")
+
+
+def has_prologue(command: Command, home: str | None = None) -> bool:
+    """Whether there is something to do between the execution of /bin/sh and that of the command's own shell."""
+    # To go first takes privileges that the job's user may not have: see `gcron.supervise.spawning`.
+    asks = command.cwd or home or command.limits or command.nice > 0
+    return bool(asks) or not _shell_of(command).startswith(_NEAR)
+
+
+def arguments(command: Command, home: str | None = None, discard: bool = False) -> list[str]:
+    """The argument vector to execute; unless the command names a directory, it begins in `home`.
+
+    `discard`: once the prologue, if any, is over, outputs go to the null device.
+    """
+    shell = _shell_of(command)
+    if not has_prologue(command, home):
+        return [shell, "-c", command.text]
+    cwd = command.cwd or home
+    steps = [_REFUSE]
+    if cwd is not None:
+        steps.append(_ENTER)
+        # `cd` looks a bare name up in CDPATH, and takes `-` for the directory before.
+        cwd = cwd if cwd.startswith("/") else f"./{cwd}"
+    limits = dict(command.limits)
+    steps += [_limit(name, limits[name]) for name in _ULIMIT if name in limits]
+    steps += [_CHECK_SHELL, _RUN_SILENTLY if discard else _RUN]
+    nicely = [_NICE, "-n", str(command.nice)] if command.nice > 0 else []
+    hint = "" if command.cwd else _IT_IS_HOME
+    return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), _PROLOGUE, cwd or "", shell, command.text, hint]
+
+
+def _shell_of(command: Command) -> str:
+    return command.shell or command.environment.get("SHELL") or DEFAULT_SHELL
+
+
+def _limit(name: str, value: int) -> str:
+    letter, unit = _ULIMIT[name]
+    number = "unlimited" if value < 0 else str(value // unit)
+    attempts = [f"ulimit {letter} {number}"]
+    if name == "rlimit_nproc":
+        attempts = [f"ulimit {letter} {number} 2>/dev/null", f"ulimit -p {number}"]  # dash and busybox call it so
+    option = name.replace("_", "-")
+    return " || ".join([*attempts, f'refuse "{option} cannot be set to {number if unit == 1 else value}"'])
+
+
+def why_refused(exit_code: int | None, output: bytes) -> str:
+    """What kept the prologue from the command, by how it ended and what it said; empty when it came to the command."""
+    prefix = f"{_PROLOGUE}: ".encode()
+    if exit_code not in (126, 127) or not output.startswith(prefix):
+        return ""
+    lines = [line.removeprefix(prefix) for line in output.splitlines() if line.startswith(prefix)]
+    # Shells name the line of the script: `1: `, `line 1: `.
+    reason = "; ".join(_LINE_NUMBER.sub("", line.decode("utf-8", "backslashreplace")) for line in lines)
+    # The prologue has seen it: not found is what would read it.
+    return f"{reason} (or what its first line names)" if reason.endswith(": not found") else reason

@@ -1,0 +1,231 @@
+"""`gcron exec`: a job run by hand does what it does in the scheduler, and ends as a program in the shell does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Exec = Callable[..., subprocess.CompletedProcess[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
+DEAF = f"{sys.executable} -c 'import signal, time; signal.signal(15, 1); print(\"deaf\", flush=True); time.sleep(60)'"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start `gcron exec` for the job named job of a crontab's text."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(text: str, *options: str, before: tuple[str, ...] = (), **popen: Any) -> subprocess.Popen[bytes]:
+        (tmp_path / "crontab").write_text(text)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+        command = [*before, sys.executable, "-m", "gcron", "exec", *options, "crontab", "job"]
+        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment} | popen
+        started.append(subprocess.Popen(command, cwd=tmp_path, **settings))
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start: Start) -> Exec:
+    def run(*arguments: Any, **popen: Any) -> subprocess.CompletedProcess[bytes]:
+        process = start(*arguments, **popen)
+        out, err = process.communicate(timeout=20)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+def job(command: str, options: str = "", above: str = "") -> str:
+    return f"{above}# gcron: name=job {options}\n@daily {command}\n"
+
+
+# -- what comes out ---------------------------------------------------------------------------------------------
+
+
+def test_both_outputs_come_through_byte_for_byte(run: Exec) -> None:
+    program = "import os; os.write(2, b'oops'); [os.write(1, bytes(range(256))) for _ in range(3000)]"
+    result = run(job(f'{sys.executable} -c "{program}"'))
+    assert result.stdout == bytes(range(256)) * 3000
+    assert (result.stderr, result.returncode) == (b"oops", 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "status", "said"),
+    [
+        ("exit 0", "", 0, ""),
+        ("exit 3", "", 3, ""),
+        ("exit 7", "success-codes=7", 7, ""),
+        ("kill -9 $$", "", 137, ""),
+        ("kill -15 $$", "", 143, ""),
+        ("exit 1", "retries=3 retry-delay=1s", 1, ""),
+        ("sleep 60", "timeout=0.2s", 124, "gcron: job: timed-out: still running after 0.2 s\n"),
+        ("nonsense-command", "", 127, "nonsense-command"),
+        ("true", "cwd=/nonexistent", 126, "gcron: job: start-failed: cannot start: there is no directory /nonexistent"),
+        ("true", "enabled=no", 0, ""),
+    ],
+)
+def test_the_exit_status_is_that_of_the_job(run: Exec, command: str, options: str, status: int, said: str) -> None:
+    result = run(job(command, options))
+    assert result.returncode == status
+    assert said in result.stderr.decode()
+    assert bool(said) == bool(result.stderr)
+
+
+def test_what_it_prints_is_shown_whatever_the_policy_says_about_the_log(run: Exec) -> None:
+    assert run(job("echo x", "output=discard")).stdout == b"x\n"
+
+
+def test_it_runs_as_the_scheduler_would(run: Exec, tmp_path: Path) -> None:
+    identity = r"echo $COLOUR $GCRON_JOB $GCRON_ATTEMPT \"$GCRON_FIRE_AT\" $$; ps -o sid= $$"
+    show = f"tty; cat; pwd; umask; ulimit -n; {identity}"
+    text = job(f"{show}%from the crontab", f"cwd={tmp_path} umask=027 rlimit-nofile=100", above="COLOUR=blue\n")
+    lines = run(text, stdin=subprocess.DEVNULL).stdout.decode().split("\n")
+    assert lines[:5] == ["not a tty", "from the crontab", str(tmp_path), "0027", "100"]
+    *words, pid = lines[5].split()
+    assert words == ["blue", "job", "1", '""']
+    assert lines[6].strip() == pid  # leader of a session of its own
+
+
+def test_a_job_finds_no_input_where_the_crontab_has_none(run: Exec) -> None:
+    with Path(__file__).open("rb") as ours:
+        assert run(job("cat"), stdin=ours).stdout == b""
+
+
+def test_a_service_is_run_once(run: Exec) -> None:
+    result = run("# gcron: name=job restart=always\n@service echo up; exit 4\n")
+    assert (result.stdout, result.returncode) == (b"up\n", 4)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
+def test_a_user_column_is_read_with_system(run: Exec) -> None:
+    assert run("# gcron: name=job cwd=/\n@daily nobody id -un\n", "--system").stdout == b"nobody\n"
+
+
+# -- what is wrong ----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_job_is_answered_with_the_nearest_and_its_place(run: Exec) -> None:
+    result = run("\n\n# gcron: name=jobs\n@daily true\n")
+    assert result.returncode == 125
+    assert result.stderr == b"gcron: there is no job named 'job'; did you mean 'jobs'? (crontab:4)\n"
+
+
+def test_a_wrong_file_is_told_with_its_place_and_nothing_is_run(run: Exec) -> None:
+    result = run(job("echo ran") + "0 25 * * * x\n")
+    assert (result.returncode, result.stdout) == (125, b"")
+    assert b"crontab:3:3: error" in result.stderr
+
+
+def test_output_that_found_no_room_is_told(run: Exec) -> None:
+    with open("/dev/full", "wb") as full:
+        result = run(job("printf 1234567"), stdout=full)
+    assert result.returncode == 125
+    assert result.stderr == b"gcron: job: 7 bytes of its output are lost: there was no room for them\n"
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_ends_the_whole_tree_politely(
+    start: Start, marked_processes: Callable[[str], list[int]], signum: signal.Signals
+) -> None:
+    mark = f"{3000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
+    process = start(job(f"trap 'echo asked; exit 0' TERM; sleep {mark} & setsid sleep {mark} & echo up; wait"))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=10)
+    assert (out, process.returncode) == (b"asked\n", 128 + signum)
+    assert err.decode() == f"gcron: job: killed: {signum.name}\n"
+    assert marked_processes(mark) == []
+
+
+def test_who_is_deaf_is_killed_after_its_kill_after(start: Start) -> None:
+    process = start(job(DEAF, "kill-after=0.3s"))
+    assert process.stdout is not None
+    process.stdout.readline()
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert 0.3 <= time.monotonic() - started < 5
+
+
+def test_a_second_signal_kills_at_once(start: Start) -> None:
+    process = start(job(DEAF, "kill-after=50s"))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+
+
+def test_under_nohup_a_hangup_is_ignored(start: Start) -> None:
+    process = start(job("echo up; sleep 0.5; echo done"), before=("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=10)[0] == b"done\n"
+    assert process.returncode == 0
+
+
+# -- who reads --------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_has_seen_enough_ends_the_job_as_in_the_shell(run: Exec) -> None:
+    result = run(job("exec yes"), before=("sh", "-c", '{ "$@"; echo $? >&2; } | head -n 1', "sh"))
+    assert (result.stdout, result.stderr) == (b"y\n", b"141\n")
+
+
+@pytest.mark.realtime
+def test_a_reader_that_takes_its_time_gets_everything(start: Start) -> None:
+    size = 20_000_000
+    process = start(job(f"head -c {size} /dev/zero"))
+    assert process.stdout is not None
+    time.sleep(2.5)  # longer than a log would wait
+    assert len(process.stdout.read()) == size
+    assert process.wait(10) == 0
+
+
+def test_a_reader_that_never_reads_does_not_outlive_a_signal(start: Start) -> None:
+    process = start(job("exec yes", "kill-after=1s"))
+    time.sleep(0.7)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 143
+
+
+def test_a_process_left_behind_does_not_keep_it(run: Exec) -> None:
+    started = time.monotonic()
+    result = run(job("sleep 20 & echo done"), stderr=subprocess.STDOUT)
+    assert time.monotonic() - started < 8
+    assert re.match(rb"done\n", result.stdout)
+
+
+def test_memory_is_bounded_while_nobody_reads(start: Start) -> None:
+    process = start(job("exec cat /dev/zero"))
+    largest = 0
+    done = threading.Event()
+    threading.Timer(1.5, done.set).start()
+    while not done.wait(0.05):
+        largest = max(largest, psutil.Process(process.pid).memory_info().rss)
+    assert largest < 100 * 1024 * 1024

@@ -1,0 +1,133 @@
+"""Services under `gcron run`: what the log tells, reload, shutdown and exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Run = Callable[..., Any]
+Marked = Callable[[str], list[int]]
+# Seconds that no other test run on the machine sleeps for.
+UNIQUE = f"{40_000 + os.getpid()}.7"
+DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+
+
+def lines_of(log: str) -> list[str]:
+    """The log without times and pids."""
+    return [re.sub(r"pid \d+", "pid N", line.split("  ", 1)[1]) for line in log.splitlines()]
+
+
+def test_what_the_log_tells_of_services(gcron_run: Run) -> None:
+    daemon = gcron_run(
+        "# gcron: name=db ready-line=accepting restart-delay=0.2\n"
+        "@service echo accepting; exec sleep 60\n"
+        "# gcron: name=broken restart-delay=0.1 restart-limit=2\n"
+        "@service exit 3\n"
+        "# gcron: name=after after=db\n"
+        "@reboot true\n"
+    )
+    daemon.wait_for("after .*succeeded")
+    daemon.wait_for("broken .*service failed")
+    daemon.send(signal.SIGTERM)
+    daemon.wait()
+    lines = lines_of(daemon.log)
+    assert [line.split(" (after ")[0] for line in lines if line.startswith("broken")] == [
+        "broken   started (pid N)",
+        "broken   failed: exit status 3",
+        "broken   started again in 0.10 s (restart 1)",
+        "broken   started (pid N)",
+        "broken   failed: exit status 3",
+        "broken   service failed, and is not started again: given up after 2 short lives in a row: exit status 3",
+    ]
+    assert [line.split(" (after ")[0] for line in lines if line.startswith("db")] == [
+        "db       started (pid N)",
+        "db       | accepting",
+        "db       ready: ready-line was seen",
+        "db       stopped: gcron is told to stop",
+    ]
+    assert "gcron    SIGTERM: stopping" in lines, "nobody waits for services to finish"
+
+
+def test_the_states_as_json(gcron_run: Run) -> None:
+    daemon = gcron_run("# gcron: name=web restart-delay=30\n@service exit 4\n", "--log-format", "json")
+    daemon.wait_for("backing-off")
+    assert daemon.stop() == 0
+    records = [json.loads(line) for line in daemon.log.splitlines()]
+    told = [record for record in records if record["event"] == "service-state-changed"]
+    common = {"event": "service-state-changed", "job": "web", "restarts": 0}
+    assert [{key: value for key, value in record.items() if key != "time"} for record in told] == [
+        {**common, "state": "starting", "reason": "gcron starts it"},
+        {**common, "state": "ready", "reason": ""},
+        {**common, "state": "backing-off", "reason": "exit status 4", "delay": 30.0},
+        {**common, "state": "stopped", "reason": "gcron is told to stop"},
+    ]
+
+
+def test_services_that_end_when_asked_are_a_clean_end(gcron_run: Run, marked_processes: Marked) -> None:
+    daemon = gcron_run(f"# gcron: name=web\n@service sleep {UNIQUE} & exec sleep {UNIQUE}\n")
+    daemon.wait_for("web .*started")
+    assert daemon.stop() == 0
+    assert "web      stopped: gcron is told to stop" in daemon.log
+    assert marked_processes(f"sleep {UNIQUE}") == []
+
+
+def test_a_service_that_had_to_be_killed_is_told_and_is_status_3(gcron_run: Run) -> None:
+    daemon = gcron_run(f"# gcron: name=deaf kill-after=0.3s\n@service {DEAF}\n")
+    daemon.wait_for(r"\| up")
+    started = time.monotonic()
+    assert daemon.stop() == 3
+    assert time.monotonic() - started < 0.3 + 5
+    assert daemon.log.splitlines()[-1].endswith("stopped; had to be killed: deaf")
+
+
+def test_jobs_finish_first_and_a_second_signal_kills_everything(gcron_run: Run) -> None:
+    daemon = gcron_run(f"# gcron: name=deaf\n@service {DEAF}\n# gcron: name=job\n@reboot sleep 60\n")
+    daemon.wait_for(r"\| up")
+    daemon.wait_for("job .*started")
+    daemon.send(signal.SIGTERM)
+    daemon.wait_for("waiting up to 30 s for job ")
+    time.sleep(0.2)
+    assert "deaf     killed" not in daemon.log
+    started = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 3
+    assert time.monotonic() - started < 5
+    assert "SIGTERM again: killing job, deaf" in daemon.log
+
+
+def test_a_reload_leaves_a_service_alone_that_is_as_before(gcron_run: Run, tmp_path: Path) -> None:
+    same = "# gcron: name=same\n@service exec sleep 60\n"
+    daemon = gcron_run(f"{same}# gcron: name=changed\n@service exec sleep 61\n")
+    daemon.wait_for("same .*started")
+    (pid,) = map(int, daemon.wait_for(r"changed .*started \(pid (\d+)\)"))
+    path = tmp_path / "crontab0"
+    path.write_text(f"# a line more\n{same}# gcron: name=changed\n@service exec sleep 62\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(r"changed .*started \(pid \d+\)", 2)
+    assert not psutil.pid_exists(pid)
+    assert "changed  stopped: its definition has changed" in daemon.log
+    assert daemon.stop() == 0
+    assert len(re.findall("same .*started", daemon.log)) == 1
+
+
+@pytest.mark.realtime
+def test_a_crash_loop_takes_no_machine_and_floods_no_log(gcron_run: Run) -> None:
+    daemon = gcron_run("# gcron: name=web restart-delay=0 min-uptime=0\n@service exit 1\n")
+    daemon.wait_for("web .*started")
+    process = psutil.Process(daemon.process.pid)
+    before = sum(process.cpu_times()[:2])
+    lines = len(daemon.log.splitlines())
+    time.sleep(2)
+    used = sum(process.cpu_times()[:2]) - before
+    assert len(daemon.log.splitlines()) - lines <= 2 * 10 * 3 + 3
+    assert used < 1.0
+    assert daemon.stop() == 0

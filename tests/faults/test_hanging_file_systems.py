@@ -1,0 +1,123 @@
+"""Promises 3 and 4: a file system that answers no more holds up the jobs that use it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+Mount = Callable[..., "Mounted"]
+BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
+# Closing the file is part of the second execve(2), which so waits for a file system that does not answer.
+STUCK_IN_EXEC = (
+    "import os; os.open('{}/crontab', os.O_RDONLY); print('up', flush=True); os.execv('/bin/sleep', ['sleep', '60'])"
+)
+
+pytestmark = pytest.mark.skipif(
+    not (os.path.exists("/dev/fuse") and os.geteuid() == 0), reason="needs root and /dev/fuse to mount a file system"
+)
+
+
+class Mounted:
+    """A FUSE file system of one file, `crontab`; its server can be made to answer no more."""
+
+    def __init__(self, where: Path, text: str) -> None:
+        self.where = where
+        script = Path(__file__).with_name("fuse_server.py")
+        self.server = subprocess.Popen([sys.executable, script, where, text], stdout=subprocess.PIPE)
+        assert self.server.stdout is not None
+        if self.server.stdout.readline() != b"ready\n":
+            self.unmount()
+            pytest.skip("this kernel lets nobody mount a FUSE file system here")
+
+    def hang(self) -> None:
+        """Answer no more."""
+        self.server.send_signal(signal.SIGSTOP)
+
+    def unmount(self) -> None:
+        """End it; whoever waits for it gets an error."""
+        self.server.kill()
+        self.server.wait()
+        assert self.server.stdout is not None
+        self.server.stdout.close()
+        subprocess.run(["umount", "-l", self.where], check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def mount(tmp_path: Path, gcron_run: Run) -> Iterator[Mount]:
+    """Mount one. Ended before the processes of the test are: looking for those would hang as well."""
+    mounted: list[Mounted] = []
+
+    def mount(text: str) -> Mounted:
+        where = tmp_path / f"mount{len(mounted)}"
+        where.mkdir()
+        mounted.append(Mounted(where, text))
+        return mounted[-1]
+
+    yield mount
+    for each in mounted:
+        each.unmount()
+
+
+@pytest.mark.realtime
+def test_a_directory_that_hangs_holds_up_its_own_job_alone(mount: Mount, gcron_run: Run) -> None:
+    hung = mount("")
+    hung.hang()
+    daemon = gcron_run(
+        f"# gcron: name=stuck cwd={hung.where} kill-after=0.3s\n@every 1s true\n" + BEAT, "--grace", "0s"
+    )
+    daemon.wait_for("beat +succeeded", 3)
+    assert "stuck    start" in daemon.log
+    assert "stuck    succeeded" not in daemon.log
+    started = time.monotonic()
+    assert daemon.stop() == 3  # nobody has taken up its request, so KILL ends it
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.realtime
+def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_is_named(
+    mount: Mount, gcron_run: Run
+) -> None:
+    """Such a process cannot be looked at: reading its /proc/PID/stat and environ waits with it, and for ever.
+
+    gcron looked from its hub: when the job was to be ended, everything stood still, and gcron did not end at all.
+    """
+    hung = mount("hang")
+    command = STUCK_IN_EXEC.format(hung.where)
+    daemon = gcron_run(
+        f'# gcron: name=stuck timeout=1s kill-after=0.3s\n@reboot exec {sys.executable} -c "{command}"\n' + BEAT,
+        "--grace",
+        "0s",
+    )
+    (pid,) = daemon.wait_for(r"stuck +started \(pid (\d+)\)")
+    daemon.wait_for("stuck +\\| up")
+    beats = len(daemon.wait_for("beat +succeeded"))
+    daemon.wait_for("beat +succeeded", beats + 4)  # it has been told to end by then
+    assert "timed-out" not in daemon.log
+    started = time.monotonic()
+    assert daemon.stop() == 4
+    assert time.monotonic() - started < 20
+    assert re.search(rf"could not be killed: .*pid {pid} \(python[\d.]*, disk-sleep\)", daemon.log)
+
+
+@pytest.mark.realtime
+def test_crontabs_in_a_directory_that_hangs_go_on_and_can_be_stopped(mount: Mount, gcron_run: Run) -> None:
+    table = mount(BEAT)
+    daemon = gcron_run("# gcron: name=other\n@every 1s true\n", str(table.where / "crontab"))
+    daemon.wait_for("beat +succeeded")
+    table.hang()
+    daemon.send(signal.SIGHUP)
+    beats = len(daemon.wait_for("beat +succeeded"))
+    daemon.wait_for("beat +succeeded", beats + 3)
+    started = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - started < 10

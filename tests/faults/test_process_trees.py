@@ -1,0 +1,171 @@
+"""Promises 3, 4 and 7: whatever processes do at their end, other jobs go on, and stopping is bounded."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gcron.greenlet import sleep, spawn
+from gcron.policy import Policy
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome
+
+Run = Callable[..., Any]
+BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do that")
+
+# Everybody forks as often as there is room, in a session of its own, and ignores TERM. It ends by itself as well.
+BOMBER, ROOM = 61234, 60
+BOMB = f"""
+import os, resource, signal, time
+resource.setrlimit(resource.RLIMIT_NPROC, ({ROOM}, {ROOM}))
+os.setuid({BOMBER})
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 20
+print("up", flush=True)
+while time.monotonic() < end:
+    try:
+        if os.fork() == 0:
+            os.setsid()
+    except OSError:
+        time.sleep(0.0005)
+"""
+
+
+class Nobody:
+    """Is told nothing that a test wants to know."""
+
+    def process_started(self, pid: int) -> None: ...
+
+    def output(self, stream: str, lines: list[bytes], late: bool) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+
+def _is_of(process: psutil.Process, run_id: str) -> bool:
+    return (process.info["environ"] or {}).get("GCRON_RUN_ID", "").startswith(run_id)
+
+
+def owned_by(uid: int) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter()
+        if process.is_running() and process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+@AS_ROOT
+@pytest.mark.realtime
+def test_a_fork_bomb_in_its_limit_is_ended_and_another_job_keeps_its_beat(gcron_run: Run, tmp_path: Path) -> None:
+    """Killed one by one, each made room for another: who is to be killed is stopped first."""
+    script = tmp_path / "bomb.py"
+    script.write_text(BOMB)
+    try:
+        daemon = gcron_run(
+            f"# gcron: name=bomb timeout=3s kill-after=0.3s\n@reboot exec {sys.executable} {script}\n" + BEAT
+        )
+        daemon.wait_for("bomb +\\| up")
+        (seconds,) = daemon.wait_for(r"bomb +timed-out: still running after 3 s \(after (\d+\.\d+) s\)")
+        assert "could not be killed" not in daemon.log
+        assert float(seconds) < 13
+        assert owned_by(BOMBER) == []
+        assert len(re.findall("beat +succeeded", daemon.log)) >= 2
+        assert daemon.stop() == 0
+    finally:
+        for pid in owned_by(BOMBER):
+            os.kill(pid, signal.SIGKILL)
+
+
+# -- uninterruptible --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def freezable(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, thawed in the end."""
+    image, where = tmp_path / "image", tmp_path / "mounted"
+    where.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 * 1024 * 1024)
+    try:
+        subprocess.run(["mkfs.ext4", "-q", image], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop", image, where], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be made and mounted here: {error}")
+    yield where
+    subprocess.run(["fsfreeze", "-u", where], check=False, capture_output=True)
+    for _ in range(100):  # until those who wrote to it have ended
+        if subprocess.run(["umount", where], check=False, capture_output=True).returncode == 0:
+            break
+        time.sleep(0.05)
+
+
+@AS_ROOT
+@pytest.mark.realtime
+def test_who_sleeps_uninterruptibly_is_named_and_the_stop_is_bounded(freezable: Path, gcron_run: Run) -> None:
+    subprocess.run(["fsfreeze", "-f", freezable], check=True)
+    daemon = gcron_run(
+        f"# gcron: name=stuck kill-after=0.5s\n@reboot exec mkdir {freezable}/new\n" + BEAT, "--grace", "0s"
+    )
+    (pid,) = daemon.wait_for(r"stuck +started \(pid (\d+)\)")
+    daemon.wait_for("beat +succeeded", 2)
+    started = time.monotonic()
+    assert daemon.stop() == 4
+    assert 10 < time.monotonic() - started < 20
+    assert f"could not be killed: pid {pid} (mkdir, disk-sleep)" in daemon.log
+    assert len(re.findall("beat +succeeded", daemon.log)) >= 2
+
+
+# -- many, and other people's -----------------------------------------------------------------------------------
+
+
+def test_many_runs_that_are_ended_together_share_their_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look for each would be hundreds of looks at hundreds of processes."""
+    looks = []
+    psutil_pids = psutil.pids
+    monkeypatch.setattr(psutil, "pids", lambda: looks.append(1) or psutil_pids())
+    attempts = [
+        Attempt(Command("setsid sleep 60 & exec sleep 60"), Policy(), f"together-{os.getpid()}-{n}", {}, Nobody())
+        for n in range(100)
+    ]
+    running = [spawn(attempt.perform) for attempt in attempts]
+    sleep(0.5)
+    began = time.monotonic()
+    for attempt in attempts:
+        attempt.stop(Outcome.KILLED, "all of them")
+    results = [each.get(timeout=60) for each in running]
+    assert time.monotonic() - began < 30
+    assert {result.outcome for result in results} == {Outcome.KILLED}
+    assert not any(result.left_behind for result in results)
+    assert len(looks) < 40
+    assert [process.pid for process in psutil.process_iter(["environ"]) if _is_of(process, "together-")] == []
+
+
+def test_children_of_other_code_keep_their_exit_status_and_their_lives() -> None:
+    """Promise 7: also while trees are killed, and where a thread of the program waits for its children itself."""
+    others = [subprocess.Popen(["sh", "-c", f"sleep 0.{n}; exit {n}"]) for n in range(1, 8)]
+    statuses: list[int] = []
+    waiting = threading.Thread(target=lambda: statuses.extend(other.wait() for other in others[:4]))
+    waiting.start()
+    for n in range(4):
+        attempt = Attempt(Command("setsid sleep 60 & sleep 60"), Policy(), f"beside-{os.getpid()}-{n}", {}, Nobody())
+        running = spawn(attempt.perform)
+        sleep(0.1)
+        attempt.stop(Outcome.KILLED, "now", now=True)
+        assert running.get(timeout=20).outcome is Outcome.KILLED
+    waiting.join(10)
+    assert statuses == [1, 2, 3, 4]
+    assert [os.waitstatus_to_exitcode(os.waitpid(other.pid, 0)[1]) for other in others[4:]] == [5, 6, 7]
+    for other in others[4:]:
+        other.returncode = 0  # collected above

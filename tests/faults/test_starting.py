@@ -1,0 +1,251 @@
+"""Promises 1 and 3: what cannot be started ends as itself; what finds no room waits for it; nobody else is touched."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.scheduler import Scheduler
+from gcron.supervise.outcome import Outcome, RunResult
+
+Made = tuple[Scheduler, Any]
+JOBS = 20
+# One process each, so that a limit hits gcron's fork and never one of the job's own.
+BURST = "".join(f"# gcron: name=job{number} {{options}}\n@reboot exec sleep {{seconds}}\n" for number in range(JOBS))
+
+
+def perform(scheduler: Scheduler, command: str, **options: Any) -> RunResult:
+    """Run it now, to its end, beside a job that nothing is wrong with."""
+    name = f"job{len(scheduler.jobs)}"
+    scheduler.command(command, "@manual", name=name, **options)
+    scheduler.command("echo fine", "@manual", name=f"{name}-neighbour")
+    runs = scheduler.trigger(name), scheduler.trigger(f"{name}-neighbour")
+    assert runs[1].result.get(timeout=20).outcome is Outcome.SUCCEEDED
+    result: RunResult = runs[0].result.get(timeout=20)
+    return result
+
+
+# -- what cannot be started ---------------------------------------------------------------------------------
+
+
+def make(path: Path, content: str, mode: int) -> str:
+    path.write_text(content)
+    path.chmod(mode)
+    return str(path)
+
+
+def options_of(kind: str, tmp_path: Path, closed_directory: str) -> dict[str, Any]:
+    """What is asked for."""
+    path = tmp_path / "it"
+    match kind:
+        case "shell is missing":
+            return {"shell": path}
+        case "shell is missing where it is expected":
+            return {"shell": "/bin/no-such-shell"}
+        case "shell is missing in PATH":
+            return {"shell": "no-such-shell"}
+        case "shell is a directory":
+            return {"shell": tmp_path}
+        case "shell may not be executed":
+            return {"shell": make(path, "#!/bin/sh\n", 0o644)}
+        case "shell is a script without an interpreter":
+            return {"shell": make(path, "#!/no/such/interpreter\n", 0o755)}
+        case "directory is missing":
+            return {"cwd": path}
+        case "directory is a file":
+            return {"cwd": make(path, "", 0o644)}
+        case "directory may not be entered":
+            return {"cwd": closed_directory, "user": "daemon"}
+        case _:
+            return {"user": "no-such-user"}
+
+
+CASES = {
+    "shell is missing": "there is no shell {}",
+    "shell is missing where it is expected": "No such file or directory: {}",
+    "shell is missing in PATH": "there is no shell {}",
+    "shell is a directory": "the shell {} is a directory",
+    "shell may not be executed": "the shell {} may not be executed",
+    "shell is a script without an interpreter": "{}: ",
+    "directory is missing": "there is no directory {}, or it may not be seen",
+    "directory is a file": "there is no directory {}, or it may not be seen",
+    "directory may not be entered": "may not enter the directory {}",
+    "user is unknown": "there is no user {}",
+}
+
+
+@pytest.fixture
+def closed_directory() -> Iterator[str]:
+    """One that its owner alone may enter, below one that anybody may: unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as path:
+        yield path
+
+
+@pytest.mark.parametrize("nice", [None, 5])
+@pytest.mark.parametrize(("kind", "reason"), CASES.items(), ids=CASES)
+def test_each_way_not_to_start_has_its_reason(
+    scheduler: Made, tmp_path: Path, closed_directory: str, kind: str, reason: str, nice: int | None
+) -> None:
+    if kind == "directory may not be entered" and os.geteuid() != 0:
+        pytest.skip("only root has another user try")
+    options = options_of(kind, tmp_path, closed_directory)
+    scheduler[0].start()
+    result = perform(scheduler[0], "echo never", nice=nice, **options)
+    what = options.get("shell") or options.get("cwd") or options.get("user")
+    assert result.outcome is Outcome.START_FAILED
+    assert result.reason.startswith("cannot start: ")
+    if nice is None or kind != "shell is missing where it is expected":
+        assert reason.format(what) in result.reason
+    assert b"never" not in result.output_head
+
+
+@pytest.mark.parametrize("options", [{}, {"cwd": "/"}], ids=["plain", "prologue"])
+def test_too_long_a_command_does_not_start(scheduler: Made, options: dict[str, Any]) -> None:
+    scheduler[0].start()
+    result = perform(scheduler[0], "true " + "x" * 200_000, **options)
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Argument list too long: /bin/sh")
+
+
+def test_a_job_that_speaks_as_the_prologue_does_has_failed_by_itself(scheduler: Made) -> None:
+    scheduler[0].start()
+    for text, code in (("echo gcron-start: no >&2; exit 1", 1), ("echo x; echo gcron-start: no; exit 126", 126)):
+        result = perform(scheduler[0], text, cwd="/")
+        assert (result.outcome, result.exit_code) == (Outcome.FAILED, code)
+
+
+def test_the_reason_is_told_though_output_is_discarded(scheduler: Made) -> None:
+    scheduler[0].start()
+    result = perform(scheduler[0], "true", cwd="/no/such", output="discard")
+    assert (result.outcome, result.reason) == (
+        Outcome.START_FAILED,
+        "cannot start: there is no directory /no/such, or it may not be seen",
+    )
+    text = "[ /dev/stdout -ef /dev/null ] && [ /dev/stderr -ef /dev/null ] && echo lost && echo lost >&2"
+    result = perform(scheduler[0], text, cwd="/", output="discard")
+    assert (result.outcome, result.output_size) == (Outcome.SUCCEEDED, 0)
+
+
+def test_a_start_that_failed_is_tried_again_as_the_policy_says(scheduler: Made, tmp_path: Path) -> None:
+    scheduler[0].start()
+    scheduler[0].on("retry-planned", lambda event: (tmp_path / "later").mkdir())
+    result = perform(scheduler[0], "pwd", cwd=tmp_path / "later", retries=1, retry_delay=0)
+    assert (result.outcome, result.attempts) == (Outcome.SUCCEEDED, 2)
+
+
+# -- no room ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[Callable[[int], None]]:
+    """Let this process have so many descriptors more than it has now."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    fillers = [os.dup(2)]
+    while fillers[-1] < highest:
+        fillers.append(os.dup(2))
+
+    def limit(more: int) -> None:
+        lowest_free = os.dup(2)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + more, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for filler in fillers:
+        os.close(filler)
+
+
+def wait_for(recorder: Any, kind: str) -> Any:
+    while not recorder.of(kind):
+        sleep(0.001)
+    return recorder.of(kind)
+
+
+def test_a_run_without_room_waits_says_so_once_and_runs(
+    scheduler: Made, few_descriptors: Callable[[int], None]
+) -> None:
+    jobs, recorder = scheduler
+    jobs.command("echo done", "@manual", name="job")
+    jobs.start()
+    few_descriptors(4)
+    run = jobs.trigger("job")
+    assert "waits for room to start: Too many open files" in wait_for(recorder, "notice")[0].text
+    sleep(0.4)  # three tries more
+    assert run.result.value is None
+    # The reserve is there for all else.
+    os.close(os.open("/", os.O_RDONLY))
+    few_descriptors(400)
+    assert run.result.get(timeout=20).outcome is Outcome.SUCCEEDED
+    assert len(recorder.of("notice")) == 1
+
+
+def test_a_run_without_room_gives_up_at_its_deadline(scheduler: Made, few_descriptors: Callable[[int], None]) -> None:
+    jobs, _ = scheduler
+    jobs.command("echo done", "@manual", name="job", start_deadline=0.3)
+    jobs.start()
+    few_descriptors(4)
+    result = jobs.trigger("job").result.get(timeout=20)
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Too many open files")
+    assert 0.1 < result.duration < 5
+
+
+def test_a_run_without_room_can_be_stopped(scheduler: Made, few_descriptors: Callable[[int], None]) -> None:
+    jobs, recorder = scheduler
+    jobs.command("echo done", "@manual", name="job")
+    jobs.start()
+    few_descriptors(4)
+    run = jobs.trigger("job")
+    wait_for(recorder, "notice")
+    run.stop(reason="on request")
+    result = run.result.get(timeout=2)
+    assert (result.outcome, result.reason) == (Outcome.KILLED, "on request")
+
+
+def burst(gcron_run: Callable[..., Any], before: tuple[str, ...], seconds: float, options: str = "") -> Any:
+    if shutil.which(before[0]) is None:
+        pytest.skip(f"no {before[0]} here")
+    return gcron_run(BURST.format(seconds=seconds, options=options), "--log-format", "json", before=before)
+
+
+@pytest.mark.realtime
+def test_all_of_a_burst_run_under_a_low_limit_of_descriptors_and_gcron_lives_on(
+    gcron_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    daemon = burst(gcron_run, ("prlimit", "--nofile=64"), 1)
+    daemon.wait_for("waits for room to start: Too many open files")
+    # Reading files, and the log, need descriptors too.
+    (tmp_path / "crontab0").write_text("@daily true\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for('"removed": ?20')
+    daemon.wait_for('"outcome": ?"succeeded"', JOBS)
+    assert daemon.stop() == 0
+    assert daemon.log.count("waits for room") <= JOBS
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(os.geteuid() != 0, reason="root is not limited, and only root can start gcron as somebody else")
+@pytest.mark.parametrize("with_file", [False, True], ids=["plain", "env-file"])
+def test_all_of_a_burst_run_under_a_low_limit_of_processes(
+    gcron_run: Callable[..., Any], tmp_path: Path, with_file: bool
+) -> None:
+    """A thread to read a file in is a process, too, by the count of the limit."""
+    (tmp_path / "env").write_text("A=1\n")
+    options = f"env-file={tmp_path}/env" if with_file else ""
+    user = str(60_000 + os.getpid() % 5000)  # nobody else's: the limit counts all processes of a user
+    # What is left of root's rights: to read this checkout, wherever it is.
+    rights = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+    switch = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", *rights)
+    daemon = burst(gcron_run, (*switch, "prlimit", "--nproc=12"), 0.3, options)
+    daemon.wait_for("waits for room to start: Resource temporarily unavailable")
+    daemon.wait_for('"outcome": ?"succeeded"', JOBS)
+    assert daemon.stop() == 0
+    assert daemon.log.count("waits for room") <= JOBS

@@ -1,0 +1,191 @@
+"""`expect-within`: an alarm for a silence, once; an all-clear when it is over; and nothing else."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcron.greenlet import sleep
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Scheduler
+from gcron.testing import VirtualClock
+
+Make = Callable[..., tuple[Scheduler, Any]]
+HOUR = 3600
+
+
+class Flaky:
+    """A job that fails while it is broken."""
+
+    def __init__(self) -> None:
+        self.is_broken = False
+
+    def __call__(self) -> None:
+        if self.is_broken:
+            raise ValueError("broken")
+
+
+def told(recorder: Any, clock: VirtualClock) -> list[tuple[str, float]]:
+    """The kinds of its alarms and all-clears with the time since midnight, in hours."""
+    midnight = 1767225600
+    return [
+        (event.kind.removeprefix("success-"), round((event.time - midnight) / HOUR, 2))
+        for event in recorder.events
+        if event.kind in ("success-overdue", "success-resumed")
+    ]
+
+
+@pytest.fixture
+def flaky() -> Flaky:
+    return Flaky()
+
+
+def test_an_alarm_once_and_an_all_clear(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
+    scheduler.start()
+    sleep(2.5 * HOUR)
+    assert told(recorder, clock) == []
+    flaky.is_broken = True
+    sleep(6 * HOUR)
+    assert told(recorder, clock) == [("overdue", 3.5)]
+    (alarm,) = recorder.of("success-overdue")
+    assert (alarm.job, alarm.within) == ("job", 5400)
+    assert alarm.last_success == pytest.approx(recorder.of("run-finished")[1].time)
+    flaky.is_broken = False
+    sleep(3 * HOUR)
+    assert told(recorder, clock) == [("overdue", 3.5), ("resumed", 9)]
+    assert recorder.of("success-resumed")[0].silence == pytest.approx(7 * HOUR)
+    flaky.is_broken = True
+    sleep(12 * HOUR)
+    assert told(recorder, clock)[2:] == [("overdue", 12.5)], "the next silence is told again"
+
+
+def test_a_job_that_never_succeeded_counts_from_the_start_or_from_when_it_was_added(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    sleep(HOUR)
+    scheduler.job("@manual", name="first", expect_within="2h")(lambda: None)
+    sleep(HOUR)
+    scheduler.start()
+    sleep(HOUR)
+    scheduler.job("@manual", name="second", expect_within="2h")(lambda: None)
+    sleep(4 * HOUR)
+    assert [(event.job, event.last_success) for event in recorder.of("success-overdue")] == [
+        ("first", None),
+        ("second", None),
+    ]
+    assert told(recorder, clock) == [("overdue", 4), ("overdue", 5)]
+
+
+def test_a_reload_leaves_a_silence_as_it_is(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+    flaky.is_broken = True
+    scheduler, recorder = make_scheduler(clock=clock)
+    job = Job("job", parse("@hourly", "UTC"), flaky, Policy(expect_within=2.0 * HOUR))
+    scheduler.replace([job])
+    scheduler.start()
+    for _ in range(6):
+        sleep(0.5 * HOUR)
+        scheduler.replace([replace(job, source="elsewhere")])
+    assert told(recorder, clock) == [("overdue", 2)]
+    scheduler.replace([replace(job, policy=Policy(expect_within=5.0 * HOUR))])
+    sleep(3 * HOUR)
+    assert told(recorder, clock) == [("overdue", 2), ("overdue", 5)], "it was given more time"
+    scheduler.replace([])
+    sleep(HOUR)
+    scheduler.replace([job])
+    sleep(HOUR)
+    assert told(recorder, clock)[2:] == [], "removed and added again, it is another job"
+    scheduler.remove("job")
+    sleep(9 * HOUR)
+    assert told(recorder, clock)[2:] == []
+
+
+def test_a_job_that_is_not_enabled_is_not_expected(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job", expect_within="2h", enabled=False)(flaky)
+    scheduler.start()
+    sleep(9 * HOUR)
+    assert told(recorder, clock) == []
+
+
+@pytest.mark.parametrize("step", [2 * HOUR, 9 * HOUR, -2 * HOUR, -9 * HOUR])
+def test_setting_the_clock_alarms_nobody(
+    step: int, steady_clock: VirtualClock, make_scheduler: Make, flaky: Flaky
+) -> None:
+    scheduler, recorder = make_scheduler(clock=steady_clock)
+    scheduler.job("@every 30m", name="job", expect_within="90m")(flaky)
+    scheduler.start()
+    sleep(HOUR)
+    steady_clock.set(steady_clock.now() + step)
+    sleep(2 * HOUR)
+    assert recorder.of("success-overdue") == []
+    flaky.is_broken = True
+    sleep(1.6 * HOUR)
+    assert len(recorder.of("success-overdue")) == 1, "and none is late for it"
+
+
+def test_a_machine_that_slept_has_been_silent(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
+    scheduler.start()
+    sleep(1.5 * HOUR)
+    clock.jump(8 * HOUR)
+    sleep(1)
+    assert told(recorder, clock) == [("overdue", 9.5)]
+    sleep(HOUR)
+    assert told(recorder, clock) == [("overdue", 9.5), ("resumed", 10)]
+
+
+def test_jobs_without_the_option_cost_nothing(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    hourly = parse("@hourly", "UTC")
+    jobs = [Job(f"job{number}", hourly, flaky, Policy()) for number in range(2000)]
+    scheduler.replace(jobs)
+    scheduler.start()
+    tracemalloc.start()
+    try:
+        scheduler.replace(jobs)
+        kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/expectations.py")])
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in kept.statistics("filename")) < 2000
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(1, 500), st.booleans()), max_size=15), st.integers(1, 400))
+def test_alarms_and_all_clears_are_those_of_the_successes(runs: list[tuple[int, bool]], within: int) -> None:
+    clock = VirtualClock(0)
+    events: list[Any] = []
+    with clock.installed():
+        scheduler = Scheduler(clock=clock)
+        scheduler.on("success-overdue", events.append)
+        scheduler.on("success-resumed", events.append)
+        flaky = Flaky()
+        scheduler.job("@manual", name="job", expect_within=within)(flaky)
+        scheduler.start()
+        successes = [0.0]
+        for pause, succeeds in runs:
+            sleep(pause + 0.5)  # never at the very moment of an alarm
+            flaky.is_broken = not succeeds
+            result = scheduler.trigger("job").result.get()
+            successes += [clock.now()] if result.succeeded else []
+        end = clock.now() + 0.25
+        sleep(0.25)
+        scheduler.stop(grace=0)
+    expected = []
+    for before, after in pairwise([*successes, end + 1]):
+        if before + within < min(after, end):
+            expected.append(("success-overdue", before + within))
+            expected += [("success-resumed", after)] if after <= end else []
+    assert [event.kind for event in events] == [kind for kind, _ in expected]
+    assert [event.time for event in events] == pytest.approx([time for _, time in expected])

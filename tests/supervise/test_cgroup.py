@@ -1,0 +1,105 @@
+"""Control groups of runs: real ones, below that of the test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.supervise import cgroup as cgroup_module
+from gcron.supervise.cgroup import enter_cgroup, remove_cgroups, use_cgroups
+from gcron.supervise.outcome import Outcome, RunResult
+
+Perform = Callable[..., RunResult]
+Find = Callable[[str], list[int]]
+# A child that has shed the mark, the session and the parent.
+ESCAPE = "sleep 0.3; setsid env -i sh -c 'setsid env -i sleep {0} & exit'; echo escaped; exec sleep 60"
+
+
+@pytest.fixture
+def unique(run_id: str) -> str:
+    """A number of seconds that only this test sleeps."""
+    return f"{1000 + os.getpid()}.{abs(hash(run_id)) % 10**9}"
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the groups of runs are made, for the time of a test."""
+    monkeypatch.setattr(cgroup_module, "_parent", None)
+    if not use_cgroups():
+        pytest.skip("no control groups can be made here")
+    parent = cgroup_module._parent
+    assert parent is not None
+    yield parent
+    for _ in range(200):  # the dead stay in for a moment
+        remove_cgroups()
+        if not parent.exists():  # or another gcron found it empty
+            break
+        monkeypatch.setattr(cgroup_module, "_parent", parent)
+        sleep(0.02)
+    assert not parent.exists()
+
+
+def test_nobody_is_put_into_a_group_unasked() -> None:
+    assert enter_cgroup("run", os.getpid()) is None
+
+
+def test_who_shed_all_that_it_was_known_by_is_ended_with_its_run(
+    perform: Perform, listening: Any, groups: Path, marked_processes: Find, unique: str
+) -> None:
+    result = perform(ESCAPE.format(unique), timeout=0.8, kill_after=0.5)
+    assert (result.outcome, result.left_behind, listening.out) == (Outcome.TIMED_OUT, "", [b"escaped"])
+    assert marked_processes(unique) == []
+    assert list(groups.glob("run-*")) == []
+
+
+def test_who_shed_everything_is_asked_before_it_is_killed(perform: Perform, listening: Any, groups: Path) -> None:
+    polite = 'trap "echo bye; exit" TERM; while :; do sleep 0.02; done'
+    perform(f"sleep 0.3; setsid env -i setsid sh -c '{polite}' & sleep 60", timeout=0.8, kill_after=10)
+    assert listening.out == [b"bye"]
+
+
+def test_the_group_of_who_outlives_its_run_is_removed_after_it(
+    perform: Perform, groups: Path, marked_processes: Find, unique: str
+) -> None:
+    assert perform(f"sleep 0.2; setsid sleep {unique} >/dev/null 2>&1 & sleep 0.4").succeeded
+    (left,) = marked_processes(unique)
+    (group,) = groups.glob("run-*")
+    assert (group / "cgroup.procs").read_text().split() == [str(left)]
+    os.kill(left, 9)
+    for _ in range(500):
+        if not group.exists():
+            break
+        perform("true")
+        sleep(0.01)
+    assert not group.exists()
+
+
+def test_groups_that_a_gcron_left_are_removed_by_the_next(groups: Path) -> None:
+    stale = groups.with_name("gcron-0")
+    (stale / "run-x").mkdir(parents=True)
+    assert use_cgroups()
+    assert not stale.exists()
+
+
+def test_a_run_goes_on_without_a_group_where_none_can_be_made(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cgroup_module, "_parent", tmp_path / "file" / "below")
+    assert perform("true").succeeded
+
+
+@pytest.mark.realtime
+def test_the_daemon_uses_them(groups: Path, gcron_run: Callable[..., Any], marked_processes: Find, unique: str) -> None:
+    daemon = gcron_run(f"# gcron: name=job timeout=1s kill-after=0.3s\n@reboot {ESCAPE.format(unique)}\n")
+    daemon.wait_for("job +\\| escaped")
+    assert len(marked_processes(unique)) == 1
+    daemon.wait_for("job +timed-out")
+    assert marked_processes(unique) == []
+    assert daemon.stop() == 0
+    assert not groups.with_name(f"gcron-{daemon.process.pid}").exists()

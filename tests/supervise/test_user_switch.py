@@ -1,0 +1,235 @@
+"""A job as another user: exactly that user's rights, and nothing of root's. Runs as root alone; else it is refused."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.policy import Policy
+from gcron.supervise.command import Command, command_of
+from gcron.supervise.outcome import Outcome, RunResult
+
+Perform = Callable[..., RunResult]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+# A number that no user and no group has, as containers run programs.
+NOBODYS_NUMBER = next(number for number in range(54321, 60000) if number not in {u.pw_uid for u in pwd.getpwall()})
+
+
+def as_user(text: str, user: str | int, environment: dict[str, str] | None = None, **options: Any) -> Command:
+    policy = Policy.from_options({"user": user, "cwd": "/", **options})
+    return command_of(text, policy, environment=environment)
+
+
+def at_home(text: str, user: str, **options: Any) -> Command:
+    return command_of(text, Policy.from_options({"user": user, **options}))
+
+
+@pytest.fixture
+def somebody(tmp_path: Path) -> Iterator[str]:
+    """A user of two groups more than their own, with a home; gone after the test."""
+    name, group = f"gcron-t{os.getpid()}", f"gcron-g{os.getpid()}"
+    subprocess.run(["groupadd", group], check=True)
+    try:
+        subprocess.run(["useradd", "-M", "-d", "/var/tmp", "-G", f"{group},daemon", name], check=True)
+        yield name
+    finally:
+        subprocess.run(["userdel", name], capture_output=True)
+        subprocess.run(["groupdel", group], capture_output=True)
+
+
+def parse_variables(lines: list[bytes]) -> dict[bytes, bytes]:
+    return dict(line.split(b"=", 1) for line in lines)
+
+
+@as_root
+@pytest.mark.parametrize("user", ["daemon", "nobody"])
+def test_user_and_group_are_the_targets_in_every_respect(perform: Perform, listening: Any, user: str) -> None:
+    perform(as_user("grep -E '^([UG]id|Cap(Prm|Eff|Inh|Amb))' /proc/self/status", user))
+    account = pwd.getpwnam(user)
+    real_effective_saved_fs = {line.split()[0]: line.split()[1:] for line in listening.out}
+    assert real_effective_saved_fs[b"Uid:"] == [b"%d" % account.pw_uid] * 4
+    assert real_effective_saved_fs[b"Gid:"] == [b"%d" % account.pw_gid] * 4
+    for kind in (b"CapPrm:", b"CapEff:", b"CapInh:", b"CapAmb:"):
+        assert int(real_effective_saved_fs[kind][0], 16) == 0
+
+
+@as_root
+def test_the_groups_are_exactly_those_that_the_system_gives_the_user(
+    perform: Perform, listening: Any, somebody: str
+) -> None:
+    assert len(os.getgroups()) > 0 or os.setgroups([0, 4]) is None
+    perform(as_user("id -G; id -g; id -un", somebody))
+    expected = subprocess.run(["id", "-G", somebody], capture_output=True, check=True).stdout
+    groups, group, name = listening.out
+    assert sorted(groups.split()) == sorted(expected.split())
+    assert len(groups.split()) == 3
+    assert b"%d" % grp.getgrnam("daemon").gr_gid in groups.split()
+    assert group == b"%d" % pwd.getpwnam(somebody).pw_gid
+    assert name == somebody.encode()
+
+
+@as_root
+def test_a_user_may_be_named_by_number(perform: Perform, listening: Any) -> None:
+    daemon = pwd.getpwnam("daemon")
+    perform(as_user("id -un; id -G", daemon.pw_uid))
+    assert listening.out == [b"daemon", subprocess.check_output(["id", "-G", "daemon"]).strip()]
+
+
+@as_root
+def test_a_user_who_exists_only_by_number_has_the_group_of_that_number_alone(perform: Perform, listening: Any) -> None:
+    number = b"%d" % NOBODYS_NUMBER
+    perform(at_home("id -u; id -g; id -G; pwd; echo $USER $LOGNAME $HOME", str(NOBODYS_NUMBER)))
+    assert listening.out == [number, number, number, b"/", number + b" " + number + b" /"]
+
+
+@as_root
+def test_of_roots_environment_nothing_is_left_but_language_and_time(
+    perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SECRET", "http_proxy", "LD_LIBRARY_PATH", "PYTHONPATH", "SUDO_USER", "XDG_RUNTIME_DIR", "MAIL"):
+        monkeypatch.setenv(name, "of root")
+    monkeypatch.setenv("GCRON_TOKEN", "of root")
+    monkeypatch.setenv("PATH", f"/root/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.setenv("LC_TIME", "C")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.delenv("LC_ALL", raising=False)
+    perform(as_user("env", "daemon", environment={"FROM_CRONTAB": "yes"}))
+    variables = parse_variables(listening.out)
+    variables.pop(b"GCRON_RUN_ID")
+    assert {name: value for name, value in variables.items() if not name.startswith((b"LC_", b"LANG"))} == {
+        b"HOME": os.fsencode(pwd.getpwnam("daemon").pw_dir),
+        b"LOGNAME": b"daemon",
+        b"USER": b"daemon",
+        b"SHELL": b"/bin/sh",
+        b"PATH": b"/usr/local/bin:/usr/bin:/bin",
+        b"TZ": b"Europe/Berlin",
+        b"FROM_CRONTAB": b"yes",
+        b"GCRON_JOB": b"test",
+        b"PWD": b"/",  # set by the shell
+    }
+    assert (variables[b"LC_TIME"], variables[b"LANG"]) == (b"C", b"C.UTF-8")
+
+
+@as_root
+def test_the_job_starts_in_the_users_home_or_the_crontabs(perform: Perform, listening: Any, somebody: str) -> None:
+    perform(at_home("pwd", somebody))
+    perform(command_of("pwd; echo $HOME", Policy.from_options({"user": somebody}), environment={"HOME": "/usr"}))
+    assert listening.out == [b"/var/tmp", b"/usr", b"/usr"]
+
+
+@as_root
+def test_no_descriptor_of_root_is_left(perform: Perform, listening: Any, tmp_path: Path) -> None:
+    leaked = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(leaked, True)
+    try:
+        perform(as_user("ls /proc/$$/fd", "daemon"))
+    finally:
+        os.close(leaked)
+    assert listening.out == [b"0", b"1", b"2"]
+
+
+@as_root
+def test_the_job_can_open_its_own_outputs_and_its_input(perform: Perform, listening: Any) -> None:
+    """They were made by root: opening /dev/stdout was not permitted, though writing to it was."""
+    text = "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; echo more | tee /dev/stderr"
+    command = command_of(text, Policy.from_options({"user": "daemon", "cwd": "/"}), stdin=b"in\n")
+    assert perform(command).outcome is Outcome.SUCCEEDED
+    assert (listening.out, listening.err) == ([b"in", b"out", b"more"], [b"err", b"more"])
+
+
+@as_root
+def test_what_is_roots_alone_is_out_of_reach(perform: Perform, listening: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of root")
+    tmp_path.chmod(0o700)
+    result = perform(as_user(f"cat {tmp_path}/secret", "daemon"))
+    assert (result.outcome, listening.out) == (Outcome.FAILED, [])
+    perform(as_user("kill -0 1 2>/dev/null || echo refused", "daemon"))
+    assert listening.out == [b"refused"]
+
+
+@as_root
+def test_the_directory_is_entered_with_the_rights_of_the_user(perform: Perform, tmp_path: Path) -> None:
+    """Root could enter it; done before the switch, the job would be where its user may not look."""
+    tmp_path.chmod(0o700)
+    result = perform(as_user("pwd", "daemon", cwd=str(tmp_path)))
+    assert result.outcome is Outcome.START_FAILED
+    # Nor can it be seen, where a directory above is closed too.
+    assert str(tmp_path) in result.reason
+
+
+@as_root
+def test_a_home_that_is_not_there_refuses_the_run(perform: Perform, somebody: str) -> None:
+    subprocess.run(["usermod", "-d", "/no/such/home", somebody], check=True)
+    result = perform(at_home("pwd", somebody))
+    assert (result.outcome, result.reason) == (
+        Outcome.START_FAILED,
+        "cannot start: there is no directory /no/such/home, or it may not be seen:"
+        " the home of its user, unless cwd= names another",
+    )
+
+
+@pytest.mark.parametrize("user", ["no-such-user", "4294967295", "99999999999999999999"])
+def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
+    """4294967295 is -1 to setreuid(2): it would change nothing, and the job would run as root."""
+    result = perform(as_user("id", user))
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: there is no user {user}")
+    assert result.output_size == 0
+
+
+@as_root
+@pytest.mark.parametrize("missing", ["setuid", "setgid"])
+def test_root_without_the_right_to_switch_refuses_the_run(gcron_run: Callable[..., Any], missing: str) -> None:
+    """As in a container that drops rights: half a switch would be worse than none."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv here")
+    before = ("setpriv", "--bounding-set", f"-{missing}")
+    daemon = gcron_run("# gcron: user=daemon name=job\n@reboot echo never\n", before=before)
+    daemon.wait_for("cannot start: gcron is root, but may not run a job as daemon")
+    assert daemon.stop() == 0
+    assert "never" not in daemon.log
+
+
+@pytest.fixture
+def not_root() -> Iterator[int]:
+    """This process as somebody who is not root; the number of that user."""
+    if os.geteuid() != 0:
+        yield os.geteuid()
+        return
+    os.seteuid(NOBODYS_NUMBER)
+    try:
+        yield NOBODYS_NUMBER
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("user", ["daemon", "root", "0", "1"])
+def test_who_is_not_root_can_become_nobody_else(perform: Perform, not_root: int, user: str) -> None:
+    result = perform(as_user("id", user))
+    name = {"0": "root", "1": pwd.getpwuid(1).pw_name}.get(user, user)
+    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: only root can run a job as {name}")
+
+
+def test_a_job_of_the_user_that_gcron_runs_as_needs_no_switch(
+    perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's lines of a system crontab run as those of a crontab without users do."""
+    monkeypatch.setenv("INHERITED", "yes")
+    perform(at_home("echo $INHERITED; pwd", str(os.geteuid())))
+    assert listening.out == [b"yes", os.fsencode(os.getcwd())]
+
+
+@as_root
+def test_what_the_user_started_is_ended_with_the_run(perform: Perform) -> None:
+    marker = f"987{os.getpid()}"
+    script = f"setsid sleep {marker} & setsid setsid sleep {marker} & sleep {marker}"
+    assert perform(as_user(script, "daemon", timeout=0.5), timeout=0.5).outcome is Outcome.TIMED_OUT
+    assert subprocess.run(["pgrep", "-f", f"sleep {marker}"], capture_output=True).stdout == b""
