@@ -24,7 +24,7 @@ from harness import NOT_INSTALLED, Area, Program, add_common_options
 
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
-PROGRAMS = ("runtime", "spawn", "schedule", "pipes", "crontabs", "wsgi", "lateness", "daemon")
+PROGRAMS = ("runtime", "spawn", "schedule", "pipes", "crontabs", "wsgi", "lateness", "daemon", "log")
 OURS = "gcron"
 PATIENCE_SECONDS = 600
 

@@ -123,7 +123,7 @@ class FiresMissed(Event):
     """Seconds of UTC at which the first and the last of them were due."""
     reason: str
     count: int
-    """How many they are; at least, where they are more than a hundred."""
+    """How many they are; at least, where they are more than a hundred, or many jobs missed some at once."""
 
 
 @dataclass(frozen=True, slots=True)

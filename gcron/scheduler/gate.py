@@ -86,6 +86,17 @@ class Gate:
             self._tell_missed(backlog.job, list(backlog.fires), f"not made up: {why}")
             backlog.fires.clear()
 
+    def set_back(self, name: str) -> None:
+        """The clock was set back: make up no fires of that job that are due once more by it."""
+        backlog = self._backlogs.get(name)
+        if backlog is None:
+            return
+        now = self._clock.now()
+        again = [fire for fire in backlog.fires if fire > now]
+        if again:
+            backlog.fires = deque(fire for fire in backlog.fires if fire <= now)
+            self._tell_missed(backlog.job, again, "not made up: the clock was set back, and shows their time again")
+
     def close(self) -> None:
         """Make up nothing more."""
         for name in list(self._backlogs):
@@ -95,6 +106,9 @@ class Gate:
         # One run at a time, so that what waits costs no more than its instant.
         while backlog.fires:
             job = backlog.job
+            if not job.is_fixed_time and backlog.fires[0] > self._clock.now():  # nobody has looked at the clock yet
+                self.set_back(job.name)
+                continue
             run = self._runs.start(job, backlog.fires.popleft(), after=self._runs.of(job.name))
             run.result.wait()
         if self._backlogs.get(backlog.job.name) is backlog:

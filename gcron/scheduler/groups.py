@@ -48,8 +48,7 @@ class Groups:
         """
         limits = dict(self._declared if anew else self._limits)
         for job in jobs:
-            name = job.policy.group
-            if name is None:
+            if (name := job.policy.group) is None:
                 continue
             limit = limits.get(name) if job.group_limit is None else job.group_limit
             if limit is None:

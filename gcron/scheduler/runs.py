@@ -74,6 +74,8 @@ class Runs:
         self._observers = observers
         self._group = Group()
         self._active: dict[Run, Job] = {}
+        self._of_job: dict[str, list[Run]] = {}
+        """The same by job: a thousand that start at once are not to look through one another."""
 
     def running(self) -> list[Run]:
         """The runs under way, oldest first."""
@@ -81,7 +83,7 @@ class Runs:
 
     def of(self, job_name: str) -> list[Run]:
         """The runs under way of one job, oldest first."""
-        return [run for run in self._active if run.job_name == job_name]
+        return list(self._of_job.get(job_name, ()))
 
     def start(self, job: Job, fire_at: int | None, after: Sequence[Run] = ()) -> Run:
         """Run `job` for the fire at `fire_at`, or for a trigger by hand, once the runs `after` are over.
@@ -90,6 +92,7 @@ class Runs:
         """
         run = Run(_new_run_id(), job.name, fire_at)
         self._active[run] = job
+        self._of_job.setdefault(job.name, []).append(run)
         self._group.spawn(self._perform, job, run, after)
         return run
 
@@ -112,9 +115,16 @@ class Runs:
             run.finish(RunResult(Outcome.SKIPPED, f"not begun: {why_not}") if why_not else self._result(job, run))
         finally:
             self._groups.leave(job, run)
-            del self._active[run]
+            self._remove(run)
             result = run.result.value or run.conclude(Outcome.KILLED, "its greenlet was killed")
             self._observers.tell(RunFinished(self._clock.now(), job.name, run.id, run.fire_at, result))
+
+    def _remove(self, run: Run) -> None:
+        del self._active[run]
+        runs = self._of_job[run.job_name]
+        runs.remove(run)
+        if not runs:
+            del self._of_job[run.job_name]
 
     def _hold_back(self, job: Job, run: Run, after: Sequence[Run]) -> str:
         """Wait until it may begin; return why it shall not, or nothing."""
@@ -122,7 +132,8 @@ class Runs:
         for earlier in after:
             if why_not := run.wait_for(earlier):
                 return why_not
-        delays.note("for earlier runs of the job")
+        if after:
+            delays.note("for earlier runs of the job")
         if job.policy.jitter and run.fire_at is not None:
             put_off = _put_off(job, run.fire_at)
             if why_not := run.wait(put_off):
@@ -132,7 +143,8 @@ class Runs:
         deadline = self._clock.monotonic() + job.policy.start_deadline
         if why_not := self._wait_for_services(job, run, deadline):
             return why_not
-        delays.note("for services")
+        if job.policy.after:
+            delays.note("for services")
         if job.policy.group is not None:
             if why_not := self._enter_group(job, run, deadline):
                 return why_not

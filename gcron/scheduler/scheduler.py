@@ -79,13 +79,15 @@ class Scheduler:
         for job in jobs:
             if job.name in self._jobs:
                 raise ValueError(f"there is a job named {job.name!r} already")
-        self._groups.check(jobs)
+            if job.policy.group is not None:
+                self._groups.check([job])
         # Before the start, what a job comes after may be added later than the job.
         if self._watch.is_started and any(job.policy.after for job in jobs):
             _check_after([*self.jobs, *jobs])
 
     def _add(self, job: Job) -> Job:
-        self._groups.adopt([job])
+        if job.policy.group is not None:
+            self._groups.adopt([job])
         self._jobs[job.name] = job
         if is_service(job):
             self._services.add(job)

@@ -11,15 +11,17 @@ from gcron.clock import Clock
 from gcron.schedule import Schedule
 from gcron.scheduler.job import Job
 
-__all__ = ["LONGEST_MADE_UP_STEP", "Due", "StepDetector", "count_fires", "resolve_due"]
+__all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_due"]
 
 LONGEST_MADE_UP_STEP = 3 * 3600
 """Seconds. A larger step of the clock means that it was wrong: nothing is made up."""
 _LATEST_START_OF_WILDCARD = 60
 # Seconds by which the clocks may drift apart between two looks before it counts as a step.
 _STEP_THRESHOLD = 1.0
-# A step over a night is 30,000 fires of a job that is due each second, and each one that is counted costs 20 us.
+# A night is 30,000 fires of a job that is due each second, each one that is counted costs up to 20 us, and there may be
+# 100,000 jobs.
 _MOST_COUNTED = 100
+_MOST_COUNTED_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,28 @@ def _caught_up(job: Job, due: int, newest: int, now: float, most: int) -> tuple[
     return tuple(reversed(fires))
 
 
-def count_fires(schedule: Schedule, first: int, last: int) -> int:
-    """How many there are from `first` to `last`, both of which are some; no more than about a hundred are counted."""
-    count, instant = 1, first
-    while instant < last and count <= _MOST_COUNTED:
-        following = schedule.next_after(instant)
-        if following is None:
-            break
-        count, instant = count + 1, following
-    return count
+class Counter:
+    """Counts missed fires, for one look at the clock: each span at most to a hundred, and not too many in all."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_COUNTED_AT_ONCE
+        self._counted: dict[tuple[int, int, int], int] = {}
+
+    def count(self, schedule: Schedule, first: int, last: int) -> int:
+        """How many there are from `first` to `last`, both of which are some; at least, where they are too many."""
+        span = id(schedule), first, last  # jobs of a large crontab share schedules
+        if span not in self._counted:
+            self._counted[span] = self._count(schedule, first, last)
+        return self._counted[span]
+
+    def _count(self, schedule: Schedule, first: int, last: int) -> int:
+        if first == last:
+            return 1
+        count, instant = 2, schedule.next_after(first)
+        while instant is not None and instant < last and count < _MOST_COUNTED and self._left > 0:
+            count, instant = count + 1, schedule.next_after(instant)
+            self._left -= 1
+        return count
 
 
 class StepDetector:

@@ -5,7 +5,8 @@ It claims fires and hands them to the gate; it may not know what becomes of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from gcron.clock import Clock
@@ -18,7 +19,7 @@ from gcron.scheduler.events import FiresMissed
 from gcron.scheduler.gate import MOST_REMEMBERED, Gate
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
-from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, StepDetector, count_fires, resolve_due
+from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
 from gcron.scheduler.timetable import Timetable
 
 __all__ = ["Watch"]
@@ -47,6 +48,7 @@ class Watch:
         self._look = look
         self._timetable = Timetable()
         self._steps = StepDetector(clock)
+        self._counter = Counter()
         self._changed = Flag()
         self._watcher: Greenlet | None = None
         self._is_stopped = False
@@ -107,10 +109,11 @@ class Watch:
             self._watcher.kill()
         self._gate.close()
         now = self._clock.now()
+        self._counter = Counter()
         while (popped := self._timetable.pop_due(now)) is not None:
-            job, due = self._jobs[popped[0]], popped[1]
-            last = job.schedule.previous_before(int(now) + 1) or due
-            self._tell_missed(job, due, last, reason="gcron is told to stop")
+            name, due = popped
+            with self._guarded(self._jobs[name]):
+                self._give_up(self._jobs[name], due, now, "gcron is told to stop")
 
     def _plan(self, job: Job, after: float) -> None:
         due = job.schedule.next_after(int(after)) if job.policy.enabled else None
@@ -130,6 +133,7 @@ class Watch:
             alarm.close()
 
     def _look_at_clock(self) -> None:
+        self._counter = Counter()
         step = self._steps.step()
         if step:
             self._follow_step(step)
@@ -140,11 +144,10 @@ class Watch:
         while (popped := self._timetable.pop_due(now)) is not None:
             name, due = popped
             job = self._jobs[name]
-            try:
+            with self._guarded(job):
                 self._resolve(job, due, now)
-                self._plan(job, now)
-            except Exception as error:  # a schedule of somebody's own making: it must not end all others
-                get_hub().report_error(f"the schedule of job {name}, which fires no more,", error)
+                if self._jobs.get(name) is job:  # a store of claims takes its time, in which the table may change
+                    self._plan(job, now)
 
     def _resolve(self, job: Job, due: int, now: float) -> None:
         decision = resolve_due(job, due, now, MOST_REMEMBERED)
@@ -165,16 +168,31 @@ class Watch:
             due = self._timetable.get(job.name)
             if due is None:
                 continue
-            if step < 0 and (clock_was_wrong or not job.is_fixed_time):
-                self._claims.forget(job.name)
-                self._plan(job, now)
-            elif clock_was_wrong and due <= now:
-                last = job.schedule.previous_before(int(now) + 1) or due
-                self._tell_missed(job, due, last, reason=f"the clock was set forward by {step:.0f} s")
-                self._plan(job, now)
+            with self._guarded(job):
+                if step < 0 and (clock_was_wrong or not job.is_fixed_time):
+                    self._claims.forget(job.name)
+                    self._gate.set_back(job.name)
+                    self._plan(job, now)
+                elif clock_was_wrong and due <= now:
+                    self._give_up(job, due, now, f"the clock was set forward by {step:.0f} s")
+                    self._plan(job, now)
+
+    @contextmanager
+    def _guarded(self, job: Job) -> Iterator[None]:
+        """A schedule of somebody's own making that raises must not end all others."""
+        try:
+            yield
+        except Exception as error:
+            self._timetable.set(job.name, None)
+            get_hub().report_error(f"the schedule of job {job.name}, which fires no more,", error)
+
+    def _give_up(self, job: Job, due: int, now: float, reason: str) -> None:
+        """All from `due` on to now are missed."""
+        last = job.schedule.previous_before(int(now) + 1) or due
+        self._tell_missed(job, due, last, reason)
 
     def _tell_missed(self, job: Job, first: int, last: int, reason: str) -> None:
-        count = count_fires(job.schedule, first, last)
+        count = self._counter.count(job.schedule, first, last)
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
 
 

@@ -121,7 +121,8 @@ class Attempt:
             try:
                 tree = self._try_to_start(deadline)
             except OSError as error:
-                if error.errno not in NO_ROOM or get_hub().monotonic() + pause > deadline:
+                left = deadline - get_hub().monotonic()
+                if error.errno not in NO_ROOM or left <= 0:
                     self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {_reason(error)}")
                     return None
                 if pause == _FIRST_PAUSE:
@@ -131,7 +132,7 @@ class Attempt:
                 return None
             else:
                 return tree
-            if self._over.wait(pause):
+            if self._over.wait(min(pause, left)):
                 return None
             pause = min(pause * 2, _LONGEST_PAUSE)
 

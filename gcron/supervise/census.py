@@ -21,7 +21,7 @@ from gcron.event import AsyncResult
 from gcron.greenlet import spawn
 from gcron.hub import Hub, get_hub
 from gcron.lock import Semaphore
-from gcron.supervise.sweeping import Sweeper
+from gcron.supervise.sweeping import Hang, Sweeper
 
 __all__ = ["RUN_ID", "Census", "Look", "Sighting", "census", "describe", "processes_of", "signal_each"]
 
@@ -37,8 +37,8 @@ class Sighting:
     """A process as a look has found it."""
 
     pid: int
-    process: psutil.Process | None
-    """Its identity (pid and start time); None when it cannot be looked at: see `gcron.supervise.sweeping`."""
+    identity: psutil.Process | Hang | None
+    """Equal to that of a later sighting of the same process. None: it cannot be told."""
     parent: int
     session: int
     name: str
@@ -128,8 +128,10 @@ class Census:
         look = Look()
         for sighting in self._readers.sweep(self._see, _newest_first(self.condemned)):
             look.add(sighting)
-        for sighting in self._readers_of_stuck.sweep(_see_stuck, sorted(self._readers.stuck)):
-            look.add(sighting)
+        stuck = dict(self._readers.stuck)
+        for sighting in self._readers_of_stuck.sweep(lambda pid: _see_stuck(pid, stuck[pid]), stuck):
+            if self._readers.stuck.get(sighting.pid) is sighting.identity:
+                look.add(sighting)
         return look
 
     def _see(self, pid: int) -> Sighting:
@@ -142,7 +144,7 @@ class Census:
                 with suppress(psutil.AccessDenied, psutil.NoSuchProcess):
                     run_id = living.environ().get(RUN_ID)
             if run_id in self.condemned:
-                _send(process, signal.SIGSTOP)
+                _stop(process)
             return Sighting(pid, process, process.ppid(), os.getsid(pid), process.name(), state, run_id)
 
     def confirm(self, links: Iterable[tuple[Sighting, Sighting]]) -> list[Sighting]:
@@ -151,7 +153,7 @@ class Census:
 
         def check(pid: int) -> Sighting | None:
             child, parent = parents[pid]
-            is_child = child.process is not None and psutil.Process(pid).ppid() == parent.pid
+            is_child = isinstance(child.identity, psutil.Process) and psutil.Process(pid).ppid() == parent.pid
             # In this order: who is the parent now has been so when the child was asked for it.
             return child if is_child and self._is_the_same(parent) and self._is_the_same(child) else None
 
@@ -162,25 +164,18 @@ class Census:
         of_pid = {sighting.pid: sighting for sighting in sightings}
 
         def send(pid: int) -> None:
-            process = of_pid[pid].process
-            if process is not None:
-                _send(process, signum)
-            else:
-                self._send_to_stuck(pid, signum)
+            with _Handle(pid) as handle:
+                if self._is_the_same(of_pid[pid]):
+                    handle.send(signum)
 
         if of_pid:
             with self._signalling:
                 self._senders.sweep(send, of_pid)
 
-    def _send_to_stuck(self, pid: int, signum: signal.Signals) -> None:
-        with _Handle(pid) as handle:
-            if pid in self._readers.stuck:
-                handle.send(signum)
-
     def _is_the_same(self, sighting: Sighting) -> bool:
-        if sighting.process is None:
-            return sighting.pid in self._readers.stuck
-        return sighting.process == psutil.Process(sighting.pid)
+        if isinstance(sighting.identity, psutil.Process):
+            return sighting.identity == psutil.Process(sighting.pid)
+        return sighting.identity is not None and self._readers.stuck.get(sighting.pid) is sighting.identity
 
 
 _of_hub: WeakKeyDictionary[Hub, Census] = WeakKeyDictionary()
@@ -226,18 +221,18 @@ def _other_thread(pid: int) -> psutil.Process | None:
     return None
 
 
-def _see_stuck(pid: int) -> Sighting:
+def _see_stuck(pid: int, hang: Hang) -> Sighting:
     """What Linux tells of a process without waiting for its locks (proc_pid_status(5))."""
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="backslashreplace") as file:
         fields = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     state = "disk-sleep" if fields["State"].startswith("D") else fields["State"].partition("(")[2].rstrip(")")
-    return Sighting(pid, None, int(fields["PPid"]), os.getsid(pid), fields["Name"], state)
+    return Sighting(pid, hang, int(fields["PPid"]), os.getsid(pid), fields["Name"], state)
 
 
-def _send(process: psutil.Process, signum: signal.Signals) -> None:
+def _stop(process: psutil.Process) -> None:
     with _Handle(process.pid) as handle:
         if process == psutil.Process(process.pid):
-            handle.send(signum)
+            handle.send(signal.SIGSTOP)
 
 
 class _Handle:

@@ -43,8 +43,7 @@ class Cgroup:
         """Remove it, as soon as it is empty."""
         _left.add(self._path)
         for path in list(_left):
-            with suppress(OSError):  # somebody is in it
-                path.rmdir()
+            if _remove(path):
                 _left.discard(path)
 
 
@@ -55,7 +54,7 @@ def use_cgroups() -> bool:
     if own is None:
         return False
     for stale in own.glob("gcron-*"):
-        _remove_if_empty(stale)
+        _remove(stale)
     parent = own / f"gcron-{os.getpid()}"
     try:
         parent.mkdir(exist_ok=True)
@@ -72,7 +71,7 @@ def remove_cgroups() -> None:
     global _parent
     parent, _parent = _parent, None
     if parent is not None:
-        _remove_if_empty(parent)
+        _remove(parent)
 
 
 def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
@@ -110,9 +109,13 @@ def _own_group() -> Path | None:
     return None
 
 
-def _remove_if_empty(path: Path) -> None:
-    for run in path.glob("run-*"):
-        with suppress(OSError):
-            run.rmdir()
-    with suppress(OSError):
+def _remove(path: Path) -> bool:
+    """Remove a group, and those that a job has made below it, as far as they are empty; True when it is gone."""
+    try:
         path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # somebody is in it, or a group
+        below = [entry for entry in path.glob("*/") if _remove(entry)]
+        return bool(below) and _remove(path)
+    return True

@@ -10,7 +10,7 @@ import signal
 
 from gcron.greenlet import sleep
 from gcron.hub import get_hub
-from gcron.supervise.census import describe, processes_of, signal_each
+from gcron.supervise.census import Sighting, describe, processes_of, signal_each
 
 __all__ = ["end_remnants"]
 
@@ -21,7 +21,7 @@ _UNKILLABLE_AFTER = 10.0
 
 def end_remnants(run_id: str, stop_signal: signal.Signals, kill_after: float) -> str:
     """End every process of a run whose leader has gone, politely first; returns who they were, or nothing."""
-    found = processes_of(run_id)
+    found = _find(run_id)
     if not found:
         return ""
     who = describe(found)
@@ -35,10 +35,18 @@ def end_remnants(run_id: str, stop_signal: signal.Signals, kill_after: float) ->
 def _are_gone(run_id: str, seconds: float, signum: signal.Signals | None) -> bool:
     """Look until none is found, signalling those that are; False after `seconds`."""
     deadline = get_hub().monotonic() + seconds
-    while left := processes_of(run_id):
+    while (left := _find(run_id)) != []:
         if get_hub().monotonic() >= deadline:
             return False
-        if signum is not None:
+        if left is not None and signum is not None:
             signal_each(left, signum)
         sleep(_PAUSE)
     return True
+
+
+def _find(run_id: str) -> list[Sighting] | None:
+    """Its processes; None when there is no descriptor left to look with."""
+    try:
+        return processes_of(run_id)
+    except OSError:
+        return None

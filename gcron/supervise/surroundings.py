@@ -1,7 +1,7 @@
 """What has to be looked up before a command can be started: its user's account, its file of variables.
 
-Both may hang (LDAP, a dead network file system), so both are done in threads of their own, of which a hanging file can
-take no more than its jobs have attempts under way.
+Both may hang (LDAP, a dead network file system), so each look is done in a thread of its own, which ends with it: one
+that hangs keeps no other waiting, and none is kept where it would take a process's room (RLIMIT_NPROC counts both).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeVar
 
 from gcron.event import AsyncResult, Event
@@ -23,7 +22,6 @@ from gcron.waiting import wait
 __all__ = ["Surroundings", "find_surroundings"]
 
 T = TypeVar("T")
-_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def _look(kind: str, name: str, function: Callable[[str], T], given_up: Event, s
     if what in _hanging:
         raise TimeoutError(f"{what}: an earlier look at it still hangs")
     try:
-        found: AsyncResult[Any] = _threads(kind).spawn(function, name)
+        found: AsyncResult[Any] = ThreadPool(1).spawn(function, name)
     except RuntimeError:  # the system allows no further thread, as it would no process
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
     wait([found, given_up], seconds, count=1)
@@ -73,8 +71,3 @@ def _look(kind: str, name: str, function: Callable[[str], T], given_up: Event, s
     if given_up.is_set():
         return None
     raise TimeoutError(f"{what}: no answer within {seconds:.3g} s")
-
-
-@cache
-def _threads(kind: str) -> ThreadPool:
-    return ThreadPool(_THREADS)

@@ -17,13 +17,17 @@ from gcron.event import AsyncResult
 from gcron.hub import get_hub
 from gcron.timeout import Timeout
 
-__all__ = ["Sweeper"]
+__all__ = ["Hang", "Sweeper"]
 
 _Found = TypeVar("_Found")
 
 # Seconds that one call may take: the first that takes longer, and those after it in the same sweep.
 _PATIENCE, _SHORT_PATIENCE = 1.0, 0.05
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Hang:
+    """One call that has not returned. While it has not, it is what its process can be told from others by."""
 
 
 class Sweeper(Generic[_Found]):
@@ -36,7 +40,7 @@ class Sweeper(Generic[_Found]):
     """
 
     def __init__(self) -> None:
-        self.stuck: set[int] = set()
+        self.stuck: dict[int, Hang] = {}
         """The pids of which a call has not returned. What hangs is alive: no other process can have its pid."""
 
     def sweep(self, function: Callable[[int], _Found | None], pids: Iterable[int]) -> list[_Found]:
@@ -55,7 +59,7 @@ class _Walk(Generic[_Found]):
     """One thread's part of a sweep: to the end, or to the first call that does not return."""
 
     def __init__(
-        self, function: Callable[[int], _Found | None], rest: Iterator[int], found: list[_Found], stuck: set[int]
+        self, function: Callable[[int], _Found | None], rest: Iterator[int], found: list[_Found], stuck: dict[int, Hang]
     ) -> None:
         self._function = function
         self._rest = rest
@@ -95,7 +99,7 @@ class _Walk(Generic[_Found]):
             if self._steps != steps or self._at is None:
                 return False
             self._abandoned = True
-            self._stuck.add(self._at)
+            self._stuck[self._at] = Hang()
             return True
 
     def _walk(self) -> None:
@@ -121,7 +125,7 @@ class _Walk(Generic[_Found]):
                 self._at = None
                 self._steps += 1
                 if self._abandoned:
-                    self._stuck.discard(pid)
+                    del self._stuck[pid]
         if result is not None and not self._abandoned:
             self._found.append(result)
         return not self._abandoned

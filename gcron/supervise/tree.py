@@ -124,7 +124,7 @@ class ProcessTree:
                 found[pid] = inside
         for pid, known in self._known.items():
             again = look.of_pid.get(pid)
-            if again is not None and again.is_alive and again.process == known.process:
+            if again is not None and again.is_alive and known.identity is not None and known.identity == again.identity:
                 found[pid] = again
         if self.leader.poll() is None:
             # Only now: what has the session's number belongs to it while the leader is not collected.

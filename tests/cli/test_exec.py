@@ -150,7 +150,9 @@ def test_a_signal_ends_the_whole_tree_politely(
     start: Start, marked_processes: Callable[[str], list[int]], signum: signal.Signals
 ) -> None:
     mark = f"{3000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
-    process = start(job(f"trap 'echo asked; exit 0' TERM; sleep {mark} & setsid sleep {mark} & echo up; wait"))
+    process = start(
+        job(f"trap 'echo asked; exit 0' TERM; sleep {mark} & setsid sleep {mark} & echo up; wait", "kill-after=1s")
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signum)

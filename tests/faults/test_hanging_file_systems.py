@@ -14,6 +14,13 @@ from typing import Any
 
 import pytest
 
+from gcron.greenlet import sleep, spawn
+from gcron.policy import Policy
+from gcron.supervise import tree as tree_module
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import Outcome
+
 Run = Callable[..., Any]
 Mount = Callable[..., "Mounted"]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
@@ -25,6 +32,20 @@ STUCK_IN_EXEC = (
 pytestmark = pytest.mark.skipif(
     not (os.path.exists("/dev/fuse") and os.geteuid() == 0), reason="needs root and /dev/fuse to mount a file system"
 )
+
+
+class Listening:
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def process_started(self, pid: int) -> None: ...
+
+    def output(self, stream: str, lines: list[bytes], *rest: object) -> None:
+        self.lines += lines
+
+    def notice(self, text: str) -> None: ...
 
 
 class Mounted:
@@ -45,9 +66,9 @@ class Mounted:
 
     def unmount(self) -> None:
         """End it; whoever waits for it gets an error."""
+        assert self.server.stdout is not None
         self.server.kill()
         self.server.wait()
-        assert self.server.stdout is not None
         self.server.stdout.close()
         subprocess.run(["umount", "-l", self.where], check=False, stderr=subprocess.DEVNULL)
 
@@ -107,6 +128,34 @@ def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_i
     assert daemon.stop() == 4
     assert time.monotonic() - started < 20
     assert re.search(rf"could not be killed: .*pid {pid} \(python[\d.]*, disk-sleep\)", daemon.log)
+
+
+def test_a_member_that_cannot_be_looked_at_is_found_in_the_session_and_killed(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the signal, though it cannot die of it before the file system answers: it executes nothing more."""
+    monkeypatch.setattr(tree_module, "_UNKILLABLE_AFTER", 2.0)
+    hung = mount("hang")
+    command = "import os; os.setpgid(0, 0); " + STUCK_IN_EXEC.format(hung.where)
+    listening = Listening()
+    attempt = Attempt(
+        Command(f'{sys.executable} -c "{command}" & echo $!; exec sleep 60'), Policy(), "hung", {}, listening
+    )
+    running = spawn(attempt.perform)
+    while len(listening.lines) < 2:
+        sleep(0.01)
+    sleep(0.2)
+    pid = int(next(line for line in listening.lines if line != b"up"))
+    attempt.stop(Outcome.KILLED, "now", now=True)
+    result = running.get(timeout=30)
+    assert result.left_behind.startswith(f"pid {pid} (python")
+    assert result.left_behind.endswith(", disk-sleep)")
+    hung.unmount()
+    for _ in range(500):
+        if not os.path.exists(f"/proc/{pid}"):
+            break
+        sleep(0.01)
+    assert not os.path.exists(f"/proc/{pid}")
 
 
 @pytest.mark.realtime

@@ -27,6 +27,12 @@ BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do that")
 
 # Everybody forks as often as there is room, in a session of its own, and ignores TERM. It ends by itself as well.
+# In mounts of its own, with those that control groups are made through taken away.
+WITHOUT_GROUPS = (
+    *("unshare", "--mount", "sh", "-c"),
+    'for type in cgroup2 cgroup; do umount -a -l -t $type; done; exec "$@"',
+    "sh",
+)
 BOMBER, ROOM = 61234, 60
 BOMB = f"""
 import os, resource, signal, time
@@ -49,7 +55,7 @@ class Nobody:
 
     def process_started(self, pid: int) -> None: ...
 
-    def output(self, stream: str, lines: list[bytes], late: bool) -> None: ...
+    def output(self, stream: str, lines: list[bytes], *rest: object) -> None: ...
 
     def notice(self, text: str) -> None: ...
 
@@ -68,13 +74,17 @@ def owned_by(uid: int) -> list[int]:
 
 @AS_ROOT
 @pytest.mark.realtime
-def test_a_fork_bomb_in_its_limit_is_ended_and_another_job_keeps_its_beat(gcron_run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [(), WITHOUT_GROUPS], ids=["", "without-control-groups"])
+def test_a_fork_bomb_in_its_limit_is_ended_and_another_job_keeps_its_beat(
+    gcron_run: Run, tmp_path: Path, before: tuple[str, ...]
+) -> None:
     """Killed one by one, each made room for another: who is to be killed is stopped first."""
     script = tmp_path / "bomb.py"
     script.write_text(BOMB)
     try:
         daemon = gcron_run(
-            f"# gcron: name=bomb timeout=3s kill-after=0.3s\n@reboot exec {sys.executable} {script}\n" + BEAT
+            f"# gcron: name=bomb timeout=3s kill-after=0.3s\n@reboot exec {sys.executable} {script}\n" + BEAT,
+            before=before,
         )
         daemon.wait_for("bomb +\\| up")
         (seconds,) = daemon.wait_for(r"bomb +timed-out: still running after 3 s \(after (\d+\.\d+) s\)")

@@ -337,3 +337,17 @@ def test_a_job_that_was_changed_meanwhile_keeps_what_it_missed(sleeper: Sleeper)
     sleeper.pass_until(2.2)
     assert sleeper.fired() == [*TENTHS[1:6], 2]
     assert sleeper.recorder.outcomes().count("skipped") == 1, "that of 1:00: it was still making up"
+
+
+def test_set_back_while_it_catches_up_what_comes_again_is_not_made_up(sleeper: Sleeper) -> None:
+    """A fire that waited to be made up started before its time by the new clock, and then once more at its time."""
+    sleeper.add(OFTEN, "often", seconds=100, catchup="all")
+    sleeper.scheduler.start()
+    sleeper.pass_until(0.1)
+    sleeper.suspend_until(0.7)
+    sleep(50)
+    sleeper.set_to(0.3)
+    sleeper.pass_until(0.9)
+    assert sleeper.fired("often") == [0.167, *TENTHS[2:6]]
+    assert sleeper.missed("often") == [(0.333, 0.667)]
+    assert all(event.time >= event.fire_at for event in sleeper.recorder.of("run-started"))

@@ -88,7 +88,7 @@ def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int
         assert all(started - due < (LIMIT if job == FIXED else 60) for due, started in fires)
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     catchups,
     st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4),
@@ -102,7 +102,9 @@ def test_catching_up_is_neither_early_nor_beside_itself_nor_twice(
     step_backs = [step for _, kind, step in disturbances if kind == "set" and step < 0]
     for job in (FIXED, WILDCARD, EVERY):
         fires = night.fires(job)
-        assert all(started >= due for due, started in fires)
+        # What a fixed time is owed it gets, also by a clock that shows it to be still to come.
+        if job != FIXED or not step_backs:
+            assert all(started >= due for due, started in fires)
         assert max(Counter(due for due, _ in fires).values(), default=0) <= 1 + len(step_backs)
         if job == FIXED and all(abs(step) < LIMIT for step in step_backs):
             assert all(earlier < later for (earlier, _), (later, _) in pairwise(fires))

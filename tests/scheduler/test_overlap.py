@@ -125,5 +125,6 @@ def test_a_process_is_replaced_with_its_tree(make_scheduler: Make) -> None:
         sleep(0.02)
 
     assert len(scheduler.running()) <= 2
-    first = recorder.of("run-finished")[0].result
-    assert (str(first.outcome), first.exit_code) == ("killed", -15)
+    # On a busy machine one may be replaced before it has begun.
+    ended = [event.result for event in recorder.of("run-finished") if str(event.result.outcome) != "skipped"]
+    assert (str(ended[0].outcome), ended[0].exit_code) == ("killed", -15)

@@ -81,7 +81,7 @@ def test_the_group_of_who_outlives_its_run_is_removed_after_it(
 
 def test_groups_that_a_gcron_left_are_removed_by_the_next(groups: Path) -> None:
     stale = groups.with_name("gcron-0")
-    (stale / "run-x").mkdir(parents=True)
+    (stale / "run-x" / "of-the-job").mkdir(parents=True)
     assert use_cgroups()
     assert not stale.exists()
 

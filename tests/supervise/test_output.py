@@ -140,3 +140,20 @@ def test_a_process_left_behind_keeps_no_run_whose_output_is_discarded(perform: P
     perform("sleep 3 & exit 0", output="discard")
     assert time.monotonic() - started < 1.5  # no pipe, so nothing to wait for
     assert listening.notices == []
+
+
+def test_what_was_read_in_time_is_handed_on_however_long_the_listener_takes(
+    make: Callable[..., Any], listening: Any, hurried: None
+) -> None:
+    heard: list[bytes] = []
+
+    def output(stream: str, lines: list[bytes], late: bool, continued: bool) -> None:
+        sleep(0.8)  # longer than late output is read for
+        heard.extend(lines)
+
+    listening.output = output
+    spawn(make("seq 2500").perform).get(timeout=10)
+    deadline = time.monotonic() + 10
+    while len(heard) < 2500 and time.monotonic() < deadline:
+        sleep(0.02)
+    assert heard == [b"%d" % number for number in range(1, 2501)]
