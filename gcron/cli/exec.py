@@ -83,7 +83,7 @@ class _Foreground:
         self._stop_signal = self._stop_signal or signum
         self._outlets.stop_blocking()
         self._in_a_hurry.set()
-        self._attempt.stop(Outcome.KILLED, f"{signum.name}", now=again)
+        self._attempt.stop(Outcome.KILLED, signum.name, now=again)
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -95,16 +95,16 @@ class _Foreground:
     def _conclude(self, result: RunResult) -> int:
         """Say what the exit status cannot, and return that."""
         if result.left_behind:
-            self.say(f"could not be killed: {result.left_behind}")
+            self._say(f"could not be killed: {result.left_behind}")
         status = self._status(result)
         if self._outlets.lost and self._stop_signal is None:
-            self.say(f"{self._outlets.lost} bytes of its output are lost: there was no room for them")
+            self._say(f"{self._outlets.lost} bytes of its output are lost: there was no room for them")
             return status or _OUR_OWN_FAILURE
         return status
 
     def _status(self, result: RunResult) -> int:
         if result.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
-            self.say(f"{result.outcome}: {result.reason}")
+            self._say(f"{result.outcome}: {result.reason}")
         if result.outcome is Outcome.TIMED_OUT:
             return _TIMED_OUT
         if result.outcome is Outcome.KILLED and self._stop_signal is not None:
@@ -116,7 +116,7 @@ class _Foreground:
             return _OUR_OWN_FAILURE
         return code if code >= 0 else 128 - code
 
-    def say(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         """Tell whoever started us."""
         print(f"gcron: {self._job.name}: {text}", file=sys.stderr)
 
@@ -138,4 +138,4 @@ class _Foreground:
     def notice(self, text: str) -> None:
         """See `Listener`. What a process left behind prints after the end is not waited for here."""
         if not self._is_over:
-            self.say(text)
+            self._say(text)

@@ -1,5 +1,6 @@
 """The scheduler: a table of jobs, the instants at which they are due, and the gate before each run."""
 
+from gcron.scheduler.counts import Counts, JobCounts
 from gcron.scheduler.events import (
     Event,
     FiresMissed,
@@ -24,9 +25,11 @@ from gcron.supervise.run import Run
 from gcron.supervise.service import ServiceState
 
 __all__ = [
+    "Counts",
     "Event",
     "FiresMissed",
     "Job",
+    "JobCounts",
     "JobOutput",
     "Notice",
     "Outcome",

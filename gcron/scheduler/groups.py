@@ -6,8 +6,9 @@ who holds a slot waits for nobody, so groups cannot lock one another up.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 from gcron.event import Event as Flag
 from gcron.policy import nearest
@@ -15,6 +16,9 @@ from gcron.scheduler.job import Job
 from gcron.supervise.run import Run
 
 __all__ = ["Groups"]
+
+# Runs in a full group that are named to those who wait.
+_MOST_NAMED = 5
 
 
 class Groups:
@@ -85,7 +89,7 @@ class Groups:
             line.inside[run] = None
             return ""
         why_full = line.describe()
-        line.waiting.append((run, granted := Flag()))
+        granted = line.waiting[run] = Flag()
         if on_wait is not None:  # it may park: its place in the line is taken
             on_wait(f"waits for its turn in the group {name}: {why_full}")
         why_not = run.wait_until(granted, seconds)
@@ -110,7 +114,7 @@ class _Line:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.inside: dict[Run, None] = {}
-        self.waiting: deque[tuple[Run, Flag]] = deque()
+        self.waiting: OrderedDict[Run, Flag] = OrderedDict()
 
     @property
     def has_room(self) -> bool:
@@ -118,7 +122,9 @@ class _Line:
 
     def describe(self) -> str:
         """Who is inside, and how many wait."""
-        names = ", ".join(dict.fromkeys(run.job_name for run in self.inside))
+        names = ", ".join(dict.fromkeys(run.job_name for run in islice(self.inside, _MOST_NAMED)))
+        if len(self.inside) > _MOST_NAMED:
+            names += f" and {len(self.inside) - _MOST_NAMED} more"
         waiting = f", {len(self.waiting)} waiting" if self.waiting else ""
         return f"{len(self.inside)} of {self.limit} running ({names}){waiting}"
 
@@ -130,12 +136,12 @@ class _Line:
         if run in self.inside:
             del self.inside[run]
         else:
-            self.waiting = deque(entry for entry in self.waiting if entry[0] is not run)
+            self.waiting.pop(run, None)
         self._let_in()
 
     def _let_in(self) -> None:
         while self.waiting and self.has_room:
-            run, granted = self.waiting.popleft()
+            run, granted = self.waiting.popitem(last=False)
             self.inside[run] = None
             granted.set()
 

@@ -160,17 +160,23 @@ class Census:
         return self._readers.sweep(check, parents)
 
     def signal_each(self, sightings: Iterable[Sighting], signum: signal.Signals) -> None:
-        """Send `signum` to those of these processes that are the same still."""
-        of_pid = {sighting.pid: sighting for sighting in sightings}
+        """Send `signum` to those of these processes that are the same still, as far as that can be told."""
+        readable: dict[int, Sighting] = {}
+        for sighting in sightings:
+            if isinstance(sighting.identity, psutil.Process):
+                readable[sighting.pid] = sighting
+            else:
+                with suppress(OSError):  # nothing is read, so nothing can hang: here and now
+                    self._send(sighting, signum)
+        if readable:
+            # No descriptor left to look who it is: those are for the next time.
+            with self._signalling, suppress(OSError):
+                self._senders.sweep(lambda pid: self._send(readable[pid], signum), readable)
 
-        def send(pid: int) -> None:
-            with _Handle(pid) as handle:
-                if self._is_the_same(of_pid[pid]):
-                    handle.send(signum)
-
-        if of_pid:
-            with self._signalling:
-                self._senders.sweep(send, of_pid)
+    def _send(self, sighting: Sighting, signum: signal.Signals) -> None:
+        with _Handle(sighting.pid) as handle:
+            if self._is_the_same(sighting):
+                handle.send(signum)
 
     def _is_the_same(self, sighting: Sighting) -> bool:
         if isinstance(sighting.identity, psutil.Process):

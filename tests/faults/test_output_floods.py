@@ -182,9 +182,23 @@ def test_with_block_stopping_is_bounded_all_the_same(gcron_run: Run) -> None:
     daemon.wait(1 + 1 + 5)
 
 
+def test_raw_and_discarded_output_of_gcron_run(gcron_run: Run) -> None:
+    crontab = (
+        "# gcron: name=raw output=raw\n@reboot printf 'a\\000\\377\\033[b'; printf err >&2\n"
+        "# gcron: name=silent output=discard\n@reboot echo never; echo seen >&2\n"
+    )
+    daemon = gcron_run(crontab)
+    daemon.wait_for("raw .*succeeded")
+    daemon.wait_for("silent .*succeeded")
+    assert daemon.stop() == 0
+    assert b"a\0\xff\x1b[b" in daemon.log_path.read_bytes()
+    assert daemon.errors == "err"
+    assert "never" not in daemon.log
+
+
 def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None:
     text = """# gcron: name=job\n@reboot echo '{"level": "info"}'; echo x >&2\n"""
-    daemon = gcron_run(text, "--split-logs", "--log-format=json")
+    daemon = gcron_run(text, env={**os.environ, "GCRON_SPLIT_LOGS": "yes", "GCRON_LOG_FORMAT": "json"})
     deadline = time.monotonic() + 10
     while '"run-finished"' not in daemon.errors:
         assert time.monotonic() < deadline
