@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from gcron.event import Event
@@ -37,6 +37,9 @@ _STALLED_AFTER = 1.0
 _BATCH, _SMALL_BATCH = 256 * 1024, 4096
 # A write that took so many seconds is slow.
 _SLOW = 0.05
+# Seconds for which short records are gathered.
+_GATHERING = 0.005
+_NOTHING = (0, 0)
 # What passes: records are lost until it has, and counted. After any other error the log is off for good.
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -163,16 +166,38 @@ class Sink:
     # -- the writer thread ----------------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, bytes):
-                if lost := self._write_record(item):
+        while True:
+            records, dropped = self._take()
+            if records:
+                if lost := self._write_record(records):
                     self._drop(lost)
-                self._count_written(len(item))
-            elif self._write_record(self._report_drop(*item)):
+                self._count_written(len(records))
+            if dropped is None:
+                break
+            if dropped[1] and self._write_record(self._report_drop(*dropped)):
                 with self._lock:
-                    self._dropped_lines += item[0]
-                    self._dropped_size += item[1]
+                    self._dropped_lines += dropped[0]
+                    self._dropped_size += dropped[1]
         self._hub.call_soon_threadsafe(self._closed.set)
+
+    def _take(self) -> tuple[bytes, tuple[int, int] | None]:
+        """Wait for records: as many as one write takes, and what was dropped behind them; None: that is the end."""
+        item = self._queue.get()
+        if self._waiting < _SMALL_BATCH:
+            # To be woken for each short record would cost the loop more than writing them all a moment later.
+            time.sleep(_GATHERING)
+        records: list[bytes] = []
+        size = 0
+        while isinstance(item, bytes):
+            records.append(item)
+            size += len(item)
+            if size >= _SMALL_BATCH:
+                return _joined(records), _NOTHING
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return _joined(records), _NOTHING
+        return _joined(records), item
 
     def _write_record(self, data: bytes) -> bytes:
         """Write it; returns what is lost of it."""
@@ -254,6 +279,10 @@ class Outlets:
         """Write what is left, for at most `timeout` seconds; None: for as long as that takes."""
         for closing in [spawn(sink.close, timeout) for sink in self._sinks]:
             closing.join()
+
+
+def _joined(records: list[bytes]) -> bytes:
+    return records[0] if len(records) == 1 else b"".join(records)
 
 
 def _wait_writable(fd: int) -> None:

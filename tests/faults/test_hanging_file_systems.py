@@ -110,12 +110,14 @@ def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_i
 ) -> None:
     """Such a process cannot be looked at: reading its /proc/PID/stat and environ waits with it, and for ever.
 
-    gcron looked from its hub: when the job was to be ended, everything stood still, and gcron did not end at all.
+    The look that came upon it never ended, and the looks for others waited for it: no tree could be ended any more, no
+    run that had timed out was ever over, and nobody was told why.
     """
     hung = mount("hang")
     command = STUCK_IN_EXEC.format(hung.where)
     daemon = gcron_run(
-        f'# gcron: name=stuck timeout=1s kill-after=0.3s\n@reboot exec {sys.executable} -c "{command}"\n' + BEAT,
+        f'# gcron: name=stuck timeout=1s kill-after=0.3s\n@reboot exec {sys.executable} -c "{command}"\n'
+        "# gcron: name=other timeout=2s\n@reboot sleep 60\n" + BEAT,
         "--grace",
         "0s",
     )
@@ -123,7 +125,8 @@ def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_i
     daemon.wait_for("stuck +\\| up")
     beats = len(daemon.wait_for("beat +succeeded"))
     daemon.wait_for("beat +succeeded", beats + 4)  # it has been told to end by then
-    assert "timed-out" not in daemon.log
+    daemon.wait_for("other +timed-out")
+    assert "stuck    timed-out" not in daemon.log
     started = time.monotonic()
     assert daemon.stop() == 4
     assert time.monotonic() - started < 20
