@@ -32,6 +32,8 @@ class World:
         self.deadly: set[str] = set()
         """Those whose lives end at once."""
         self.table: dict[str, Job] = {}
+        self.ended_at: dict[str, float] = {}
+        """Those ended by hand, and when: who was told in that same instant that they are ready begins all the same."""
         self.violations: list[str] = []
 
     def body(self, name: str, version: int) -> Callable[[], Any]:
@@ -40,7 +42,8 @@ class World:
             if self.living[name] > 1:
                 self.violations.append(f"two lives of {name}")
             for other in self.table[name].policy.after:
-                if not self.living[other] and other not in self.deadly:  # one that dies at once was ready before
+                was_ready = other in self.deadly or self.ended_at.get(other) == self.clock.now()
+                if not self.living[other] and not was_ready:
                     self.violations.append(f"{name} before {other}")
             try:
                 if name not in self.deadly:
@@ -121,4 +124,5 @@ def act(world: World, step: str, what: Any) -> None:
     elif step == "trigger":
         world.scheduler.trigger(what)
     elif (run := world.scheduler.services[what].run) is not None:
+        world.ended_at[what] = world.clock.now()
         run.stop(reason="ended by hand")
