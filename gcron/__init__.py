@@ -14,6 +14,7 @@ from gcron.version import __version__
 
 if TYPE_CHECKING:
     from gcron.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
+    from gcron.schedule import at, cron, every
     from gcron.scheduler import Job, Scheduler
     from gcron.timeout import Timeout, with_timeout
     from gcron.waiting import iwait, joinall, killall, wait
@@ -26,6 +27,9 @@ __all__ = [
     "Scheduler",
     "Timeout",
     "__version__",
+    "at",
+    "cron",
+    "every",
     "get_hub",
     "getcurrent",
     "iwait",
@@ -40,7 +44,7 @@ __all__ = [
 ]
 
 # Where they live; looked through in this order, the costly one last.
-_ROOMS = ("gcron.greenlet", "gcron.timeout", "gcron.waiting", "gcron.scheduler")
+_ROOMS = ("gcron.greenlet", "gcron.timeout", "gcron.waiting", "gcron.schedule", "gcron.scheduler")
 
 
 def __getattr__(name: str) -> Any:

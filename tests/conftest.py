@@ -28,6 +28,11 @@ _PATIENCE = 20.0
 settings.register_profile("gcron", deadline=None)
 settings.load_profile("gcron")
 
+# Behind `&` in a script these two are ignored, and everything that the tests start would inherit that.
+for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, _handler)
+
 
 class Recorder:
     """An observer that keeps everything."""

@@ -79,6 +79,22 @@ def test_services_live_through_it_and_jobs_come_after_them() -> None:
     ]
 
 
+def test_groups_hold() -> None:
+    simulation = simulate(
+        "# gcron-group: db limit=1\n# gcron-defaults: group=db\n0 1 * * * a\n0 1 * * * b\n",
+        DAY,
+        DAY + timedelta(hours=4),
+        takes={"a": 3000, "b": 3000},
+    )
+
+    assert [(run.job, run.ended - DAY) for run in simulation.runs] == [
+        ("a", timedelta(seconds=3600 + 3000)),
+        ("b", timedelta(seconds=3600 + 6000)),
+    ]
+    with pytest.raises(CrontabError, match="there is no group dc"):
+        simulate("# gcron: group=dc\n0 1 * * * a\n", DAY, DAY + timedelta(hours=4))
+
+
 def test_a_year_takes_no_time_and_nobody_elses_time_passes(tmp_path: Path) -> None:
     (tmp_path / "crontab").write_text("# gcron: name=a\n0 */6 * * * x\n")
     begin = time.monotonic()

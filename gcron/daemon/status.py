@@ -54,6 +54,8 @@ def lines_of(now: float, roll: Roll, scheduler: Scheduler, reloader: Reloader) -
     jobs, services = _parted(roll, scheduler)
     count = len(scheduler.jobs)
     lines = [f"status: {count} job{'' if count == 1 else 's'}, {len(jobs)} running"]
+    if counts := _counts(scheduler):
+        lines.append("  so far   " + ", ".join(f"{number} {name.replace('_', '-')}" for name, number in counts.items()))
     lines += [f"  running  {run.job}: {_process(now, run)}, run {run.run_id}" for run in jobs]
     for service, run in services:
         reason = f": {service.reason}" if service.reason else ""
@@ -69,6 +71,7 @@ def fields_of(now: float, roll: Roll, scheduler: Scheduler, reloader: Reloader) 
     jobs, services = _parted(roll, scheduler)
     return {
         "jobs": len(scheduler.jobs),
+        "counts": _counts(scheduler),
         "running": [{"job": run.job, **_process_fields(now, run)} for run in jobs],
         "services": [
             {
@@ -86,6 +89,11 @@ def fields_of(now: float, roll: Roll, scheduler: Scheduler, reloader: Reloader) 
         "reading_since": None if reloader.reading_since is None else _instant(reloader.reading_since),
         "problem": reloader.problem or None,
     }
+
+
+def _counts(scheduler: Scheduler) -> dict[str, int]:
+    """How often each outcome came since the start, of all jobs; those that came."""
+    return {name: number for name, number in scheduler.counts.total.as_dict().items() if number}
 
 
 def _parted(roll: Roll, scheduler: Scheduler) -> tuple[list[Current], list[tuple[ServiceStatus, Current | None]]]:

@@ -16,7 +16,7 @@ from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.policy import Policy
 from gcron.policy.services import find_mistakes, find_useless, is_service
-from gcron.schedule import Schedule, parse
+from gcron.schedule import CronTrigger, Schedule, resolve
 from gcron.scheduler.claims import Claims, MemoryClaims
 from gcron.scheduler.counts import Counts
 from gcron.scheduler.expectations import Expectations
@@ -30,7 +30,10 @@ from gcron.scheduler.watch import Watch
 from gcron.supervise.command import OF_PROCESSES, command_of
 from gcron.supervise.run import Run
 
-__all__ = ["Scheduler"]
+__all__ = ["Scheduler", "When"]
+
+When = str | CronTrigger | Schedule
+"""An expression as in a crontab, or what `cron()`, `every()` and `at()` return."""
 
 
 class Scheduler:
@@ -136,7 +139,7 @@ class Scheduler:
             self._expectations.replace(wanted.values())
         return len(added), len(changed), len(removed)
 
-    def command(self, command: str, schedule: str | Schedule, *, name: str | None = None, **options: Any) -> Job:
+    def command(self, command: str, schedule: When, *, name: str | None = None, **options: Any) -> Job:
         """Add a shell command; `options` are those of a crontab's directives.
 
         Raises ScheduleError, PolicyError, or ValueError when the name is taken or an option means nothing here.
@@ -151,7 +154,7 @@ class Scheduler:
         return self.command(command, "@service", name=name, **options)
 
     def job(
-        self, schedule: str | Schedule, *, name: str | None = None, **options: Any
+        self, schedule: When, *, name: str | None = None, **options: Any
     ) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
         """Decorator: run the function, in a greenlet, when `schedule` says.
 
@@ -187,8 +190,8 @@ class Scheduler:
         self._check(jobs)
         return [self._add(job) for job in jobs]
 
-    def _schedule(self, schedule: str | Schedule, name: str) -> Schedule:
-        return parse(schedule, self._timezone, seed=name) if isinstance(schedule, str) else schedule
+    def _schedule(self, when: When, name: str) -> Schedule:
+        return resolve(when, self._timezone, name)
 
     def group(self, name: str, *, limit: int) -> None:
         """Let at most `limit` runs of the jobs with `group=name` go on at once; again: with another limit.
@@ -265,9 +268,9 @@ class Scheduler:
     def stop(self, grace: float = 30.0) -> StopReport:
         """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
-        Bounded by `grace` plus `kill-after` plus 15 s, and the same again without `grace` for services, whatever they
-        do. Returns when all is done; a second call waits for the first. A job or an observer that calls it is itself
-        waited for, and ended after `grace`.
+        Bounded by `grace`, the longest `kill-after` of jobs, that of services, and a few seconds; when something does
+        not die of KILL, 10 s more for each of the two (docs/running.md, section 6). Returns when all is done; a second
+        call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace`.
         """
         if self._stopper is None:
             self._stopping = True

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, tzinfo
 from math import inf
 from typing import Any
 
-from gcron.crontab import CrontabError, load, parse
+from gcron.crontab import CrontabError, find_group_mistakes, group_limits, load, parse
 from gcron.greenlet import sleep
 from gcron.policy.services import is_service
 from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
@@ -90,7 +90,9 @@ def _jobs(jobs: str | os.PathLike[str] | Iterable[Job], timezone: str | tzinfo |
     crontab = parse(str(jobs), timezone=timezone or UTC) if is_text else load(jobs, timezone=timezone or UTC)
     if crontab.errors:
         raise CrontabError(crontab.errors)
-    return [job_of(entry) for entry in crontab.entries]
+    if mistakes := tuple(find_group_mistakes([crontab])):
+        raise CrontabError(mistakes)
+    return [job_of(entry, group_limits([crontab])) for entry in crontab.entries]
 
 
 def _check_names(names: Iterable[str], jobs: Iterable[Job]) -> None:
