@@ -214,8 +214,8 @@ def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None
 # -- a lot ------------------------------------------------------------------------------------------------------
 
 
-def test_a_quarter_of_a_gigabyte_without_a_newline_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
-    size = 256 * MIB
+def test_a_gigabyte_without_a_newline_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
+    size = 1024 * MIB
     daemon = gcron_run(
         f"# gcron: name=long\n@reboot head -c {size} /dev/zero | tr '\\0' x\n",
         "--log-format=json",
