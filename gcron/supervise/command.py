@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 from gcron.policy import Policy
@@ -13,6 +14,8 @@ from gcron.policy import Policy
 __all__ = ["OF_PROCESSES", "Command", "Limits", "command_of", "environment", "open_stdin"]
 
 _LIMITS = tuple(option.name for option in fields(Policy) if option.name.startswith("rlimit_"))
+_values_of = attrgetter(*_LIMITS)
+_UNLIMITED = (None,) * len(_LIMITS)
 OF_PROCESSES = ("user", "cwd", "umask", "nice", "env_file", "shell", *_LIMITS)
 """The fields of a policy that say how a process is set up; None means as gcron itself."""
 
@@ -53,7 +56,6 @@ def command_of(
     user: str | None = None,
 ) -> Command:
     """The command that a policy asks for; its `user` goes before the `user` of a system crontab's column."""
-    limits = ((name, getattr(policy, name)) for name in _LIMITS)
     return Command(
         text,
         stdin=stdin,
@@ -64,8 +66,15 @@ def command_of(
         umask=policy.umask,
         nice=policy.nice or 0,
         env_file=policy.env_file,
-        limits=tuple((name, value) for name, value in limits if value is not None),
+        limits=_limits_of(policy),
     )
+
+
+def _limits_of(policy: Policy) -> Limits:
+    values = _values_of(policy)
+    if values == _UNLIMITED:
+        return ()  # as most of 100,000 jobs are
+    return tuple((name, value) for name, value in zip(_LIMITS, values, strict=True) if value is not None)
 
 
 def environment(
