@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from dataclasses import replace
@@ -19,6 +18,7 @@ from gcron.scheduler.job import Job, job_of
 from gcron.subprocess import UNKNOWN_STATUS
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command
+from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
 from gcron.supervise.remnants import end_remnants
@@ -55,9 +55,8 @@ class _Foreground:
         assert isinstance(job.action, Command)
         self._job = job
         self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
-        self._run_id = os.urandom(8).hex()
-        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": "", "GCRON_ATTEMPT": "1"}
-        self._attempt = Attempt(job.action, self._policy, self._run_id, identity, self)
+        self._run_id = new_run_id()
+        self._attempt = Attempt(job.action, self._policy, self._run_id, identity_of(job.name), self)
         # Here somebody may take all the time to read: `gcron exec FILE JOB | less`.
         self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
         self._stop_signal: signal.Signals | None = None

@@ -5,7 +5,6 @@ May not know schedules or the time of day that they are about: the scheduler say
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +29,7 @@ from gcron.scheduler.observers import Observers
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.call import Call
 from gcron.supervise.command import Command
+from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
 from gcron.supervise.run import AnyAttempt, Run
@@ -90,7 +90,7 @@ class Runs:
 
         Returns at once.
         """
-        run = Run(_new_run_id(), job.name, fire_at)
+        run = Run(new_run_id(), job.name, fire_at)
         self._active[run] = job
         self._of_job.setdefault(job.name, []).append(run)
         self._group.spawn(self._perform, job, run, after)
@@ -98,7 +98,7 @@ class Runs:
 
     def skip(self, job: Job, fire_at: int, reason: str) -> None:
         """Conclude the fire without a process."""
-        run = Run(_new_run_id(), job.name, fire_at)
+        run = Run(new_run_id(), job.name, fire_at)
         result = run.conclude(Outcome.SKIPPED, reason)
         self.tell(RunFinished(self._clock.now(), job.name, run.id, fire_at, result))
 
@@ -187,9 +187,7 @@ class Runs:
         listener = _RunListener(self._observers, self._clock, job.name, run.id)
         if not isinstance(job.action, Command):
             return Call(job.action, job.policy, listener)
-        fire_at = "" if run.fire_at is None else str(run.fire_at)
-        identity = {"GCRON_JOB": job.name, "GCRON_FIRE_AT": fire_at, "GCRON_ATTEMPT": str(number)}
-        return Attempt(job.action, job.policy, run.id, identity, listener)
+        return Attempt(job.action, job.policy, run.id, identity_of(job.name, run.fire_at, number), listener)
 
     # -- the end of all -------------------------------------------------------------------------------------
 
@@ -257,7 +255,3 @@ def _report(unfinished: Iterable[Run]) -> StopReport:
     left = [result.left_behind for _, result in results if result is not None and result.left_behind]
     left += [f"job {run.job_name}, which does not end" for run, result in results if result is None]
     return StopReport(tuple(killed), tuple(left))
-
-
-def _new_run_id() -> str:
-    return os.urandom(8).hex()

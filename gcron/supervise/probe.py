@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from gcron.event import Event
 from gcron.policy import Policy
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command
+from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.output import Stream
 from gcron.supervise.remnants import end_remnants
@@ -35,7 +35,7 @@ class Probe:
             success_codes=frozenset({0}),
             output="lines",
         )
-        self._identity = {"GCRON_JOB": job_name, "GCRON_FIRE_AT": "", "GCRON_ATTEMPT": "1"}
+        self._identity = identity_of(job_name)
         self._cancelled = Event()
         self._attempt: Attempt | None = None
 
@@ -56,7 +56,7 @@ class Probe:
             self._attempt.stop(Outcome.KILLED, "nobody wants to know any more", now=True)
 
     def _ask(self) -> bool:
-        question_id = os.urandom(8).hex()
+        question_id = new_run_id()
         attempt = self._attempt = Attempt(self._command, self._policy, question_id, self._identity, _Nobody())
         try:
             return attempt.perform().succeeded
