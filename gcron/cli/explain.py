@@ -7,13 +7,13 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from gcron.cli.changes import change_title, change_words, coming_changes, mark_words
 from gcron.cli.moments import MomentError, read_moment
-from gcron.cli.spans import offset_text, relative_text, zone_name
+from gcron.cli.spans import offset_text, relative_text, utc_text, zone_name
 from gcron.cli.terminal import is_terminal, width
 from gcron.clock import SystemClock, local_timezone
 from gcron.schedule import (
@@ -258,7 +258,7 @@ def _record(explanation: _Explanation) -> dict[str, Any]:
         "warnings": [warning.message for warning in explanation.warnings],
         "fires": [
             {
-                "at": datetime.fromtimestamp(fire, UTC).isoformat().replace("+00:00", "Z"),
+                "at": utc_text(fire),
                 "local": datetime.fromtimestamp(fire, schedule.zone.tz).isoformat(),
                 "mark": str(occurrence(schedule, fire)),
             }
@@ -266,7 +266,7 @@ def _record(explanation: _Explanation) -> dict[str, Any]:
         ],
         "changes": [
             {
-                "at": datetime.fromtimestamp(change.instant, UTC).isoformat().replace("+00:00", "Z"),
+                "at": utc_text(change.instant),
                 "offset_before": change.before,
                 "offset_after": change.after,
                 "words": change_words(schedule, change),

@@ -23,7 +23,7 @@ from gcron.crontab import (
     render_all,
 )
 from gcron.policy import closest
-from gcron.policy.services import find_mistakes, find_useless, is_service
+from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
 from gcron.schedule import ScheduleError, find_zone
 
 __all__ = ["Loaded", "complain", "describe_unknown_job", "load_files", "plural"]
@@ -119,8 +119,7 @@ def _useless_options(entries: Sequence[Entry]) -> Iterator[Problem]:
             continue
         seen.add(kind)
         if useless := [f"{name}=" for name in find_useless(entry)]:
-            whom = "a service" if is_service(entry) else "a job that is no service"
-            yield _warning(entry, f"{', '.join(useless)} means nothing to {whom}", "it is ignored")
+            yield _warning(entry, f"{', '.join(useless)} means nothing to {describe_kind(entry)}", "it is ignored")
 
 
 def _for_other_users(entries: Sequence[Entry]) -> Iterator[Problem]:

@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
 from gcron.cli.files import Loaded, complain, describe_unknown_job, load_files
 from gcron.cli.fires import Fire, Gap, Gaps, Window, fires_in, named_entries
 from gcron.cli.moments import MomentError, read_moment
-from gcron.cli.spans import wall_datetime
+from gcron.cli.spans import utc_text, wall_datetime
 from gcron.clock import SystemClock
 from gcron.crontab import Entry
 from gcron.schedule import occurrence
@@ -101,7 +101,7 @@ def _gap_record(gap: Gap) -> dict[str, object]:
 
 def _record(instant: int, entry: Entry) -> dict[str, object]:
     return {
-        "at": datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z"),
+        "at": utc_text(instant),
         "local": datetime.fromtimestamp(instant, entry.schedule.zone.tz).isoformat(),
         "job": entry.name,
         "schedule": entry.schedule_text,

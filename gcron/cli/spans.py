@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gcron.schedule import Zone
 
-__all__ = ["clock_text", "offset_text", "relative_text", "span_text", "wall_datetime", "zone_name"]
+__all__ = ["clock_text", "offset_text", "relative_text", "span_text", "utc_text", "wall_datetime", "zone_name"]
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -14,6 +14,11 @@ _EPOCH = datetime(1970, 1, 1)
 def wall_datetime(wall: int) -> datetime:
     """What the clock shows at `wall` seconds of wall time since 1970, naive."""
     return _EPOCH + timedelta(seconds=wall)
+
+
+def utc_text(instant: int) -> str:
+    """An instant in UTC as machines read it (RFC 3339): `2027-03-28T01:00:00Z`."""
+    return datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
 
 
 def clock_text(wall: int) -> str:

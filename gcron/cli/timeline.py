@@ -8,12 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
 from gcron.cli.files import complain, load_files, plural
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.progress import with_progress
-from gcron.cli.spans import zone_name
+from gcron.cli.spans import utc_text, zone_name
 from gcron.cli.terminal import is_terminal, wants_colour, width
 from gcron.clock import SystemClock
 from gcron.crontab import Entry
@@ -103,16 +103,12 @@ def _picture(entries: Sequence[Entry], start: int, end: int, timezone: tzinfo) -
 
 def _print_json(picture: _Picture) -> None:
     record = {
-        "from": _rfc3339(picture.start),
-        "to": _rfc3339(picture.end),
+        "from": utc_text(picture.start),
+        "to": utc_text(picture.end),
         "slot_seconds": picture.slot,
         "jobs": [{"job": name, "fires": counts} for name, counts in picture.rows.items()],
     }
     print(json.dumps(record))
-
-
-def _rfc3339(instant: int) -> str:
-    return datetime.fromtimestamp(instant, UTC).isoformat().replace("+00:00", "Z")
 
 
 # -- the picture ------------------------------------------------------------------------------------------------

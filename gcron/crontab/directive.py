@@ -13,7 +13,8 @@ from types import MappingProxyType
 from gcron.crontab.problem import LineError
 from gcron.crontab.words import split_words, unquote
 from gcron.crontab.zone import check_zone
-from gcron.policy import OPTIONS, PolicyError, nearest
+from gcron.policy import OPTIONS, Option, PolicyError, is_name, nearest
+from gcron.policy import read_name as read_name_value
 from gcron.schedule import LAYOUTS, ScheduleError
 from gcron.schedule import parse as parse_schedule
 
@@ -34,7 +35,6 @@ _OF_ONE_ENTRY = ("name", "every")
 _DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-[\w-]*+)?+)[ \t]*+:", re.IGNORECASE)
 _WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-defaults|-file|-group)?+)[ \t]++[a-z-]++=", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_NAME = re.compile(r"\w[\w.:@+-]{0,99}")
 _LIMIT = re.compile("[1-9][0-9]{0,5}")
 
 MAX_ERRORS = 10
@@ -100,7 +100,7 @@ def read_settings(line: str, directive: Directive, report: Callable[[LineError],
 def read_name(line: str, directive: Directive) -> Directive:
     """Check the name that a `# gcron-group:` begins with; the directive behind it. Raises LineError."""
     start, end = next(split_words(line, directive.start), (len(line), len(line)))
-    if _NAME.fullmatch(line[start:end]):
+    if is_name(line[start:end]):
         return Directive(directive.scope, end)
     hint = "# gcron-group: NAME limit=2; a name is letters, digits and . _ : @ + -"
     raise LineError("a group needs a name", start, end, hint)
@@ -136,13 +136,6 @@ def _read_setting(line: str, start: int, end: int, scope: str) -> Setting:
         raise LineError(error.message, key_end + 1, end, error.hint) from None
 
 
-def _read_name(text: str) -> str:
-    if _NAME.fullmatch(text):
-        return text
-    hint = "letters, digits and . _ : @ + - (at most 100), a letter or digit first"
-    raise PolicyError(f"name cannot be {text!r}", key="name", hint=hint)
-
-
 def _read_zone(text: str) -> str:
     hint = check_zone(text)
     if hint is None:
@@ -174,7 +167,7 @@ def _read_limit(text: str) -> int:
 
 _ENTRY_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     {
-        "name": _read_name,
+        "name": Option("name", read_name_value).read,
         "tz": _read_zone,
         "every": _read_every,
         **{option.name: option.read for option in OPTIONS.values()},

@@ -14,7 +14,7 @@ from gcron.policy.policy import Policy
 from gcron.policy.spelling import nearest
 from gcron.schedule import Schedule, Unscheduled
 
-__all__ = ["Subject", "find_mistakes", "find_useless", "is_service", "without_useless"]
+__all__ = ["Subject", "describe_kind", "find_mistakes", "find_useless", "is_service", "without_useless"]
 
 _OF_SERVICES = (
     "restart",
@@ -65,6 +65,11 @@ def is_service(subject: Subject) -> bool:
     """True for `@service`: kept running, at no time of the clock."""
     schedule = subject.schedule
     return type(schedule) is Unscheduled and schedule.kind == "service"
+
+
+def describe_kind(subject: Subject) -> str:
+    """What it is, where that decides which options mean something."""
+    return "a service" if is_service(subject) else "a job that is no service"
 
 
 def find_useless(subject: Subject) -> list[str]:

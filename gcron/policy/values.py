@@ -17,6 +17,7 @@ from gcron.schedule import ScheduleError, parse_duration
 
 __all__ = [
     "Refused",
+    "is_name",
     "limit_of",
     "one_of",
     "read_command",
@@ -206,8 +207,13 @@ def read_names(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_checked_name(name) for name in value))
 
 
+def is_name(text: str) -> bool:
+    """Whether a job or a group may be called so in a crontab."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _checked_name(value: object) -> str:
-    if isinstance(value, str) and _NAME.fullmatch(value):
+    if isinstance(value, str) and is_name(value):
         return value
     raise Refused(f"cannot be {value!r}", "letters, digits and . _ : @ + - (at most 100), a letter or digit first")
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from gcron.crontab import Entry
+from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
 from gcron.supervise.command import Command, command_of
 
-__all__ = ["Job", "job_of"]
+__all__ = ["Job", "job_of", "jobs_of"]
+
+_NO_GROUPS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,18 @@ class Job:
         return isinstance(schedule, CronSchedule) and not schedule.wildcard
 
 
-def job_of(entry: Entry, group_limits: Mapping[str, int] = MappingProxyType({})) -> Job:
+def jobs_of(crontab: Crontab, known_groups: Mapping[str, int] = _NO_GROUPS) -> list[Job]:
+    """Make the jobs of a crontab that stands alone but for the limits of `known_groups`.
+
+    Raises CrontabError for all that is wrong with it.
+    """
+    if errors := crontab.errors or tuple(find_group_mistakes([crontab], known_groups)):
+        raise CrontabError(errors)
+    limits = group_limits([crontab])
+    return [job_of(entry, limits) for entry in crontab.entries]
+
+
+def job_of(entry: Entry, group_limits: Mapping[str, int] = _NO_GROUPS) -> Job:
     """Make the job of a crontab entry; `group_limits` are what its file and others with it declare."""
     command = command_of(entry.command, entry.policy, stdin=entry.stdin, environment=entry.environment, user=entry.user)
     limit = None if entry.policy.group is None else group_limits.get(entry.policy.group)

@@ -11,18 +11,18 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gcron.clock import Clock, SystemClock
-from gcron.crontab import CrontabError, find_group_mistakes, group_limits, load
+from gcron.crontab import load
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.policy import Policy
-from gcron.policy.services import find_mistakes, find_useless, is_service
+from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
 from gcron.schedule import CronTrigger, Schedule, resolve
 from gcron.scheduler.claims import Claims, MemoryClaims
 from gcron.scheduler.counts import Counts
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.gate import Gate
 from gcron.scheduler.groups import Groups
-from gcron.scheduler.job import Job, job_of
+from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.observers import Observer, Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
@@ -173,8 +173,7 @@ class Scheduler:
 
     def _add_made(self, job: Job) -> Job:
         if useless := find_useless(job):
-            kind = "a service" if is_service(job) else "a job that is no service"
-            raise ValueError(f"job {job.name!r}: {', '.join(useless)} means nothing to {kind}")
+            raise ValueError(f"job {job.name!r}: {', '.join(useless)} means nothing to {describe_kind(job)}")
         return self.add(job)
 
     def load_crontab(self, path: str) -> list[Job]:
@@ -182,11 +181,7 @@ class Scheduler:
 
         Raises CrontabError for what is wrong in the file, ValueError when the name of one of its jobs is taken.
         """
-        crontab = load(path, timezone=self._timezone)
-        errors = crontab.errors or tuple(find_group_mistakes([crontab], self._groups.limits))
-        if errors:
-            raise CrontabError(errors)
-        jobs = [job_of(entry, group_limits([crontab])) for entry in crontab.entries]
+        jobs = jobs_of(load(path, timezone=self._timezone), self._groups.limits)
         self._check(jobs)
         return [self._add(job) for job in jobs]
 

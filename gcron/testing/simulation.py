@@ -14,11 +14,11 @@ from datetime import UTC, datetime, tzinfo
 from math import inf
 from typing import Any
 
-from gcron.crontab import CrontabError, find_group_mistakes, group_limits, load, parse
+from gcron.crontab import load, parse
 from gcron.greenlet import sleep
 from gcron.policy.services import is_service
 from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
-from gcron.scheduler.job import job_of
+from gcron.scheduler.job import jobs_of
 from gcron.testing.clock import VirtualClock
 
 __all__ = ["SimulatedRun", "Simulation", "simulate"]
@@ -87,12 +87,8 @@ def _jobs(jobs: str | os.PathLike[str] | Iterable[Job], timezone: str | tzinfo |
     if not isinstance(jobs, str | os.PathLike):
         return list(jobs)
     is_text = isinstance(jobs, str) and "\n" in jobs
-    crontab = parse(str(jobs), timezone=timezone or UTC) if is_text else load(jobs, timezone=timezone or UTC)
-    if crontab.errors:
-        raise CrontabError(crontab.errors)
-    if mistakes := tuple(find_group_mistakes([crontab])):
-        raise CrontabError(mistakes)
-    return [job_of(entry, group_limits([crontab])) for entry in crontab.entries]
+    timezone = timezone or UTC
+    return jobs_of(parse(str(jobs), timezone=timezone) if is_text else load(jobs, timezone=timezone))
 
 
 def _check_names(names: Iterable[str], jobs: Iterable[Job]) -> None:
