@@ -11,7 +11,7 @@ import os
 from typing import IO, Any, Protocol
 
 from gcron.event import Event
-from gcron.greenlet import Greenlet, spawn
+from gcron.greenlet import Greenlet, sleep, spawn
 from gcron.hub import get_hub
 from gcron.policy import Policy
 from gcron.pool import Group
@@ -83,6 +83,7 @@ class Attempt:
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
+        sleep(0)  # what else is due now is to be started before anything is made of what runs
         pumps = [self._pump(pipe, stream) for stream, pipe in tree.outputs.items()]
         self._listener.process_started(tree.pid)
         pumping = Group([spawn(pump.run) for pump in pumps])

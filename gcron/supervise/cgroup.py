@@ -81,15 +81,16 @@ def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
     """
     if _parent is None:
         return None
-    path = _parent / f"run-{run_id}-{pid}"
+    path = f"{_parent}/run-{run_id}-{pid}"
     try:
-        path.mkdir(parents=True)
-        (path / "cgroup.procs").write_text(str(pid))
+        os.makedirs(path)
+        with open(f"{path}/cgroup.procs", "wb", buffering=0) as members:
+            members.write(b"%d" % pid)
     except OSError:
         with suppress(OSError):
-            path.rmdir()
+            os.rmdir(path)
         return None
-    return Cgroup(path)
+    return Cgroup(Path(path))
 
 
 def _own_group() -> Path | None:

@@ -16,7 +16,7 @@ from gcron.greenlet import sleep
 from gcron.hub import get_hub
 from gcron.subprocess import DEVNULL, PIPE
 from gcron.supervise.census import RUN_ID, Look, Sighting, census, signal_each
-from gcron.supervise.cgroup import enter_cgroup
+from gcron.supervise.cgroup import Cgroup, enter_cgroup
 from gcron.supervise.command import Command
 from gcron.supervise.output import Stream
 from gcron.supervise.spawning import start
@@ -47,7 +47,9 @@ class ProcessTree:
         self.run_id = run_id
         self.leader = start(command, surroundings, {**identity, RUN_ID: run_id}, DEVNULL if discard else PIPE)
         self.pid = self.leader.pid
-        self._cgroup = enter_cgroup(run_id, self.pid)
+        self._cgroup: Cgroup | None = None
+        # Behind what else is to be started now: the kernel stops every fork and every exec while it moves a process.
+        get_hub().call_soon(self._enter_cgroup)
         self._known: dict[int, Sighting] = {}
         self._can_look = True
         self.was_killed = False
@@ -61,8 +63,7 @@ class ProcessTree:
 
         Returns what is left all the same 10 s after that: processes that even KILL does not end.
         """
-        self.send(stop_signal)
-        self.send(signal.SIGCONT)  # a stopped process would not see the request
+        self.send(stop_signal, signal.SIGCONT)  # a stopped process would not see the request
         if self._wait_until_gone(kill_after):
             return []
         return self.kill()
@@ -79,16 +80,19 @@ class ProcessTree:
             condemned.discard(self.run_id)
         return self.members()
 
-    def send(self, signum: signal.Signals) -> None:
-        """Send `signum` to every member, once."""
+    def send(self, *signums: signal.Signals) -> None:
+        """Send each of `signums` to every member, once."""
         members = self.members()  # first: who has lost its parent by the signal could not be told any more
         # While the leader's status is not collected, its group's number cannot belong to anybody else.
         grouped = self.leader.poll() is None
+        others = [member for member in members if not (grouped and _is_in_group(member.pid, self.pid))]
         if grouped:
-            _send_to_group(self.pid, signum)
-        if self._cgroup is not None and signum is signal.SIGKILL:
+            for signum in signums:
+                _send_to_group(self.pid, signum)
+        if self._cgroup is not None and signal.SIGKILL in signums:
             self._cgroup.kill()
-        signal_each([member for member in members if not (grouped and _is_in_group(member.pid, self.pid))], signum)
+        for signum in signums:
+            signal_each(others, signum)
 
     def members(self) -> list[Sighting]:
         """Every process of this run that is alive now, as far as one look can tell.
@@ -138,6 +142,10 @@ class ProcessTree:
         """The run is over: its control group goes, as soon as nobody is in it."""
         if self._cgroup is not None:
             self._cgroup.remove()
+
+    def _enter_cgroup(self) -> None:
+        if self.leader.poll() is None:
+            self._cgroup = enter_cgroup(self.run_id, self.pid)
 
     def _wait_until_gone(self, seconds: float, signum: signal.Signals | None = None) -> bool:
         """Look until no member is found twice in a row, signalling after each look; False after `seconds`."""

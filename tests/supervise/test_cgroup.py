@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from gcron.greenlet import sleep
+from gcron.greenlet import sleep, spawn
 from gcron.supervise import cgroup as cgroup_module
+from gcron.supervise import tree as tree_module
 from gcron.supervise.cgroup import enter_cgroup, remove_cgroups, use_cgroups
 from gcron.supervise.outcome import Outcome, RunResult
+from gcron.waiting import joinall
 
 Perform = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
@@ -55,6 +57,30 @@ def test_who_shed_all_that_it_was_known_by_is_ended_with_its_run(
     assert (result.outcome, result.left_behind, listening.out) == (Outcome.TIMED_OUT, "", [b"escaped"])
     assert marked_processes(unique) == []
     assert list(groups.glob("run-*")) == []
+
+
+def test_who_is_due_at_the_same_time_is_started_before_anybody_is_put_into_a_group(
+    make: Callable[..., Any], groups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel holds up every fork and exec while it moves a process into a group.
+
+    A group right after each start made the last of a thousand jobs that were due at one second 0.3 s later.
+    """
+    done: list[str] = []
+
+    def start(*args: Any) -> Any:
+        done.append("start")
+        return real_start(*args)
+
+    def enter(*args: Any) -> Any:
+        done.append("enter")
+        return real_enter(*args)
+
+    real_start, real_enter = tree_module.start, tree_module.enter_cgroup
+    monkeypatch.setattr(tree_module, "start", start)
+    monkeypatch.setattr(tree_module, "enter_cgroup", enter)
+    joinall([spawn(make("sleep 0.2").perform) for _ in range(5)])
+    assert done == ["start"] * 5 + ["enter"] * 5
 
 
 def test_who_shed_everything_is_asked_before_it_is_killed(perform: Perform, listening: Any, groups: Path) -> None:
