@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from time import perf_counter
 from typing import Any
@@ -144,7 +144,9 @@ def _crontab() -> Engine:
     def fires(expression: str, start: datetime) -> Iterator[datetime]:
         entry = CronTab(expression)
         while True:
-            start = entry.next(now=start, default_utc=False, return_datetime=True)
+            # Seconds from then: 0.22, which yacron wants, gives nothing else.
+            seconds = entry.next(now=start, default_utc=False)
+            start = (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
             yield start
 
     return Engine(fires)
