@@ -32,8 +32,8 @@ _SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
 
 _OF_ONE_ENTRY = ("name", "every")
 
-_DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-[\w-]*+)?+)[ \t]*+:", re.IGNORECASE)
-_WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?:-defaults|-file|-group)?+)[ \t]++[a-z-]++=", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:", re.IGNORECASE)
+_WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group)?))[ \t]++[a-z-]++=", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _LIMIT = re.compile("[1-9][0-9]{0,5}")
 

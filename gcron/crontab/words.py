@@ -9,9 +9,10 @@ from gcron.crontab.problem import LineError
 
 __all__ = ["split_words", "unquote"]
 
-# Possessive (`++`, `*+`): a match never goes back, so the time is linear for any text.
-_WORD = re.compile(r"""(?:[^ \t\r\n'"\\]++|'[^']*+'|"(?:[^"\\]|\\.)*+"|\\.)++""")
-_PIECE = re.compile(r"""([^'"\\]++)|'([^']*+)'|"((?:[^"\\]|\\.)*+)"|\\(.)""")
+# Possessive (`++`, `*+`): a match never goes back, so the time is linear for any text. Groups are
+# atomic (`(?>…)`) instead: Python before 3.11.5 keeps what a possessive group took in vain (python/cpython#100061).
+_WORD = re.compile(r"""(?>(?:[^ \t\r\n'"\\]++|'[^']*+'|"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|\\.)+)""")
+_PIECE = re.compile(r"""([^'"\\]++)|'([^']*+)'|"([^"\\]*+(?>(?:\\.[^"\\]*+)*))"|\\(.)""")
 _ESCAPED = re.compile(r'\\(["\\])')
 _BLANKS = re.compile(r"[ \t\r\n]*+")
 

@@ -38,13 +38,14 @@ _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
 _ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, _EVERY)
 
 _WORD = re.compile(r"[^ \t]+")
-# Possessive (`++`): a match never goes back, so the time is linear for any text.
+# Possessive (`++`): a match never goes back, so the time is linear for any text. Groups are
+# atomic (`(?>…)`) instead: Python before 3.11.5 keeps what a possessive group took in vain (python/cpython#100061).
 _HEADS = {count: re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{{count - 1}}}") for count in (5, 6, 7)}
 _HEAD = _HEADS[len(FIELDS)]
 # What no command begins with, but a sixth and a seventh field do.
 _WEEKDAY = "(?:sun|mon|tue|wed|thu|fri|sat)"
-_FIELD_LIKE = rf"(?:[0-9*?][0-9*?,/#LW-]*+|{_WEEKDAY}(?:[,-]{_WEEKDAY})*+(?:#[1-5]|L)?+)(?![^ \t])"
-_MORE_FIELDS = re.compile(rf"[ \t]++{_FIELD_LIKE}([ \t]++{_FIELD_LIKE})?+", re.IGNORECASE)
+_FIELD_LIKE = rf"(?:[0-9*?][0-9*?,/#LW-]*+|{_WEEKDAY}(?>(?:[,-]{_WEEKDAY})*)(?>(?:#[1-5]|L)?))(?![^ \t])"
+_MORE_FIELDS = re.compile(rf"[ \t]++{_FIELD_LIKE}(?>([ \t]++{_FIELD_LIKE})?)", re.IGNORECASE)
 
 
 def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: str | None = None) -> Schedule:
