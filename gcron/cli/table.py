@@ -41,7 +41,6 @@ def print_fires(fires: Sequence[Fire], entries: Sequence[Entry], window: Window)
         _print_nothing(entries, window)
         return
     zones = sorted({row.zone for row in rows})
-    _print_title(zones, window)
     console = Console(width=width(), highlight=False, no_color=not wants_colour(), soft_wrap=False)
     with console.capture() as captured:
         table = _table(rows, len(zones) > 1, window.is_now)
@@ -50,7 +49,9 @@ def print_fires(fires: Sequence[Fire], entries: Sequence[Entry], window: Window)
             _print_lines(console, rows, len(zones) > 1)
         else:
             console.print(table)
-    # Not by rich itself, which fills up lines with blanks, and ends the program when the reader is gone.
+    # Not by rich itself, which fills up lines with blanks, and ends the program when the reader is gone. It has flushed
+    # stdout all the same: so only now may something stand there.
+    _print_title(zones, window)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
