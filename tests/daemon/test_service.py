@@ -150,7 +150,9 @@ def test_hup_reads_the_files_again(gcron_run: Run, tmp_path: Any) -> None:
 # -- what is handed down ----------------------------------------------------------------------------------------
 
 SHOW = "@reboot cat /proc/self/status; exit 5\n"
-DEFAULTS = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "SigCgt:\t0000000000000000"]
+DEFAULTS = {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0}
+# 32 and 33 are glibc's own signals: its posix_spawn, by which Python 3.13 starts gcron here, leaves them ignored.
+OF_GLIBC = 1 << 31 | 1 << 32
 
 
 def ignoring(*signals: str) -> tuple[str, ...]:
@@ -175,7 +177,8 @@ def test_jobs_start_with_default_signals_however_gcron_was_started(gcron_run: Ru
     daemon.wait_for("exit status 5")  # also: its status was not thrown away
     records = [json.loads(line) for line in daemon.log.splitlines()]
     status = [record["line"] for record in records if record["event"] == "output"]
-    assert [line for line in status if line.startswith(("SigBlk", "SigIgn", "SigCgt"))] == DEFAULTS
+    masks = dict(line.split(":\t", 1) for line in status if line.startswith(tuple(DEFAULTS)))
+    assert {name: int(mask, 16) & ~OF_GLIBC for name, mask in masks.items()} == DEFAULTS
     assert daemon.stop() == 0
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gcron.greenlet import GreenletExit, sleep
@@ -33,7 +33,8 @@ class World:
         """Those whose lives end at once."""
         self.table: dict[str, Job] = {}
         self.ended_at: dict[str, float] = {}
-        """Those ended by hand, and when: who was told in that same instant that they are ready begins all the same."""
+        """Those ended by hand, and when they were told and did: who is told in that same instant that they are ready
+    begins all the same."""
         self.violations: list[str] = []
 
     def body(self, name: str, version: int) -> Callable[[], Any]:
@@ -54,6 +55,8 @@ class World:
                 raise
             finally:
                 self.living[name] -= 1
+                if name in self.ended_at:
+                    self.ended_at[name] = self.clock.now()
 
         return live
 
@@ -82,6 +85,10 @@ steps = st.one_of(
 
 
 @settings(max_examples=150)
+@example(
+    first={"db": (1, True), "cache": (0, False)},
+    history=[("wait", 1.0), ("trigger", "cache"), ("end-life", "db"), ("deadly", {"cache"}), ("wait", 1.0)],
+)
 @given(first=tables, history=st.lists(steps, max_size=12))
 def test_any_history(first: dict[str, tuple[int, bool]], history: list[tuple[str, Any]]) -> None:
     clock = VirtualClock(0.0)
