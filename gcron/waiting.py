@@ -116,7 +116,11 @@ def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: in
     started = timeout if isinstance(timeout, Timeout) and timeout.pending else None
     seconds = timeout.seconds if isinstance(timeout, Timeout) else timeout
     # Not a Timeout of our own: that would strike in whatever the caller does between two objects.
-    timer = None if started or seconds is None else get_hub().call_later(seconds, collector, collector)
+    here = get_hub()
+    timer = None if started or seconds is None else here.call_later(seconds, collector, collector)
+    # Some know that they are made ready in another thread: then this one is not to believe that nothing can wake it.
+    is_woken_from_outside = any(getattr(item, "hub", here) is not here for item in waited)
+    release = here.hold() if is_woken_from_outside else None
     linked = []
     try:
         for item in waited:
@@ -135,6 +139,8 @@ def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: in
     finally:
         if timer is not None:
             timer.cancel()
+        if release is not None:
+            release()
         for item in linked:
             item.unlink(collector)
 

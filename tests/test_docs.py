@@ -12,7 +12,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 SNIPPETS = {
     f"{page}-{number}": snippet
-    for page in ("runtime", "coming-from-gevent", "wsgi", "services", "testing")
+    for page in ("library", "runtime", "coming-from-gevent", "wsgi", "services", "testing")
     for number, snippet in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL), 1
     )

@@ -6,6 +6,13 @@ import signal
 import pytest
 
 from gcron.policy import OPTIONS, Policy, PolicyError
+from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
+from gcron.policy.services import find_useless
+from gcron.schedule import parse
+from gcron.scheduler import Job
+from gcron.supervise.command import OF_PROCESSES
+
+KEYWORDS = (CommandOptions, ServiceOptions, FunctionOptions)
 
 
 def test_every_option_is_a_field_and_every_field_an_option() -> None:
@@ -157,3 +164,19 @@ def test_an_unknown_key_is_refused_with_the_nearest() -> None:
         Policy.from_options({"kil_after": 3})
 
     assert (caught.value.key, caught.value.hint) == ("kil_after", "did you mean kill_after?")
+
+
+def test_the_typed_keywords_are_the_options() -> None:
+    command, service, function = (set(options.__annotations__) for options in KEYWORDS)
+
+    assert command | service == {field.name for field in dataclasses.fields(Policy)}
+    assert function == (command | service) - set(OF_PROCESSES)
+
+
+@pytest.mark.parametrize(("keywords", "schedule"), [(CommandOptions, "@daily"), (ServiceOptions, "@service")])
+def test_the_typed_keywords_are_those_that_mean_something(keywords: type, schedule: str) -> None:
+    names = [field.name for field in dataclasses.fields(Policy)]
+    everything = Policy(**dict.fromkeys(names, object()))  # no value as it is by default
+    useless = find_useless(Job("job", parse(schedule), lambda: None, everything))
+
+    assert set(keywords.__annotations__) == set(names) - {name.replace("-", "_") for name in useless}

@@ -21,7 +21,6 @@ from gcron.supervise.command import Command
 from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
-from gcron.supervise.remnants import end_remnants
 from gcron.waiting import wait
 
 __all__ = ["main"]
@@ -55,8 +54,7 @@ class _Foreground:
         assert isinstance(job.action, Command)
         self._job = job
         self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
-        self._run_id = new_run_id()
-        self._attempt = Attempt(job.action, self._policy, self._run_id, identity_of(job.name), self)
+        self._attempt = Attempt(job.action, self._policy, new_run_id(), identity_of(job.name), self)
         # Here somebody may take all the time to read: `gcron exec FILE JOB | less`.
         self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
         self._stop_signal: signal.Signals | None = None
@@ -73,7 +71,7 @@ class _Foreground:
         result = self._attempt.perform()
         self._is_over = True
         if is_service(self._job) and self._stop_signal is None:
-            end_remnants(self._run_id, self._policy.stop_signal, self._policy.kill_after)
+            self._attempt.end_remnants()
         self._finish_output()
         return self._conclude(result)
 

@@ -68,8 +68,7 @@ class Service:
         for kind in ("run-started", "process-started", "retry-planned", "run-finished"):
             self._scheduler.on(kind, self._roll)
         self._scheduler.on("*", self._log.tell)
-        for job in jobs:
-            self._scheduler.add(job)
+        self._scheduler.replace(jobs)
         self._stopper: Greenlet | None = None
         self._asked_to_stop = Flag()
         self._notifier = Notifier()

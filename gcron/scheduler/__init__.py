@@ -20,6 +20,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
+from gcron.scheduler.status import JobStatus
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.run import Run
 from gcron.supervise.service import ServiceState
@@ -31,6 +32,7 @@ __all__ = [
     "Job",
     "JobCounts",
     "JobOutput",
+    "JobStatus",
     "Notice",
     "Outcome",
     "ProcessStarted",

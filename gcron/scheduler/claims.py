@@ -1,4 +1,4 @@
-"""The claim step between gate and start: a fire (job, instant) starts at most once.
+"""The claim step before the gate: a fire (job, instant) starts at most once.
 
 This one keeps its claims in memory; a database that several machines share can stand in its place.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
 from gcron.scheduler.events import Event, FiresMissed, RunFinished, RunLate
@@ -35,6 +35,10 @@ class JobCounts:
         """Count more of what `name` (of a field, or of an outcome) says."""
         field = name.replace("-", "_")
         setattr(self, field, getattr(self, field) + count)
+
+    def copy(self) -> JobCounts:
+        """The same numbers, which stay as they are."""
+        return replace(self)
 
     def as_dict(self) -> dict[str, int]:
         """All of them by name."""

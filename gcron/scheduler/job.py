@@ -10,6 +10,7 @@ from typing import Any
 from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
+from gcron.supervise.call import InThread
 from gcron.supervise.command import Command, command_of
 
 __all__ = ["Job", "job_of", "jobs_of"]
@@ -23,7 +24,7 @@ class Job:
 
     name: str
     schedule: Schedule
-    action: Command | Callable[[], Any]
+    action: Command | Callable[[], Any] | InThread
     policy: Policy
     source: str = field(default="", compare=False)
     """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""

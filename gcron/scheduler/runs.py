@@ -27,7 +27,7 @@ from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.supervise.attempt import Attempt
-from gcron.supervise.call import Call
+from gcron.supervise.call import call_of
 from gcron.supervise.command import Command
 from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
@@ -186,7 +186,7 @@ class Runs:
     def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
         listener = _RunListener(self._observers, self._clock, job.name, run.id)
         if not isinstance(job.action, Command):
-            return Call(job.action, job.policy, listener)
+            return call_of(job.action, job.policy, listener)
         return Attempt(job.action, job.policy, run.id, identity_of(job.name, run.fire_at, number), listener)
 
     # -- the end of all -------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from gcron.scheduler.runs import Runs
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.probe import Probe
-from gcron.supervise.remnants import end_remnants
 from gcron.supervise.run import Run
 from gcron.supervise.service import Restarts, ServiceState
 
@@ -161,7 +160,7 @@ class Service:
 
     def _sweep(self, life: Job, run: Run) -> None:
         sleep(_REMNANTS_AFTER)
-        ended = end_remnants(run.id, life.policy.stop_signal, life.policy.kill_after)
+        ended = run.end_remnants()
         if ended:
             text = f"ended what it had left behind: {ended}"
             self._runs.tell(Notice(self._clock.now(), life.name, run.id, text))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush, nsmallest
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush, nsmallest
 from itertools import count
 
 __all__ = ["Timetable"]
@@ -23,6 +24,13 @@ class Timetable:
             entry = (due, next(self._sequence))
             self._due[name] = entry
             heappush(self._heap, (*entry, name))
+
+    def fill(self, due: Iterable[tuple[str, int]]) -> None:
+        """Set the due instants of many names, none of which has one."""
+        for name, instant in due:
+            entry = self._due[name] = (instant, next(self._sequence))
+            self._heap.append((*entry, name))
+        heapify(self._heap)
 
     def get(self, name: str) -> int | None:
         """The due instant of `name`."""

@@ -47,6 +47,7 @@ class Watch:
         self._runs = runs
         self._look = look
         self._timetable = Timetable()
+        self._paused: set[str] = set()
         self._steps = StepDetector(clock)
         self._counter = Counter()
         self._changed = Flag()
@@ -57,6 +58,15 @@ class Watch:
     def is_started(self) -> bool:
         """True from `start` on, also when it has stopped."""
         return self._watcher is not None
+
+    def is_paused(self, name: str) -> bool:
+        """True from `pause` to `resume`."""
+        return name in self._paused
+
+    def due(self, name: str) -> datetime | None:
+        """The next instant at which the job of that name is due; None when it never will be."""
+        due = self._timetable.get(name)
+        return None if due is None else datetime.fromtimestamp(due, UTC)
 
     def upcoming(self, count: int) -> list[tuple[datetime, str]]:
         """The next `count` instants at which jobs are due, each job's first one, with their names."""
@@ -74,13 +84,11 @@ class Watch:
         self._steps.step()
         now = int(self._clock.now())
         # Jobs of a large crontab share schedules, each of which needs to be asked once.
-        first: dict[int, int | None] = {}
-        for job in self._jobs.values():
-            if job.policy.enabled:
-                key = id(job.schedule)
-                if key not in first:
-                    first[key] = job.schedule.next_after(now)
-                self._timetable.set(job.name, first[key])
+        watched = [job for job in self._jobs.values() if self._is_watched(job)]
+        schedules = {id(job.schedule): job.schedule for job in watched}
+        first = {key: schedule.next_after(now) for key, schedule in schedules.items()}
+        due = ((job.name, first[id(job.schedule)]) for job in watched)
+        self._timetable.fill((name, instant) for name, instant in due if instant is not None)
         self._watcher = spawn(self._watch)
 
     def follow(self, job: Job, before: Job | None = None) -> None:
@@ -92,8 +100,21 @@ class Watch:
             self._plan(job, self._clock.now())
             self._changed.set()
 
+    def pause(self, name: str) -> None:
+        """Let the job of that name not be due until it is resumed or gone, also when it changes meanwhile."""
+        self._paused.add(name)
+        self._timetable.set(name, None)
+
+    def resume(self, job: Job) -> None:
+        """Let it be due again: what it would have been due for in the pause is over."""
+        self._paused.discard(job.name)
+        if self.is_started and not self._is_stopped:
+            self._plan(job, self._clock.now())
+            self._changed.set()
+
     def forget(self, name: str) -> None:
         """The job of that name is gone."""
+        self._paused.discard(name)
         self._timetable.set(name, None)
         self._gate.forget(name, "the job was removed")
 
@@ -116,8 +137,11 @@ class Watch:
                 self._give_up(self._jobs[name], due, now, "gcron is told to stop")
 
     def _plan(self, job: Job, after: float) -> None:
-        due = job.schedule.next_after(int(after)) if job.policy.enabled else None
+        due = job.schedule.next_after(int(after)) if self._is_watched(job) else None
         self._timetable.set(job.name, due)
+
+    def _is_watched(self, job: Job) -> bool:
+        return job.policy.enabled and job.name not in self._paused
 
     # -- watching -------------------------------------------------------------------------------------------
 
@@ -166,14 +190,14 @@ class Watch:
         clock_was_wrong = abs(step) > LONGEST_MADE_UP_STEP
         for job in list(self._jobs.values()):
             due = self._timetable.get(job.name)
-            if due is None:
+            if due is None and job.name not in self._paused:
                 continue
             with self._guarded(job):
                 if step < 0 and (clock_was_wrong or not job.is_fixed_time):
                     self._claims.forget(job.name)
                     self._gate.set_back(job.name)
                     self._plan(job, now)
-                elif clock_was_wrong and due <= now:
+                elif clock_was_wrong and due is not None and due <= now:
                     self._give_up(job, due, now, f"the clock was set forward by {step:.0f} s")
                     self._plan(job, now)
 

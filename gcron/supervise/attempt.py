@@ -63,6 +63,7 @@ class Attempt:
         self._identity = identity
         self._listener = listener
         self._tree: ProcessTree | None = None
+        self._ended_tree: ProcessTree | None = None
         self._stopper: Greenlet | None = None
         self._killing = False
         """True once the stopper asks no more. It is not begun anew: who holds Ctrl-C down would never see its end."""
@@ -90,7 +91,7 @@ class Attempt:
         code = self._wait_for_exit(tree)
         self._ended_at = get_hub().monotonic()
         verdict = self._verdict(code, tree.was_killed)
-        self._tree = None  # from here on there is nothing to stop
+        self._tree, self._ended_tree = None, tree  # from here on there is nothing to stop
         if not _reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
         tree.release()
@@ -203,6 +204,19 @@ class Attempt:
         )
 
     # -- after the end --------------------------------------------------------------------------------------
+
+    def end_remnants(self) -> str:
+        """End, politely first, what the process left behind when it ended; returns who that was, or nothing.
+
+        A service that is started again and again would fill the machine with the children of its dead lives, and each
+        of its lives would meet the ones before at its port.
+        """
+        tree = self._ended_tree
+        if tree is None or not (remnants := tree.members()):
+            return ""
+        tree.stop(self._policy.stop_signal, self._policy.kill_after)
+        tree.release()
+        return describe(remnants)
 
     def _leave_to_late_reader(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
         for pump in pumps:

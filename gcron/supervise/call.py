@@ -1,18 +1,49 @@
-"""A Python function as an attempt: the same start, limits and outcomes as a process has."""
+"""A Python function as an attempt: the same start, limits and outcomes as a process has.
+
+In a greenlet, which can be killed, or in a thread, which cannot: that one is left to itself when its time is over.
+"""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from gcron.event import AsyncResult, Event
 from gcron.greenlet import Greenlet, GreenletExit, spawn
-from gcron.hub import get_hub
+from gcron.hub import describe, get_hub
 from gcron.policy import Policy
 from gcron.supervise.attempt import Listener
 from gcron.supervise.outcome import Outcome, RunResult
+from gcron.waiting import wait
 
-__all__ = ["Call"]
+__all__ = ["Call", "InThread", "ThreadCall", "Threads", "call_of"]
+
+# Seconds that a call waits for a thread before a person is told.
+_SHORT_WAIT = 1.0
+
+
+class Threads(Protocol):
+    """A pool of threads: `gcron.threadpool.ThreadPool`."""
+
+    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Call the function in a thread, as soon as one is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class InThread:
+    """A function that is called in a thread of `pool`."""
+
+    function: Callable[[], Any]
+    pool: Threads = field(compare=False)
+
+
+def call_of(action: Callable[[], Any] | InThread, policy: Policy, listener: Listener) -> Call | ThreadCall:
+    """An attempt that calls it."""
+    if isinstance(action, InThread):
+        return ThreadCall(action, policy, listener)
+    return Call(action, policy, listener)
 
 
 class Call:
@@ -24,7 +55,6 @@ class Call:
         self._listener = listener
         self._greenlet: Greenlet | None = None
         self._stopped: tuple[Outcome, str] | None = None
-        self._verdict = (Outcome.KILLED, "killed before it began")
 
     def perform(self) -> RunResult:
         """Call it and say how that ended. Never raises for what the function does."""
@@ -32,17 +62,18 @@ class Call:
         started_at = hub.monotonic()
         if self._stopped is not None:
             return RunResult(*self._stopped)
-        greenlet = self._greenlet = spawn(self._guarded)
+        greenlet = self._greenlet = spawn(_call, self._function)
         limit = self._policy.timeout
         timer = None
         if limit is not None:
-            timer = hub.call_later(limit, self.stop, Outcome.TIMED_OUT, f"still running after {limit:g} s")
+            timer = hub.call_later(limit, self.stop, Outcome.TIMED_OUT, _too_long(limit))
         greenlet.join()
+        self._greenlet = None
         if timer is not None:
             timer.cancel()
-        outcome, reason = self._stopped or self._verdict
-        value = greenlet.value if outcome is Outcome.SUCCEEDED else None
-        return RunResult(outcome, reason, duration=hub.monotonic() - started_at, value=value)
+        end = _end_of(greenlet)
+        end.tell(self._listener)
+        return end.result(hub.monotonic() - started_at, self._stopped)
 
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
         """Raise `GreenletExit` in it; returns at once. A function that swallows it goes on."""
@@ -51,22 +82,140 @@ class Call:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
-    def _guarded(self) -> Any:
+    def end_remnants(self) -> str:
+        """There are none: a function's own processes are its own business."""
+        return ""
+
+
+class ThreadCall:
+    """One call of a function in a thread. A policy's `timeout` ends the attempt, and the thread goes on."""
+
+    def __init__(self, action: InThread, policy: Policy, listener: Listener) -> None:
+        self._action = action
+        self._policy = policy
+        self._listener = listener
+        self._turn = [True]
+        """Taken by the thread, which then begins, or by whoever does not wait for it any longer."""
+        self._has_begun = Event()
+        self._is_given_up = Event()
+        self._stopped: tuple[Outcome, str] | None = None
+
+    def perform(self) -> RunResult:
+        """Call it and say how that ended. Never raises for what the function does."""
+        if self._stopped is not None:
+            return RunResult(*self._stopped)
+        call = self._action.pool.spawn(self._perform)
         try:
-            value = self._function()
-        except GreenletExit:
-            self._verdict = (Outcome.KILLED, "its greenlet was killed")
+            self._wait_for_thread()
+        finally:
+            never_began = self._take_turn()
+        if never_began:
+            return RunResult(*self._verdict())
+        hub = get_hub()
+        started_at = hub.monotonic()
+        limit = self._policy.timeout
+        if not wait([call, self._is_given_up], limit, count=1) and limit is not None:
+            self.stop(Outcome.TIMED_OUT, _too_long(limit))
+        duration = hub.monotonic() - started_at
+        if call.ready():
+            end: _End = call.get()
+            end.tell(self._listener)
+            return end.result(duration, self._stopped)
+        outcome, reason = self._verdict()
+        function = self._action.function
+        thread = f"the thread that calls {getattr(function, '__qualname__', None) or describe(function)}"
+        return RunResult(outcome, f"{reason}; its thread goes on", duration=duration, left_behind=thread)
+
+    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
+        """Wait for it no longer; returns at once."""
+        if self._stopped is None:
+            self._stopped = (outcome, reason)
+        self._is_given_up.set()
+
+    def end_remnants(self) -> str:
+        """There are none: a function's own processes are its own business."""
+        return ""
+
+    def _wait_for_thread(self) -> None:
+        """Park until it begins or is given up: at the latest by the start deadline."""
+        signs = [self._has_begun, self._is_given_up]
+        deadline = self._policy.start_deadline
+        if wait(signs, min(_SHORT_WAIT, deadline), count=1):
+            return
+        if deadline > _SHORT_WAIT:
+            self._listener.notice("waits for a thread: all of them are busy with Python jobs")
+        if not wait(signs, max(0.0, deadline - _SHORT_WAIT), count=1):
+            self.stop(Outcome.START_FAILED, f"no thread was free for {deadline:g} s")
+
+    def _verdict(self) -> tuple[Outcome, str]:
+        assert self._stopped is not None, "nobody gave it up"
+        return self._stopped
+
+    def _take_turn(self) -> bool:
+        try:
+            return self._turn.pop()  # one step: the thread may come at the same time
+        except IndexError:
+            return False
+
+    def _perform(self) -> _End | None:
+        # In the thread.
+        if not self._take_turn():
             return None
-        except KeyboardInterrupt:  # not the job's doing: Ctrl-C reaches whatever runs
-            self._verdict = (Outcome.KILLED, "interrupted")
-            raise
-        except BaseException as error:  # SystemExit and Timeout too: no job can stop another
-            if isinstance(error, SystemExit) and not error.code:
-                self._verdict = (Outcome.SUCCEEDED, "")
-                return None
-            self._verdict = (Outcome.FAILED, f"{type(error).__name__}: {error}")
-            lines = "".join(traceback.format_exception(error)).rstrip("\n").encode("utf-8", "backslashreplace")
-            self._listener.output("stderr", lines.split(b"\n"), False)
-            return None
-        self._verdict = (Outcome.SUCCEEDED, "")
-        return value
+        self._has_begun.set()
+        try:
+            return _call(self._action.function)
+        except KeyboardInterrupt as error:  # nobody's Ctrl-C: that one comes to the main thread
+            return _failed(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a call has ended by itself."""
+
+    outcome: Outcome
+    reason: str = ""
+    value: object = None
+    error: BaseException | None = None
+
+    def tell(self, listener: Listener) -> None:
+        """Let the error's traceback be output."""
+        if self.error is not None:
+            text = "".join(traceback.format_exception(self.error)).rstrip("\n")
+            listener.output("stderr", text.encode("utf-8", "backslashreplace").split(b"\n"), False)
+
+    def result(self, duration: float, stopped: tuple[Outcome, str] | None) -> RunResult:
+        """That of the attempt; when it was stopped, that decides."""
+        if stopped is not None:
+            return RunResult(*stopped, duration=duration, error=self.error)
+        return RunResult(self.outcome, self.reason, duration=duration, value=self.value, error=self.error)
+
+
+def _call(function: Callable[[], Any]) -> _End:
+    try:
+        value = function()
+    except GreenletExit:
+        return _End(Outcome.KILLED, "its greenlet was killed")
+    except KeyboardInterrupt:  # not the job's doing: Ctrl-C reaches whatever runs
+        raise
+    except BaseException as error:  # SystemExit and Timeout too: no job can stop another
+        if isinstance(error, SystemExit) and not error.code:
+            return _End(Outcome.SUCCEEDED)
+        return _failed(error)
+    return _End(Outcome.SUCCEEDED, value=value)
+
+
+def _failed(error: BaseException) -> _End:
+    trace = error.__traceback__
+    own = error.with_traceback(trace and trace.tb_next)  # without the call of it here
+    return _End(Outcome.FAILED, f"{type(error).__name__}: {error}", error=own)
+
+
+def _end_of(greenlet: Greenlet) -> _End:
+    if isinstance(greenlet.exception, KeyboardInterrupt):
+        return _End(Outcome.KILLED, "interrupted")
+    end = greenlet.value
+    return end if isinstance(end, _End) else _End(Outcome.KILLED, "killed before it began")
+
+
+def _too_long(limit: float) -> str:
+    return f"still running after {limit:g} s"

@@ -23,7 +23,7 @@ from gcron.hub import Hub, get_hub
 from gcron.lock import Semaphore
 from gcron.supervise.sweeping import Hang, Sweeper
 
-__all__ = ["RUN_ID", "Census", "Look", "Sighting", "census", "describe", "processes_of", "signal_each"]
+__all__ = ["RUN_ID", "Census", "Look", "Sighting", "census", "describe", "signal_each"]
 
 RUN_ID = "GCRON_RUN_ID"
 """The variable that marks every process of a run; what a process cannot shed by forking."""
@@ -190,11 +190,6 @@ _of_hub: WeakKeyDictionary[Hub, Census] = WeakKeyDictionary()
 def census() -> Census:
     """This hub's."""
     return _of_hub.setdefault(get_hub(), Census())
-
-
-def processes_of(run_id: str) -> list[Sighting]:
-    """The processes that carry the mark of a run and are alive, by a look that begins after this call."""
-    return census().take().of_run.get(run_id, [])
 
 
 def signal_each(sightings: Iterable[Sighting], signum: signal.Signals) -> None:

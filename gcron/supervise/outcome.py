@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from traceback import format_exception
 
 __all__ = ["Outcome", "RunResult", "exit_reason"]
 
@@ -45,6 +46,13 @@ class RunResult:
     """How many there were, with retries."""
     left_behind: str = ""
     """Processes that nothing could end, named; empty when there are none."""
+    error: BaseException | None = field(default=None, compare=False)
+    """What a Python job raised."""
+
+    @property
+    def traceback(self) -> str:
+        """That of `error`, as Python prints it; empty when there is none."""
+        return "" if self.error is None else "".join(format_exception(self.error))
 
     @property
     def succeeded(self) -> bool:

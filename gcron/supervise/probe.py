@@ -12,7 +12,6 @@ from gcron.supervise.command import Command
 from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.output import Stream
-from gcron.supervise.remnants import end_remnants
 
 __all__ = ["Probe"]
 
@@ -26,7 +25,7 @@ class Probe:
     """Asks the shell command `text`, run with the surroundings of `service`, until it exits with 0 or is cancelled."""
 
     def __init__(self, text: str, service: Command, policy: Policy, job_name: str) -> None:
-        self._command = replace(service, text=text, stdin=None)
+        self._command = service._replace(text=text, stdin=None)
         self._policy = replace(
             policy,
             timeout=_TIMEOUT,
@@ -56,13 +55,12 @@ class Probe:
             self._attempt.stop(Outcome.KILLED, "nobody wants to know any more", now=True)
 
     def _ask(self) -> bool:
-        question_id = new_run_id()
-        attempt = self._attempt = Attempt(self._command, self._policy, question_id, self._identity, _Nobody())
+        attempt = self._attempt = Attempt(self._command, self._policy, new_run_id(), self._identity, _Nobody())
         try:
             return attempt.perform().succeeded
         finally:
             self._attempt = None
-            end_remnants(question_id, self._policy.stop_signal, self._policy.kill_after)
+            attempt.end_remnants()
 
 
 class _Nobody:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections import deque
+from collections.abc import Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gcron.event import AsyncResult, Event
+from gcron.hub import Hub, get_hub
+from gcron.linkable import Linkable
 from gcron.supervise.outcome import Outcome, RunResult
+from gcron.timeout import Timeout
 from gcron.waiting import wait
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["AnyAttempt", "Run"]
 
@@ -20,17 +29,55 @@ class AnyAttempt(Protocol):
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
         """End it soon, at once if `now`; its outcome will be `outcome`."""
 
+    def end_remnants(self) -> str:
+        """End what it has left behind; returns who that was, or nothing."""
 
-class Run:
-    """One run of a job. `result` arrives when it ends: `run.result.get(timeout=60)`."""
+
+class _Result(AsyncResult[RunResult]):
+    """What a run brings. A thread other than its own may wait for it without end, and gets no `LoopExit`."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub = hub
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> RunResult:
+        """See `AsyncResult.get`."""
+        if not block or self.ready() or (here := get_hub()) is self.hub:
+            return super().get(block, timeout)
+        release = here.hold()
+        try:
+            return super().get(block, timeout)
+        finally:
+            release()
+
+    def wait(self, timeout: float | Timeout | None = None) -> RunResult | None:
+        """See `AsyncResult.wait`."""
+        if self.ready() or (here := get_hub()) is self.hub:
+            return super().wait(timeout)
+        release = here.hold()
+        try:
+            return super().wait(timeout)
+        finally:
+            release()
+
+
+class Run(Linkable):
+    """One run of a job. `result` arrives when it ends: `run.result.get(timeout=60)`, in any thread.
+
+    `gcron.wait([run, ...])` waits for several, and `await run` does in an asyncio program.
+    """
 
     def __init__(self, run_id: str, job_name: str, fire_at: int | None) -> None:
         self.id = run_id
         self.job_name = job_name
         self.fire_at = fire_at
         """Seconds of UTC at which it was due; None when it was triggered by hand."""
-        self.result: AsyncResult[RunResult] = AsyncResult()
+        self.hub = get_hub()
+        """That of the thread in which it ends."""
+        self.result: AsyncResult[RunResult] = _Result(self.hub)
+        self._futures: deque[Future[RunResult]] = deque()
         self._attempt: AnyAttempt | None = None
+        self._last_attempt: AnyAttempt | None = None
         self._stopped: tuple[Outcome, str] | None = None
         self._interrupted = Event()
         self._why_no_more = ""
@@ -39,9 +86,43 @@ class Run:
         self.has_begun = False
         """Its first attempt is under way, or over."""
 
+    # -- waiting for its end --------------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """True once it has ended."""
+        return self.result.ready()
+
+    def future(self) -> Future[RunResult]:
+        """Its result for those who take a `concurrent.futures.Future`.
+
+        Callbacks are called in the thread of the scheduler, which waits for them. To cancel it does not end the run.
+        """
+        from concurrent.futures import Future  # brings the loggers, which few programs want of us
+
+        future: Future[RunResult] = Future()
+        self._futures.append(future)
+        if self.ready():  # maybe since a moment ago, in its own thread
+            self._fulfil_futures()
+        return future
+
+    def _fulfil_futures(self) -> None:
+        with suppress(IndexError):
+            while True:  # two threads may be here: each takes some
+                future = self._futures.popleft()
+                if future.set_running_or_notify_cancel():
+                    future.set_result(self.result.get())
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        """Wait for the result in an asyncio program."""
+        from asyncio import wrap_future
+
+        return wrap_future(self.future()).__await__()
+
+    # -- from start to end ----------------------------------------------------------------------------------
+
     def perform(self, attempt: AnyAttempt) -> RunResult:
         """Run `attempt` to its end, whatever happens on the way; its result is not yet that of the run."""
-        self._attempt = attempt
+        self._attempt = self._last_attempt = attempt
         self.has_begun = True
         if self._stopped is not None:
             attempt.stop(*self._stopped)
@@ -83,6 +164,8 @@ class Run:
     def finish(self, result: RunResult) -> RunResult:
         """Deliver the result of its last attempt."""
         self.result.set(result)
+        self._notify()
+        self._fulfil_futures()
         return result
 
     @property
@@ -91,11 +174,21 @@ class Run:
         return self._stopped is not None
 
     def stop(self, outcome: Outcome = Outcome.KILLED, reason: str = "stopped on request", now: bool = False) -> None:
-        """End it soon, politely first unless `now`; returns at once."""
+        """End it soon, politely first unless `now`; returns at once. Any thread may."""
+        if get_hub() is self.hub:
+            self._stop(outcome, reason, now)
+        else:
+            self.hub.call_soon_threadsafe(self._stop, outcome, reason, now)
+
+    def _stop(self, outcome: Outcome, reason: str, now: bool) -> None:
         self._stopped = (outcome, reason)
         self.end_retries(reason)
         if self._attempt is not None:
             self._attempt.stop(outcome, reason, now)
+
+    def end_remnants(self) -> str:
+        """End what it has left behind, politely first; returns who that was, or nothing."""
+        return "" if self._last_attempt is None else self._last_attempt.end_remnants()
 
     def end_retries(self, reason: str) -> None:
         """Let the attempt that is under way, or the last one, decide how it ends."""

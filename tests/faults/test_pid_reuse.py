@@ -13,7 +13,7 @@ import pytest
 BEGIN = """
 import os, signal, subprocess, sys, time
 from gcron.greenlet import sleep, spawn
-from gcron.supervise.census import census, processes_of, signal_each
+from gcron.supervise.census import census, signal_each
 from gcron.supervise.command import Command
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.tree import ProcessTree
@@ -77,13 +77,13 @@ process.kill()
 
 STRANGER_REPLACED = """
 process = stranger(30000)
-assert processes_of("reused") == []
+assert "reused" not in census().take().of_run
 process.kill()
 process.wait()
 next_pid(30000)
 tree = tree_of("trap 'exit 7' TERM; while :; do sleep 0.02; done")
 assert tree.pid == 30000
-signal_each([found for found in processes_of("reused") if found.pid == 30000], signal.SIGTERM)
+signal_each([found for found in census().take().of_run.get("reused", []) if found.pid == 30000], signal.SIGTERM)
 assert tree.leader.wait(timeout=10) == 7
 """
 

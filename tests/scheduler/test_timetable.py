@@ -14,11 +14,12 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=60))
-def test_it_gives_what_a_sorted_list_would(steps: list[tuple[str, object, object]]) -> None:
+@given(st.lists(STEPS, max_size=60), st.dictionaries(st.sampled_from(NAMES), st.integers(0, 20)))
+def test_it_gives_what_a_sorted_list_would(steps: list[tuple[str, object, object]], full: dict[str, int]) -> None:
     table = Timetable()
-    model: dict[str, tuple[int, int]] = {}
-    for number, (step, first, second) in enumerate(steps):
+    table.fill(full.items())
+    model = {name: (due, number) for number, (name, due) in enumerate(full.items())}
+    for number, (step, first, second) in enumerate(steps, len(model)):
         if step == "set":
             table.set(first, second)  # type: ignore[arg-type]
             model.pop(first, None)  # type: ignore[call-overload]

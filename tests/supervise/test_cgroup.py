@@ -89,6 +89,18 @@ def test_who_shed_everything_is_asked_before_it_is_killed(perform: Perform, list
     assert listening.out == [b"bye"]
 
 
+def test_remnants_that_shed_all_that_they_were_known_by_are_found_in_the_group(
+    make: Callable[..., Any], groups: Path, marked_processes: Find, unique: str
+) -> None:
+    """They were looked for by their mark alone: what a service's dead lives had left behind could pile up."""
+    attempt = make(f"sleep 0.3; setsid env -i sleep {unique} >/dev/null 2>&1 & sleep 0.5", kill_after=0.5)
+    assert attempt.perform().succeeded
+    (left,) = marked_processes(unique)
+    assert f"pid {left} (sleep" in attempt.end_remnants()
+    assert (marked_processes(unique), attempt.end_remnants()) == ([], "")
+    assert list(groups.glob("run-*")) == []
+
+
 def test_the_group_of_who_outlives_its_run_is_removed_after_it(
     perform: Perform, groups: Path, marked_processes: Find, unique: str
 ) -> None:

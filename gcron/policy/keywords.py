@@ -1,0 +1,89 @@
+"""The options as keyword arguments, for those who write calls and those who check their types.
+
+What is accepted here is what the checks of `OPTIONS` accept, at its most usual; which options there are, a test holds
+against that table. Durations are seconds, or a text such as `1h30m`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+__all__ = ["CommandOptions", "FunctionOptions", "ServiceOptions"]
+
+Duration = float | str
+Size = int | str
+
+
+class _OfAll(TypedDict, total=False):
+    """Options that mean something to every job."""
+
+    after: str | list[str] | tuple[str, ...]
+    enabled: bool
+    description: str
+    kill_after: Duration
+    stop_signal: signal.Signals | str
+    success_codes: int | str | Iterable[int]
+    output: Literal["lines", "raw", "discard"]
+
+
+class _OfSchedules(TypedDict, total=False):
+    """Options of what is due from time to time."""
+
+    overlap: Literal["skip", "queue", "replace", "allow"]
+    queue_limit: int
+    group: str | None
+    timeout: Duration | None
+    retries: int
+    retry_delay: Duration
+    retry_backoff: float
+    retry_max_delay: Duration
+    catchup: Literal["none", "last", "all"]
+    start_deadline: Duration
+    jitter: Duration
+    expect_within: Duration | None
+
+
+class _OfServices(TypedDict, total=False):
+    """Options of what is kept running."""
+
+    restart: Literal["always", "on-failure", "never"]
+    restart_delay: Duration
+    restart_max_delay: Duration
+    restart_limit: int
+    min_uptime: Duration
+    ready_when: str | None
+    ready_line: str | None
+
+
+class _OfProcesses(TypedDict, total=False):
+    """Options that say how a process is set up."""
+
+    user: str | int | None
+    cwd: str | os.PathLike[str] | None
+    umask: int | str | None
+    nice: int | None
+    env_file: str | os.PathLike[str] | None
+    shell: str | os.PathLike[str] | None
+    rlimit_as: Size | None
+    rlimit_core: Size | None
+    rlimit_cpu: Size | None
+    rlimit_data: Size | None
+    rlimit_fsize: Size | None
+    rlimit_nofile: Size | None
+    rlimit_nproc: Size | None
+    rlimit_stack: Size | None
+
+
+class CommandOptions(_OfAll, _OfSchedules, _OfProcesses, total=False):
+    """What `Scheduler.command` takes."""
+
+
+class ServiceOptions(_OfAll, _OfServices, _OfProcesses, total=False):
+    """What `Scheduler.service` takes."""
+
+
+class FunctionOptions(_OfAll, _OfSchedules, _OfServices, total=False):
+    """What `Scheduler.job` takes: a function is run when it is due, or kept running."""

@@ -1,0 +1,173 @@
+"""The job table: what is changed in it, and all the rooms that have to hear of the change.
+
+Belongs to one thread. May not know where jobs come from, nor whether others look on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gcron.policy import nearest
+from gcron.policy.services import find_mistakes, is_service
+from gcron.schedule import Schedule
+from gcron.scheduler.counts import Counts
+from gcron.scheduler.expectations import Expectations
+from gcron.scheduler.groups import Groups
+from gcron.scheduler.job import Job
+from gcron.scheduler.services import Services
+from gcron.scheduler.watch import Watch
+
+__all__ = ["JobTable"]
+
+
+class JobTable:
+    """Keeps `jobs`, by name, in the order in which they were added; the watch looks at the same ones."""
+
+    def __init__(
+        self,
+        jobs: dict[str, Job],
+        watch: Watch,
+        services: Services,
+        groups: Groups,
+        expectations: Expectations,
+        counts: Counts,
+    ) -> None:
+        self._jobs = jobs
+        self._watch = watch
+        self._services = services
+        self._groups = groups
+        self._expectations = expectations
+        self._counts = counts
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All of them."""
+        return tuple(self._jobs.values())
+
+    @property
+    def group_limits(self) -> Mapping[str, int]:
+        """How many runs of each group there may be at once."""
+        return self._groups.limits
+
+    def get(self, name: str) -> Job:
+        """The job of that name; raises KeyError when there is none."""
+        job = self._jobs.get(name)
+        if job is None:
+            hint = nearest(name, self._jobs) if self._jobs else "there are none at all"
+            raise KeyError(f"there is no job named {name!r} ({hint})")
+        return job
+
+    def start(self) -> None:
+        """Begin to fire. Raises ValueError when `after` of a job names what is no service."""
+        _check_after(self.jobs)
+        self._watch.start()
+        self._expectations.replace(self._expected())
+        self._services.start()
+
+    # -- coming and going -----------------------------------------------------------------------------------
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Add all of them, or none: raises ValueError for what is wrong with one."""
+        self._check(jobs)
+        for job in jobs:
+            self._add(job)
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job.name in self._jobs:
+                raise ValueError(f"there is a job named {job.name!r} already")
+            if job.policy.group is not None:
+                self._groups.check([job])
+        # Before the start, what a job comes after may be added later than the job.
+        if self._watch.is_started and any(job.policy.after for job in jobs):
+            _check_after([*self.jobs, *jobs])
+
+    def _add(self, job: Job) -> None:
+        if job.policy.group is not None:
+            self._groups.adopt([job])
+        self._jobs[job.name] = job
+        if is_service(job):
+            self._services.add(job)
+        else:
+            self._watch.follow(job)
+        if self._watch.is_started:
+            self._expectations.add(job)
+
+    def remove(self, name: str) -> None:
+        """Forget a job; a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
+        self._watch.settle()
+        self.get(name)
+        del self._jobs[name]
+        self._watch.forget(name)
+        self._expectations.forget(name)
+        self._counts.forget(name)
+        self._services.remove(name)
+
+    def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
+        """Make `jobs` the whole table; see `Scheduler.replace`."""
+        wanted: dict[str, Job] = {}
+        for job in jobs:
+            if wanted.setdefault(job.name, job) is not job:
+                raise ValueError(f"there are two jobs named {job.name!r}")
+        _check_after(list(wanted.values()))
+        self._groups.adopt(wanted.values(), anew=True)
+        self._watch.settle()
+        before = dict(self._jobs)
+        self._jobs.clear()
+        self._jobs.update(wanted)
+        self._services.replace([job for job in wanted.values() if is_service(job)])
+        removed = before.keys() - wanted.keys()
+        for name in removed:
+            self._watch.forget(name)
+            self._counts.forget(name)
+        changed = [job for name, job in wanted.items() if name in before and before[name] != job]
+        added = [job for name, job in wanted.items() if name not in before]
+        for job in [*added, *changed]:
+            self._watch.follow(job, before.get(job.name))
+        if self._watch.is_started:
+            self._expectations.replace(self._expected())
+        return len(added), len(changed), len(removed)
+
+    # -- at run time ----------------------------------------------------------------------------------------
+
+    def reschedule(self, name: str, schedule: Schedule) -> Job:
+        """Let a job have another schedule from now on. Raises KeyError, ValueError for a service or to make it one."""
+        self._watch.settle()  # what is due by now is due by the old one
+        before = self._scheduled(name, "has no schedule")
+        job = replace(before, schedule=schedule)
+        if is_service(job):
+            raise ValueError(f"job {name!r} cannot become a service: remove it, and add a service")
+        self._jobs[name] = job
+        self._watch.follow(job, before)
+        return job
+
+    def pause(self, name: str) -> None:
+        """Let a job not be due until `resume`. Raises KeyError, ValueError for a service."""
+        self._watch.settle()  # what is due by now was due before
+        self._scheduled(name, "cannot be paused")
+        self._watch.pause(name)
+        self._expectations.forget(name)
+
+    def resume(self, name: str) -> None:
+        """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
+        job = self.get(name)
+        if not self._watch.is_paused(name):
+            return
+        self._watch.resume(job)
+        if self._watch.is_started:
+            self._expectations.add(job)
+
+    def _scheduled(self, name: str, why_not: str) -> Job:
+        job = self.get(name)
+        if is_service(job):
+            raise ValueError(f"{name!r} is a service, which {why_not}: remove it, and add it anew")
+        return job
+
+    def _expected(self) -> list[Job]:
+        return [job for job in self.jobs if not self._watch.is_paused(job.name)]
+
+
+def _check_after(jobs: Sequence[Job]) -> None:
+    for job, message, hint in find_mistakes(jobs):
+        raise ValueError(f"job {job.name!r}: {message} ({hint})")

@@ -1,0 +1,365 @@
+"""`pause`, `resume`, `reschedule`, `status`: changing when a job is due while the scheduler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcron import at, cron, every
+from gcron.greenlet import sleep
+from gcron.schedule import ScheduleError
+from gcron.scheduler import Job, Scheduler
+from gcron.testing import VirtualClock
+
+Make = Callable[..., tuple[Scheduler, Any]]
+MINUTE = 60
+HOUR = 3600
+
+
+def dues(recorder: Any, job: str = "job") -> list[int]:
+    """Minutes since midnight at which its runs were due."""
+    return [event.fire_at % 86400 // MINUTE for event in recorder.of("run-finished", job) if event.fire_at]
+
+
+def start(scheduler: Scheduler) -> None:
+    """Start, and let a second pass: what is due in the very second in which a sleep ends has not run by then."""
+    scheduler.start()
+    sleep(1)
+
+
+@pytest.fixture
+def hourly(clock: VirtualClock, make_scheduler: Make) -> tuple[Scheduler, Any]:
+    """A scheduler that has started at midnight, with `job` due each hour."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("0 * * * *", name="job", catchup="all", start_deadline="10h")(lambda: None)
+    start(scheduler)
+    return scheduler, recorder
+
+
+def test_what_falls_into_a_pause_is_no_fire_at_all(hourly: tuple[Scheduler, Any]) -> None:
+    """Neither run later, whatever `catchup` says, nor told as missed: nobody has failed to do anything."""
+    scheduler, recorder = hourly
+    sleep(1.5 * HOUR)
+    scheduler.pause("job")
+    sleep(3 * HOUR)
+    scheduler.resume("job")
+    sleep(HOUR)
+    assert dues(recorder) == [60, 300]
+    assert recorder.of("fires-missed") == []
+    assert scheduler.status("job").counts.as_dict() == scheduler.counts.total.as_dict()
+    assert scheduler.counts.total.succeeded == 2
+
+
+def test_what_was_due_before_the_pause_runs_although_nobody_has_looked(
+    clock: VirtualClock, hourly: tuple[Scheduler, Any]
+) -> None:
+    scheduler, recorder = hourly
+    clock.jump(2 * HOUR + 5)  # as a machine that was asleep
+    scheduler.pause("job")
+    sleep(5 * HOUR)
+    assert dues(recorder) == [60, 120]
+
+
+def test_a_run_under_way_goes_on_and_a_trigger_works(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("0 1 * * *", name="job")(lambda: sleep(HOUR))
+    start(scheduler)
+    sleep(1.5 * HOUR)
+    scheduler.pause("job")
+    assert [run.job_name for run in scheduler.status("job").running] == ["job"]
+    sleep(HOUR)
+    assert scheduler.trigger("job").result.get().succeeded
+    assert recorder.outcomes() == ["succeeded"] * 2
+
+
+def test_pausing_and_resuming_twice_is_as_once(hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    scheduler.resume("job")
+    scheduler.pause("job")
+    scheduler.pause("job")
+    sleep(2 * HOUR)
+    scheduler.resume("job")
+    scheduler.resume("job")
+    sleep(2 * HOUR)
+    assert dues(recorder) == [180, 240]
+
+
+def test_a_pause_before_the_start_holds(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job")(lambda: None)
+    scheduler.job("@reboot", name="boot")(lambda: None)
+    scheduler.pause("job")
+    scheduler.pause("boot")
+    start(scheduler)
+    sleep(2 * HOUR)
+    assert (recorder.events, scheduler.next_due()) == ([], None)
+    scheduler.resume("job")
+    scheduler.resume("boot")
+    sleep(HOUR)
+    assert recorder.outcomes("job") == ["succeeded"]
+    assert recorder.outcomes("boot") == []
+
+
+def test_a_pause_outlasts_reloads_of_the_job_as_it_was_and_changed(hourly: tuple[Scheduler, Any]) -> None:
+    """Who paused a job by its name does not want it to run because its file was touched."""
+    scheduler, recorder = hourly
+    scheduler.pause("job")
+    scheduler.replace(scheduler.jobs)
+    sleep(HOUR)
+    other = Scheduler()
+    other.job("*/10 * * * *", name="job")(lambda: None)
+    assert scheduler.replace(other.jobs) == (0, 1, 0)
+    sleep(HOUR)
+    assert (dues(recorder), scheduler.status("job").is_paused) == ([], True)
+    scheduler.resume("job")
+    sleep(HOUR)
+    assert dues(recorder) == [130, 140, 150, 160, 170, 180]
+
+
+def test_a_job_that_was_removed_comes_back_without_its_pause(hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    job = scheduler.jobs[0]
+    scheduler.pause("job")
+    scheduler.remove("job")
+    scheduler.add(job)
+    sleep(HOUR)
+    scheduler.pause("job")
+    scheduler.replace([])
+    scheduler.replace([job])
+    sleep(HOUR)
+    assert dues(recorder) == [60, 120]
+
+
+def test_a_job_that_is_not_enabled_is_not_fired_by_resuming_it(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job", enabled=False)(lambda: None)
+    start(scheduler)
+    scheduler.pause("job")
+    scheduler.resume("job")
+    sleep(2 * HOUR)
+    assert (recorder.events, scheduler.status("job").next_fire) == ([], None)
+
+
+def test_fires_after_a_clock_was_set_back_in_a_pause_are_not_lost(
+    steady_clock: VirtualClock, make_scheduler: Make
+) -> None:
+    """The claims of the first pass were forgotten for jobs that are due alone: after a resume nothing ran for hours."""
+    scheduler, recorder = make_scheduler(clock=steady_clock)
+    scheduler.job("@every 10m", name="job")(lambda: None)
+    start(scheduler)
+    sleep(HOUR)
+    scheduler.pause("job")
+    steady_clock.set(steady_clock.now() - HOUR)
+    sleep(5)
+    scheduler.resume("job")
+    sleep(HOUR)
+    assert dues(recorder) == [10, 20, 30, 40, 50, 60] * 2
+
+
+def test_a_silence_that_was_asked_for_raises_no_alarm(clock: VirtualClock, make_scheduler: Make) -> None:
+    """`expect-within` counts anew from the resume; a reload in the pause does not wake it."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@hourly", name="job", expect_within="90m")(lambda: None)
+    start(scheduler)
+    sleep(HOUR + 1)
+    scheduler.pause("job")
+    scheduler.replace(scheduler.jobs)
+    sleep(5 * HOUR)
+    scheduler.resume("job")
+    sleep(HOUR)
+    assert recorder.of("success-overdue") == []
+    scheduler.reschedule("job", "@yearly")
+    sleep(2 * HOUR)
+    assert len(recorder.of("success-overdue")) == 1
+
+
+def test_a_service_is_not_paused(scheduler: tuple[Scheduler, Any]) -> None:
+    running, _ = scheduler
+    running.service("sleep 60", name="cache")
+    with pytest.raises(ValueError, match="'cache' is a service, which cannot be paused"):
+        running.pause("cache")
+    with pytest.raises(ValueError, match="'cache' is a service, which has no schedule"):
+        running.reschedule("cache", "@daily")
+    running.command("true", "@daily", name="job")
+    with pytest.raises(ValueError, match="'job' cannot become a service"):
+        running.reschedule("job", "@service")
+
+
+@pytest.mark.parametrize("method", ["pause", "resume", "remove", "trigger", "status"])
+def test_a_name_that_is_not_there_is_told_with_the_one_that_was_meant(
+    method: str, scheduler: tuple[Scheduler, Any]
+) -> None:
+    running, _ = scheduler
+    with pytest.raises(KeyError, match=r"no job named 'backup' .there are none"):
+        getattr(running, method)("backup")
+    running.command("true", "@daily", name="backups")
+    with pytest.raises(KeyError, match=r"no job named 'backup' .did you mean backups"):
+        getattr(running, method)("backup")
+    with pytest.raises(KeyError):
+        running.reschedule("backup", "@daily")
+
+
+# -- another schedule ------------------------------------------------------------------------------------------
+
+
+def test_a_job_goes_over_to_another_schedule(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    sleep(HOUR + 30 * MINUTE)
+    job = scheduler.reschedule("job", cron("*/20 * * * *"))
+    assert (job, scheduler.jobs) == (scheduler.status("job").job, (job,))
+    assert job.policy.catchup == "all"
+    sleep(31 * MINUTE)
+    scheduler.reschedule("job", every("15m"))
+    sleep(15 * MINUTE)
+    scheduler.reschedule("job", at(clock.datetime + timedelta(minutes=14)))
+    sleep(5 * HOUR)
+    assert dues(recorder) == [60, 100, 120, 135, 150]
+
+
+def test_what_was_due_by_the_old_schedule_runs(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    clock.jump(HOUR + 5)
+    scheduler.reschedule("job", "30 * * * *")
+    sleep(HOUR)
+    assert dues(recorder) == [60, 90]
+
+
+def test_a_reload_of_the_file_brings_its_schedule_back(hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    jobs = scheduler.jobs
+    scheduler.reschedule("job", "30 * * * *")
+    sleep(HOUR)
+    scheduler.replace(jobs)
+    sleep(HOUR)
+    assert dues(recorder) == [30, 120]
+
+
+def test_a_schedule_with_a_mistake_changes_nothing(hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    with pytest.raises(ScheduleError):
+        scheduler.reschedule("job", "61 * * * *")
+    sleep(HOUR)
+    assert dues(recorder) == [60]
+
+
+def test_a_reschedule_in_a_pause_holds_from_the_resume(hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    scheduler.pause("job")
+    scheduler.reschedule("job", "*/30 * * * *")
+    sleep(HOUR)
+    assert scheduler.status("job").next_fire is None
+    scheduler.resume("job")
+    sleep(HOUR)
+    assert dues(recorder) == [90, 120]
+
+
+# -- the model -------------------------------------------------------------------------------------------------
+
+SCHEDULES = ("*/20 * * * *", "@every 7m", "15,50 * * * *", "@manual")
+steps = st.lists(
+    st.tuples(
+        st.integers(1, 3000),
+        st.sampled_from(["pause", "resume", "readd", "reload", "trigger"])
+        | st.tuples(st.just("reschedule"), st.sampled_from(SCHEDULES)),
+    ),
+    max_size=8,
+)
+
+
+class Model:
+    """Second by second: the job fires when it is not paused and the schedule that it has then says so."""
+
+    def __init__(self) -> None:
+        self.schedule = SCHEDULES[0]
+        self.paused = False
+        self.fires: list[int | None] = []
+
+    def pass_time(self, start: int, end: int) -> None:
+        for second in range(start + 1, end + 1):
+            if not self.paused and self._is_due(second):
+                self.fires.append(second)
+
+    def _is_due(self, second: int) -> bool:
+        minute, rest = divmod(second, 60)
+        if self.schedule == "@every 7m":
+            return second % (7 * 60) == 0
+        minutes = {"*/20 * * * *": (0, 20, 40), "15,50 * * * *": (15, 50), "@manual": ()}[self.schedule]
+        return rest == 0 and minute % 60 in minutes
+
+
+@settings(max_examples=200)
+@given(steps)
+def test_a_job_fires_as_a_simple_model_says(steps: list[tuple[int, Any]]) -> None:
+    model = Model()
+    fires: list[int | None] = []
+    clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    with clock.installed():
+        scheduler = Scheduler(clock=clock)
+        scheduler.job(SCHEDULES[0], name="job")(lambda: None)
+        scheduler.on("run-finished", lambda event: fires.append(event.fire_at))
+        scheduler.start()
+        for seconds, action in [*steps, (3600, "resume")]:
+            now = int(clock.now())
+            model.pass_time(now, now + seconds)
+            sleep(seconds)
+            act(scheduler, model, action)
+            sleep(0)
+            status = scheduler.status("job")
+            assert status.is_paused is model.paused
+            assert status.next_fire is None or not model.paused
+        scheduler.stop()
+    assert fires == model.fires
+
+
+def act(scheduler: Scheduler, model: Model, action: Any) -> None:
+    """Do it to both."""
+    job: Job = scheduler.status("job").job
+    match action:
+        case "pause":
+            scheduler.pause("job")
+            model.paused = True
+        case "resume":
+            scheduler.resume("job")
+            model.paused = False
+        case "readd":
+            scheduler.remove("job")
+            scheduler.add(job)
+            model.paused = False
+        case "reload":
+            scheduler.replace([job])
+        case "trigger":
+            scheduler.trigger("job").result.get()
+            model.fires.append(None)
+        case (_, schedule):
+            scheduler.reschedule("job", schedule)
+            model.schedule = schedule
+
+
+# -- looking ---------------------------------------------------------------------------------------------------
+
+
+def test_a_status_says_how_a_job_stands_and_stays_so(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(clock=clock)
+    scheduler.job("0 1 * * *", name="long", overlap="allow")(lambda: sleep(2 * HOUR))
+    scheduler.job("@hourly", name="off", enabled=False)(lambda: None)
+    scheduler.job("@service", name="kept")(lambda: sleep(10 * HOUR))
+    assert [status.next_fire for status in scheduler.overview()] == [None] * 3
+    scheduler.start()
+    assert scheduler.status("long").next_fire == datetime(2026, 1, 1, 1, tzinfo=UTC)
+    sleep(HOUR + 5)
+    run = scheduler.trigger("long")
+    before = scheduler.overview()
+    assert [status.name for status in before] == ["long", "off", "kept"]
+    assert (before[0].running[1], len(before[0].running)) == (run, 2)
+    assert before[0].next_fire == datetime(2026, 1, 2, 1, tzinfo=UTC)
+    assert (before[1].next_fire, before[1].running, before[1].service) == (None, (), None)
+    assert before[2].service is not None
+    assert (before[2].service.state, before[2].running) == ("ready", (before[2].service.run,))
+    run.result.get()
+    assert before[0].counts.succeeded == 0
+    assert scheduler.status("long").counts.succeeded == 2

@@ -1,0 +1,402 @@
+"""A scheduler and several threads: jobs in threads, a scheduler in one of its own, calls from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import gcron
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., Scheduler]]:
+    """Make schedulers that run in threads of their own; all of them are stopped in the end."""
+    made: list[Scheduler] = []
+
+    def make(*define: Callable[[Scheduler], object], **options: Any) -> Scheduler:
+        scheduler = Scheduler(**options)
+        made.append(scheduler)
+        for step in define:
+            step(scheduler)
+        scheduler.start_thread()
+        return scheduler
+
+    yield make
+    for scheduler in made:
+        scheduler.stop(grace=0)
+
+
+# -- jobs in threads -------------------------------------------------------------------------------------------
+
+
+def test_a_job_with_thread_may_block_and_nothing_else_waits(make_scheduler: Any) -> None:
+    scheduler, recorder = make_scheduler()
+    may_go_on = threading.Event()
+
+    @scheduler.job("@manual", thread=True)
+    def blocking() -> int:
+        assert may_go_on.wait(PATIENCE)
+        return threading.get_ident()
+
+    @scheduler.job("@manual")
+    def quick() -> None:
+        may_go_on.set()
+
+    scheduler.start()
+    run = scheduler.trigger("blocking")
+    scheduler.trigger("quick").result.get(timeout=PATIENCE)
+    result = run.result.get(timeout=PATIENCE)
+    assert result.succeeded
+    assert result.value != threading.get_ident()
+    assert sorted(recorder.outcomes()) == ["succeeded"] * 2
+
+
+def test_past_its_timeout_a_thread_is_left_to_itself_and_said_so(make_scheduler: Any) -> None:
+    scheduler, _ = make_scheduler()
+    end = threading.Event()
+    scheduler.job("@manual", name="slow", thread=True, timeout=0.05)(lambda: end.wait(PATIENCE))
+    scheduler.start()
+    result = scheduler.trigger("slow").result.get(timeout=PATIENCE)
+    end.set()
+    assert result.outcome is Outcome.TIMED_OUT
+    assert "its thread goes on" in result.reason
+
+
+def test_no_more_threads_than_allowed_and_the_rest_wait(make_scheduler: Any) -> None:
+    scheduler, recorder = make_scheduler(threads=2)
+    at_once: list[int] = []
+    lock, living = threading.Lock(), [0]
+
+    def work() -> None:
+        with lock:
+            living[0] += 1
+            at_once.append(living[0])
+        time.sleep(0.02)
+        with lock:
+            living[0] -= 1
+
+    for number in range(6):
+        scheduler.job("@manual", name=f"job-{number}", thread=True)(work)
+    scheduler.start()
+    gcron.wait([scheduler.trigger(f"job-{number}") for number in range(6)], timeout=PATIENCE)
+    assert recorder.outcomes() == ["succeeded"] * 6
+    assert max(at_once) == 2
+
+
+def test_who_gets_no_thread_by_its_deadline_did_not_start(make_scheduler: Any) -> None:
+    scheduler, _ = make_scheduler(threads=1)
+    end = threading.Event()
+    scheduler.job("@manual", name="first", thread=True)(lambda: end.wait(PATIENCE))
+    called: list[str] = []
+    scheduler.job("@manual", name="second", thread=True, start_deadline=0.05)(lambda: called.append("second"))
+    scheduler.start()
+    first = scheduler.trigger("first")
+    result = scheduler.trigger("second").result.get(timeout=PATIENCE)
+    end.set()
+    first.result.get(timeout=PATIENCE)
+    assert (result.outcome, called) == (Outcome.START_FAILED, [])
+    assert result.reason == "no thread was free for 0.05 s"
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_an_exception_is_an_outcome_with_its_traceback(thread: bool, make_scheduler: Any) -> None:
+    scheduler, recorder = make_scheduler()
+
+    @scheduler.job("@manual", thread=thread)
+    def broken() -> None:
+        raise KeyError("no such customer")
+
+    scheduler.start()
+    result = scheduler.trigger("broken").result.get(timeout=PATIENCE)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "KeyError: 'no such customer'")
+    assert isinstance(result.error, KeyError)
+    assert recorder.lines()[0] == b"Traceback (most recent call last):"
+    assert b"in broken" in recorder.lines()[1]
+
+
+def test_nothing_is_pickled(make_scheduler: Any) -> None:
+    scheduler, _ = make_scheduler()
+    lock = threading.Lock()  # which cannot be
+
+    class Work:
+        def __init__(self) -> None:
+            self.lock = lock
+
+        def do(self) -> object:
+            return self.lock
+
+    scheduler.job("@manual", name="method")(Work().do)
+    scheduler.job("@manual", name="closure", thread=True)(lambda: lock)
+    scheduler.start()
+    for name in ("method", "closure"):
+        assert scheduler.trigger(name).result.get(timeout=PATIENCE).value is lock
+
+
+# -- a scheduler in a thread of its own ------------------------------------------------------------------------
+
+
+def test_it_runs_beside_a_program_that_knows_nothing_of_greenlets(background: Callable[..., Scheduler]) -> None:
+    seen = threading.Event()
+    scheduler = background(lambda it: it.job("@reboot", name="boot")(seen.set))
+    assert seen.wait(PATIENCE)
+    scheduler.stop(grace=5)
+    assert scheduler.counts.of("boot").succeeded == 1
+
+
+def test_any_thread_may_change_and_ask_for_everything(background: Callable[..., Scheduler]) -> None:
+    scheduler = background()
+    failures: list[BaseException] = []
+
+    def use(number: int) -> None:
+        name = f"job-{number}"
+        try:
+            for _ in range(10):
+                scheduler.job("0 0 1 1 *", name=name)(lambda: number)
+                scheduler.pause(name)
+                assert scheduler.status(name).is_paused
+                scheduler.resume(name)
+                scheduler.reschedule(name, "@daily")
+                assert name in [job.name for job in scheduler.jobs]
+                assert scheduler.trigger(name).result.get(timeout=PATIENCE).value == number
+                scheduler.remove(name)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert failures == []
+    assert scheduler.jobs == ()
+    assert scheduler.counts.total.succeeded == 40
+
+
+def test_what_a_call_raises_there_is_raised_here(background: Callable[..., Scheduler]) -> None:
+    scheduler = background()
+    with pytest.raises(KeyError, match="no job named 'nothing'"):
+        scheduler.trigger("nothing")
+    scheduler.command("true", "@daily", name="job")
+    with pytest.raises(ValueError, match="already"):
+        scheduler.command("true", "@daily", name="job")
+
+
+def test_several_runs_are_waited_for_from_another_thread(background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.command("exit 3", "@manual", name="process"))
+    ends = threading.Event()
+    scheduler.job("@manual", name="slow", thread=True)(lambda: ends.wait(PATIENCE))
+    slow, process = scheduler.trigger("slow"), scheduler.trigger("process")
+    assert gcron.wait([slow, process], timeout=PATIENCE, count=1) == [process]
+    assert gcron.wait([slow], timeout=0.01) == []
+    with pytest.raises(gcron.Timeout):
+        slow.result.get(timeout=0.01)
+    ends.set()
+    assert gcron.wait([slow.result, process.result], timeout=PATIENCE) == [process.result, slow.result]
+    assert [run.result.get().exit_code for run in (slow, process)] == [None, 3]
+
+
+def test_an_asyncio_program_awaits_a_run(background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.command("echo out; exit 4", "@manual", name="process"))
+    turns = 0
+
+    async def program() -> list[int | None]:
+        nonlocal turns
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        results = await asyncio.gather(*(trigger() for _ in range(3)))
+        counting.cancel()
+        return [result.exit_code for result in results]
+
+    async def trigger() -> Any:
+        return await scheduler.trigger("process")
+
+    assert asyncio.run(asyncio.wait_for(program(), PATIENCE)) == [4] * 3
+    assert turns > 10, "the event loop did not go on while it waited"
+
+
+def test_a_run_that_has_ended_is_awaited_all_the_same(background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.job("@manual", name="job")(lambda: 42))
+    run = scheduler.trigger("job")
+    run.result.get(timeout=PATIENCE)
+
+    async def program() -> Any:
+        return (await run).value
+
+    assert asyncio.run(program()) == 42
+    assert run.future().result(PATIENCE).value == 42
+
+
+def test_two_schedulers_in_two_threads_do_not_meet(background: Callable[..., Scheduler]) -> None:
+    def name_of_thread() -> int:
+        return threading.get_ident()
+
+    first, second = (background(lambda it: it.job("@manual", name="job")(name_of_thread)) for _ in range(2))
+    threads = {scheduler.trigger("job").result.get(timeout=PATIENCE).value for scheduler in (first, second)}
+    assert len(threads) == 2
+    first.stop(grace=1)
+    assert second.trigger("job").result.get(timeout=PATIENCE).succeeded
+
+
+def test_two_schedulers_in_one_thread_do_not_meet_either(make_scheduler: Any) -> None:
+    (first, _), (second, seen) = make_scheduler(), make_scheduler()
+    for scheduler in (first, second):
+        scheduler.job("@manual", name="job")(lambda: None)
+        scheduler.start()
+    first.stop(grace=0)
+    assert second.trigger("job").result.get(timeout=PATIENCE).succeeded
+    assert seen.outcomes() == ["succeeded"]
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_a_run_is_stopped_from_another_thread(now: bool, background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.command("exec sleep 60", "@manual", name="long"))
+    run = scheduler.trigger("long")
+    run.stop(reason="enough", now=now)
+    result = run.result.get(timeout=PATIENCE)
+    assert (result.outcome, result.reason) == (Outcome.KILLED, "enough")
+
+
+def test_a_stop_from_elsewhere_ends_what_runs(background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.command("exec sleep 60", "@manual", name="long"))
+    run = scheduler.trigger("long")
+    report = scheduler.stop(grace=0)
+    assert (report.killed, report.left_behind) == (("long",), ())
+    assert run.result.get(timeout=PATIENCE).outcome is Outcome.KILLED
+    with pytest.raises(RuntimeError, match="is stopping"):
+        scheduler.trigger("long")
+
+
+def test_observers_are_told_in_the_schedulers_thread(background: Callable[..., Scheduler]) -> None:
+    scheduler = background(lambda it: it.job("@manual", name="job")(threading.get_ident))
+    told: list[tuple[str, int]] = []
+    has_been_told = threading.Event()
+
+    @scheduler.on(RunFinished)
+    def tell(event: RunFinished) -> None:
+        told.append((event.job, threading.get_ident()))
+        has_been_told.set()
+
+    thread = scheduler.trigger("job").result.get(timeout=PATIENCE).value
+    assert has_been_told.wait(PATIENCE)  # the result is there first
+    scheduler.off(RunFinished, tell)
+    scheduler.trigger("job").result.get(timeout=PATIENCE)
+    scheduler.stop(grace=1)
+    assert told == [("job", thread)]
+    assert thread != threading.get_ident()
+
+
+def test_a_mistake_at_the_start_is_raised_by_start_thread() -> None:
+    scheduler = Scheduler()
+    scheduler.add(Job("job", parse("@manual"), lambda: None, Policy.from_options({"after": "nothing"})))
+    with pytest.raises(ValueError, match="nothing"):
+        scheduler.start_thread()
+
+
+# -- the end of the program ------------------------------------------------------------------------------------
+
+
+def run_program(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def test_a_program_that_ends_stops_its_scheduler_and_what_that_runs() -> None:
+    done = run_program("""
+import gcron
+
+scheduler = gcron.Scheduler()
+scheduler.on("run-finished", lambda event: print(event.job, event.result.outcome, flush=True))
+scheduler.command("exec sleep 60", "@reboot", name="long")
+scheduler.on("process-started", lambda event: print("pid", event.pid, flush=True))
+scheduler.start_thread(grace=0.1)
+print("the end")
+""")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    (pid,) = (int(line.removeprefix("pid ")) for line in lines if line.startswith("pid"))
+    assert {"the end", "long killed"} < set(lines)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+FOREGROUND = """
+import signal, gcron
+
+scheduler = gcron.Scheduler()
+scheduler.on("run-finished", lambda event: print(event.job, event.result.outcome, flush=True))
+scheduler.on("process-started", lambda event: print("pid", event.pid, flush=True))
+scheduler.command("trap '' TERM; sleep 60 & wait; wait", "@reboot", name="long", kill_after=60)
+{}
+"""
+
+
+def interrupted(text: str, *signals: int) -> tuple[int, list[str], str]:
+    """Start the program; send the signals once its job runs, the later ones 0.3 s after those before."""
+    with subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("pid")
+        for signum in signals:
+            time.sleep(0.3)
+            process.send_signal(signum)
+        out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out.splitlines(), err
+
+
+@pytest.mark.realtime
+def test_ctrl_c_in_a_foreground_scheduler_stops_it_first() -> None:
+    """It left its jobs running: the exception went through `run`, and nobody ended what that had started."""
+    text = FOREGROUND.replace("kill_after=60", "kill_after=0.2").format("scheduler.run(grace=0.2)")
+    status, out, err = interrupted(text, signal.SIGINT)
+    assert (status, out, err.splitlines()[-1]) == (-signal.SIGINT, ["long killed"], "KeyboardInterrupt")
+
+
+@pytest.mark.realtime
+def test_ctrl_c_twice_kills_at_once() -> None:
+    began = time.monotonic()
+    status, out, _ = interrupted(FOREGROUND.format("scheduler.run(grace=60)"), signal.SIGINT, signal.SIGINT)
+    assert (status, out) == (-signal.SIGINT, ["long killed"])
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_a_forked_child_has_no_scheduler_and_is_told_so() -> None:
+    """A pre-forking web server that starts it in the parent: its workers get an answer, not a hang."""
+    done = run_program("""
+import os, gcron
+
+scheduler = gcron.Scheduler()
+scheduler.job("@manual", name="job")(lambda: None)
+scheduler.start_thread()
+if os.fork() == 0:
+    try:
+        scheduler.trigger("job")
+    except RuntimeError as error:
+        print("child:", error, flush=True)
+    os._exit(0)
+os.wait()
+print(scheduler.trigger("job").result.get(timeout=10).outcome)
+""")
+    assert (done.returncode, done.stderr) == (0, "")
+    child, parent = done.stdout.splitlines()
+    assert child.startswith("child: this scheduler lives in process ")
+    assert parent == "succeeded"
