@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from docutils import nodes
 from pygments.lexers.shell import BashLexer
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from gcron import __version__
 
@@ -33,6 +35,24 @@ man_pages = [
 ]
 
 
+class Description(SphinxPostTransform):
+    """What a page begins with is the DESCRIPTION of its manual page: NAME is one line, by which `whatis` finds it."""
+
+    builders = ("man",)
+    default_priority = 900
+
+    def run(self, **kwargs: object) -> None:
+        """Put it into a section of its own."""
+        page = next(self.document.findall(nodes.section))
+        beginning = [node for node in page.children[1:] if not isinstance(node, nodes.section)]
+        if not beginning or not any(isinstance(node, nodes.section) for node in page.children):
+            return
+        for node in beginning:
+            page.remove(node)
+        page.insert(1, nodes.section("", nodes.title("", "Description"), *beginning, ids=["description"]))
+
+
 def setup(app: Sphinx) -> None:
     """A crontab looks most like a shell script."""
     app.add_lexer("crontab", BashLexer)
+    app.add_post_transform(Description)

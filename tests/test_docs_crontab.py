@@ -18,7 +18,14 @@ import pytest
 from gcron.crontab import Entry, parse, render
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("crontab.md", "coming-from-cron.md", "services.md", "keep-jobs-from-piling-up.md")
+PAGES = (
+    "crontab.md",
+    "coming-from-cron.md",
+    "coming-from-supercronic.md",
+    "keep-jobs-from-piling-up.md",
+    "run-as-another-user.md",
+    "services.md",
+)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BLOCK = re.compile(r"^```crontab( system)?\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `(?P<theirs>[^`|]+)` \| `(?P<line>[^`|]+)` \| (?P<fires>\d{4}[^|]*) \|$", re.MULTILINE)

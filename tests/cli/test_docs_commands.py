@@ -43,7 +43,7 @@ def test_a_sample_is_what_the_command_prints(command: str, printed: str, tmp_pat
     assert output_of(command, tmp_path) == printed
 
 
-@pytest.mark.parametrize("command", ["check", "next", "timeline", "explain", "exec"])
+@pytest.mark.parametrize("command", ["run", "check", "next", "timeline", "explain", "exec", "help"])
 def test_each_command_and_each_of_its_options_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])

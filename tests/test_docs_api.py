@@ -1,0 +1,34 @@
+"""docs/api: each name of the front door is listed with its room, and each public module has its place."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import gcron
+
+API = Path(__file__).parent.parent / "docs" / "api"
+ROOMS = re.findall(r"^\| \[(gcron\.[a-z]+)\]\([a-z]+\.md\) \| (.*) \|$", (API / "index.md").read_text(), re.MULTILINE)
+NAMES = {name: room for room, names in ROOMS for name in re.findall(r"`(\w+)`", names)}
+PAGES = "".join(page.read_text() for page in API.glob("*.md"))
+PUBLIC = (
+    "event greenlet hub local lock pool queue schedule scheduler socket subprocess testing threadpool timeout waiting "
+    "wsgi"
+)
+
+
+def test_the_front_door_is_listed() -> None:
+    assert NAMES.keys() == set(gcron.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_it_is_the_room_s_own(name: str) -> None:
+    assert getattr(import_module(NAMES[name]), name) is getattr(gcron, name)
+
+
+@pytest.mark.parametrize("module", PUBLIC.split())
+def test_a_public_module_has_its_place(module: str) -> None:
+    assert f".. automodule:: gcron.{module}\n" in PAGES

@@ -1,0 +1,69 @@
+"""docs/events.md against the code: every event is there, with the keys that it has in the log, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.daemon.formats.json import JsonFormat
+from gcron.scheduler import (
+    FiresMissed,
+    JobOutput,
+    Notice,
+    Outcome,
+    ProcessStarted,
+    RetryPlanned,
+    RunFinished,
+    RunLate,
+    RunResult,
+    RunStarted,
+    ServiceState,
+    ServiceStateChanged,
+    SuccessOverdue,
+    SuccessResumed,
+)
+from gcron.scheduler.events import EVENTS
+
+PAGE = (Path(__file__).parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([a-z-]+)` \| `([A-Za-z]+)` \| ([^|]*)\|", re.MULTILINE)
+ROWS = {event: (name, keys) for event, name, keys in ROW.findall(PAGE)}
+# Those of every object.
+COMMON = {"time", "event", "job"}
+LEFT = RunResult(Outcome.FAILED, "exit status 1", 1, left_behind="sleep (pid 7)")
+
+# Each event with all that it may have to say.
+FULL = [
+    RunStarted(0.0, "job", "run", 0),
+    ProcessStarted(0.0, "job", "run", 7),
+    JobOutput(0.0, "job", "run", "stdout", [b"line"], late=True, continued=True),
+    Notice(0.0, "job", "run", "text"),
+    RetryPlanned(0.0, "job", "run", 1, LEFT, 10.0),
+    RunFinished(0.0, "job", "run", 0, LEFT),
+    FiresMissed(0.0, "job", 0, 60, "why", 2),
+    RunLate(0.0, "job", "run", 0, 5.0, "why"),
+    SuccessOverdue(0.0, "job", 60.0, None),
+    SuccessResumed(0.0, "job", 60.0),
+    ServiceStateChanged(0.0, "job", ServiceState.BACKING_OFF, "why", 1, 2.0),
+]
+
+
+def test_every_event_is_described_with_its_class() -> None:
+    assert {event: name for event, (name, _) in ROWS.items()} == {
+        event: kind.__name__ for event, kind in EVENTS.items()
+    }
+
+
+@pytest.mark.parametrize("event", FULL, ids=lambda event: event.kind)
+def test_its_keys_are_those_of_the_log(event: Any) -> None:
+    record = json.loads(JsonFormat().event(event))
+
+    assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == record.keys() - COMMON
+    assert record.keys() >= COMMON
+
+
+def test_all_but_raw_output_are_tried() -> None:
+    assert {event.kind for event in FULL} == EVENTS.keys() - {"raw-output"}

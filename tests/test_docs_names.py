@@ -1,0 +1,61 @@
+"""What the pages name is there: options of commands, and the modules and tests of docs/architecture.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gcron.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+ARCHITECTURE = PAGES["architecture.md"]
+COMMANDS = ("run", "check", "next", "timeline", "explain", "exec")
+CALL = re.compile(rf"gcron ({'|'.join(COMMANDS)})\b([^`\n|;]*)")
+
+
+def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    return set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_in_command_lines_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = options_of(command, capsys)
+    used = {
+        (page, option)
+        for page, text in PAGES.items()
+        for name, rest in CALL.findall(text)
+        if name == command
+        for option in re.findall(r"--[a-z][a-z-]*", rest)
+    }
+
+    assert {(page, option) for page, option in used if option not in known} == set()
+
+
+def test_command_lines_with_options_are_found() -> None:
+    assert sum("--" in rest for text in PAGES.values() for _, rest in CALL.findall(text)) > 10
+
+
+def names(pattern: str) -> set[str]:
+    return set(re.findall(pattern, ARCHITECTURE))
+
+
+@pytest.mark.parametrize("name", sorted(names(r"`((?:[a-z_]+/)*[a-z_]+\.py)`")))
+def test_a_file_of_the_architecture_is_there(name: str) -> None:
+    where = ROOT if name.startswith(("tests/", "gcron_boot")) else ROOT / ("tests" if "test_" in name else "gcron")
+    found = list(where.glob(name)) or list(where.rglob(name))
+
+    assert found, f"{name} is not below {where}"
+
+
+@pytest.mark.parametrize("name", sorted(names(r"`(test_[a-z_]+)`")))
+def test_a_test_of_the_architecture_is_there(name: str) -> None:
+    assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+def test_the_files_of_the_architecture_are_found() -> None:
+    assert len(names(r"`((?:[a-z_]+/)*[a-z_]+\.py)`")) > 40
