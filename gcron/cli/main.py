@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -15,6 +16,8 @@ __all__ = ["main"]
 
 # What a write says when the disk under stdout is full or broken; no fault of ours, so no traceback.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# In tables, which stay aligned.
+_TWINS = {"…": "~", "→": ">"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +60,17 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open as long as the process
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files and jobs need not be UTF-8.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:  # print(file=None) would write to stdout
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - open as long as the process
+    codecs.register_error("gcron", _replace_unknown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="gcron")
+
+
+def _replace_unknown(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What the terminal's encoding has no character for: our own signs have a twin there, of the same width."""
+    if isinstance(error, UnicodeEncodeError) and (twin := _TWINS.get(error.object[error.start])):
+        return twin, error.start + 1
+    # Names of files and jobs need not be UTF-8.
+    return codecs.backslashreplace_errors(error)

@@ -9,67 +9,11 @@ import argparse
 import os
 from typing import Any
 
+from gcron.cli import texts
 from gcron.version import __version__
 
 __all__ = ["make_parser"]
 
-_DESCRIPTION = """\
-A cron that supervises what it starts.
-
-  gcron run crontab.example      run its jobs, here in the foreground
-  gcron exec crontab.example JOB run one job now
-  gcron check crontab.example    say everything that is wrong with it
-  gcron next crontab.example     show what fires when
-  gcron explain '30 2 * * mon'   say a schedule in words
-"""
-_EPILOG = """\
-Every long option but --job can also be set in the environment: --log-format as GCRON_LOG_FORMAT.
-
-Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be read; 2 the command line is wrong;
-3 jobs had to be killed at shutdown; 4 something that cannot be killed is left; 130 Ctrl-C.
-"""
-_CHECK_EPILOG = """\
-examples:
-  gcron check crontab                 say what is wrong, with the place
-  gcron check --strict crontab        fail on warnings too, in a pre-commit hook
-  gcron check --system /etc/crontab   a file with a user column
-  gcron check --json crontab          one object a line, for editors
-
-exit status: 0 no errors; 1 errors, or with --strict warnings; 2 the command line is wrong
-"""
-_EXEC_EPILOG = """\
-examples:
-  gcron exec crontab backup                   works in my shell, but not in cron?
-  gcron exec --system /etc/crontab logrotate  a file with a user column, as root
-  gcron exec crontab report > report.csv      what it prints is all that goes there
-
-exit status: the job's own; 128 + N when signal N has ended it, or gcron exec was told to stop by it; 124 when its
-timeout has; 125 when gcron itself fails: the file, the job's name; 126, 127 when it cannot be started
-"""
-_NEXT_EPILOG = """\
-examples:
-  gcron next crontab                                        the next ten fires of all jobs
-  gcron next -n 3 --job backup crontab                      the next three of one job
-  gcron next --from 2027-03-28 --to 2027-03-29 crontab      what happens on the night of a clock change
-  gcron next --from=-1d --to now crontab                    what was due since yesterday
-
-exit status: 0 shown; 1 a file, job or time is wrong; 2 the command line is wrong
-"""
-_EXPLAIN_EPILOG = """\
-examples:
-  gcron explain '30 2 1 * mon'                  the 1st or a Monday? either
-  gcron explain '30 2 * * *' --tz Europe/Paris  with what clock changes in Paris do to it
-  gcron explain 'H H * * *' --job backup        the time that the job named backup draws
-  gcron explain '@every 90s'
-
-exit status: 0 explained; 1 the schedule, zone or time is wrong; 2 the command line is wrong
-"""
-_COMPLETION_EPILOG = """\
-put it where the shell looks:
-  gcron completion bash > ~/.local/share/bash-completion/completions/gcron
-  gcron completion zsh > ~/.zfunc/_gcron      with fpath+=~/.zfunc before compinit in .zshrc
-  gcron completion tcsh > ~/.gcron.tcsh       with source ~/.gcron.tcsh in .tcshrc
-"""
 # What a job finds in its environment says who it is; to a gcron that it starts, it is no option.
 _OF_JOBS = {"GCRON_JOB"}
 _SWITCH = {
@@ -86,7 +30,15 @@ _SWITCH = {
 _FILES_HELP = "crontab files, or directories of them in the manner of cron.d"
 
 
-class _CommandParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Help that cannot be written is an error as for any other output; argparse would say nothing."""
+
+    def print_help(self, file: Any = None) -> None:
+        """See `ArgumentParser.print_help`."""
+        print(self.format_help(), end="", file=file)
+
+
+class _CommandParser(_Parser):
     """The options of one command. Each has its default from the environment, when this command is called for."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -114,8 +66,11 @@ class _CommandParser(argparse.ArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        "gcron", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        "gcron",
+        description=texts.DESCRIPTION,
+        epilog=texts.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gcron {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
@@ -125,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_next(commands)
     _add_explain(commands)
     _add_timeline(commands)
+    _add_help(commands)
     _add_completion(commands, parser)
     return parser
 
@@ -174,9 +130,10 @@ def _add_exec(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser = commands.add_parser(
         "exec",
         help="run one job now, in the foreground",
-        description="Run one job now, in the foreground, exactly as the scheduler would: with its environment, user,\n"
-        "directory and limits, without a terminal. What it prints is passed through, byte for byte.",
-        epilog=_EXEC_EPILOG,
+        description="Run one job now, in the foreground, exactly as the scheduler would: with its\n"
+        "environment, user, directory and limits, without a terminal. What it prints is\n"
+        "passed through, byte for byte.",
+        epilog=texts.EXEC_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
@@ -189,8 +146,8 @@ def _add_check(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser = commands.add_parser(
         "check",
         help="say everything that is wrong with crontab files",
-        description="Report every error and warning with file, line and column, and what would be right.",
-        epilog=_CHECK_EPILOG,
+        description="Report every error and warning with file, line and column, and what would be\nright.",
+        epilog=texts.CHECK_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_files(parser)
@@ -202,8 +159,8 @@ def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser = commands.add_parser(
         "next",
         help="show what fires when",
-        description="Show the fires to come, in order, with local times that are skipped or repeated marked.",
-        epilog=_NEXT_EPILOG,
+        description="Show the fires to come, in order, with local times that are skipped or repeated\nmarked.",
+        epilog=texts.NEXT_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_files(parser)
@@ -219,16 +176,18 @@ def _add_explain(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser = commands.add_parser(
         "explain",
         help="say a schedule in words",
-        description="Say a schedule in words: its fields, its next fires, and what the next two changes of the clock\n"
-        "(daylight saving time) do to it.",
-        epilog=_EXPLAIN_EPILOG,
+        description="Say a schedule in words: its fields, its next fires, and what the next two\n"
+        "changes of the clock (daylight saving time) do to it.",
+        epilog=texts.EXPLAIN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("expression", nargs="+", metavar="EXPR", help="five fields in quotes, or a nickname")
     parser.add_argument(
         "--fields",
         choices=("seconds-first", "seconds-last", "year-last", "seconds-first+year"),
-        help="what six or seven fields are, as a crontab says by `# gcron-file: fields=`",
+        metavar="ORDER",
+        help="what six or seven fields are, as a crontab says by `# gcron-file: fields=`: seconds-first, "
+        "seconds-last, year-last or seconds-first+year",
     )
     parser.add_argument("--tz", metavar="ZONE", help="zone of the schedule (default: this machine's)")
     parser.add_argument("--job", metavar="NAME", help="the job's name, from which H and ~ draw their values")
@@ -250,12 +209,24 @@ def _add_timeline(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
+def _add_help(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+    parser = commands.add_parser(
+        "help",
+        help="show the documentation",
+        description="Show a page of the documentation, or a part of one; without TOPIC, the list of\nthem.",
+        epilog=texts.HELP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("topic", nargs="?", metavar="TOPIC", help="such as crontab, options, signals")
+    parser.add_argument("--no-pager", action="store_true", help="print it all at once, not by $PAGER")
+
+
 def _add_completion(commands: argparse._SubParsersAction[_CommandParser], whole: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "completion",
         help="print the script that completes gcron's options in your shell",
         description="Print the script with which a shell completes gcron's commands and options.",
-        epilog=_COMPLETION_EPILOG,
+        epilog=texts.COMPLETION_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")

@@ -41,6 +41,7 @@ def test_bash_completes_commands_options_and_files(complete: Callable[..., set[s
     assert complete("gcron", "run", "--gr") == {"--grace"}
     assert complete("gcron", "run", "--log-format", "j") == {"json"}
     assert "jobs.crontab" in complete("gcron", "check", "jo")
+    assert complete("gcron", "help", "sig") == {"signals"}
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,23 @@ def test_the_containers_command_is_in_the_exec_form() -> None:
     ]
     assert command == ["gcron", "run", "/etc/gcron/crontab"]
     assert f"COPY examples/container/crontab {command[-1]}" in text
+
+
+def test_the_containers_user_is_a_number_and_not_root() -> None:
+    """Kubernetes refuses `USER nobody` under runAsNonRoot: of a name it cannot tell that it is not root."""
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", (EXAMPLES / "container" / "Dockerfile").read_text(), re.MULTILINE)
+    assert int(user[0]) > 0
+    assert int(user[1]) > 0
+
+
+def test_what_the_wheel_is_built_from_reaches_the_build_of_the_image() -> None:
+    root = EXAMPLES.parent
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    needed = {"pyproject.toml", settings["project"]["readme"], *settings["project"]["license-files"]}
+    needed |= set(settings["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
+    needed |= {"examples/container/crontab"}
+    lines = (EXAMPLES / "container" / "Dockerfile.dockerignore").read_text().splitlines()
+    let_through = {line[1:] for line in lines if line.startswith("!")}
+    assert "*" in lines
+    assert needed == let_through
+    assert all((root / name).exists() for name in needed)
