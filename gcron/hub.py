@@ -7,6 +7,9 @@ fires due timers, looks at I/O (blocking only when nobody else is ready) and giv
 ready just then. So both are fair by construction: everybody ready goes before the hub, and the hub after them.
 
 May not know what a task computes, how results are kept or what a queue is: only how to run, wait and wake.
+
+Longer than others because its parts need each other: the hub's own waits ask for `current()`, which adopts a thread's
+main greenlet, for which the thread's hub is made. In several modules they would import one another.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`ThreadPool`: run in real threads what would block the loop (DNS, /proc, files on slow disks).
 
-Each hub has one of its own: `get_hub().threadpool`.
+Each hub has one of its own: `get_hub().threadpool`. May not know what its calls do, nor how a loop takes a result in:
+only that every hub has `call_soon_threadsafe`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gcron.workers import Workers
 __all__ = ["ThreadPool"]
 
 _Deliver = Callable[[Any, BaseException | None], object]
+_Work = tuple[Callable[[], Any], _Deliver]
 
 
 class ThreadPool(Workers):
@@ -104,7 +106,7 @@ class ThreadPool(Workers):
 
     def kill(self) -> None:
         """Let the threads end when they have done what was asked so far. Does not wait; new calls start new ones."""
-        self._crew.adjust(0)
+        self._crew.dismiss()
 
     def _runs_here(self) -> bool:
         return threading.get_ident() in self._crew.idents
@@ -114,16 +116,16 @@ class ThreadPool(Workers):
         self._pending.clear()
 
     def __del__(self) -> None:
-        self._crew.adjust(0)
+        self._crew.dismiss()
 
 
 class _Crew:
     """What a pool and its threads share. The threads know the crew alone, so a pool that nobody holds can go."""
 
     def __init__(self) -> None:
-        # Reentrant: the collector may let go of the pool, and come to `adjust`, wherever this is held.
+        # Reentrant: the collector may let go of the pool, and come to `dismiss`, wherever this is held.
         self.lock = threading.RLock()
-        self.work: SimpleQueue[tuple[Callable[[], Any], _Deliver] | None] = SimpleQueue()
+        self.work: SimpleQueue[_Work | None] = SimpleQueue()
         self.threads = 0
         self.unfinished = 0
         self.idents: set[int] = set()
@@ -134,7 +136,18 @@ class _Crew:
             if self.unfinished >= self.threads and self.threads < most:
                 self._start_thread()
             self.unfinished += 1
-        self.work.put((call, deliver))
+            # While the lock is held: `dismiss` must not come in between, or nobody would look into this queue again.
+            self.work.put((call, deliver))
+
+    def dismiss(self) -> None:
+        """Send all threads away once they have done what they were given. What comes later is for new ones.
+
+        These get a queue of their own: in the old one each would take the word to end that is meant for a thread
+        which still hangs in its call, and the new calls would wait for that one.
+        """
+        with self.lock:
+            self.adjust(0)
+            self.work = SimpleQueue()
 
     def adjust(self, most: int) -> None:
         """Send surplus threads away; start those that are missing for what waits."""
@@ -147,16 +160,16 @@ class _Crew:
 
     def _start_thread(self) -> None:
         try:
-            threading.Thread(target=self._labour, name="gcron-pool", daemon=True).start()
+            threading.Thread(target=self._labour, args=(self.work,), name="gcron-pool", daemon=True).start()
         except RuntimeError:
             if not self.threads:
                 raise
             return  # the system allows no more threads: those there are have to do
         self.threads += 1
 
-    def _labour(self) -> None:
+    def _labour(self, queue: SimpleQueue[_Work | None]) -> None:
         self.idents.add(threading.get_ident())
-        while (work := self.work.get()) is not None:
+        while (work := queue.get()) is not None:
             call, deliver = work
             value: Any = None
             failure: BaseException | None = None

@@ -107,6 +107,27 @@ def test_after_kill_what_was_asked_is_done_and_new_calls_start_new_threads(gate:
     pool.kill()
 
 
+def test_after_kill_new_calls_do_not_wait_for_a_thread_that_hangs(gate: threading.Event) -> None:
+    """The word to end, meant for the hanging thread, ended the thread that a later call had started.
+
+    That call then waited for as long as the other hung; with a dead network file system, for ever.
+    """
+    pool = ThreadPool(1)
+    begun, hanging = held(pool, gate)
+    assert begun.wait(PATIENCE)
+    pool.kill()
+
+    assert pool.spawn(max, 1, 2).get(timeout=PATIENCE) == 2
+    assert (pool.size, len(pool), hanging.ready()) == (1, 1, False)
+    hung = [thread for thread in threading.enumerate() if thread.ident in pool._crew.idents]
+    pool.kill()
+    gate.set()
+    assert hanging.get(timeout=PATIENCE)
+    for thread in hung:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
 def fail_in_a_thread() -> None:
     raise LookupError("lost")
 
