@@ -1,7 +1,7 @@
 """Greenlets: functions that run together in one thread.
 
 `spawn(f, ...)` starts one, `kill` raises in one. Semantics are gevent's; what differs is named in the docstrings. May
-not know queues, pools or processes.
+not know queues, pools or processes. Longer than most modules: one class with the whole surface that gevent's has.
 """
 
 from __future__ import annotations

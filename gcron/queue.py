@@ -1,7 +1,8 @@
 """Queues between greenlets: `SimpleQueue`, `Queue` (FIFO), `LifoQueue`, `PriorityQueue`, and `Channel`.
 
 Both ends are first come, first served. An item (or a free place) that wakes a waiter is reserved for it until it
-has run, so nobody overtakes; a waiter that is killed or timed out meanwhile passes the reservation on.
+has run, so nobody overtakes; a waiter that is killed or timed out meanwhile passes the reservation on. Longer than
+most modules: all kinds are one algorithm over other stores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`Scheduler`: what a program says to its jobs.
 
 The way of a fire goes in one direction: due and claimed (watch.py), admitted (gate.py), run (runs.py), outcome.
-Observers are told on the way and can neither delay nor stop it. All of that happens in one thread (home.py).
+Observers are told on the way and can neither delay nor stop it. All of that happens in one thread (home.py). Longer
+than most modules, by what it says and not by what it does: each method hands on to the room that does it.
 """
 
 from __future__ import annotations
