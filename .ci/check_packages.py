@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import tomllib
 import venv
 import zipfile
 from itertools import chain
@@ -105,7 +107,7 @@ def main() -> None:
         work = Path(directory)
         step("packages: build")
         tools = new_environment(work / "tools")
-        call(tools / "pip", "install", "--quiet", "build", "mypy", "twine", "uv")
+        call(tools / "pip", "install", "--quiet", "build", "mypy", "twine")
         wheel, sdist = build(tools, work)
         step("packages: contents")
         call(tools / "twine", "check", "--strict", wheel, sdist)
@@ -119,10 +121,8 @@ def main() -> None:
         check_types(tools, bare, work)
         step("packages: the oldest dependencies")
         oldest = new_environment(work / "oldest")
-        install = ("pip", "install", "--quiet", "--python", oldest / "python")
-        lowest = ("--resolution", "lowest-direct", "--requirements", ROOT / "pyproject.toml", "--extra", "dev")
-        call(tools / "uv", *install, *lowest)
-        call(tools / "uv", *install, "--no-deps", wheel)
+        call(oldest / "pip", "install", "--quiet", *oldest_requirements())
+        call(oldest / "pip", "install", "--quiet", "--no-deps", wheel)
         call(oldest / "pip", "list")
         use(oldest, work)
         call(
@@ -151,6 +151,13 @@ def new_environment(path: Path) -> Path:
     """Make a virtual environment; returns the directory of its programs."""
     venv.create(path, with_pip=True, symlinks=True)
     return path / "bin"
+
+
+def oldest_requirements() -> list[str]:
+    """What is needed to run and to test, each in the oldest version that pyproject.toml allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    return [re.sub(r">=([\w.]+)(,<\w+)?", r"==\1", requirement) for requirement in requirements]
 
 
 def build(tools: Path, work: Path) -> tuple[Path, Path]:
