@@ -22,7 +22,7 @@ from gcron.supervise.lines import Excerpt, Lines, LineSplitter, Unsplit
 from gcron.supervise.outcome import Outcome, RunResult, exit_reason
 from gcron.supervise.output import AnyPump, Pump, Stream
 from gcron.supervise.prologue import why_refused
-from gcron.supervise.spawning import NO_ROOM, check_room
+from gcron.supervise.room import NO_ROOM
 from gcron.supervise.surroundings import find_surroundings
 from gcron.supervise.tree import ProcessTree
 
@@ -139,7 +139,6 @@ class Attempt:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _try_to_start(self, deadline: float) -> ProcessTree | None:
-        check_room()  # the look at surroundings needs some too
         left = max(0.0, deadline - get_hub().monotonic())
         surroundings = find_surroundings(self._command, self._over, left)
         if surroundings is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
@@ -12,15 +11,11 @@ from typing import Any, BinaryIO
 from gcron.subprocess import DEVNULL, PIPE, Popen
 from gcron.supervise.command import Command, environment, open_stdin
 from gcron.supervise.prologue import arguments, has_prologue
+from gcron.supervise.room import check_room
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.user import Account, variables_of
 
-__all__ = ["NO_ROOM", "check_room", "start"]
-
-NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Errors of a start that the end of something else may mend."""
-# Descriptors kept free for the log, for reading files again, and for the hub.
-_RESERVE = 24
+__all__ = ["start"]
 
 
 def start(command: Command, surroundings: Surroundings, identity: Mapping[str, str], output: int = PIPE) -> Popen:
@@ -43,16 +38,6 @@ def start(command: Command, surroundings: Surroundings, identity: Mapping[str, s
     finally:
         if stdin is not None:
             stdin.close()
-
-
-def check_room() -> None:
-    """Raise OSError (EMFILE) when another process would take the last file descriptors, which are gcron's own."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # The lowest is enough to know: the higher ones are only ever taken while there is none below.
-    lowest_free = os.dup(2)
-    os.close(lowest_free)
-    if 0 <= limit <= lowest_free + min(_RESERVE, limit // 4):
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 @contextmanager

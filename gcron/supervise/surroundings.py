@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from gcron.event import AsyncResult, Event
 from gcron.supervise.command import Command
 from gcron.supervise.env_file import read_env_file
+from gcron.supervise.room import check_room
 from gcron.supervise.user import Account, find_account
 from gcron.threadpool import ThreadPool
 from gcron.waiting import wait
@@ -46,6 +47,7 @@ def find_surroundings(command: Command, given_up: Event, seconds: float) -> Surr
     """
     if command.user is None and command.env_file is None:
         return _NOTHING
+    check_room()  # a look needs some, too
     account = variables = None
     if command.user is not None:
         account = _look("user", command.user, find_account, given_up, seconds)
