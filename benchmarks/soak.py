@@ -73,7 +73,8 @@ def _run(crontab: Path, log: IO[bytes], seconds: float) -> list[Look]:
             looks.append(_look(process.pid, second))
             if sys.stderr.isatty():
                 print(f"\r{second:.0f} of {seconds:.0f} s", end="", file=sys.stderr)
-            time.sleep(LOOK_EVERY)
+            # At half past a second, when nothing of the last one is in flight any more.
+            time.sleep(LOOK_EVERY + 0.5 - time.time() % 1)
     finally:
         process.terminate()
         status = process.wait(60)
