@@ -49,12 +49,13 @@ class WallTimer:
             self.close()
             raise
 
-    def set(self, instant: int | None) -> bool:
+    def set(self, instant: float | None) -> bool:
         """Expire at `instant`, in seconds of UTC (None: only when the clock is set), and forget an expiry of before.
 
         False when the clock was set since the last call: the timer is set all the same.
         """
-        when = _Timespec(_NEVER if instant is None else max(1, instant), 0)
+        seconds, fraction = divmod(_NEVER if instant is None else max(1, instant), 1)
+        when = _Timespec(int(seconds), int(fraction * 1e9))
         setting = _Itimerspec(_Timespec(0, 0), when)
         try:
             _checked(self._settime(self.fd, _ABSTIME | _CANCEL_ON_SET, ctypes.byref(setting), None))

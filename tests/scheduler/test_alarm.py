@@ -42,10 +42,14 @@ def alarm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Al
     return new_alarm(SystemClock())
 
 
-def test_wakes_at_its_second_and_not_before(alarm: Alarm) -> None:
+def test_wakes_at_its_second_and_at_most_once_for_nothing(alarm: Alarm) -> None:
     until = int(time.time()) + 1
-    alarm.wait(until, Event())
-    assert until <= time.time() < until + 1
+    wakes = 0
+    while time.time() < until:
+        alarm.wait(until, Event())
+        wakes += 1
+    assert time.time() < until + 1
+    assert wakes <= 2
     alarm.close()
 
 
