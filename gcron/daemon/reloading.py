@@ -26,6 +26,9 @@ _CHANGED = "files have changed"
 _SLOW = 10.0
 # A file that changed while it was read is read again after so many seconds, so many times.
 _PAUSE, _TRIES = 0.2, 5
+_RESTLESS = "the files are written to all the time, so it may be half of them: they are read again when that ends"
+# So many jobs are named of those that were added, changed, removed.
+_NAMED = 10
 
 
 class Tell(Protocol):
@@ -121,6 +124,7 @@ class Reloader:
         self.last_read = self._clock.now()
         problem_before, self.problem = self.problem, found.problem
         counts = 0, 0, 0
+        before = self._scheduler.jobs
         if not found.problem:
             try:
                 counts = self._scheduler.replace(found.jobs)
@@ -133,6 +137,8 @@ class Reloader:
         elif asked or problem_before or any(counts):
             added, changed, removed = counts
             text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
+            if which := _difference(before, self._scheduler.jobs):
+                text += f"\n  {which}"
             self._tell(text, added=added, changed=changed, removed=removed)
 
     # -- reading --------------------------------------------------------------------------------------------
@@ -159,15 +165,15 @@ class Reloader:
         return self._read_steadily()
 
     def _read_steadily(self) -> _Read:
-        """Read them, again if they changed on the way: half of a file is none."""
+        """Read them, again if they changed on the way: half of a file is none, and an empty one would end all jobs."""
         for _ in range(_TRIES):
             before = self._look()
             found = self._read_once()
-            if before == self._look():
-                break
+            if before == self._look() and not (before is not None and before.fresh):
+                found.snapshot = before
+                return found
             time.sleep(_PAUSE)
-        found.snapshot = before
-        return found
+        return _Read((), _RESTLESS, before)
 
     def _read_once(self) -> _Read:
         try:
@@ -177,3 +183,19 @@ class Reloader:
 
     def _look(self) -> Snapshot | None:
         return None if self._watch is None else self._watch.look()
+
+
+def _difference(before: Sequence[Job], after: Sequence[Job]) -> str:
+    """Name the jobs that a reload was about: `added backup; removed old, older`; empty when there are none."""
+    old, new = {job.name: job for job in before}, {job.name: job for job in after}
+    kinds = {
+        "added": [name for name in new if name not in old],
+        "changed": [name for name in new if name in old and new[name] != old[name]],
+        "removed": [name for name in old if name not in new],
+    }
+    return "; ".join(f"{kind} {_some(names)}" for kind, names in kinds.items() if names)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

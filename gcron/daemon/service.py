@@ -19,7 +19,7 @@ from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.hub import SignalHandler, get_hub
-from gcron.scheduler import Job, Scheduler, StopReport
+from gcron.scheduler import Job, Run, Scheduler, StopReport
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 
 __all__ = ["EXIT_CLEAN", "EXIT_CONFIGURATION", "EXIT_JOBS_KILLED", "EXIT_LEFT_BEHIND", "Service", "Settings"]
@@ -122,13 +122,14 @@ class Service:
 
     def _on_stop(self, name: str, grace: float) -> None:
         if self._stopper is not None:
-            if alive := [run.job_name for run in self._scheduler.running()]:
-                self._log.say(f"{name} again: killing {', '.join(alive)}")
+            if alive := _names(self._scheduler.running()):
+                self._log.say(f"{name} again: killing {alive}")
             spawn(self._scheduler.kill)
             return
         running = self._running_jobs()
-        wait = f", waiting up to {grace:g} s for {running} (once more: kill now)" if running else ""
-        self._log.say(f"{name}: stopping{wait}")
+        patience = f"waiting up to {grace:g} s" if grace else "with no grace"
+        rest = f", {patience} for {running} (once more: kill now)" if running else ""
+        self._log.say(f"{name}: stopping{rest}")
         self._notifier.stopping()
         self._log.stop_blocking()
         self._reloader.stop()
@@ -136,9 +137,13 @@ class Service:
         self._asked_to_stop.set()
 
     def _running_jobs(self) -> str:
-        """Those that may finish: services would not, and are asked to end when no job needs them any more."""
+        """Those that may finish: services would not, and are asked to end when no job needs them any more.
+
+        A run that has not begun, or that waits for its next attempt, ends at once.
+        """
         services = self._scheduler.services
-        return ", ".join(run.job_name for run in self._scheduler.running() if run.job_name not in services)
+        running = [run for run in self._scheduler.running() if run.has_begun and not run.waits_for_retry]
+        return _names([run for run in running if run.job_name not in services])
 
     def _farewell(self, report: StopReport) -> int:
         if report.left_behind:
@@ -157,3 +162,8 @@ class Service:
         if due is not None:
             text += f", the next in {max(0.0, due.timestamp() - self._clock.now()):.0f} s"
         return text + "; Ctrl-C stops"
+
+
+def _names(runs: Sequence[Run]) -> str:
+    """Each job once, however often it runs."""
+    return ", ".join(dict.fromkeys(run.job_name for run in runs))

@@ -26,6 +26,8 @@ _QUIET, _LONGEST_STORM = 0.2, 1.6
 # A file that changed within so many seconds before a look may change once more and keep its status (man 7 inode:
 # times have the granularity of the file system's clock), so one look more is due.
 _GRANULARITY = 2.0
+# As above, of a local file system: the kernel's tick, 10 ms at most, and some more. Who reads a file can wait for it.
+_TICK = 0.03
 # As many links as the kernel follows.
 _MOST_LINKS = 40
 
@@ -40,6 +42,8 @@ class Snapshot:
     statuses: tuple[object, ...]
     settled: bool = field(compare=False)
     """False when one of them had changed so shortly before that an equal snapshot proves nothing."""
+    fresh: bool = field(default=False, compare=False)
+    """True when one of them had changed just now: it may be under a writer's hands."""
 
 
 class FileWatch:
@@ -57,8 +61,8 @@ class FileWatch:
             self._watch_places()
         now = time.time()
         statuses = tuple(status for path in self._paths for status in _statuses(path))
-        settled = all(abs(now - changed) > _GRANULARITY for status in statuses for changed in status[-2:])
-        return Snapshot(statuses, settled)
+        age = min((abs(now - changed) for status in statuses for changed in status[-2:]), default=_GRANULARITY * 2)
+        return Snapshot(statuses, settled=age > _GRANULARITY, fresh=age <= _TICK)
 
     def wait(self) -> None:
         """Park until the files may have changed, and no change followed for a moment; or until a look is due."""

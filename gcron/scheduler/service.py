@@ -27,6 +27,8 @@ __all__ = ["Service"]
 
 # Seconds that processes have to notice by themselves that the one they belong to has died.
 _REMNANTS_AFTER = 0.1
+# Bytes of a line in which ready-line is looked for: `.*up` takes the square of their number, and everybody waits.
+_SEARCHED = 4096
 
 
 class Service:
@@ -168,8 +170,12 @@ class Service:
     # -- readiness ------------------------------------------------------------------------------------------
 
     def _follow_readiness(self, readiness: _Readiness) -> None:
-        if readiness.wait() and readiness is self._readiness:
+        if readiness.wait(self._explain) and readiness is self._readiness:
             self._become_ready(readiness.reason)
+
+    def _explain(self, text: str) -> None:
+        if self.run is not None:
+            self._runs.tell(Notice(self._clock.now(), self.job.name, self.run.id, text))
 
     def _become_ready(self, reason: str) -> None:
         if self.run is not None and not self.run.is_stopping:
@@ -200,15 +206,15 @@ class _Readiness:
         """Look whether the line is among these."""
         if self._pattern is None or self._line_seen.is_set():
             return
-        if any(self._pattern.search(line.decode("utf-8", "backslashreplace")) for line in lines):
+        if any(self._pattern.search(line[:_SEARCHED].decode("utf-8", "backslashreplace")) for line in lines):
             self._line_seen.set()
 
-    def wait(self) -> bool:
-        """Park until it can be used; False when that was cancelled."""
+    def wait(self, explain: Callable[[str], object]) -> bool:
+        """Park until it can be used; False when that was cancelled. `explain` is told when that takes long."""
         if self._pattern is not None:
             self._line_seen.wait()
         if self._probe is not None and not self._is_cancelled:
-            return self._probe.wait()
+            return self._probe.wait(explain)
         return not self._is_cancelled
 
     def cancel(self) -> None:

@@ -70,6 +70,8 @@ class Attempt:
         self._stopped: tuple[Outcome, str] | None = None
         self._over = Event()
         """Set when the leader has ended, or when all means to end it have failed."""
+        self._no_room = ""
+        """Why it cannot start just now; empty when nothing keeps it."""
         self._left_behind = ""
         self._excerpt = Excerpt()
         self._started_at = 0.0
@@ -84,6 +86,7 @@ class Attempt:
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
+        self._started_at = get_hub().monotonic()
         sleep(0)  # what else is due now is to be started before anything is made of what runs
         pumps = [self._pump(pipe, stream) for stream, pipe in tree.outputs.items()]
         self._listener.process_started(tree.pid)
@@ -100,7 +103,12 @@ class Attempt:
         return self._result(*verdict, code, self._left_behind)
 
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
-        """End the whole tree, politely first unless `now`; returns at once. The outcome will be `outcome`."""
+        """End the whole tree, politely first unless `now`; returns at once. The outcome will be `outcome`.
+
+        Who has ended by itself, while gcron could not look, ended as it did.
+        """
+        if self._has_ended_unasked() and outcome is not Outcome.STOPPED:
+            return
         if self._stopped is None:
             self._stopped = (outcome, reason)
         if self._tree is None:
@@ -112,6 +120,11 @@ class Attempt:
                 self._stopper.kill(block=False)
             self._killing = now
             self._stopper = spawn(self._end_tree, self._tree, now)
+
+    def give_up_starting(self, why: str) -> None:
+        """If it waits for room to start, wait no longer; who has a process goes on."""
+        if self._no_room:
+            self.stop(Outcome.START_FAILED, f"cannot start: {self._no_room}; {why}")
 
     # -- the start ------------------------------------------------------------------------------------------
 
@@ -127,12 +140,14 @@ class Attempt:
                 if error.errno not in NO_ROOM or left <= 0:
                     self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {_reason(error)}")
                     return None
-                if pause == _FIRST_PAUSE:
+                if not self._no_room:
                     self._listener.notice(f"waits for room to start: {_reason(error)}")
+                self._no_room = _reason(error)
             except ValueError as error:  # a NUL in the command or in a variable, an unknown user, a wrong env-file
                 self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {error}")
                 return None
             else:
+                self._no_room = ""
                 return tree
             if self._over.wait(min(pause, left)):
                 return None
@@ -155,6 +170,10 @@ class Attempt:
         self._listener.output(stream, lines.lines, late, lines.continued)
 
     # -- the end --------------------------------------------------------------------------------------------
+
+    def _has_ended_unasked(self) -> bool:
+        """Timers go before news of processes: after a pause of gcron, both have been there for long."""
+        return self._stopped is None and self._tree is not None and self._tree.leader.poll() is not None
 
     def _wait_for_exit(self, tree: ProcessTree) -> int | None:
         """The leader's status; None when it could not be ended."""

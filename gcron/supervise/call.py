@@ -82,6 +82,9 @@ class Call:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
+    def give_up_starting(self, why: str) -> None:
+        """It waits for nothing."""
+
     def end_remnants(self) -> str:
         """There are none: a function's own processes are its own business."""
         return ""
@@ -96,6 +99,7 @@ class ThreadCall:
         self._listener = listener
         self._turn = [True]
         """Taken by the thread, which then begins, or by whoever does not wait for it any longer."""
+        self._never_begins = False
         self._has_begun = Event()
         self._is_given_up = Event()
         self._stopped: tuple[Outcome, str] | None = None
@@ -108,7 +112,7 @@ class ThreadCall:
         try:
             self._wait_for_thread()
         finally:
-            never_began = self._take_turn()
+            never_began = self._take_turn() or self._never_begins
         if never_began:
             return RunResult(*self._verdict())
         hub = get_hub()
@@ -131,6 +135,12 @@ class ThreadCall:
         if self._stopped is None:
             self._stopped = (outcome, reason)
         self._is_given_up.set()
+
+    def give_up_starting(self, why: str) -> None:
+        """If it waits for a thread, wait no longer."""
+        if self._take_turn():
+            self._never_begins = True
+            self.stop(Outcome.START_FAILED, f"no thread was free; {why}")
 
     def end_remnants(self) -> str:
         """There are none: a function's own processes are its own business."""

@@ -29,6 +29,9 @@ class AnyAttempt(Protocol):
     def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
         """End it soon, at once if `now`; its outcome will be `outcome`."""
 
+    def give_up_starting(self, why: str) -> None:
+        """If it waits for what a start takes, wait no longer; what has started goes on."""
+
     def end_remnants(self) -> str:
         """End what it has left behind; returns who that was, or nothing."""
 
@@ -182,18 +185,20 @@ class Run(Linkable):
 
     def _stop(self, outcome: Outcome, reason: str, now: bool) -> None:
         self._stopped = (outcome, reason)
-        self.end_retries(reason)
         if self._attempt is not None:
             self._attempt.stop(outcome, reason, now)
+        self.end_retries(reason)
 
     def end_remnants(self) -> str:
         """End what it has left behind, politely first; returns who that was, or nothing."""
         return "" if self._last_attempt is None else self._last_attempt.end_remnants()
 
     def end_retries(self, reason: str) -> None:
-        """Let the attempt that is under way, or the last one, decide how it ends."""
+        """Let the attempt that has started, or the last one, decide how it ends."""
         self._why_no_more = self._why_no_more or reason
         self._interrupted.set()
+        if self._attempt is not None:
+            self._attempt.give_up_starting(reason)
 
     def __repr__(self) -> str:
         state = self.result.value.outcome if self.result.value is not None else "running"

@@ -84,11 +84,32 @@ def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
     assert marked_processes(unique) == []
 
 
+def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_run: Run) -> None:
+    """`waiting up to 30 s for r, x, jit` was said of a retry, a job behind a service, and one in its jitter.
+
+    All of them end at once. Who reads it waits for nothing, or looks for processes that are not there; and a job that
+    runs three times was named three times.
+    """
+    daemon = gcron_run(
+        "# gcron: name=long overlap=allow\n@every 1s sleep 2.5\n"
+        "# gcron: name=retried retries=1 retry-delay=1h\n@reboot exit 1\n"
+        "# gcron: name=delayed jitter=1h\n@every 1s true\n"
+        "# gcron: name=never ready-line=never\n@service exec sleep 100\n"
+        "# gcron: name=behind after=never\n@reboot true\n"
+    )
+    daemon.wait_for("attempt 1 failed: exit status 1; next in")
+    daemon.wait_for("behind   waits for the service never")
+    daemon.wait_for("long     started", 3)
+    assert daemon.stop() == 0
+    assert "SIGTERM: stopping, waiting up to 30 s for long (once more: kill now)" in daemon.log
+
+
 def test_quit_means_no_grace(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     daemon = gcron_run(f"@reboot echo up; sleep {unique}\n")
     daemon.wait_for(r"\| up")
     started = time.monotonic()
     assert daemon.stop(signal.SIGQUIT) == 3
+    assert re.search(r"SIGQUIT: stopping, with no grace for \S+ \(once more: kill now\)", daemon.log)
     assert time.monotonic() - started < 5
     assert marked_processes(unique) == []
 

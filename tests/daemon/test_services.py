@@ -43,7 +43,7 @@ def test_what_the_log_tells_of_services(gcron_run: Run) -> None:
     assert [line.split(" (after ")[0] for line in lines if line.startswith("broken")] == [
         "broken   started (pid N)",
         "broken   failed: exit status 3",
-        "broken   started again in 0.10 s (restart 1)",
+        "broken   will be started again in 0.10 s (restart 1)",
         "broken   started (pid N)",
         "broken   failed: exit status 3",
         "broken   service failed, and is not started again: given up after 2 short lives in a row: exit status 3",

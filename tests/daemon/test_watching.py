@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -243,3 +244,15 @@ def test_a_file_that_changed_a_moment_ago_is_not_settled(tmp_path: Path) -> None
     os.utime(path, (0, 0))
     assert not watch.look().settled  # the change of its times was a change, too (ctime)
     assert FileWatch(["/etc/passwd", str(tmp_path / "missing")]).look().settled
+
+
+@pytest.mark.parametrize(("seconds", "fresh"), [(0.01, True), (1.0, False), (-3600.0, False)])
+def test_a_file_that_changed_in_this_tick_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, fresh: bool
+) -> None:
+    """One whose server's clock is ahead is not fresh for ever."""
+    path = tmp_path / "crontab"
+    path.write_text("old")
+    changed = os.stat(path).st_ctime
+    monkeypatch.setattr(watching, "time", SimpleNamespace(time=lambda: changed + seconds))
+    assert FileWatch([str(path)]).look().fresh is fresh

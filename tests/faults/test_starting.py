@@ -214,6 +214,46 @@ def test_a_run_without_room_can_be_stopped(scheduler: Made, few_descriptors: Cal
     assert (result.outcome, result.reason) == (Outcome.KILLED, "on request")
 
 
+def test_a_run_without_room_is_not_started_while_gcron_stops(
+    scheduler: Made, few_descriptors: Callable[[int], None]
+) -> None:
+    """A backup that had waited for a free process began 24 s after TERM, for the end of the grace to kill half-way.
+
+    Who has a process may finish within the grace. Who has none has not begun, and nothing new is to start.
+    """
+    jobs, recorder = scheduler
+    jobs.command("echo done", "@manual", name="job", retries=1, retry_delay=60)
+    jobs.start()
+    few_descriptors(20)
+    run = jobs.trigger("job")
+    wait_for(recorder, "notice")
+    assert jobs.stop(20).killed == ()
+    result = run.result.get(timeout=20)
+    assert result.outcome is Outcome.START_FAILED
+    why = "gcron is told to stop"
+    assert result.reason == f"cannot start: Too many open files; {why}; no further attempt: {why}"
+    assert result.duration < 5
+    assert recorder.of("process-started") == []
+
+
+def test_the_wait_for_room_is_no_part_of_what_a_run_took(
+    scheduler: Made, few_descriptors: Callable[[int], None]
+) -> None:
+    """A job with `timeout=3s` was said to have failed after 26.90 s, of which it had waited for room for 26."""
+    jobs, recorder = scheduler
+    jobs.command("true", "@manual", name="job")
+    jobs.start()
+    few_descriptors(20)
+    run = jobs.trigger("job")
+    wait_for(recorder, "notice")
+    before = time.monotonic()
+    sleep(1)
+    few_descriptors(400)
+    result = run.result.get(timeout=20)
+    assert result.succeeded
+    assert result.duration < time.monotonic() - before - 0.9
+
+
 def burst(gcron_run: Callable[..., Any], before: tuple[str, ...], seconds: float, options: str = "") -> Any:
     if shutil.which(before[0]) is None:
         pytest.skip(f"no {before[0]} here")

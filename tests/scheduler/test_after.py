@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gcron.greenlet import sleep
+from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule import parse
-from gcron.scheduler import Job, Outcome, Scheduler, ServiceState
+from gcron.scheduler import Job, Outcome, RunResult, Scheduler, ServiceState
 from gcron.supervise import probe
 from gcron.supervise.command import Command
 from gcron.testing import VirtualClock
@@ -119,14 +120,67 @@ def test_the_questions_come_further_and_further_apart(clock: VirtualClock) -> No
     times: list[float] = []
 
     class Patient(probe.Probe):
-        def _ask(self) -> bool:
+        def _ask(self) -> RunResult:
             times.append(clock.monotonic())
-            return len(times) == 9
+            return RunResult(Outcome.SUCCEEDED if len(times) == 9 else Outcome.FAILED, "")
 
-    assert Patient("true", Command("true"), Policy(), "db").wait()
+    told: list[str] = []
+    assert Patient("true", Command("true"), Policy(), "db").wait(told.append)
+    assert told == []
 
     pauses = [after - before for before, after in pairwise(times)]
     assert pauses == pytest.approx([0.2, 0.3, 0.45, 0.675, 1, 1, 1, 1])
+
+
+def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
+    """A slip in ready-when left a service starting for ever, its jobs skipped, and the log without a word of why."""
+    refusal = RunResult(Outcome.FAILED, "exit status 127", output_head=b"sh: 1: crul: not found\n\n")
+
+    class Mistyped(probe.Probe):
+        def _ask(self) -> RunResult:
+            return refusal if clock.monotonic() < 100 else RunResult(Outcome.SUCCEEDED, "")
+
+    told: list[tuple[float, str]] = []
+    begin = clock.monotonic()
+    assert Mistyped("crul", Command("true"), Policy(), "db").wait(lambda text: told.append((clock.monotonic(), text)))
+
+    ((when, text),) = told
+    assert 10 <= when - begin <= 11
+    assert text == "is not ready yet: ready-when failed (exit status 127), saying 'sh: 1: crul: not found'"
+
+
+def test_what_keeps_a_service_from_being_ready_is_a_notice(scheduler: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_PATIENCE", 0.3)
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="db", ready_when="echo not yet >&2; exit 7")
+    running.start()
+    until(lambda: recorder.of("notice", "db"))
+
+    (notice,) = recorder.of("notice", "db")
+    assert notice.text == "is not ready yet: ready-when failed (exit status 7), saying 'not yet'"
+    assert notice.run_id == running.services["db"].run.id
+
+
+def test_long_lines_do_not_hold_everybody_up_by_ready_line(scheduler: Watched) -> None:
+    """Python's `re` takes the square of a line's length for `.*up`: three lines of 65 kB stopped all jobs for 5 s."""
+    running, recorder = scheduler
+    long = "head -c 65000 /dev/zero | tr '\\0' l; echo"
+    running.service(f"{long}; {long}; {long}; echo done; exec sleep 60", name="db", ready_line=".*listening.*on")
+    gaps: list[float] = []
+
+    def beat() -> None:
+        while True:
+            begin = time.monotonic()
+            sleep(0.01)
+            gaps.append(time.monotonic() - begin)
+
+    running.start()
+    beating = spawn(beat)
+    until(lambda: b"done" in recorder.lines("db"))
+    sleep(0.02)
+    beating.kill()
+
+    assert max(gaps) < 1.0
 
 
 def test_a_question_that_hangs_is_ended_with_its_tree(

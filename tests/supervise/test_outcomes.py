@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from gcron.greenlet import GreenletExit, sleep, spawn
 from gcron.policy import Policy
-from gcron.supervise.call import Call
+from gcron.supervise.call import Call, InThread, ThreadCall
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.run import Run
+from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
 
 Perform = Callable[..., RunResult]
@@ -148,3 +152,31 @@ def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any)
     attempt.stop(Outcome.KILLED, "stopped on request")
     assert spawn(attempt.perform).get(timeout=5).outcome is Outcome.KILLED
     assert calls == []
+
+
+def test_a_function_that_waits_for_a_thread_is_not_begun_while_gcron_stops(listening: Any) -> None:
+    """As a process that waits for room: within the grace of a stop, it would begin in order to be cut off."""
+    pool = ThreadPool(1)
+    release = threading.Event()
+    calls: list[str] = []
+
+    def work(name: str) -> None:
+        calls.append(name)
+        release.wait(10)
+
+    def perform(run: Run) -> None:
+        run.finish(run.perform(ThreadCall(InThread(partial(work, run.id), pool), Policy(), listening)))
+
+    runs = Run("a", "first", None), Run("b", "second", None)
+    for run in runs:
+        spawn(perform, run)
+    while not calls:
+        sleep(0.001)
+    for run in runs:
+        run.end_retries("gcron is told to stop")
+    second = runs[1].result.get(timeout=5)
+    assert (second.outcome, second.reason) == (Outcome.START_FAILED, "no thread was free; gcron is told to stop")
+    release.set()
+    assert runs[0].result.get(timeout=5).succeeded
+    pool.join()
+    assert calls == ["a"]

@@ -41,6 +41,35 @@ def test_a_run_that_takes_too_long_is_asked_to_stop_and_says_so(perform: Perform
     assert 0.3 <= result.duration < 3
 
 
+@pytest.mark.parametrize(("code", "outcome"), [(0, Outcome.SUCCEEDED), (7, Outcome.FAILED)])
+def test_who_ended_in_time_while_gcron_could_not_look_ended_as_it_did(
+    make: Callable[..., Any], code: int, outcome: Outcome
+) -> None:
+    """A gcron that had been paused called a backup timed-out, or killed, that had ended well within its time.
+
+    When it goes on, timers (a timeout, the next fire of `overlap=replace`) are due at the same moment as the news of
+    the exit, and came first.
+    """
+    attempt = make(f"exit {code}", timeout=0.3)
+    performing = spawn(attempt.perform)
+    while attempt._tree is None:
+        sleep(0)
+    time.sleep(0.5)  # of this thread: nothing is looked at
+    attempt.stop(Outcome.KILLED, "replaced")
+    result = performing.get(timeout=20)
+    assert (result.outcome, result.exit_code) == (outcome, code)
+
+
+def test_a_timeout_that_is_due_with_the_exit_comes_second(make: Callable[..., Any], listening: Any) -> None:
+    """As above, for the run's own timeout."""
+    performing = spawn(make("sleep 0.1; exit 7", timeout=0.3).perform)
+    while not listening.pid:
+        sleep(0)
+    time.sleep(0.6)
+    result = performing.get(timeout=20)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 7)
+
+
 def test_the_signal_to_stop_is_the_policys(perform: Perform, listening: Any) -> None:
     perform("trap 'echo int; exit' INT; while :; do sleep 0.02; done", timeout=0.2, stop_signal="INT")
     assert listening.out == [b"int"]

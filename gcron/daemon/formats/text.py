@@ -156,7 +156,7 @@ def _moment(instant: float) -> str:
 def _describe_service(event: ServiceStateChanged) -> tuple[str, str]:
     # The other states are told by the events of their runs: a process was started, and how it ended.
     if event.state is ServiceState.BACKING_OFF:
-        return f"started again in {duration(event.delay)} (restart {event.restarts + 1})", "33"
+        return f"will be started again in {duration(event.delay)} (restart {event.restarts + 1})", "33"
     if event.state is ServiceState.FAILED:
         return f"service failed, and is not started again: {_safe(event.reason)}", _BAD
     if event.state is ServiceState.READY and event.reason:
