@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -132,6 +133,27 @@ def test_mistakes_are_told() -> None:
         simulate("@daily x\n", datetime(2027, 1, 1), DAY)
     with pytest.raises(ValueError, match="no job named 'b'; known are a"):
         simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), takes={"b": 1})
+
+
+@pytest.mark.parametrize(("seconds", "error"), [("5m", TypeError), (timedelta(5), TypeError), (-1, ValueError)])
+def test_what_a_job_takes_is_seconds(seconds: Any, error: type[Exception]) -> None:
+    """A text was a job that fails: its runs told of a TypeError in code that nobody had written."""
+    with pytest.raises(error, match="what 'a' takes is a number of seconds"):
+        simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), takes={"a": seconds})
+
+
+def test_one_name_that_fails_is_no_collection_of_letters() -> None:
+    """`fails="backup"` was refused with "there is no job named 'b'"; and of a job `a` it was taken."""
+    with pytest.raises(TypeError, match=r"such as \{'a'\}"):
+        simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), fails="a")
+
+
+def test_the_same_arguments_bring_the_same_runs() -> None:
+    """Reasons name runs by random identifiers, so that no two simulations were equal: now the runs are counted."""
+    crontab = "# gcron: name=a\n*/5 * * * * x\n# gcron: name=b overlap=queue\n*/5 * * * * y\n"
+    first, second = (simulate(crontab, DAY, DAY + timedelta(hours=1), takes={"a": 400, "b": 1000}) for _ in range(2))
+    assert first == second
+    assert next(run.reason for run in first.of("a") if run.reason) == "the run number 1 is still under way"
 
 
 def test_the_fixture_is_the_function(simulate_crontab: object) -> None:

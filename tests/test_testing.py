@@ -59,6 +59,14 @@ def test_setting_it_moves_the_wall_clock_alone() -> None:
     assert clock.datetime.second == 1
 
 
+def test_a_moment_without_a_zone_is_refused() -> None:
+    """It was read in the zone of the machine: a test that holds in Berlin failed in UTC."""
+    with pytest.raises(ValueError, match="aware datetime"):
+        VirtualClock(datetime(2027, 1, 1))
+    with pytest.raises(ValueError, match="aware datetime"):
+        VirtualClock(START).set(datetime(2027, 1, 1))
+
+
 def test_real_time_is_back_when_the_block_ends() -> None:
     with pytest.raises(ZeroDivisionError), VirtualClock(START).installed():
         raise ZeroDivisionError

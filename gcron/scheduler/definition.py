@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
+from functools import partial
 from typing import Any
 
 from gcron.policy import Policy
 from gcron.policy.services import describe_kind, find_useless
-from gcron.schedule import CronTrigger, Schedule, resolve
+from gcron.scheduler.arguments import When, Zone, checked_command, checked_function, checked_name, schedule_of
 from gcron.scheduler.job import Job
 from gcron.supervise.call import InThread
 from gcron.supervise.command import OF_PROCESSES, command_of
 
-__all__ = ["When", "command_job", "function_job", "function_policy"]
-
-When = str | CronTrigger | Schedule
-"""An expression as in a crontab, or what `cron()`, `every()` and `at()` return."""
-
-Zone = str | tzinfo | None
+__all__ = ["command_job", "function_job", "function_policy"]
 
 
 def command_job(command: str, when: When, name: str | None, options: Mapping[str, object], timezone: Zone) -> Job:
     """A job that runs a shell command; without a `name` it is called as the command is.
 
-    Raises ScheduleError, PolicyError, and ValueError for an option that means nothing here.
+    Raises ScheduleError, PolicyError, TypeError, and ValueError for an option that means nothing here.
     """
     policy = Policy.from_options(options)
-    name = name or command
-    return _checked(Job(name, resolve(when, timezone, name), command_of(command, policy), policy))
+    name = checked_name(name, checked_command(command))
+    return _checked(Job(name, schedule_of(when, timezone, name), command_of(command, policy), policy))
 
 
 def function_policy(options: Mapping[str, object]) -> Policy:
@@ -46,15 +41,16 @@ def function_job(
     action: Callable[[], Any] | InThread, when: When, name: str | None, policy: Policy, timezone: Zone
 ) -> Job:
     """A job that calls a function; without a `name` it is called as the function is. Raises as `command_job`."""
-    name = name or _name_of(action.function if isinstance(action, InThread) else action)
-    return _checked(Job(name, resolve(when, timezone, name), action, policy))
+    function = checked_function(action.function if isinstance(action, InThread) else action)
+    name = checked_name(name, _name_of(function))
+    return _checked(Job(name, schedule_of(when, timezone, name), action, policy))
 
 
 def _name_of(function: Callable[[], Any]) -> str:
-    while not hasattr(function, "__name__") and hasattr(function, "func"):
-        function = function.func  # a functools.partial has no name, what is in it has
-    name: str = getattr(function, "__name__", "") or type(function).__name__
-    return name
+    while isinstance(function, partial):
+        function = function.func  # it has no name, what is in it has
+    name = getattr(function, "__name__", "")
+    return name if isinstance(name, str) and name else type(function).__name__
 
 
 def _checked(job: Job) -> Job:

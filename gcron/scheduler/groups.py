@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from gcron.event import Event as Flag
-from gcron.policy import nearest
+from gcron.policy import is_name, nearest
 from gcron.scheduler.job import Job
 from gcron.supervise.run import Run
 
@@ -39,7 +39,14 @@ class Groups:
         return self._limits
 
     def declare(self, name: str, limit: int) -> None:
-        """There is such a group; a second time: it has another limit from now on. Raises ValueError below 1."""
+        """There is such a group; a second time: it has another limit from now on.
+
+        Raises ValueError below 1 and for a name that no job could give, TypeError for what is no whole number.
+        """
+        if not isinstance(name, str) or not is_name(name):
+            raise ValueError(f"{name!r} is no name of a group: letters, digits and . _ : @ + - (at most 100)")
+        if type(limit) is not int:
+            raise TypeError(f"the limit of group {name!r} is a whole number, not {limit!r}")
         if limit < 1:
             raise ValueError(f"the limit of group {name!r} cannot be {limit}: at least one run must be possible")
         self._declared[name] = limit

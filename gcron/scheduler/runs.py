@@ -203,6 +203,7 @@ class Runs:
 
     def await_end(self, unfinished: Sequence[Run]) -> StopReport:
         """Wait for those that were told to stop, and say how all of `unfinished` ended; bounded, whatever they do."""
+        self._observers.hurry()
         longest = max((job.policy.kill_after for job in self._active.values()), default=0.0)
         self._group.join(longest + _STOP_SLACK)
         return _report(unfinished)

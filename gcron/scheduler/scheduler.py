@@ -7,6 +7,7 @@ than most modules, by what it says and not by what it does: each method hands on
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
@@ -18,10 +19,10 @@ from gcron.event import Event as Flag
 from gcron.greenlet import Greenlet, spawn
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
 from gcron.policy.services import is_service
-from gcron.schedule import resolve
+from gcron.scheduler.arguments import When, checked_grace, checked_jobs, checked_when, checked_zone, schedule_of
 from gcron.scheduler.claims import Claims, MemoryClaims
 from gcron.scheduler.counts import Counts
-from gcron.scheduler.definition import When, command_job, function_job, function_policy
+from gcron.scheduler.definition import command_job, function_job, function_policy
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.gate import Gate
 from gcron.scheduler.groups import Groups
@@ -63,7 +64,7 @@ class Scheduler(Observable):
         claims: Claims | None = None,
     ) -> None:
         super().__init__()
-        self._timezone = timezone or UTC
+        self._timezone = checked_zone(timezone) or UTC
         self._pool = ThreadPool(threads)
         self._home = Home()
         clock = clock or SystemClock()
@@ -90,7 +91,7 @@ class Scheduler(Observable):
     ) -> Job:
         """Add a shell command; `options` are those of a crontab's directives (docs/crontab.md, section 4).
 
-        Raises ScheduleError, PolicyError, or ValueError when the name is taken or an option means nothing here.
+        Raises ScheduleError, PolicyError, ValueError when the name is taken or an option means nothing here, TypeError.
         """
         return self.add(command_job(command, schedule, name, options, self._timezone))
 
@@ -105,8 +106,10 @@ class Scheduler(Observable):
 
         A greenlet shares the scheduler's thread, and is to wait by `gcron` alone (`gcron.sleep`, `gcron.socket`); a
         thread may block, and cannot be ended: when its `timeout` is over it is left to itself. Raises PolicyError,
-        ValueError also for an option of processes: a function is run in this one.
+        ValueError also for an option of processes: a function is run in this one; TypeError for what is
+        no schedule, and for a function that is async, a generator, or needs arguments.
         """
+        checked_when(schedule)
         policy = function_policy(options)
 
         def add(function: Function) -> Function:
@@ -116,7 +119,7 @@ class Scheduler(Observable):
 
         return add
 
-    def load_crontab(self, path: str) -> list[Job]:
+    def load_crontab(self, path: str | os.PathLike[str]) -> list[Job]:
         """Add the jobs of a crontab file, or none when anything is wrong.
 
         Raises CrontabError for what is wrong in the file, ValueError when the name of one of its jobs is taken.
@@ -126,8 +129,8 @@ class Scheduler(Observable):
         return jobs
 
     def add(self, job: Job) -> Job:
-        """Add a job; raises ValueError when its name is taken."""
-        self._home.call(self._table.add, [job])
+        """Add a job; raises ValueError when its name is taken, TypeError when it is no `Job`."""
+        self._home.call(self._table.add, checked_jobs([job]))
         return job
 
     def group(self, name: str, *, limit: int) -> None:
@@ -151,14 +154,14 @@ class Scheduler(Observable):
         changes nothing, when two jobs have one name, `after` names what is no service, or a group is not declared, or
         with two limits.
         """
-        return self._home.call(self._table.replace, list(jobs))
+        return self._home.call(self._table.replace, checked_jobs(jobs))
 
     def reschedule(self, name: str, schedule: When) -> Job:
         """Let a job be due by another schedule from now on; runs under way go on. Returns the job as it is now.
 
         Raises KeyError when there is none of that name, ScheduleError, ValueError for a service.
         """
-        return self._home.call(self._table.reschedule, name, resolve(schedule, self._timezone, name))
+        return self._home.call(self._table.reschedule, name, schedule_of(schedule, self._timezone, name))
 
     def pause(self, name: str) -> None:
         """Let a job not be due until `resume`; runs under way go on, and `trigger` works. Again: nothing happens.
@@ -260,7 +263,7 @@ class Scheduler(Observable):
         The thread keeps no program alive: when the program ends, it is stopped with `grace`, as by `stop`. Raises as
         `start`, RuntimeError also when a job was triggered before.
         """
-        Background(self, grace).start()
+        Background(self, checked_grace(grace)).start()
 
     def run(self, *, grace: float = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
@@ -268,6 +271,7 @@ class Scheduler(Observable):
         What is raised in it meanwhile, as Ctrl-C raises KeyboardInterrupt, goes on when all has stopped with `grace`;
         once more, and what runs is killed.
         """
+        checked_grace(grace)
         if not self._watch.is_started:
             self.start()
         try:
@@ -289,9 +293,10 @@ class Scheduler(Observable):
 
         Bounded by `grace`, the longest `kill-after` of jobs, that of services, and a few seconds; when something does
         not die of KILL, 10 s more for each of the two (docs/running.md, section 6). Returns when all is done; a second
-        call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace`.
+        call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace` (an
+        observer 2 s later): there, let somebody else wait, by `gcron.spawn(scheduler.stop)`.
         """
-        stopper = self._home.call(self._begin_to_stop, grace)
+        stopper = self._home.call(self._begin_to_stop, checked_grace(grace))
         report: StopReport = get_from_afar(stopper)
         return report
 

@@ -54,7 +54,7 @@ class JobTable:
         """The job of that name; raises KeyError when there is none."""
         job = self._jobs.get(name)
         if job is None:
-            hint = nearest(name, self._jobs) if self._jobs else "there are none at all"
+            hint = nearest(str(name), self._jobs) if self._jobs else "there are none at all"
             raise KeyError(f"there is no job named {name!r} ({hint})")
         return job
 

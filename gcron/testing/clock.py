@@ -26,11 +26,13 @@ class VirtualClock:
 
     `longest_nap`: virtual seconds after which a scheduler looks whether the clock was `set`; 1 is what it does in
     real life, and costs a look for every second that passes.
+
+    Raises ValueError for a datetime without a zone: it would be another instant on each machine.
     """
 
     def __init__(self, start: datetime | float, longest_nap: float = math.inf) -> None:
         self.longest_nap = longest_nap
-        self._start = start.timestamp() if isinstance(start, datetime) else float(start)
+        self._start = _instant(start)
         self._elapsed = 0.0
 
     def now(self) -> float:
@@ -47,9 +49,8 @@ class VirtualClock:
         return True
 
     def set(self, to: datetime | float) -> None:
-        """Set the wall clock, as an administrator would; `monotonic` goes on undisturbed."""
-        instant = to.timestamp() if isinstance(to, datetime) else float(to)
-        self._start = instant - self._elapsed
+        """Set the wall clock, as an administrator would; `monotonic` goes on undisturbed. Raises as the class."""
+        self._start = _instant(to) - self._elapsed
 
     @property
     def datetime(self) -> datetime:
@@ -65,3 +66,11 @@ class VirtualClock:
             yield self
         finally:
             hub.use_time(RealTime())
+
+
+def _instant(moment: datetime | float) -> float:
+    if not isinstance(moment, datetime):
+        return float(moment)
+    if moment.tzinfo is None:
+        raise ValueError(f"a virtual clock needs an aware datetime, not {moment!r}")
+    return moment.timestamp()

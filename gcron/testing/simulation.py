@@ -7,6 +7,7 @@ executed: each takes as long, and ends as well, as the test says.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +18,13 @@ from typing import Any
 from gcron.crontab import load, parse
 from gcron.greenlet import sleep
 from gcron.policy.services import is_service
-from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
+from gcron.scheduler import Job, Outcome, RunFinished, RunStarted, Scheduler
 from gcron.scheduler.job import jobs_of
 from gcron.testing.clock import VirtualClock
 
 __all__ = ["SimulatedRun", "Simulation", "simulate"]
+
+_RUN_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,26 @@ def simulate(
     schedules that name none (UTC). `takes` are the seconds that the commands of jobs take, by name (0 by default);
     those of jobs in `fails` end with an error. What still runs at the end is told as killed.
 
-    Raises CrontabError for what is wrong in the crontab, ValueError for bounds without a zone or in the wrong order.
+    The same arguments bring the same runs.
+
+    Raises CrontabError for what is wrong in the crontab, ValueError for bounds without a zone or in the wrong order, a
+    job that is not there and a time below 0, TypeError for what is no time or no collection.
     """
     if start.tzinfo is None or end.tzinfo is None or end <= start:
         raise ValueError(f"a simulation needs an aware start and a later end, not {start} and {end}")
     table = _jobs(jobs, timezone)
+    if isinstance(fails, str):
+        raise TypeError(f"fails is a collection of names, such as {{{fails!r}}}, not a text")
     _check_names([*(takes or {}), *fails], table)
+    _check_times(takes or {})
     played = [replace(job, action=_part(job, (takes or {}).get(job.name, 0.0), job.name in fails)) for job in table]
-    finished: list[RunFinished] = []
+    seen: list[RunStarted | RunFinished] = []
     # In a thread: its hub is its own, so that whatever else waits in this one does not see time pass.
-    _in_a_thread(lambda: _play(played, start.timestamp(), end.timestamp(), finished.append))
+    _in_a_thread(lambda: _play(played, start.timestamp(), end.timestamp(), seen.append))
     zones = {job.name: job.schedule.zone.tz for job in table}
-    return Simulation(tuple(_told(event, zones[event.job]) for event in finished))
+    numbers = _numbers(seen)
+    ends = [event for event in seen if isinstance(event, RunFinished)]
+    return Simulation(tuple(_told(event, zones[event.job], numbers) for event in ends))
 
 
 def _jobs(jobs: str | os.PathLike[str] | Iterable[Job], timezone: str | tzinfo | None) -> list[Job]:
@@ -96,6 +107,14 @@ def _check_names(names: Iterable[str], jobs: Iterable[Job]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"there is no job named {name!r}; known are {', '.join(sorted(known))}")
+
+
+def _check_times(takes: Mapping[str, float]) -> None:
+    for name, seconds in takes.items():
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"what {name!r} takes is a number of seconds, not {seconds!r}")
+        if not seconds >= 0:
+            raise ValueError(f"what {name!r} takes is a number of seconds, 0 or more, not {seconds!r}")
 
 
 def _part(job: Job, seconds: float, fails: bool) -> Callable[[], None]:
@@ -118,7 +137,8 @@ def _play(jobs: Iterable[Job], start: float, end: float, tell: Callable[[Any], N
         scheduler = Scheduler(clock=clock)
         for job in jobs:
             scheduler.add(job)
-        scheduler.on("run-finished", tell)
+        scheduler.on(RunStarted, tell)
+        scheduler.on(RunFinished, tell)
         scheduler.start()
         sleep(end - start + 0.999)
         scheduler.stop(grace=0)
@@ -140,8 +160,15 @@ def _in_a_thread(function: Callable[[], None]) -> None:
         raise error
 
 
-def _told(event: RunFinished, timezone: tzinfo) -> SimulatedRun:
+def _numbers(events: Iterable[RunStarted | RunFinished]) -> dict[str, str]:
+    """Runs by their random identifiers, which reasons name: counted, so that two simulations can be compared."""
+    ids = dict.fromkeys(event.run_id for event in events if isinstance(event, RunStarted))
+    return {run_id: f"number {number}" for number, run_id in enumerate(ids, 1)}
+
+
+def _told(event: RunFinished, timezone: tzinfo, numbers: Mapping[str, str]) -> SimulatedRun:
     due = None if event.fire_at is None else datetime.fromtimestamp(event.fire_at, timezone)
     result = event.result
+    reason = _RUN_ID.sub(lambda found: numbers.get(found[0], found[0]), result.reason)
     ended = datetime.fromtimestamp(event.time, UTC)
-    return SimulatedRun(event.job, due, ended, result.outcome, result.reason, result.attempts)
+    return SimulatedRun(event.job, due, ended, result.outcome, reason, result.attempts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,10 +33,16 @@ def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> 
     assert started.time <= process.time <= output.time <= finished.time
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), Timeout(1), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), Timeout(1), RecursionError(), SystemExit(3), GeneratorExit(), BaseException("no")]
+)
 def test_an_observer_that_raises_disturbs_nothing(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
+    """One that called `sys.exit()`, or raised what is no `Exception`, ended the run it was told of as killed, and in a
+    thread of its own the scheduler as well; and who came after it was not told.
+    """
+
     def fail(event: object) -> None:
         raise error
 
@@ -52,7 +59,50 @@ def test_an_observer_that_raises_disturbs_nothing(
     }
     assert list(outcomes.values()).count("skipped") == 2
     assert list(outcomes.values()).count("succeeded") == 2
-    assert type(error).__name__ in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "wants to exit with 3" in told if isinstance(error, SystemExit) else type(error).__name__ in told
+
+
+@pytest.mark.parametrize("kind", ["run-started", "run-finished", "output", "service-state-changed"])
+@pytest.mark.parametrize("grace", [0, 60])
+def test_an_observer_that_waits_for_the_end_is_ended_soon_after_the_grace(
+    clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], kind: str, grace: float
+) -> None:
+    """An observer that calls `stop()` waits for all runs, and its own one for it. It took 25 s after the grace, and
+    the run was told as one that nothing could end.
+    """
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.on(kind, lambda event: scheduler.stop(grace))
+
+    @scheduler.job("@manual", name="job")
+    def fail() -> None:
+        raise ValueError
+
+    scheduler.job("@service", name="service")(lambda: sleep(math.inf))
+    scheduler.start()
+    begin = clock.monotonic()
+    scheduler.trigger("job")
+    sleep(0.1)
+    report = scheduler.stop(grace)
+    assert clock.monotonic() - begin <= grace + 10
+    assert report.left_behind == ()
+    assert scheduler.running() == []
+    assert len(recorder.outcomes("job")) == 1
+    assert "the scheduler is to stop" in capsys.readouterr().err
+
+
+def test_an_observer_is_a_function_that_is_called(scheduler: tuple[Scheduler, Any]) -> None:
+    """A coroutine function was taken, and nobody awaited what it returned; a list of kinds was an AttributeError."""
+
+    async def later(event: object) -> None: ...
+
+    with pytest.raises(TypeError, match="nobody would await it"):
+        scheduler[0].on("*", later)
+    with pytest.raises(TypeError, match="a function that takes an event, not 5"):
+        scheduler[0].on("*", cast("Any", 5))
+    for kind in (None, int, ["run-finished"]):
+        with pytest.raises(TypeError, match="is no kind of event"):
+            scheduler[0].on(cast("Any", kind), print)
 
 
 def test_a_slow_observer_delays_no_other_fire(clock: VirtualClock, make_scheduler: Make) -> None:

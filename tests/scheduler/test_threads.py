@@ -382,8 +382,10 @@ def test_ctrl_c_twice_kills_at_once() -> None:
 def test_a_forked_child_has_no_scheduler_and_is_told_so() -> None:
     """A pre-forking web server that starts it in the parent: its workers get an answer, not a hang."""
     done = run_program("""
-import os, gcron
+import os, warnings, gcron
 
+# From Python 3.12 on, a fork beside threads is warned of: it is what is tested.
+warnings.simplefilter("ignore", DeprecationWarning)
 scheduler = gcron.Scheduler()
 scheduler.job("@manual", name="job")(lambda: None)
 scheduler.start_thread()

@@ -1,0 +1,215 @@
+"""What a scheduler is handed: mistakes are told where they are made, and in words for those who made them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.schedule import ScheduleError
+from gcron.scheduler import Scheduler
+
+Watched = tuple[Scheduler, Any]
+
+
+def nothing() -> None: ...
+
+
+def needs(first: int, *, second: str) -> None: ...
+
+
+async def coroutine() -> None: ...
+
+
+async def async_generator() -> Any:
+    yield 1
+
+
+def generator() -> Any:
+    yield 1
+
+
+class Service:
+    def method(self) -> None: ...
+
+    def __call__(self) -> None: ...
+
+
+def with_argument(function: Callable[[int], object]) -> Callable[[], object]:
+    @functools.wraps(function)
+    def call(*args: Any) -> object:
+        return function(5)
+
+    return call
+
+
+@with_argument
+def brought(number: int) -> int:
+    return number
+
+
+@pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        (None, "a text such as"),
+        (5, "a text such as"),
+        (timedelta(minutes=5), r"every\(period\)"),
+        (datetime(2030, 1, 1, tzinfo=UTC), r"at\(moment\)"),
+        (nothing, r"@scheduler.job\('@hourly'\)"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_at_once(scheduler: Watched, when: Any, hint: str) -> None:
+    """`@scheduler.job` without its brackets gave a function back and added nothing, without a word; None was added, and
+    the scheduler did not start: an AttributeError that named neither the job nor the mistake.
+    """
+    with pytest.raises(TypeError, match=hint):
+        scheduler[0].job(when)
+    with pytest.raises(TypeError, match=hint):
+        scheduler[0].command("true", when)
+    scheduler[0].command("true", "@daily", name="there")
+    with pytest.raises(TypeError, match=hint):
+        scheduler[0].reschedule("there", when)
+    assert [job.name for job in scheduler[0].jobs] == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (5, "a job is a function"),
+        ("true", "added by command"),
+        (needs, "needs first, second"),
+        (functools.partial(needs, 1), "needs second"),
+        (coroutine, r"asyncio.run\(\)"),
+        (functools.partial(coroutine), r"asyncio.run\(\)"),
+        (async_generator, "async"),
+        (generator, "generator"),
+    ],
+)
+@pytest.mark.parametrize("thread", [False, True])
+def test_what_cannot_be_run_is_no_job(scheduler: Watched, function: Any, hint: str, thread: bool) -> None:
+    """A coroutine function was a job that succeeded each time and never did anything; others failed at their fire."""
+    with pytest.raises(TypeError, match=hint):
+        scheduler[0].job("@daily", name="job", thread=thread)(function)
+    assert scheduler[0].jobs == ()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        nothing,
+        lambda x=1: x,
+        functools.partial(needs, 1, second=""),
+        Service().method,
+        Service(),
+        dict,
+        Mock(),
+        brought,
+    ],
+)
+def test_what_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
+    """Also a decorated function whose decorator brings the arguments: it is asked, and not what it wraps."""
+    scheduler[0].job("@manual", name="job")(function)
+    assert scheduler[0].trigger("job").result.get(timeout=10).succeeded
+
+
+def test_a_mock_is_a_job_of_its_own_name(scheduler: Watched) -> None:
+    """It has whatever attribute it is asked for but a name, so that looking for the function in it never ended."""
+    mock = Mock()
+    scheduler[0].job("@manual")(mock)
+    assert scheduler[0].trigger("Mock").result.get(timeout=10).succeeded
+    mock.assert_called_once_with()
+
+
+@pytest.mark.parametrize("command", [["ls", "-l"], b"ls", None, nothing, Path("/bin/ls")])
+def test_a_command_is_a_text(scheduler: Watched, command: Any) -> None:
+    """A list was an "unhashable type", all others were added, under a name that is no text, and failed when due."""
+    with pytest.raises(TypeError, match="a command is a text for the shell"):
+        scheduler[0].command(command, "@daily")
+    with pytest.raises(TypeError, match="a command is a text for the shell"):
+        scheduler[0].service(command)
+    assert scheduler[0].jobs == ()
+
+
+@pytest.mark.parametrize("command", ["", "  ", "a\0b"])
+def test_a_command_is_something_to_be_run(scheduler: Watched, command: str) -> None:
+    """An empty one, maybe of a setting that is not there, succeeded each night."""
+    with pytest.raises(ValueError, match="no command that a shell could run"):
+        scheduler[0].command(command, "@daily")
+
+
+def test_a_name_is_a_text(scheduler: Watched) -> None:
+    """The number 5 was a name that `trigger("5")` did not find; an empty one was overlooked."""
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="the name of a job is a text, not 5"):
+        scheduler[0].job("@daily", name=wrong)(nothing)
+    with pytest.raises(ValueError, match="cannot be empty"):
+        scheduler[0].command("true", "@daily", name="")
+
+
+def test_only_jobs_are_added(scheduler: Watched) -> None:
+    """They were an AttributeError: 'function' object has no attribute 'name'."""
+    wrong: Any = nothing
+    with pytest.raises(TypeError, match="is no Job: command"):
+        scheduler[0].add(wrong)
+    with pytest.raises(TypeError, match="is no Job: command"):
+        scheduler[0].replace([scheduler[0].command("true", "@daily"), wrong])
+    assert [job.name for job in scheduler[0].jobs] == ["true"]
+
+
+@pytest.mark.parametrize("name", [nothing, None, 5])
+def test_who_is_asked_for_by_something_else_is_not_there(scheduler: Watched, name: Any) -> None:
+    """`trigger(function)` was a TypeError about a len() that nobody had asked for."""
+    scheduler[0].job("@daily")(nothing)
+    with pytest.raises(KeyError, match="known are nothing"):
+        scheduler[0].trigger(name)
+
+
+@pytest.mark.parametrize(("limit", "error"), [("2", TypeError), (1.5, TypeError), (True, TypeError), (0, ValueError)])
+def test_the_limit_of_a_group_is_a_whole_number(scheduler: Watched, limit: Any, error: type[Exception]) -> None:
+    """A text was told as a `<` that is not supported; 1.5 was taken."""
+    with pytest.raises(error, match="the limit of group 'db'"):
+        scheduler[0].group("db", limit=limit)
+
+
+@pytest.mark.parametrize("name", [None, "", "a b"])
+def test_a_group_has_a_name_that_jobs_can_give(scheduler: Watched, name: Any) -> None:
+    """It was taken, and no job could be in it."""
+    with pytest.raises(ValueError, match="no name of a group"):
+        scheduler[0].group(name, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("grace", "error"), [("5", TypeError), (None, TypeError), (-1, ValueError), (math.nan, ValueError)]
+)
+def test_a_grace_is_told_to_be_none_before_anything_stops(
+    scheduler: Watched, grace: Any, error: type[Exception]
+) -> None:
+    """With a text all was given up half-way: no job was due any more, and those under way were left to themselves."""
+    running, _ = scheduler
+    running.job("@manual", name="job")(lambda: sleep(0.01))
+    run = running.trigger("job")
+    for method in (
+        running.stop,
+        lambda grace: running.start_thread(grace=grace),
+        lambda grace: running.run(grace=grace),
+    ):
+        with pytest.raises(error, match="grace is a number of seconds"):
+            method(grace)
+    assert run.result.get(timeout=10).succeeded
+    assert running.trigger("job").result.get(timeout=10).succeeded
+
+
+def test_a_time_zone_is_looked_up_at_once() -> None:
+    """A misspelt one was told at the first job, and maybe far from there."""
+    with pytest.raises(ScheduleError, match="unknown time zone 'Europe/Berlun'"):
+        Scheduler("Europe/Berlun")
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="a time zone is a name"):
+        Scheduler(wrong)
