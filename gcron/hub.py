@@ -308,7 +308,7 @@ class Hub(RawGreenlet):
             self._trim_carriers()
         if not self._has_waited:
             self._has_waited = True
-            self.signals.take_over_interrupts()
+            self.signals.prepare_to_wait()
         self.io.open()
         self.polling = True
         try:
@@ -396,6 +396,7 @@ class Hub(RawGreenlet):
         self.signals.stop_listening()
         self.io.close_after_fork()
         self._holds.clear()
+        self._has_waited = False
         if self.signals:
             self.signals.listen()
 
@@ -487,11 +488,13 @@ class _Closer:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._pid = os.getpid()
 
     def __del__(self) -> None:
         # While Python ends, greenlets cannot be switched to, and a thread that was stopped in the middle of waking us
-        # holds its lock for ever. The kernel takes the descriptors back.
-        if not sys.is_finalizing():
+        # holds its lock for ever. In a forked child all threads but one have been stopped so, in the middle of
+        # anything, and their locals are torn down at once. The kernel takes the descriptors back.
+        if not sys.is_finalizing() and os.getpid() == self._pid:
             self._hub.close()
 
 

@@ -1,6 +1,7 @@
 """Signals as calls in the hub, and a Ctrl-C that cannot tear the loop. Main thread only.
 
-The handlers that Python runs only append to the ring, so they are safe at any bytecode. No signal is ever blocked:
+The handlers that Python runs only append to the ring, so they are safe at any bytecode. A program's own handlers may
+do the same (spawn a greenlet, set an event): each signal wakes the hub, whoever handles it. No signal is ever blocked:
 children would inherit the mask.
 """
 
@@ -17,6 +18,8 @@ from gcron.readiness import Readiness
 
 __all__ = ["SignalHandler", "Signals"]
 
+# `signal.set_wakeup_fd` when nobody listens.
+_NONE = -1
 # Where an exception at an arbitrary bytecode would lose a ring entry.
 _LOOP_MODULES = frozenset(
     ["selectors", *(f"gcron.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))]
@@ -82,7 +85,7 @@ class Signals:
         if not handlers:
             del self._handlers[handler.signum]
             signal.signal(handler.signum, self._dispositions_before.pop(handler.signum))
-        if not self._handlers:
+        if not self._handlers and self._wakeup_fd_before != _NONE:
             self.stop_listening()
 
     def listen(self) -> None:
@@ -105,14 +108,26 @@ class Signals:
         if handler in self._handlers.get(handler.signum, ()):  # not cancelled meanwhile
             handler.function(*handler.args)
 
-    def take_over_interrupts(self) -> None:
+    def prepare_to_wait(self) -> None:
+        """Call before the hub's first blocking look: every signal is to end it, and Ctrl-C is not to tear it.
+
+        While it blocks, Python runs a signal's handler and then goes on blocking (PEP 475): what that handler made
+        ready would wait for something else to happen. Where another loop listens already, it is left alone.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._take_over_interrupts()
+        if self._wakeup_fd_before is None:
+            self.listen()
+            if self._wakeup_fd_before != _NONE:
+                self.stop_listening()
+
+    def _take_over_interrupts(self) -> None:
         """Make Ctrl-C raise at once in the user's code, but never between two steps of the loop.
 
         The default handler raises at any bytecode; inside `park` that would lose the ring entry just popped. There,
         the `KeyboardInterrupt` goes to the main greenlet at its next turn instead.
         """
-        if threading.current_thread() is not threading.main_thread():
-            return
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_interrupt)
 

@@ -217,7 +217,16 @@ def _call(function: Callable[[], Any]) -> _End:
 def _failed(error: BaseException) -> _End:
     trace = error.__traceback__
     own = error.with_traceback(trace and trace.tb_next)  # without the call of it here
-    return _End(Outcome.FAILED, f"{type(error).__name__}: {error}", error=own)
+    return _End(Outcome.FAILED, f"{type(error).__name__}: {_text_of(error)}", error=own)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as second:  # the job's own code, as the job is
+        return f"<its text raises {type(second).__name__}>"
 
 
 def _end_of(greenlet: Greenlet) -> _End:

@@ -209,6 +209,43 @@ class TestSignals:
         finally:
             handler.cancel()
 
+    @pytest.mark.parametrize(
+        "before",
+        [
+            "",
+            "get_hub().signals.handle(signal.SIGUSR1, print).cancel()",
+            "os.fork() and os._exit(os.waitstatus_to_exitcode(os.wait()[1]))",
+        ],
+        ids=["at first", "after a handler of the hub's", "in a forked child"],
+    )
+    def test_a_programs_own_handler_wakes_a_loop_that_waits(self, before: str) -> None:
+        """A handler by `signal.signal` that spawned a greenlet did nothing until something else woke the loop: Python
+        goes on blocking after it. A program stopped its scheduler so, and SIGTERM was obeyed at the next job."""
+        program = f"""if True:
+            import gcron, os, signal, time
+            from gcron.event import Event
+            from gcron.hub import get_hub
+            gcron.sleep(0.001)
+            {before or "pass"}
+            event = Event()
+            signal.signal(signal.SIGALRM, lambda *_: gcron.spawn(event.set))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            began = time.monotonic()
+            print(event.wait(8) and time.monotonic() - began < 4)
+        """
+        assert run_program(program) == (0, "True\n", "")
+
+    def test_another_loop_of_the_thread_keeps_its_signals(self) -> None:
+        program = """if True:
+            import gcron, os, signal
+            theirs, mine = os.pipe()
+            os.set_blocking(mine, False)
+            signal.set_wakeup_fd(mine)
+            gcron.sleep(0.001)
+            print(signal.set_wakeup_fd(-1) == mine)
+        """
+        assert run_program(program) == (0, "True\n", "")
+
     @pytest.mark.parametrize("blocked", ["gcron.spawn(Event().wait).get()", "Event().wait()", "gcron.sleep(60)"])
     def test_ctrl_c_interrupts_a_main_that_waits(self, blocked: str) -> None:
         program = f"""if True:

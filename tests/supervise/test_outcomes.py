@@ -123,6 +123,21 @@ def test_what_a_function_raises_is_a_failure_and_its_traceback_is_output(
     assert listening.err[-1].startswith(reason.partition(":")[0].encode()) or b"Timeout" in listening.err[-1]
 
 
+def test_an_error_that_cannot_be_told_is_a_failure(call: Callable[..., RunResult], listening: Any) -> None:
+    """Errors of drivers and of proxies whose `__str__` itself raises: the run was "killed before it began"."""
+
+    class Untold(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    def raise_it() -> None:
+        raise Untold
+
+    result = call(raise_it)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "Untold: <its text raises LookupError>")
+    assert listening.err[-1].endswith(b"Untold: <exception str() failed>")
+
+
 def test_a_function_that_exits_with_zero_has_succeeded(call: Callable[..., RunResult], listening: Any) -> None:
     def leave() -> None:
         raise SystemExit(0)
