@@ -48,7 +48,9 @@ class Gate:
         elif sum(not run.has_begun for run in running) < job.policy.queue_limit:
             self._runs.start(job, fire_at, after=running)
         else:
-            self._runs.skip(job, fire_at, f"{job.policy.queue_limit} fires wait already for run {running[0].id}")
+            limit = job.policy.queue_limit
+            waiting = "a fire waits" if limit == 1 else f"{limit} fires wait"
+            self._runs.skip(job, fire_at, f"{waiting} already for run {running[0].id}")
 
     def _end_retries(self, job: Job) -> list[Run]:
         """End those runs of it that wait for another attempt; return the others."""

@@ -67,7 +67,7 @@ def test_a_full_queue_skips(clock: VirtualClock, make_scheduler: Make) -> None:
 
     skipped = [event.result.reason for event in recorder.of("run-finished")]
     first = recorder.of("run-started")[0].run_id
-    assert skipped == [f"1 fires wait already for run {first}"] * 2
+    assert skipped == [f"a fire waits already for run {first}"] * 2
 
 
 def test_stopping_does_not_begin_what_is_queued(clock: VirtualClock, make_scheduler: Make) -> None:
