@@ -36,7 +36,11 @@ _OUTPUT_MAY_TAKE = 1.0
 
 def main(options: argparse.Namespace) -> int:
     """Run the job to its end; returns its exit status."""
-    loaded = load_files(options)
+    try:
+        loaded = load_files(options)
+    except SystemExit as error:  # TZ is wrong; the status of other commands would be taken for the job's
+        print(error, file=sys.stderr)
+        return _OUR_OWN_FAILURE
     complain(loaded.errors)
     if loaded.errors:
         return _OUR_OWN_FAILURE

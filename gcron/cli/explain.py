@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from gcron.cli.changes import change_title, change_words, coming_changes, mark_words
-from gcron.cli.moments import MomentError, read_moment
+from gcron.cli.moments import MomentError, read_moment, read_zone
 from gcron.cli.spans import offset_text, relative_text, utc_text, zone_name
-from gcron.cli.terminal import is_terminal, width
-from gcron.clock import SystemClock, local_timezone
+from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
+from gcron.clock import SystemClock
 from gcron.schedule import (
     CronSchedule,
     EverySchedule,
@@ -25,7 +26,6 @@ from gcron.schedule import (
     Shift,
     Unscheduled,
     check,
-    find_zone,
     occurrence,
     parse,
 )
@@ -36,8 +36,6 @@ __all__ = ["main"]
 
 _CHANGES = 2
 _AMBIGUOUS = 6
-_WIDEST = 100
-_FIXED_BLANK = "\N{NO-BREAK SPACE}"
 _UNSCHEDULED = {
     "reboot": "Once, when gcron starts; not when it reads its files again",
     "service": "Kept running: started with gcron, and again whenever it ends",
@@ -72,23 +70,20 @@ class _Explanation(NamedTuple):
 def main(options: argparse.Namespace) -> int:
     """Explain one schedule; returns 1 when it is wrong."""
     try:
-        zone = find_zone(options.tz or local_timezone())
-        start = read_moment(options.start, int(SystemClock().now()), zone.tz).instant
-    except (ScheduleError, MomentError, ValueError) as error:
+        timezone = read_zone(options.tz)
+        start = read_moment(options.start, int(SystemClock().now()), timezone).instant
+    except MomentError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return 1
     text = " ".join(options.expression).strip()
     try:
         explanation = _explain(
-            text, parse(text, zone.tz, seed=options.job or "", fields=options.fields), options, start
+            text, parse(text, timezone, seed=options.job or "", fields=options.fields), options, start
         )
     except ScheduleError as error:
         _print_error(text, error)
-        if len(options.expression) > 1 and not text.startswith("@"):
-            hint = "put the schedule in quotes, or the shell replaces each * by the names of files"
+        if hint := _hint(options, text):
             print(f"  hint: {hint}", file=sys.stderr)
-        elif len(text.split()) == _AMBIGUOUS and options.fields is None:
-            print("  hint: --fields=seconds-first (seconds-last, year-last) explains one of them", file=sys.stderr)
         return 1
     if options.json:
         print(json.dumps(_record(explanation)))
@@ -160,17 +155,17 @@ def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) ->
 def _print(explanation: _Explanation) -> None:
     text = explanation.schedule.text.strip()
     named = f"{text} = {explanation.expression}" if explanation.expression not in ("", text) else text
-    _print_wrapped(f"{named}", "", "  ")
-    _print_wrapped(f"{explanation.words}.", "", "")
+    print_wrapped(f"{named}")
+    print_wrapped(f"{explanation.words}.", "", "")
     if explanation.fields:
         print()
         _print_fields(explanation.fields)
     if explanation.notes:
         print()
     for title, note in explanation.notes:
-        _print_wrapped(note, f"{title}: ", "  ")
+        print_wrapped(note, f"{title}: ", "  ")
     for warning in explanation.warnings:
-        _print_wrapped(f"{warning.message}; {warning.hint}", "warning: ", "  ")
+        print_wrapped(f"{warning.message}; {warning.hint}", "warning: ", "  ")
     _print_fires(explanation)
     _print_changes(explanation)
 
@@ -183,16 +178,17 @@ def _print_fields(fields: Sequence[FieldWords]) -> None:
         lead = f"  {field.name:{names}}"
         # On a narrow terminal a long list of values would leave no room for its own meaning.
         if names + texts + 20 > width():
-            _print_wrapped(f"{field.text}  {words}", lead, " " * len(lead))
+            print_wrapped(f"{field.text}  {words}", lead, " " * len(lead))
         else:
-            _print_wrapped(words, f"{lead}{field.text:{texts}}", " " * (len(lead) + texts))
+            print_wrapped(words, f"{lead}{field.text:{texts}}", " " * (len(lead) + texts))
 
 
 def _print_fires(explanation: _Explanation) -> None:
     schedule = explanation.schedule
     if isinstance(schedule, Unscheduled):
         return
-    print(f"\nnext fires, {zone_name(schedule.zone)}:")
+    print()
+    print_wrapped(f"next fires, {zone_name(schedule.zone)}:")
     if not explanation.fires:
         print("  none")
     shown_offset: int | None = None
@@ -204,9 +200,9 @@ def _print_fires(explanation: _Explanation) -> None:
         line += f" {offset_text(offset) if offset != shown_offset else '':6}"
         shown_offset = offset
         rest = [relative_text(fire - explanation.start, explanation.is_now), mark_words(schedule, fire)]
-        # A span stays on one line: `2 h` at the end of a line and `30 min` on the next is hard to read.
-        words = ", ".join(part.replace(" ", _FIXED_BLANK) for part in rest if part)
-        _print_wrapped(words, f"{line}  ", "      ")
+        # A time and a span stay on one line: `2 h` at the end of a line and `30 min` on the next is hard to read.
+        words = ", ".join(part.replace(" ", FIXED_BLANK) for part in rest if part)
+        print_wrapped(f"{line.replace(' ', FIXED_BLANK)}  {words}", "", "      ")
 
 
 def _print_changes(explanation: _Explanation) -> None:
@@ -214,23 +210,12 @@ def _print_changes(explanation: _Explanation) -> None:
     if not isinstance(schedule, CronSchedule):
         return
     if not explanation.changes:
-        print(f"\n{zone_name(schedule.zone)} changes no clock in the next three years.")
+        print()
+        print_wrapped(f"{zone_name(schedule.zone)} changes no clock in the next three years.")
         return
     print("\nclock changes:")
     for change in explanation.changes:
-        _print_wrapped(change_words(schedule, change), f"  {change_title(change)}  ", "      ")
-
-
-def _print_wrapped(text: str, lead: str, following: str) -> None:
-    columns = min(width(), _WIDEST) if is_terminal() else width()
-    wrapper = textwrap.TextWrapper(
-        columns,
-        initial_indent=lead,
-        subsequent_indent=following,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    print(wrapper.fill(text).replace(_FIXED_BLANK, " "))
+        print_wrapped(change_words(schedule, change), f"  {change_title(change)}  ", "      ")
 
 
 def _print_error(text: str, error: ScheduleError) -> None:
@@ -240,6 +225,34 @@ def _print_error(text: str, error: ScheduleError) -> None:
         print("  " + " " * error.start + "^" * max(1, error.end - error.start), file=sys.stderr)
     if error.hint:
         print(f"  hint: {error.hint}", file=sys.stderr)
+
+
+def _hint(options: argparse.Namespace, text: str) -> str:
+    """What the command line looks like that holds no schedule; empty when there is nothing to say."""
+    words: list[str] = options.expression
+    if len(words) <= len(("FILE", "JOB")) and os.path.isfile(words[0]):
+        file, *job = map(shlex.quote, words)
+        command = " ".join(["gcron next", *(f"--job {name}" for name in job), file])
+        return f"that is a file; {command} shows what fires when"
+    if len(words) > 1 and not text.startswith("@"):
+        return "put the schedule in quotes, or the shell replaces each * by the names of files"
+    fields = text.split()
+    if _is_command(fields[_AMBIGUOUS - 1 :]):
+        return f"give the schedule alone: gcron explain '{' '.join(fields[: _AMBIGUOUS - 1])}'"
+    if len(fields) == _AMBIGUOUS and options.fields is None:
+        return "--fields=seconds-first (seconds-last, year-last) explains one of them"
+    return ""
+
+
+def _is_command(rest: Sequence[str]) -> bool:
+    """True when what follows five fields begins like no sixth: then it is a whole line of a crontab."""
+    if not rest or rest[0][0].isdigit():
+        return False
+    try:
+        parse(f"* * * * {rest[0]}")
+    except ScheduleError:
+        return True
+    return False
 
 
 # -- for machines -------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from gcron.cli.moments import MomentError, read_zone
 from gcron.cli.progress import with_progress
-from gcron.clock import local_timezone
 from gcron.crontab import (
     Crontab,
     CrontabError,
@@ -20,13 +20,18 @@ from gcron.crontab import (
     find_group_mistakes,
     group_limits,
     load_paths,
+    parse,
     render_all,
 )
+from gcron.crontab.source import MAX_SIZE
 from gcron.policy import closest
 from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
-from gcron.schedule import ScheduleError, find_zone
 
 __all__ = ["Loaded", "complain", "describe_unknown_job", "load_files", "plural"]
+
+_STDIN = "-"
+# `gcron run` reads its files again and again, which stdin cannot be.
+_READING_STDIN = {"check", "next", "timeline"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +53,20 @@ class Loaded:
 def load_files(options: argparse.Namespace) -> Loaded:
     """Load the files of a command line; files that cannot be read are problems too."""
     try:
-        timezone = find_zone(options.tz).tz if options.tz else local_timezone()
-    except (ScheduleError, ValueError, OSError) as error:
-        source = "--tz" if options.tz else "TZ"
-        raise SystemExit(f"gcron: {source}: {error}") from None
+        timezone = read_zone(options.tz)
+    except MomentError as error:
+        raise SystemExit(f"gcron: {error}") from None
     crontabs: list[Crontab] = []
     problems: list[Problem] = []
     for path in with_progress(options.files, "reading"):
         try:
-            crontabs += load_paths([path], system=options.system, timezone=timezone)
+            found = _load(path, options, timezone)
         except CrontabError as error:
             problems += error.problems
+            continue
+        if not found:
+            problems.append(_nothing_in(path))
+        crontabs += found
     for crontab in crontabs:
         problems += crontab.problems
     entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
@@ -93,6 +101,34 @@ def describe_unknown_job(name: str, entries: Sequence[Entry]) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 error`, `2 errors`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _load(path: str, options: argparse.Namespace, timezone: tzinfo) -> Sequence[Crontab]:
+    if path == _STDIN and options.command in _READING_STDIN:
+        return [parse(_read_stdin(), "<stdin>", system=options.system, timezone=timezone)]
+    return load_paths([path], system=options.system, timezone=timezone)
+
+
+def _read_stdin() -> bytes:
+    """What `crontab -l` pipes to us, up to the size of the largest file that is read."""
+    try:
+        with open(0, "rb", closefd=False) as stdin:
+            data = stdin.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise CrontabError([_unreadable_stdin(os.strerror(error.errno or 0).lower())]) from None
+    if len(data) > MAX_SIZE:
+        raise CrontabError([_unreadable_stdin("it is larger than 1 MiB")])
+    return data
+
+
+def _unreadable_stdin(reason: str) -> Problem:
+    return Problem("<stdin>", 0, 0, 0, "error", f"cannot be read: {reason}", "")
+
+
+def _nothing_in(directory: str) -> Problem:
+    """Who wants `jobs/` to be read waits in vain for `jobs/backup.cron`."""
+    message = "holds no crontab: names with a dot or a ~, or # in front, are passed over, as in cron.d"
+    return Problem(directory, 0, 0, 0, "warning", message, "name the file itself, or give it a name without a dot")
 
 
 def _twice_named(entries: Sequence[Entry]) -> Iterator[Problem]:
@@ -131,7 +167,8 @@ def _for_other_users(entries: Sequence[Entry]) -> Iterator[Problem]:
         user = entry.policy.user or entry.user
         if user not in (None, own, str(os.geteuid())):
             message = f"runs as {user}, which only root can have it do; this gcron runs as {own}"
-            yield _problem(entry, message, f"run gcron as root, or as {user} with the lines of that user alone")
+            others = "" if user in ("root", "0") else f", or as {user} with the lines of that user alone"
+            yield _problem(entry, message, f"run gcron as root{others}")
 
 
 def _own_name() -> str:

@@ -8,7 +8,7 @@ import textwrap
 
 from gcron.cli.pager import page
 from gcron.cli.terminal import is_terminal, wants_colour, width
-from gcron.cli.topics import Topic, find_command, find_topics, read_topic
+from gcron.cli.topics import Topic, find_commands, find_topics, read_topic
 from gcron.policy import closest
 
 __all__ = ["main"]
@@ -23,9 +23,10 @@ def main(options: argparse.Namespace) -> int:
     if options.topic is None:
         print(_list(list(topics.values())))
         return 0
-    topic = topics.get(options.topic.lower()) or find_command(options.topic.lower())
+    known = find_commands() | topics
+    topic = known.get(options.topic.lower())
     if topic is None:
-        print(f"gcron: {_describe_unknown(options.topic, topics)}", file=sys.stderr)
+        print(f"gcron: {_describe_unknown(options.topic, known)}", file=sys.stderr)
         return 2
     text = read_topic(topic)
     if not is_terminal():

@@ -1,13 +1,14 @@
-"""The moments that people write on a command line, for `--from` and `--to`."""
+"""The moments and zones that people write on a command line, for `--from`, `--to` and `--tz`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from gcron.schedule import ScheduleError, parse_duration
+from gcron.clock import local_timezone
+from gcron.schedule import ScheduleError, find_zone, parse_duration
 
-__all__ = ["Moment", "MomentError", "read_moment"]
+__all__ = ["Moment", "MomentError", "read_moment", "read_zone"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -22,7 +23,7 @@ class Moment(NamedTuple):
 
 
 class MomentError(ValueError):
-    """A text that is no moment; says what would be."""
+    """A text that is no moment or zone; says what would be."""
 
 
 def read_moment(text: str, now: int, timezone: tzinfo) -> Moment:
@@ -45,6 +46,14 @@ def read_moment(text: str, now: int, timezone: tzinfo) -> Moment:
         # Python's own words help for 2027-02-30 (which day is wrong), and nobody for `tomorrow`.
         reason = "" if "isoformat" in str(error) else f" ({error})"
         raise MomentError(f"{text!r} is not a date or time{reason}: {_HINT}") from None
+
+
+def read_zone(name: str | None) -> tzinfo:
+    """The zone of this name; this machine's when it is None. Raises MomentError, which tells where the name is from."""
+    try:
+        return find_zone(name).tz if name else local_timezone()
+    except (ScheduleError, ValueError, OSError) as error:
+        raise MomentError(f"{'--tz' if name else 'TZ'}: {error}") from None
 
 
 def _from_now(words: str, now: int) -> int:

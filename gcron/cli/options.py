@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from gcron.cli import texts
 from gcron.version import __version__
@@ -28,14 +29,26 @@ _SWITCH = {
     "off": False,
 }
 _FILES_HELP = "crontab files, or directories of them in the manner of cron.d"
+_OR_STDIN = "; - is standard input"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Help that cannot be written is an error as for any other output; argparse would say nothing."""
+    """Says what was probably meant. Help that cannot be written is an error as for any other output, not silence."""
 
     def print_help(self, file: Any = None) -> None:
         """See `ArgumentParser.print_help`."""
         print(self.format_help(), end="", file=file)
+
+    def error(self, message: str) -> NoReturn:
+        """See `ArgumentParser.error`."""
+        super().error(f"{message} ({self.prog} --help tells more)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        choices = [str(choice) for choice in action.choices]
+        hint = _did_you_mean(str(value), choices) or f" (choose from {', '.join(choices)})"
+        raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint}")
 
 
 class _CommandParser(_Parser):
@@ -45,7 +58,11 @@ class _CommandParser(_Parser):
         """See `ArgumentParser.parse_known_args`."""
         for action in self._actions:
             self._take_default_from_environment(action)
-        return super().parse_known_args(args, namespace)
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # told here, with the usage of this command; argparse would print that of the whole
+            hint = _did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return parsed, unknown
 
     def _take_default_from_environment(self, action: argparse.Action) -> None:
         option = next((option for option in action.option_strings if option.startswith("--")), "--help")
@@ -92,7 +109,7 @@ def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
         description="Run the jobs of crontab files in the foreground, until TERM or Ctrl-C: then no new job starts, "
         "running ones may finish for --grace seconds, and what still runs is ended with its whole process tree.",
     )
-    _add_files(parser)
+    _add_files(parser, stdin="")
     parser.add_argument(
         "--grace",
         type=_seconds,
@@ -238,10 +255,17 @@ def _add_from(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", default="now", metavar="TIME", help=described)
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES_HELP)
+def _add_files(parser: argparse.ArgumentParser, stdin: str = _OR_STDIN) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES_HELP + stdin)
     parser.add_argument("--system", action="store_true", help="the files have a user column, like /etc/crontab")
     parser.add_argument("--tz", metavar="ZONE", help="zone of schedules that name none (default: this machine's)")
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    from gcron.policy import closest
+
+    close = closest(word, known)
+    return "" if close is None else f"; did you mean {close}?"
 
 
 def _seconds(text: str) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
+import shlex
 import sys
 
 from gcron.cli.files import Loaded, complain, load_files, plural
 from gcron.cli.terminal import is_terminal, wants_colour
-from gcron.crontab import CrontabError
+from gcron.crontab import CrontabError, Problem
 from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.service import EXIT_CONFIGURATION, Service, Settings
@@ -16,6 +18,8 @@ from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
 
 __all__ = ["main"]
+
+_NO_FILE_ANY_MORE = "cannot be read: it is a directory now, and was a file"
 
 
 def main(options: argparse.Namespace) -> int:
@@ -32,19 +36,28 @@ def _service(options: argparse.Namespace) -> Service | None:
     """What is to run; None, and all that is wrong is told, when it shall not."""
     watch = None if options.no_watch else FileWatch(options.files)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
+    files = [path for path in options.files if not os.path.isdir(path)]
     loaded = load_files(options)
     complain(loaded.errors)
     if warnings := len(loaded.problems) - len(loaded.errors):
-        print(f"gcron: {plural(warnings, 'warning')}; `gcron check` tells them", file=sys.stderr)
+        check = shlex.join(["gcron", "check", *(["--system"] if options.system else []), *options.files])
+        print(f"gcron: {plural(warnings, 'warning')}; `{check}` tells them", file=sys.stderr)
     if loaded.errors:
         print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
         return None
     jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
     settings = Settings(_log(options, loaded, jobs), grace=options.grace)
-    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options), watch, seen)
+    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options, files), watch, seen)
 
 
-def _read_again(options: argparse.Namespace) -> list[Job]:
+def _read_again(options: argparse.Namespace, files: list[str]) -> list[Job]:
+    """What is to run from now on; `files`: those of the paths that were no directories at the start.
+
+    Raises CrontabError or ValueError with all that is wrong.
+    """
+    # An empty directory in the place of a file, as a mount that fails leaves it, would be a cron.d without jobs.
+    if turned := [Problem(path, 0, 0, 0, "error", _NO_FILE_ANY_MORE) for path in files if os.path.isdir(path)]:
+        raise CrontabError(turned)
     try:
         loaded = load_files(options)
     except SystemExit as error:  # says what is wrong with the options; no reason to end now

@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 
-__all__ = ["is_terminal", "wants_colour", "width"]
+__all__ = ["FIXED_BLANK", "is_terminal", "print_wrapped", "wants_colour", "width"]
+
+FIXED_BLANK = "\N{NO-BREAK SPACE}"
+"""Stands for a blank at which no line is broken."""
+
+# Longer lines are hard to read, however wide the terminal is.
+_WIDEST = 100
 
 # Where nobody looks, a line is a line however long.
 _ENDLESS = 1000
@@ -26,3 +33,17 @@ def wants_colour() -> bool:
 def width() -> int:
     """The columns of a line of stdout; practically endless where it is no terminal."""
     return max(_NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else _ENDLESS
+
+
+def print_wrapped(text: str, lead: str = "", following: str = "  ") -> None:
+    """Print `lead` and `text`, on a terminal in lines that fit, with `following` in front of the second and others."""
+    columns = min(width(), _WIDEST) if is_terminal() else width()
+    wrapper = textwrap.TextWrapper(
+        columns,
+        initial_indent=lead,
+        subsequent_indent=following,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in wrapper.wrap(text):
+        print(line.replace(FIXED_BLANK, " ").rstrip())

@@ -34,6 +34,7 @@ read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
 CHECK_EPILOG = """\
 examples:
   gcron check crontab                 say what is wrong, with the place
+  crontab -l | gcron check -          what cron has of yours
   gcron check --strict crontab        fail on warnings too, in a pre-commit hook
   gcron check --system /etc/crontab   a file with a user column
   gcron check --json crontab          one object a line, for editors

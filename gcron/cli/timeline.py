@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from gcron.cli.files import complain, load_files, plural
+from gcron.cli.files import Loaded, complain, load_files, plural
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.progress import with_progress
 from gcron.cli.spans import utc_text, zone_name
-from gcron.cli.terminal import is_terminal, wants_colour, width
+from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
 from gcron.clock import SystemClock
 from gcron.crontab import Entry
 from gcron.schedule import Zone
@@ -73,24 +73,33 @@ def main(options: argparse.Namespace) -> int:
         return 1
     now = int(SystemClock().now())
     try:
-        start = read_moment(options.start, now, loaded.timezone).instant
-        end = read_moment(options.end, now, loaded.timezone).instant if options.end else start + _DAY
+        start = read_moment(options.start, now, loaded.timezone)
+        end, is_local_end = (
+            read_moment(options.end, now, loaded.timezone) if options.end else (start.instant + _DAY, False)
+        )
     except MomentError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return 1
-    if end <= start:
+    if end <= start.instant:
         print("gcron: --to is not after --from: there is nothing between them", file=sys.stderr)
         return 1
-    picture = _picture(loaded.entries, start, end, loaded.timezone)
+    picture = _picture(loaded.entries, start.instant, end, _zone_of(loaded))
     if options.json:
         _print_json(picture)
     else:
-        _print_picture(picture, options.rows)
+        read_in = loaded.timezone if start.is_local or is_local_end else None
+        _print_picture(picture, options.rows, read_in)
     return 0
 
 
+def _zone_of(loaded: Loaded) -> tzinfo:
+    """The zone of the jobs where they have one in common, as `gcron next` shows them; else that of the command."""
+    zones = {entry.schedule.zone: None for entry in loaded.entries}
+    return next(iter(zones)).tz if len(zones) == 1 else loaded.timezone
+
+
 def _picture(entries: Sequence[Entry], start: int, end: int, timezone: tzinfo) -> _Picture:
-    label = min(_LONGEST_LABEL, max((len(entry.name) for entry in entries), default=0))
+    label = min(_longest_label(), max((len(entry.name) for entry in entries), default=0))
     room = max(1, width() - label - 2) if is_terminal() else _WIDE
     slot = next((slot for slot in _SLOTS if (end - start) / slot <= room - 1), _SLOTS[-1])
     offset = Zone(timezone).offset_at(start)
@@ -114,15 +123,18 @@ def _print_json(picture: _Picture) -> None:
 # -- the picture ------------------------------------------------------------------------------------------------
 
 
-def _print_picture(picture: _Picture, most: int | None) -> None:
+def _print_picture(picture: _Picture, most: int | None, read_in: tzinfo | None) -> None:
     firing = {name: counts for name, counts in picture.rows.items() if any(counts)}
     if not firing:
         print("nothing is due in that time")
         return
     sums = picture.sums
     shown = dict(list(firing.items())[: most or _ROWS])
-    label = min(_LONGEST_LABEL, max(len(name) for name in (*shown, "all")))
-    print(f"times of {zone_name(Zone(picture.timezone))}, {_span(picture.slot)} a column")
+    label = min(_longest_label(), max(len(name) for name in (*shown, "all")))
+    zone = zone_name(Zone(picture.timezone))
+    print_wrapped(f"times of {zone}, {_span(picture.slot)} a column")
+    if read_in is not None and zone_name(Zone(read_in)) != zone:
+        print_wrapped(f"(--from and --to were read as times of {zone_name(Zone(read_in))})")
     print(f"{'':{label}}  {_axis(picture)}".rstrip())
     for name, counts in shown.items():
         print(f"{_shortened(name, label):{label}}  {_line(counts)}".rstrip())
@@ -141,7 +153,8 @@ def _print_notes(picture: _Picture, firing: int, shown: int) -> None:
         notes.append(f"{plural(firing - shown, 'more job')} in the last row; --rows shows more")
     if idle := len(picture.rows) - firing:
         notes.append(f"{plural(idle, 'job')} without a fire in that time")
-    print("\n".join(notes))
+    for note in notes:
+        print_wrapped(note)
 
 
 def _axis(picture: _Picture) -> str:
@@ -155,7 +168,9 @@ def _axis(picture: _Picture) -> str:
         seconds = when.hour * 3600 + when.minute * 60 if step < _DAY else instant // _DAY * _DAY
         is_free = len(text) < column or not text
         if is_free and seconds % step < picture.slot and (step < _DAY or when.hour * 3600 < picture.slot):
-            text = text.ljust(column) + when.strftime(pattern)
+            label = when.strftime(pattern)
+            if not text or column + len(label) <= picture.size:  # the last one may not make the terminal break the line
+                text = text.ljust(column) + label
     return text
 
 
@@ -184,6 +199,11 @@ def _highlighted(line: str, sums: Sequence[int]) -> str:
         return line
     most = max(sums)
     return "".join(f"\x1b[33m{mark}\x1b[0m" if count == most else mark for mark, count in zip(line, sums, strict=True))
+
+
+def _longest_label() -> int:
+    """Columns of a name: a third of a narrow terminal, lest no room be left for the day."""
+    return min(_LONGEST_LABEL, max(len("all"), width() // 3))
 
 
 def _shortened(name: str, length: int) -> str:

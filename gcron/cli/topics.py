@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Topic", "find_command", "find_topics", "read_topic"]
+__all__ = ["Topic", "find_commands", "find_topics", "read_topic"]
 
 _OF_WHEEL = Path(__file__).with_name("pages")
 _PAGES = _OF_WHEEL if _OF_WHEEL.is_dir() else Path(__file__).parents[2] / "docs"
@@ -65,12 +65,10 @@ def find_topics() -> dict[str, Topic]:
     return topics
 
 
-def find_command(name: str) -> Topic | None:
-    """What the documentation has on a command of gcron."""
-    for _, _, heading in _headings(_read_page("commands")):
-        if heading.startswith(f"gcron {name} "):
-            return Topic(name, "commands", heading, "")
-    return None
+def find_commands() -> dict[str, Topic]:
+    """What the documentation has on each command of gcron, by its name."""
+    headings = (heading for _, _, heading in _headings(_read_page("commands")) if heading.startswith("gcron "))
+    return {name: Topic(name, "commands", heading, "") for heading in headings for name in heading.split()[1:2]}
 
 
 def read_topic(topic: Topic) -> str:

@@ -94,8 +94,8 @@ class Reloader:
 
     def ask(self, who: str) -> None:
         """Read the files in any case, soon; returns at once. `who` asks is named in the log."""
-        if self._asked:
-            return  # one read will answer both
+        if self._asked or self._stopped:
+            return  # one read will answer both; and when all ends, nobody needs one
         self._asked = True
         spawn(self._answer, who)
 

@@ -8,6 +8,9 @@ from itertools import count
 
 __all__ = ["Timetable"]
 
+# So many entries may be stale, besides as many as there are names: it is cleared of all of them at once.
+_STALE = 64
+
 
 class Timetable:
     """The next due instant (integer seconds of UTC) of each name that has one."""
@@ -24,6 +27,8 @@ class Timetable:
             entry = (due, next(self._sequence))
             self._due[name] = entry
             heappush(self._heap, (*entry, name))
+        if len(self._heap) > 2 * len(self._due) + _STALE:
+            self._drop_all_stale()
 
     def fill(self, due: Iterable[tuple[str, int]]) -> None:
         """Set the due instants of many names, none of which has one."""
@@ -57,6 +62,10 @@ class Timetable:
         return name, due
 
     def _drop_stale(self) -> None:
-        # Entries that were replaced stay in the heap until they come up.
+        # Entries that were replaced stay in the heap until they come up, or are too many.
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][:2]:
             heappop(self._heap)
+
+    def _drop_all_stale(self) -> None:
+        self._heap = [(*entry, name) for name, entry in self._due.items()]
+        heapify(self._heap)

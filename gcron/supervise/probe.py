@@ -55,6 +55,8 @@ class Probe:
             result = self._ask()
             if result.succeeded:
                 return not self._cancelled.is_set()
+            if self._cancelled.is_set():
+                return False  # what was ended with it is no answer
             if not is_explained and get_hub().monotonic() - begin >= _PATIENCE:
                 explain(f"is not ready yet: ready-when {_answer(result)}")
                 is_explained = True

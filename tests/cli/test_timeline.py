@@ -130,3 +130,20 @@ def test_bad_bounds_are_told(gcron: Callable[..., Any], write: Callable[..., str
     assert result.returncode == 1
     assert result.stderr.startswith("gcron: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_zone_that_all_jobs_share_is_that_of_the_picture(draw: Callable[..., list[str]]) -> None:
+    """A file below one CRON_TZ was drawn in the machine's: a job of 09:00 stood below 14; `gcron next` was right."""
+    lines = draw("CRON_TZ=America/New_York\n# gcron: name=a\n0 9 * * * x\n# gcron: name=b\n30 2 * * * x\n")
+
+    assert lines[0] == "times of America/New_York, 15 minutes a column"
+    assert lines[1] == "(--from and --to were read as times of UTC)"
+    axis, a = lines[2:4]
+    assert a.index("▁") == axis.index("09")
+
+
+def test_jobs_of_several_zones_are_drawn_in_that_of_the_command(draw: Callable[..., list[str]]) -> None:
+    lines = draw("# gcron: tz=America/New_York\n0 9 * * * x\n0 9 * * * y\n")
+
+    assert lines[0] == "times of UTC, 15 minutes a column"
+    assert "read as" not in "\n".join(lines)

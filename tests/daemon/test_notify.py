@@ -51,6 +51,28 @@ def test_a_manager_is_told_of_the_start_reloads_and_the_end(gcron_run: Run, mana
     assert daemon.wait() == 0
 
 
+def test_who_is_told_of_the_end_is_told_of_no_reload_after_it(
+    gcron_run: Run, manager: tuple[str, socket.socket]
+) -> None:
+    """HUP while gcron stopped read files that nobody needs, said so in the log, and told of a reload without an end."""
+    address, receiver = manager
+    daemon = gcron_run(
+        "@reboot echo up; sleep 60\n", "--no-watch", "--grace", "60", env={**os.environ, "NOTIFY_SOCKET": address}
+    )
+    assert receiver.recv(4096) == b"READY=1"
+    daemon.wait_for(r"\| up")
+    daemon.send(signal.SIGTERM)
+    assert receiver.recv(4096) == b"STOPPING=1"
+    daemon.send(signal.SIGHUP)
+    daemon.send(signal.SIGUSR1)  # handled after it: what is in the log by then is all that came of it
+    daemon.wait_for("status: 1 job, 1 running")
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 3
+    receiver.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        receiver.recv(4096)
+
+
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "@nobody-listens-here", "/" + "x" * 200, "nul\0byte"])
 def test_a_manager_that_does_not_listen_is_no_trouble(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {"NOTIFY_SOCKET": address})

@@ -162,6 +162,19 @@ def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_on
 
 
 @linux
+def test_a_directory_in_the_place_of_the_file_leaves_the_table(witness: Callable[..., Witness]) -> None:
+    """An empty directory was taken for a cron.d without crontabs: all jobs were removed, with no word of an error."""
+    gcron = witness()
+    crontab = gcron.crontab
+    crontab.unlink()
+    crontab.mkdir()
+    gcron.wait_for(re.escape(f"{crontab}: error: cannot be read: it is a directory now, and was a file"))
+    crontab.rmdir()
+    rename_over(crontab, gcron.add("new"))
+    gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
+
+
+@linux
 @pytest.mark.parametrize("remove_old", [True, False])
 def test_a_configmap_is_followed(witness: Callable[..., Witness], tmp_path: Path, remove_old: bool) -> None:
     mount = tmp_path / "mount"

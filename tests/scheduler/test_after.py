@@ -149,6 +149,21 @@ def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
     assert text == "is not ready yet: ready-when failed (exit status 127), saying 'sh: 1: crul: not found'"
 
 
+def test_a_question_that_was_called_off_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a service whose life ended said of the next one, just begun, that it was not ready yet: `ready-when
+    killed (nobody wants to know any more)`."""
+    monkeypatch.setattr(probe, "_PATIENCE", 0.0)
+    told: list[str] = []
+
+    class CalledOff(probe.Probe):
+        def _ask(self) -> RunResult:
+            self.cancel()
+            return RunResult(Outcome.KILLED, "nobody wants to know any more")
+
+    assert CalledOff("sleep 60", Command("true"), Policy(), "db").wait(told.append) is False
+    assert told == []
+
+
 def test_what_keeps_a_service_from_being_ready_is_a_notice(scheduler: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_PATIENCE", 0.3)
     running, recorder = scheduler

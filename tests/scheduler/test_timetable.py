@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,3 +45,21 @@ def test_a_name_that_is_set_again_and_again_fires_once() -> None:
         table.set("a", 5)
     assert table.pop_due(5) == ("a", 5)
     assert table.pop_due(5) is None
+
+
+def test_what_is_set_again_and_again_takes_no_memory() -> None:
+    """Each reload that changed a job with a far-off due time left an entry behind until that time: 200 bytes for each
+    job and reload, for ever with a job that is due once a year."""
+    table = Timetable()
+    tracemalloc.start()
+    try:
+        for due in range(10_000, 20_000):
+            table.set("yearly", due)
+            table.set(f"daily-{due}", due)
+            table.set(f"daily-{due}", None)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000
+    assert table.pop_due(20_000) == ("yearly", 19_999)
+    assert table.pop_due(20_000) is None

@@ -1,0 +1,48 @@
+"""`crontab -l | gcron check -`: commands that look at a crontab once take it from a pipe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gcron.crontab.source import MAX_SIZE
+
+
+def _pipe(data: bytes, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "gcron", *arguments], input=data, cwd=cwd, capture_output=True, timeout=10
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "next", "timeline"])
+def test_a_dash_is_stdin(command: str, tmp_path: Path) -> None:
+    """It was "no such file or directory", to those who have a crontab in cron's own spool, and no file."""
+    result = _pipe(b"# gcron: name=backup\n30 2 * * * x\n", command, "-", cwd=tmp_path)
+
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (b"1 job" if command == "check" else b"backup") in result.stdout
+
+
+def test_problems_are_those_of_stdin(tmp_path: Path) -> None:
+    result = _pipe(b"61 2 * * * x\n", "check", "-", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"<stdin>:1:1: error: ")
+
+
+def test_an_endless_pipe_is_refused_as_a_large_file_is(tmp_path: Path) -> None:
+    result = _pipe(b"#" * (MAX_SIZE + 1), "check", "-", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert b"<stdin>: error: cannot be read: it is larger than 1 MiB" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("run", "-"), ("exec", "-", "backup")])
+def test_who_reads_a_file_again_or_has_a_job_takes_no_stdin(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    result = _pipe(b"30 2 * * * x\n", *arguments, cwd=tmp_path)
+
+    assert result.returncode != 0
+    assert b"-: error: cannot be read: no such file or directory" in result.stderr

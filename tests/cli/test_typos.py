@@ -1,0 +1,105 @@
+"""What a newcomer types by mistake is answered with what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Gcron
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("chek", "crontab"), "invalid choice: 'chek'; did you mean check?"),
+        (("frobnicate",), "invalid choice: 'frobnicate' (choose from run, exec, check, "),
+        (("next", "crontab", "--jsn"), "unrecognized arguments: --jsn; did you mean --json?"),
+        (("next", "crontab", "--form=now"), "unrecognized arguments: --form=now; did you mean --from?"),
+        (("run", "crontab", "--log-format", "jsn"), "invalid choice: 'jsn'; did you mean json?"),
+    ],
+)
+def test_the_word_that_was_meant_is_told(gcron: Gcron, arguments: tuple[str, ...], meant: str) -> None:
+    """`gcron chek` was answered with the list of all commands, and a wrong option with the usage of `gcron` alone."""
+    result = gcron(*arguments)
+
+    assert result.returncode == 2
+    assert meant in result.stderr
+
+
+def test_a_wrong_option_comes_with_the_usage_of_its_command(gcron: Gcron) -> None:
+    """It was that of the whole command line, which names no option of `gcron next`."""
+    result = gcron("next", "crontab", "--jsn")
+
+    assert result.stderr.startswith("usage: gcron next [-h]")
+
+
+@pytest.mark.parametrize(
+    ("job", "command"), [((), "gcron next 'my tab'"), (("backup",), "gcron next --job backup 'my tab'")]
+)
+def test_explain_of_a_file_tells_the_command_that_reads_files(
+    gcron: Gcron, write: Callable[..., str], job: tuple[str, ...], command: str
+) -> None:
+    """It said that a schedule has five fields, and had better be quoted against the shell: no word on the file."""
+    result = gcron("explain", write("0 3 * * * x\n", "my tab"), *job)
+
+    assert result.returncode == 1
+    assert f"hint: that is a file; {command} shows what fires when" in result.stderr
+    assert "quotes" not in result.stderr
+
+
+def test_a_directory_of_passed_over_files_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
+    """`gcron check jobs` called a directory right, `jobs/backup.cron` of which was not read: a dot is in its name."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "backup.cron").write_text("0 3 * * * x\n")
+
+    passed_over = gcron("check", "jobs")
+    (tmp_path / "jobs" / "backup").write_text("0 3 * * * x\n")
+    read = gcron("check", "jobs")
+
+    assert passed_over.returncode == 0
+    assert passed_over.stderr.startswith("jobs: warning: holds no crontab: names with a dot")
+    assert passed_over.stdout == "jobs: 0 jobs, 0 errors, 1 warning\n"
+    assert (read.stdout, read.stderr) == ("jobs: 1 job, 0 errors, 0 warnings\n", "")
+
+
+def test_a_wrong_tz_is_told_as_such(gcron: Gcron) -> None:
+    """`gcron explain` said "unknown time zone 'Mars'", and left it to the reader to find who had said Mars."""
+    assert gcron("explain", "@daily", TZ="Mars").stderr.startswith("gcron: TZ: unknown time zone 'Mars'")
+    assert gcron("explain", "@daily", "--tz", "Mars").stderr.startswith("gcron: --tz: unknown time zone 'Mars'")
+
+
+def test_a_wrong_tz_is_no_status_of_the_job(gcron: Gcron, write: Callable[..., str]) -> None:
+    """`gcron exec` ended with 1, as a job may, where its own failures are to be 125."""
+    file = write("# gcron: name=backup\n@manual true\n")
+
+    assert gcron("exec", file, "backup", TZ="Mars").returncode == 125
+
+
+def test_a_whole_line_is_explained_by_its_schedule(gcron: Gcron) -> None:
+    """Pasted from a crontab, it was answered with "'echo' is not a day of week; write 0 to 7" alone."""
+    result = gcron("explain", "*/5 * * * * echo hi")
+    dated = gcron("explain", "0 2 * * * 2027")
+
+    assert result.returncode == 1
+    assert result.stderr.endswith("  hint: give the schedule alone: gcron explain '*/5 * * * *'\n")
+    assert "give the schedule alone" not in dated.stderr
+
+
+def test_help_on_a_mistyped_command_tells_which_was_meant(gcron: Gcron) -> None:
+    """Only topics were looked through, and none is like `chek`."""
+    assert "there is no help on 'chek'; did you mean 'check'?" in gcron("help", "chek").stderr
+
+
+def test_every_wrong_command_line_tells_where_to_read_on(gcron: Gcron) -> None:
+    """`gcron` alone said that a COMMAND is required, and not which there are."""
+    assert gcron().stderr.endswith("required: COMMAND (gcron --help tells more)\n")
+    assert gcron("run").stderr.endswith("required: FILE (gcron run --help tells more)\n")
+
+
+def test_run_names_the_check_that_tells_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
+    """It said "`gcron check` tells them", which is no command line yet."""
+    result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
+
+    assert "gcron: 1 warning; `gcron check 'my tab'` tells them\n" in result.stderr
