@@ -9,15 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gcron.hub import Hub, LoopExit, get_hub
+from gcron.runtime.hub import Hub, LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
-    from gcron.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
+    from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
+    from gcron.runtime.timeout import Timeout, with_timeout
+    from gcron.runtime.waiting import iwait, joinall, killall, wait
     from gcron.schedule import at, cron, every
     from gcron.scheduler import Job, Scheduler
-    from gcron.timeout import Timeout, with_timeout
-    from gcron.waiting import iwait, joinall, killall, wait
 
 __all__ = [
     "Greenlet",
@@ -43,8 +43,14 @@ __all__ = [
     "with_timeout",
 ]
 
-# Where they live; looked through in this order, the costly one last.
-_ROOMS = ("gcron.greenlet", "gcron.timeout", "gcron.waiting", "gcron.schedule", "gcron.scheduler")
+# Where the names live. The slowest import is last.
+_ROOMS = (
+    "gcron.runtime.greenlet",
+    "gcron.runtime.timeout",
+    "gcron.runtime.waiting",
+    "gcron.schedule",
+    "gcron.scheduler",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -62,7 +68,7 @@ def __dir__() -> list[str]:
 
 
 def _make_threadpool(hub: Hub) -> Any:
-    return import_module("gcron.threadpool").ThreadPool(hub=hub)
+    return import_module("gcron.runtime.threadpool").ThreadPool(hub=hub)
 
 
 Hub.make_threadpool = _make_threadpool

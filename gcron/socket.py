@@ -1,8 +1,14 @@
 """The standard library's `socket`, with waiting that lets other greenlets run.
 
-Everything that `socket` exports is here under the same name. What would block is gcron's own: the class `socket`
-(`gcron.socket_type`), what makes one (`gcron.socket_makers`) and the look-ups of names (`gcron.dns`). The rest,
-constants and pure functions, is the standard library's.
+Everything that `socket` exports is here under the same name. What would block is gcron's own: the class `socket`,
+the functions that make one, and name lookups. Constants and pure functions are the standard library's.
+
+Example::
+
+    from gcron.socket import create_connection
+
+    with create_connection(("127.0.0.1", 8000), timeout=5.0) as connection:
+        connection.sendall(b"hello")
 """
 
 from __future__ import annotations
@@ -11,10 +17,10 @@ import socket as _stdlib
 from socket import *  # noqa: F403 - all of it, whatever the platform has
 from socket import SocketIO
 
-# After the star, and in its place.
-from gcron.dns import getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
-from gcron.socket_makers import create_connection, create_server, fromfd, socketpair
-from gcron.socket_type import socket
+# After the star: these take the place of the standard library's.
+from gcron.runtime.dns import getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
+from gcron.runtime.socket_makers import create_connection, create_server, fromfd, socketpair
+from gcron.runtime.sockets import socket
 
 __all__ = [
     "SocketIO",

@@ -1,33 +1,30 @@
 """The standard library's `subprocess`, with waiting that lets other greenlets run.
 
-`Popen` is a subclass: spawning, arguments, errors and text handling are the standard library's own (it spawns with
-vfork); only reading, writing and waiting are cooperative. How an exit is learnt lives in `gcron.children`, what
-`communicate` does in `gcron.communication`.
+Example::
 
-On systems without pidfds (`os.pidfd_open`) a thread other than the main one learns of an exit by looking every 20 ms.
+    from gcron.subprocess import check_output
+
+    print(check_output(["echo", "hello"], text=True))
 """
 
-from __future__ import annotations
-
-import subprocess as _stdlib
-from collections.abc import Callable
-from subprocess import (
+from gcron.runtime.subprocess import (
     DEVNULL,
     PIPE,
     STDOUT,
+    UNKNOWN_STATUS,
     CalledProcessError,
     CompletedProcess,
+    Popen,
     SubprocessError,
     TimeoutExpired,
+    call,
+    check_call,
+    check_output,
+    getoutput,
+    getstatusoutput,
     list2cmdline,
+    run,
 )
-from typing import Any
-
-from gcron.children import UNKNOWN_STATUS, Child, Vigil, ensure_reapable
-from gcron.communication import Communication
-from gcron.executables import find_executable
-from gcron.hub import get_hub
-from gcron.pipes import cooperative
 
 __all__ = [
     "DEVNULL",
@@ -47,203 +44,3 @@ __all__ = [
     "list2cmdline",
     "run",
 ]
-
-# Arguments of `Popen` with which there is nothing to search for, or the child may find another program than we.
-_OTHER_SEARCHES = frozenset(["executable", "shell", "preexec_fn", "user", "group", "extra_groups"])
-
-
-class Popen(_stdlib.Popen[Any]):
-    """As `subprocess.Popen`; anything that waits parks the calling greenlet instead of the thread.
-
-    `returncode` is `UNKNOWN_STATUS` when the status was collected by somebody else. Accepted by `gcron.wait`.
-    """
-
-    def __init__(self, args: Any, bufsize: int = -1, *more: Any, **kwargs: Any) -> None:
-        self.text_mode: Any  # the standard library's own, unknown to its stubs
-        self._child: Child | None = None
-        self._links: list[tuple[Callable[[Popen], object], Vigil]] = []
-        self._communication: Communication | None = None
-        ensure_reapable()
-        found = None
-        if not more and isinstance(args, (list, tuple)) and args and _OTHER_SEARCHES.isdisjoint(kwargs):
-            found = find_executable(args[0], kwargs.get("env"))
-        if found is not None:
-            try:
-                super().__init__(args, bufsize, found, **kwargs)
-            except OSError:
-                # There, but not to be executed: the standard library goes on searching, or says what is wrong.
-                found = None
-        if found is None:
-            super().__init__(args, bufsize, *more, **kwargs)
-        self._child = Child(self.pid)
-        if self.stdin is not None:
-            self.stdin = cooperative(self.stdin, bufsize)
-        if self.stdout is not None:
-            self.stdout = cooperative(self.stdout, bufsize)
-        if self.stderr is not None:
-            self.stderr = cooperative(self.stderr, bufsize)
-
-    # -- the exit -------------------------------------------------------------------------------------------
-
-    # `poll`, `wait`, `send_signal`, `__exit__` and `__del__` of the standard library come to the next two, so that one
-    # place alone collects the status.
-
-    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
-        child = self._child
-        if self.returncode is None and child is not None:
-            child.check()
-            self.returncode = child.status
-        return self.returncode
-
-    def _wait(self, timeout: float | None) -> int:
-        child = self._child
-        assert child is not None
-        if self.returncode is None:
-            if not child.wait(timeout):
-                raise TimeoutExpired(self.args, timeout or 0.0)
-            self.returncode = child.status
-        assert self.returncode is not None
-        return self.returncode
-
-    def ready(self) -> bool:
-        """True once the child has ended."""
-        return self.poll() is not None
-
-    def rawlink(self, callback: Callable[[Popen], object]) -> None:
-        """Call `callback(self)` in the hub once the child has ended."""
-        if not callable(callback):
-            raise TypeError(f"expected a callable, got {callback!r}")
-        assert self._child is not None
-        self._links.append((callback, self._child.at_end(self._call, callback)))
-
-    def unlink(self, callback: Callable[[Popen], object]) -> None:
-        """Forget an earlier `rawlink` of this thread, even one about to be called. Unknown ones are fine."""
-        hub = get_hub()
-        for link in self._links:
-            if link[0] == callback and link[1].hub is hub:
-                link[1].cancel()
-                self._links.remove(link)
-                return
-
-    def _call(self, callback: Callable[[Popen], object]) -> None:
-        self.unlink(callback)
-        self.poll()
-        callback(self)
-
-    # -- talking --------------------------------------------------------------------------------------------
-
-    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
-        """Send `input`, read both outputs to their ends, wait for the exit; return `(stdout, stderr)`.
-
-        Raises `TimeoutExpired`, with what was read so far (bytes), after `timeout` seconds. That kills nothing;
-        calling again goes on where it stopped and returns all of the output.
-        """
-        if self._communication is not None and input:
-            raise ValueError("Cannot send input after starting communication")
-        monotonic = get_hub().monotonic
-        deadline = None if timeout is None else monotonic() + timeout
-        if self._communication is None:
-            self._communication = Communication(self.stdin, (self.stdout, self.stderr), self._encoded(input))
-        if not self._communication.run(deadline):
-            raise self._expired(timeout)
-        try:
-            self.wait(None if deadline is None else deadline - monotonic())
-        except TimeoutExpired:
-            raise self._expired(timeout) from None
-        return self._output(self.stdout), self._output(self.stderr)
-
-    def _encoded(self, data: Any) -> Any:
-        if data and self.text_mode and self.stdin is not None:
-            stdin: Any = self.stdin
-            return data.encode(stdin.encoding, stdin.errors)
-        return data
-
-    def _output(self, stream: Any) -> Any:
-        if stream is None:
-            return None
-        data = self._bytes_from(stream)
-        if not self.text_mode:
-            return data
-        text = data.decode(stream.encoding, stream.errors)
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-
-    def _expired(self, timeout: float | None) -> TimeoutExpired:
-        stdout = self._bytes_from(self.stdout) or None
-        stderr = self._bytes_from(self.stderr) or None
-        return TimeoutExpired(self.args, timeout or 0.0, output=stdout, stderr=stderr)
-
-    def _bytes_from(self, stream: Any) -> bytes:
-        return b"" if self._communication is None else self._communication.output(stream)
-
-
-def run(
-    *popenargs: Any,
-    input: Any = None,
-    capture_output: bool = False,
-    timeout: float | None = None,
-    check: bool = False,
-    **kwargs: Any,
-) -> CompletedProcess[Any]:
-    """As `subprocess.run`.
-
-    Past `timeout` seconds it kills and collects the child and raises `TimeoutExpired` at once, with what was read so
-    far, even when a process that the child left behind still holds the pipe.
-    """
-    if input is not None:
-        if kwargs.get("stdin") is not None:
-            raise ValueError("stdin and input arguments may not both be used.")
-        kwargs["stdin"] = PIPE
-    if capture_output:
-        if kwargs.get("stdout") is not None or kwargs.get("stderr") is not None:
-            raise ValueError("stdout and stderr arguments may not be used with capture_output.")
-        kwargs["stdout"] = kwargs["stderr"] = PIPE
-    with Popen(*popenargs, **kwargs) as process:
-        try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
-        except BaseException:
-            process.kill()
-            raise
-    if check and process.returncode:
-        raise CalledProcessError(process.returncode, process.args, output=stdout, stderr=stderr)
-    return CompletedProcess(process.args, process.wait(), stdout, stderr)
-
-
-def call(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> int:
-    """As `subprocess.call`: run, wait, return the exit status."""
-    with Popen(*popenargs, **kwargs) as process:
-        try:
-            return process.wait(timeout=timeout)
-        except BaseException:
-            process.kill()
-            raise
-
-
-def check_call(*popenargs: Any, **kwargs: Any) -> int:
-    """As `call`; raises `CalledProcessError` when the status is not 0."""
-    status = call(*popenargs, **kwargs)
-    if status:
-        raise CalledProcessError(status, kwargs.get("args") or popenargs[0])
-    return 0
-
-
-def check_output(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-    """As `subprocess.check_output`: return what it writes to stdout."""
-    for name in ("stdout", "check"):
-        if name in kwargs:
-            raise ValueError(f"{name} argument not allowed, it will be overridden.")
-    if "input" in kwargs and kwargs["input"] is None:
-        is_text = any(kwargs.get(name) for name in ("text", "universal_newlines", "encoding", "errors"))
-        kwargs["input"] = "" if is_text else b""
-    return run(*popenargs, stdout=PIPE, timeout=timeout, check=True, **kwargs).stdout
-
-
-def getstatusoutput(cmd: str | bytes, *, encoding: str | None = None, errors: str | None = None) -> tuple[int, str]:
-    """As `subprocess.getstatusoutput`: run it in a shell; return its exit status and output, one newline less."""
-    done = run(cmd, shell=True, text=True, stdout=PIPE, stderr=STDOUT, encoding=encoding, errors=errors)
-    output: str = done.stdout
-    return done.returncode, output.removesuffix("\n")
-
-
-def getoutput(cmd: str | bytes, *, encoding: str | None = None, errors: str | None = None) -> str:
-    """As `subprocess.getoutput`: the output of a shell command, whatever its status."""
-    return getstatusoutput(cmd, encoding=encoding, errors=errors)[1]

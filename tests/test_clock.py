@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gcron.clock import SystemClock, local_timezone
+from gcron.schedule.clock import SystemClock, local_timezone
 
 BERLIN = "/usr/share/zoneinfo/Europe/Berlin"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gcron.greenlet import sleep, spawn
-from gcron.hub import get_hub
+from gcron.runtime.hub import get_hub
 from gcron.subprocess import Popen
 from gcron.testing import VirtualClock
 from gcron.timeout import Timeout, with_timeout

@@ -10,18 +10,18 @@ from dataclasses import replace
 from gcron.cli.files import complain, describe_unknown_job, load_files
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
-from gcron.event import Event
-from gcron.greenlet import GreenletExit, spawn
-from gcron.hub import get_hub
 from gcron.policy.services import is_service, without_useless
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import GreenletExit, spawn
+from gcron.runtime.hub import get_hub
+from gcron.runtime.subprocess import UNKNOWN_STATUS
+from gcron.runtime.waiting import wait
 from gcron.scheduler.job import Job, job_of
-from gcron.subprocess import UNKNOWN_STATUS
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command
 from gcron.supervise.identity import identity_of, new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.output import Stream
-from gcron.waiting import wait
 
 __all__ = ["main"]
 

@@ -16,7 +16,6 @@ from gcron.cli.changes import change_title, change_words, coming_changes, mark_w
 from gcron.cli.moments import MomentError, read_moment, read_zone
 from gcron.cli.spans import offset_text, relative_text, utc_text, zone_name
 from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
-from gcron.clock import SystemClock
 from gcron.schedule import (
     CronSchedule,
     EverySchedule,
@@ -29,6 +28,7 @@ from gcron.schedule import (
     occurrence,
     parse,
 )
+from gcron.schedule.clock import SystemClock
 from gcron.schedule.kinds import DAY, NICKNAMES, WEEKDAY
 from gcron.schedule.wording import FieldWords, describe, describe_fields, describe_period
 

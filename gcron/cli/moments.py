@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from gcron.clock import local_timezone
 from gcron.schedule import ScheduleError, find_zone, parse_duration
+from gcron.schedule.clock import local_timezone
 
 __all__ = ["Moment", "MomentError", "read_moment", "read_zone"]
 

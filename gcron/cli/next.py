@@ -14,9 +14,9 @@ from gcron.cli.files import Loaded, complain, describe_unknown_job, load_files
 from gcron.cli.fires import Fire, Gap, Gaps, Window, fires_in, named_entries
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.spans import utc_text, wall_datetime
-from gcron.clock import SystemClock
 from gcron.crontab import Entry
 from gcron.schedule import occurrence
+from gcron.schedule.clock import SystemClock
 
 __all__ = ["main"]
 

@@ -15,9 +15,9 @@ from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.progress import with_progress
 from gcron.cli.spans import utc_text, zone_name
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
-from gcron.clock import SystemClock
 from gcron.crontab import Entry
 from gcron.schedule import Zone
+from gcron.schedule.clock import SystemClock
 
 __all__ = ["main"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gcron.clock import Clock
 from gcron.daemon.formats import Format
 from gcron.daemon.sink import OnStall, Outlets
+from gcron.schedule.clock import Clock
 from gcron.scheduler import Event, JobOutput, RawOutput
 
 __all__ = ["Log", "LogSettings"]

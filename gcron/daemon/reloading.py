@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gcron.clock import Clock
 from gcron.daemon.notify import Notifier
 from gcron.daemon.watching import FileWatch, Snapshot
-from gcron.greenlet import Greenlet, spawn
-from gcron.hub import get_hub
-from gcron.lock import Semaphore
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
+from gcron.runtime.lock import Semaphore
+from gcron.schedule.clock import Clock
 from gcron.scheduler import Job, Scheduler
 
 __all__ = ["Reloader", "Tell"]

@@ -9,16 +9,16 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gcron.clock import SystemClock
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.status import Roll, fields_of, lines_of
 from gcron.daemon.watching import FileWatch, Snapshot
-from gcron.event import Event as Flag
-from gcron.greenlet import Greenlet, spawn
-from gcron.hub import SignalHandler, get_hub
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import SignalHandler, get_hub
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Run, Scheduler, StopReport
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 

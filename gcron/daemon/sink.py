@@ -17,9 +17,9 @@ from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from gcron.event import Event
-from gcron.greenlet import spawn
-from gcron.hub import get_hub
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.hub import get_hub
 
 __all__ = ["OnStall", "Outlets", "Sink"]
 

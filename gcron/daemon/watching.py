@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gcron.event import Event
-from gcron.greenlet import sleep
-from gcron.hub import READ, get_hub
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import sleep
+from gcron.runtime.hub import READ, get_hub
 
 __all__ = ["LOOK_EVERY", "FileWatch", "Snapshot"]
 

@@ -10,9 +10,9 @@ import time
 from math import inf
 from typing import Protocol
 
-from gcron.clock import Clock, SystemClock
-from gcron.event import Event
-from gcron.hub import READ, get_hub
+from gcron.runtime.event import Event
+from gcron.runtime.hub import READ, get_hub
+from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.timerfd import WallTimer
 
 __all__ = ["Alarm", "new_alarm"]

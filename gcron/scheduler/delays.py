@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcron.clock import Clock
+from gcron.schedule.clock import Clock
 
 __all__ = ["Delays"]
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from gcron.clock import Clock
-from gcron.hub import Timer, get_hub
 from gcron.policy.services import is_service
+from gcron.runtime.hub import Timer, get_hub
+from gcron.schedule.clock import Clock
 from gcron.scheduler.events import Event, RunFinished, SuccessOverdue, SuccessResumed
 from gcron.scheduler.job import Job
 

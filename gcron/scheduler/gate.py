@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from gcron.clock import Clock
-from gcron.pool import Group
+from gcron.runtime.pool import Group
 from gcron.schedule import Schedule
+from gcron.schedule.clock import Clock
 from gcron.scheduler.events import FiresMissed
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs

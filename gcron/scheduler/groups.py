@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-from gcron.event import Event as Flag
 from gcron.policy import is_name, nearest
+from gcron.runtime.event import Event as Flag
 from gcron.scheduler.job import Job
 from gcron.supervise.run import Run
 

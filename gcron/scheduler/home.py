@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from gcron.event import AsyncResult
-from gcron.greenlet import Greenlet, spawn
-from gcron.hub import Hub, get_hub
-from gcron.waiting import wait
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import Hub, get_hub
+from gcron.runtime.waiting import wait
 
 __all__ = ["Home", "get_from_afar"]
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, overload
 
-from gcron.greenlet import Greenlet, GreenletExit, getcurrent
-from gcron.hub import Timer, get_hub
 from gcron.policy import nearest
+from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.runtime.hub import Timer, get_hub
+from gcron.runtime.timeout import Timeout
 from gcron.scheduler.arguments import checked_observer
 from gcron.scheduler.events import EVENTS, Event
-from gcron.timeout import Timeout
 
 __all__ = ["Observable", "Observer", "Observers"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from gcron.clock import Clock
-from gcron.pool import Group
+from gcron.runtime.pool import Group
+from gcron.schedule.clock import Clock
 from gcron.schedule.draws import draw
 from gcron.scheduler.delays import Delays
 from gcron.scheduler.events import (

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, tzinfo
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from gcron.clock import Clock, SystemClock
 from gcron.crontab import load
-from gcron.event import Event as Flag
-from gcron.greenlet import Greenlet, spawn
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
 from gcron.policy.services import is_service
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.threadpool import ThreadPool
+from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.arguments import When, checked_grace, checked_jobs, checked_when, checked_zone, schedule_of
 from gcron.scheduler.claims import Claims, MemoryClaims
 from gcron.scheduler.counts import Counts
@@ -37,7 +38,6 @@ from gcron.scheduler.thread import Background
 from gcron.scheduler.watch import Watch
 from gcron.supervise.call import InThread
 from gcron.supervise.run import Run
-from gcron.threadpool import ThreadPool
 
 __all__ = ["Scheduler", "When"]
 

@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from gcron.clock import Clock
-from gcron.event import Event as Flag
-from gcron.greenlet import Greenlet, sleep
-from gcron.hub import Timer, get_hub
 from gcron.policy.services import without_useless
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, sleep
+from gcron.runtime.hub import Timer, get_hub
+from gcron.schedule.clock import Clock
 from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, ServiceStateChanged
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs

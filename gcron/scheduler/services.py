@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from math import inf
 
-from gcron.clock import Clock
-from gcron.pool import Group
+from gcron.runtime.pool import Group
+from gcron.schedule.clock import Clock
 from gcron.scheduler.events import Event, Notice
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers

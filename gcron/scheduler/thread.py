@@ -12,9 +12,9 @@ import os
 import threading
 from typing import Protocol
 
-from gcron.greenlet import spawn
-from gcron.hub import get_hub
-from gcron.waiting import joinall
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.hub import get_hub
+from gcron.runtime.waiting import joinall
 
 __all__ = ["Background", "Startable"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gcron.clock import Clock
 from gcron.schedule import Schedule
+from gcron.schedule.clock import Clock
 from gcron.scheduler.job import Job
 
 __all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_due"]

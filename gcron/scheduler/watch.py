@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from gcron.clock import Clock
-from gcron.event import Event as Flag
-from gcron.greenlet import Greenlet, spawn
-from gcron.hub import get_hub
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
+from gcron.schedule.clock import Clock
 from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims
 from gcron.scheduler.events import FiresMissed

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from typing import IO, Any, Protocol
 
-from gcron.event import Event
-from gcron.greenlet import Greenlet, sleep, spawn
-from gcron.hub import get_hub
 from gcron.policy import Policy
-from gcron.pool import Group
-from gcron.subprocess import UNKNOWN_STATUS
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
+from gcron.runtime.hub import get_hub
+from gcron.runtime.pool import Group
+from gcron.runtime.subprocess import UNKNOWN_STATUS
 from gcron.supervise.census import describe
 from gcron.supervise.command import Command
 from gcron.supervise.lines import Excerpt, Lines, LineSplitter, Unsplit

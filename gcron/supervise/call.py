@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gcron.event import AsyncResult, Event
-from gcron.greenlet import Greenlet, GreenletExit, spawn
-from gcron.hub import describe, get_hub
 from gcron.policy import Policy
+from gcron.runtime.event import AsyncResult, Event
+from gcron.runtime.greenlet import Greenlet, GreenletExit, spawn
+from gcron.runtime.hub import describe, get_hub
+from gcron.runtime.waiting import wait
 from gcron.supervise.attempt import Listener
 from gcron.supervise.outcome import Outcome, RunResult
-from gcron.waiting import wait
 
 __all__ = ["Call", "InThread", "ThreadCall", "Threads", "call_of"]
 
@@ -25,7 +25,7 @@ _SHORT_WAIT = 1.0
 
 
 class Threads(Protocol):
-    """A pool of threads: `gcron.threadpool.ThreadPool`."""
+    """A pool of threads: `gcron.runtime.threadpool.ThreadPool`."""
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Call the function in a thread, as soon as one is free."""

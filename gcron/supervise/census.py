@@ -17,10 +17,10 @@ from weakref import WeakKeyDictionary
 
 import psutil
 
-from gcron.event import AsyncResult
-from gcron.greenlet import spawn
-from gcron.hub import Hub, get_hub
-from gcron.lock import Semaphore
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.hub import Hub, get_hub
+from gcron.runtime.lock import Semaphore
 from gcron.supervise.sweeping import Hang, Sweeper
 
 __all__ = ["RUN_ID", "Census", "Look", "Sighting", "census", "describe", "signal_each"]

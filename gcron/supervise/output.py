@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Generic, Literal, Protocol, TypeVar
 
-from gcron.greenlet import sleep
-from gcron.hub import READ, get_hub
+from gcron.runtime.greenlet import sleep
+from gcron.runtime.hub import READ, get_hub
 from gcron.supervise.lines import Excerpt
 
 __all__ = ["AnyPump", "Pump", "Splitter", "Stream"]

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 
-from gcron.event import Event
-from gcron.hub import get_hub
 from gcron.policy import Policy
+from gcron.runtime.event import Event
+from gcron.runtime.hub import get_hub
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command
 from gcron.supervise.identity import identity_of, new_run_id

@@ -7,12 +7,12 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gcron.event import AsyncResult, Event
-from gcron.hub import Hub, get_hub
-from gcron.linkable import Linkable
+from gcron.runtime.event import AsyncResult, Event
+from gcron.runtime.hub import Hub, get_hub
+from gcron.runtime.links import Linkable
+from gcron.runtime.timeout import Timeout
+from gcron.runtime.waiting import wait
 from gcron.supervise.outcome import Outcome, RunResult
-from gcron.timeout import Timeout
-from gcron.waiting import wait
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

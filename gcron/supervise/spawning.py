@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from gcron.subprocess import DEVNULL, PIPE, Popen
+from gcron.runtime.subprocess import DEVNULL, PIPE, Popen
 from gcron.supervise.command import Command, environment, open_stdin
 from gcron.supervise.prologue import arguments, has_prologue
 from gcron.supervise.room import check_room

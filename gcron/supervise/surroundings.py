@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gcron.event import AsyncResult, Event
+from gcron.runtime.event import AsyncResult, Event
+from gcron.runtime.threadpool import ThreadPool
+from gcron.runtime.waiting import wait
 from gcron.supervise.command import Command
 from gcron.supervise.env_file import read_env_file
 from gcron.supervise.room import check_room
 from gcron.supervise.user import Account, find_account
-from gcron.threadpool import ThreadPool
-from gcron.waiting import wait
 
 __all__ = ["Surroundings", "find_surroundings"]
 

@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 
 import psutil
 
-from gcron.event import AsyncResult
-from gcron.hub import get_hub
-from gcron.timeout import Timeout
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.hub import get_hub
+from gcron.runtime.timeout import Timeout
 
 __all__ = ["Hang", "Sweeper"]
 

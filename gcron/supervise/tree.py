@@ -12,9 +12,9 @@ import os
 import signal
 from typing import IO, Any
 
-from gcron.greenlet import sleep
-from gcron.hub import get_hub
-from gcron.subprocess import DEVNULL, PIPE
+from gcron.runtime.greenlet import sleep
+from gcron.runtime.hub import get_hub
+from gcron.runtime.subprocess import DEVNULL, PIPE
 from gcron.supervise.census import RUN_ID, Look, Sighting, census, signal_each
 from gcron.supervise.cgroup import Cgroup, enter_cgroup
 from gcron.supervise.command import Command

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from gcron.hub import RealTime, get_hub
+from gcron.runtime.hub import RealTime, get_hub
 
 __all__ = ["VirtualClock"]
 

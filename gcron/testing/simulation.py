@@ -16,8 +16,8 @@ from math import inf
 from typing import Any
 
 from gcron.crontab import load, parse
-from gcron.greenlet import sleep
 from gcron.policy.services import is_service
+from gcron.runtime.greenlet import sleep
 from gcron.scheduler import Job, Outcome, RunFinished, RunStarted, Scheduler
 from gcron.scheduler.job import jobs_of
 from gcron.testing.clock import VirtualClock

@@ -12,9 +12,9 @@ from http import HTTPStatus
 from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_WR
 from typing import Any, Protocol
 
-from gcron.hub import get_hub
-from gcron.socket_type import socket
-from gcron.timeout import Timeout
+from gcron.runtime.hub import get_hub
+from gcron.runtime.sockets import socket
+from gcron.runtime.timeout import Timeout
 from gcron.wsgi.body import open_body
 from gcron.wsgi.environ import make_environ
 from gcron.wsgi.limits import Limits

@@ -9,9 +9,9 @@ import stat
 from contextlib import suppress
 from typing import Any
 
-from gcron.dns import getaddrinfo
-from gcron.socket_makers import create_server, fromfd
-from gcron.socket_type import socket
+from gcron.runtime.dns import getaddrinfo
+from gcron.runtime.socket_makers import create_server, fromfd
+from gcron.runtime.sockets import socket
 
 __all__ = ["Listener", "parse_address"]
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 from typing import Any
 from wsgiref.util import FileWrapper
 
-from gcron.event import Event
-from gcron.greenlet import Greenlet, getcurrent, sleep, spawn
-from gcron.hub import READ, get_hub
-from gcron.lock import Semaphore
-from gcron.socket_type import socket
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import Greenlet, getcurrent, sleep, spawn
+from gcron.runtime.hub import READ, get_hub
+from gcron.runtime.lock import Semaphore
+from gcron.runtime.sockets import socket
+from gcron.runtime.waiting import joinall, killall
 from gcron.version import __version__
-from gcron.waiting import joinall, killall
 from gcron.wsgi.connection import Application, Connection
 from gcron.wsgi.limits import Limits
 from gcron.wsgi.listener import Listener, parse_address

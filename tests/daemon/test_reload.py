@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from gcron.clock import SystemClock
 from gcron.daemon import reloading, watching
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule import parse
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Scheduler
 
 Run = Callable[..., Any]

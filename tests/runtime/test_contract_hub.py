@@ -16,11 +16,11 @@ import pytest
 
 import gcron
 from gcron.event import AsyncResult, Event
-from gcron.hub import READ, WRITE, get_hub
-from gcron.poller import EpollPoller, Poller, SelectorPoller
+from gcron.runtime.hub import READ, WRITE, get_hub
+from gcron.runtime.poller import EpollPoller, Poller, SelectorPoller
+from gcron.runtime.timers import Timer, TimerHeap
 from gcron.testing import VirtualClock
 from gcron.threadpool import ThreadPool
-from gcron.timers import Timer, TimerHeap
 
 
 def run_program(text: str, *arguments: str) -> tuple[int, str, str]:
@@ -224,7 +224,7 @@ class TestSignals:
         program = f"""if True:
             import gcron, os, signal, time
             from gcron.event import Event
-            from gcron.hub import get_hub
+            from gcron.runtime.hub import get_hub
             gcron.sleep(0.001)
             {before or "pass"}
             event = Event()
@@ -305,7 +305,7 @@ class TestSignals:
                     signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
                 return stepping
             sent = []
-            from gcron import parking
+            from gcron.runtime import parking
             switch_line = next(number for number, line in enumerate(open(parking.__file__), 1)
                                if "successor.switch()" in line)
             for number in range(5):

@@ -13,9 +13,9 @@ import pytest
 
 import gcron
 from gcron.event import AsyncResult, Event
-from gcron.hub import wake
 from gcron.lock import BoundedSemaphore, RLock, Semaphore
 from gcron.queue import Channel, Queue
+from gcron.runtime.hub import wake
 
 LIMIT = 30  # seconds until a lost wake-up counts as one
 
@@ -235,27 +235,32 @@ WAITS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], 
         AsyncResult,
         lambda thing: thing.get(),
         lambda thing: thing.set(True),
-        "gcron.event.getcurrent",
+        "gcron.runtime.event.getcurrent",
     ),
     "AsyncResult.get, an error": (
         AsyncResult,
         lambda thing: isinstance(gcron.with_timeout(LIMIT, caught, thing.get), LookupError),
         lambda thing: thing.set_exception(LookupError()),
-        "gcron.event.getcurrent",
+        "gcron.runtime.event.getcurrent",
     ),
-    "AsyncResult.wait": (AsyncResult, lambda thing: thing.wait(), lambda thing: thing.set(1), "gcron.linkable.current"),
-    "Event.wait": (Event, lambda thing: thing.wait(), lambda thing: thing.set(), "gcron.linkable.current"),
+    "AsyncResult.wait": (
+        AsyncResult,
+        lambda thing: thing.wait(),
+        lambda thing: thing.set(1),
+        "gcron.runtime.links.current",
+    ),
+    "Event.wait": (Event, lambda thing: thing.wait(), lambda thing: thing.set(), "gcron.runtime.links.current"),
     "Semaphore.acquire": (
         lambda: Semaphore(0),
         lambda thing: thing.acquire(),
         lambda thing: thing.release(),
-        "gcron.lock.raw_getcurrent",
+        "gcron.runtime.lock.raw_getcurrent",
     ),
     "Semaphore.wait": (
         lambda: Semaphore(0),
         lambda thing: thing.wait(),
         lambda thing: thing.release(),
-        "gcron.linkable.current",
+        "gcron.runtime.links.current",
     ),
 }
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import gcron
-from gcron import dns, socket, socket_makers
+from gcron import socket
+from gcron.runtime import dns, socket_makers
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import gcron.subprocess as ours
+import gcron.runtime.subprocess as ours
 
 pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 

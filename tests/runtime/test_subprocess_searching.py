@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import gcron.subprocess as ours
-from gcron.executables import find_executable
+import gcron.runtime.subprocess as ours
+from gcron.runtime.executables import find_executable
 
 pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 

@@ -15,10 +15,10 @@ import pytest
 
 import gcron
 from gcron.event import AsyncResult, Event
-from gcron.hub import READ, get_hub
 from gcron.lock import Semaphore
 from gcron.pool import Group, Pool
 from gcron.queue import Channel, Empty, Full, Queue
+from gcron.runtime.hub import READ, get_hub
 from gcron.subprocess import PIPE, Popen, TimeoutExpired
 
 

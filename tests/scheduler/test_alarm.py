@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from gcron.clock import SystemClock
 from gcron.event import Event
 from gcron.greenlet import sleep, spawn
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
 from gcron.scheduler.alarm import Alarm, KernelAlarm, NapAlarm, new_alarm
 from gcron.scheduler.timerfd import WallTimer

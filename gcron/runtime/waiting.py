@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from gcron.greenlet import Greenlet, GreenletExit, getcurrent
-from gcron.hub import Carrier, current, get_hub, unpark
-from gcron.timeout import Timeout, park_within
+from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.runtime.hub import Carrier, current, get_hub, unpark
+from gcron.runtime.timeout import Timeout, park_within
 
 __all__ = ["Arrivals", "iwait", "joinall", "killall", "wait"]
 

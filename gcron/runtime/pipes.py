@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from gcron.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
-from gcron.readiness import Readiness
+from gcron.runtime.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
+from gcron.runtime.readiness import Readiness
 
 __all__ = ["READ", "WRITE", "Pipe", "cooperative", "raw_pipe", "wait_for_any"]
 

@@ -6,8 +6,8 @@ import socket as _stdlib
 from socket import AF_INET, SOCK_STREAM
 from typing import Any, SupportsIndex
 
-from gcron.dns import getaddrinfo, resolve
-from gcron.socket_type import socket
+from gcron.runtime.dns import getaddrinfo, resolve
+from gcron.runtime.sockets import socket
 
 __all__ = ["create_connection", "create_server", "fromfd", "socketpair"]
 

@@ -5,7 +5,7 @@ run in the hub of the thread that linked them. One seat alone, as mostly, stands
 once. May not know what the object is or what being ready means for it.
 
 Any thread may notify, wait, link and unlink. Whoever changes what `_links` refers to does so in one step (see
-`gcron.parking`): look and replace without a call between. A list is emptied by whoever has taken it away, one link
+`parking.py`): look and replace without a call between. A list is emptied by whoever has taken it away, one link
 at a time, so that a waiter who gives up meanwhile either takes its own link out or has been notified; never both.
 """
 
@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gcron.hub import Hub, Seat, current, get_hub, park, vacate, wake
-from gcron.timeout import Timeout, park_within
+from gcron.runtime.hub import Hub, Seat, current, get_hub, park, vacate, wake
+from gcron.runtime.timeout import Timeout, park_within
 
 __all__ = ["Linkable"]
 

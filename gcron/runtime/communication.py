@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gcron.hub import get_hub, yield_now
-from gcron.pipes import READ, READ_SIZE, WRITE, raw_pipe, wait_for_any
+from gcron.runtime.hub import get_hub, yield_now
+from gcron.runtime.pipes import READ, READ_SIZE, WRITE, raw_pipe, wait_for_any
 
 __all__ = ["Communication"]
 
@@ -21,7 +21,7 @@ _READS_IN_A_ROW = 64
 
 
 class Communication:
-    """The streams of one child (made by `gcron.pipes.cooperative`, None: it has no such pipe) and what they carry."""
+    """The streams of one child (made by `pipes.cooperative`; None: no such pipe) and what they carry."""
 
     def __init__(self, stdin: Any, outputs: tuple[Any, ...], data: bytes | bytearray | memoryview | None) -> None:
         """Take over the streams: flush `stdin`, and close it when there is no `data` to send."""

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from greenlet import getcurrent
 
-from gcron.dns import resolve
-from gcron.greenlet import sleep
-from gcron.hub import READ, WRITE, Hub, get_hub, yield_now
+from gcron.runtime.dns import resolve
+from gcron.runtime.greenlet import sleep
+from gcron.runtime.hub import READ, WRITE, Hub, get_hub, yield_now
 
 __all__ = ["socket"]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from gcron.parking import Loop
-from gcron.readiness import Readiness
+from gcron.runtime.parking import Loop
+from gcron.runtime.readiness import Readiness
 
 __all__ = ["SignalHandler", "Signals"]
 
@@ -22,7 +22,7 @@ __all__ = ["SignalHandler", "Signals"]
 _NONE = -1
 # Where an exception at an arbitrary bytecode would lose a ring entry.
 _LOOP_MODULES = frozenset(
-    ["selectors", *(f"gcron.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))]
+    ["selectors", *(f"{__package__}.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))]
 )
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gcron.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
+from gcron.runtime.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
 
 __all__ = ["UNKNOWN_STATUS", "Child", "Vigil", "ensure_reapable"]
 

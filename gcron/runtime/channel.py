@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
-from gcron.hub import Carrier, current, require_own_thread, unpark
-from gcron.timeout import Timeout, park_within
+from gcron.runtime.hub import Carrier, current, require_own_thread, unpark
+from gcron.runtime.timeout import Timeout, park_within
 
 __all__ = ["Channel"]
 

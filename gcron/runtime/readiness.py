@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.parking import Carrier, Loop, interrupt, unpark
-from gcron.poller import READ, WRITE, Poller, new_poller
+from gcron.runtime.parking import Carrier, Loop, interrupt, unpark
+from gcron.runtime.poller import READ, WRITE, Poller, new_poller
 
 __all__ = ["Readiness", "Watch"]
 
@@ -211,7 +211,7 @@ class Readiness:
         self.watch(self._wake_read, READ, self._drain_wakes, ref=False)
 
     def _drain_wakes(self) -> None:
-        # Not contextlib.suppress: an interrupt in there would count as the user's code, see gcron.signals.
+        # Not contextlib.suppress: an interrupt in there would count as the user's code, see gcron.runtime.signals.
         try:  # noqa: SIM105
             os.read(self._wake_read, 4096)
         except BlockingIOError:

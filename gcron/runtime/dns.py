@@ -14,7 +14,7 @@ import socket as _stdlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gcron.hub import get_hub
+from gcron.runtime.hub import get_hub
 
 __all__ = [
     "getaddrinfo",

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from typing import Any
 
-from gcron.event import AsyncResult
-from gcron.greenlet import Greenlet, spawn
-from gcron.lock import Semaphore
-from gcron.queue import Queue
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.lock import Semaphore
+from gcron.runtime.queue import Queue
 
 __all__ = ["Workers"]
 

@@ -1,0 +1,207 @@
+"""`Event` and `AsyncResult`: wait for something that happens elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from greenlet import getcurrent
+
+from gcron.runtime.hub import Seat, current, vacate
+from gcron.runtime.links import Linkable
+from gcron.runtime.parking import mend, raise_pending
+from gcron.runtime.timeout import Timeout, timed_out
+
+__all__ = ["AsyncResult", "Event"]
+
+T = TypeVar("T")
+_UNSET: Any = object()
+_FAILED: Any = object()
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class Event(Linkable):
+    """A flag that greenlets wait for. `set()` wakes everybody who waits at that moment, even if cleared at once."""
+
+    def __init__(self) -> None:
+        self._flag = False
+        self._links = None
+
+    def is_set(self) -> bool:
+        """True between `set()` and `clear()`."""
+        return self._flag
+
+    ready = isSet = is_set  # noqa: N815 - the standard library's old name
+
+    def set(self) -> None:
+        """Raise the flag and wake all waiters."""
+        self._flag = True
+        if self._links:
+            self._notify()
+
+    def clear(self) -> None:
+        """Lower the flag: later waiters wait again."""
+        self._flag = False
+
+    def wait(self, timeout: float | Timeout | None = None) -> bool:
+        """Wait until set; False when `timeout` seconds passed first."""
+        return self._flag or self._wait_link(timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} {'set' if self._flag else 'clear'}>"
+
+
+class AsyncResult(Linkable, Generic[T]):
+    """A value or an error that arrives once and that any number of greenlets wait for.
+
+    It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
+    """
+
+    # What stands for the value while there is none: `_UNSET`, or `_FAILED` when these two count.
+    _error: BaseException | None = None
+    _traceback: TracebackType | None = None
+
+    def __init__(self) -> None:
+        # On the instance, although the class has it too: CPython reads those without a look at the class. HOT PATH.
+        self._links = None
+        self._value: T = _UNSET
+
+    def ready(self) -> bool:
+        """True once there is a value or an error."""
+        return self._value is not _UNSET
+
+    def successful(self) -> bool:
+        """True once there is a value."""
+        return self._value is not _UNSET and self._value is not _FAILED
+
+    @property
+    def value(self) -> T | None:
+        """The value, or None when there is none."""
+        return self._value if self.successful() else None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The error, or None when there is none."""
+        return self._error if self._value is _FAILED else None
+
+    @property
+    def exc_info(self) -> ExcInfo | tuple[()]:
+        """The error as `sys.exc_info()` gives it, or `()`."""
+        error = self.exception
+        return () if error is None else (type(error), error, self._traceback)
+
+    def set(self, value: T = None) -> None:  # type: ignore[assignment]
+        """Store a value and wake all waiters. A second one overrides."""
+        self._value = value
+        # As `_notify` and `wake`, two calls less. HOT PATH.
+        links, self._links = self._links, None
+        if type(links) is Seat:
+            waiter = links.greenlet
+            if waiter is not None and not waiter.ready:
+                waiter.ready = True
+                waiter.ring.append(waiter)
+                if waiter.hub.polling:
+                    waiter.hub.interrupt_poll()
+        elif links:
+            self._notify_all(links)
+
+    def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
+        """Store an error and wake all waiters. `exc_info` may carry its traceback."""
+        self._traceback = exc_info[2] if exc_info else exception.__traceback__
+        self._error = exception
+        self._value = _FAILED  # last: from here on another thread may raise it
+        if self._links:
+            self._notify()
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
+        """Return the value, waiting for it.
+
+        Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
+        seconds, or at once with `block=False`.
+        """
+        if self._value is _UNSET:
+            if not block:
+                raise timed_out(timeout)
+            if timeout is None:
+                # As `_wait_link` and `park`, four calls less. HOT PATH.
+                me: Any = getcurrent()
+                try:
+                    seat = me.seat
+                except AttributeError:
+                    me = current()
+                    seat = me.seat
+                if self._links is None:
+                    self._links = seat
+                else:
+                    self._add_link(seat)
+                try:
+                    if self._value is _UNSET or not self._drop_link(seat):
+                        ring = me.ring
+                        hub = me.hub
+                        successor = hub
+                        try:
+                            if ring and hub.credit:
+                                hub.credit -= 1
+                                successor = ring.popleft()
+                            successor.switch()
+                        except BaseException as error:
+                            mend(me, successor, error)
+                            raise
+                        me.ready = False
+                        if me.pending is not None:
+                            raise_pending(me)
+                except BaseException:
+                    if not self._drop_link(seat):
+                        vacate(me)
+                    raise
+            elif not self._wait_link(timeout):
+                raise timed_out(timeout)
+        value = self._value
+        if value is _FAILED:
+            assert self._error is not None
+            raise self._error.with_traceback(self._traceback)
+        return value
+
+    def get_nowait(self) -> T:
+        """As `get(block=False)`."""
+        return self.get(block=False)
+
+    # -- as in concurrent.futures ---------------------------------------------------------------------------
+
+    set_result = set
+    done = ready
+
+    def result(self, timeout: float | Timeout | None = None) -> T:
+        """As `get(timeout=timeout)`."""
+        return self.get(timeout=timeout)
+
+    def cancel(self) -> bool:
+        """False: what brings the value cannot be called off here."""
+        return False
+
+    def cancelled(self) -> bool:
+        """False, always."""
+        return False
+
+    # -- waiting, linking -----------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | Timeout | None = None) -> T | None:
+        """Wait, and return the value; None on an error or after `timeout` seconds."""
+        if not self.ready():
+            self._wait_link(timeout)
+        return self.value
+
+    def __call__(self, source: Any) -> None:
+        """As a link target: take over the result of `source`."""
+        if source.successful():
+            self.set(source.value)
+        else:
+            self.set_exception(source.exception, getattr(source, "exc_info", None))
+
+    def __repr__(self) -> str:
+        state = f"value={self._value!r}"
+        if self._value is _UNSET:
+            state = "unset"
+        elif self._value is _FAILED:
+            state = f"exception={self._error!r}"
+        return f"<{type(self).__name__} {state}>"

@@ -1,0 +1,411 @@
+"""Greenlets: functions that run together in one thread.
+
+`spawn(f, ...)` starts one, `kill` raises in one. Semantics are gevent's; what differs is named in the docstrings. May
+not know queues, pools or processes. Longer than most modules: one class with the whole surface that gevent's has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from greenlet import GreenletExit
+from greenlet import getcurrent as raw_getcurrent
+
+from gcron.runtime.hub import Carrier, Task, Timer, current, describe, get_hub, interrupt, park, unpark, yield_now
+from gcron.runtime.links import Linkable
+from gcron.runtime.timeout import Timeout, timed_out
+
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "getcurrent",
+    "kill",
+    "sleep",
+    "spawn",
+    "spawn_later",
+]
+
+_NEW, _STARTED, _RUNNING, _DONE = range(4)
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class Greenlet(Linkable, Task):
+    """A function call that runs concurrently, and its result.
+
+    Make and start one with `spawn`. A subclass may define `_run` instead of passing a function.
+    """
+
+    _state = _NEW
+    _function: Callable[..., Any] | None = None
+    _carrier: Carrier | None = None
+    _start_timer: Timer | None = None
+    _error: BaseException | None = None
+    _traceback: TracebackType | None = None
+    _locals: dict[int, Any] | None = None
+    _at_end: Callable[[Greenlet], object] | None = None
+    _name: str | None = None
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+    value: Any = None
+    """What the function returned; the `GreenletExit` instance if it was killed; None otherwise."""
+
+    def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        if run is not None:
+            if not callable(run):
+                raise TypeError(f"a greenlet runs a callable, got {run!r}")
+            self._function = run
+        # What is empty stays the class's own: most greenlets have no keyword arguments. HOT PATH.
+        if args:
+            self.args = args
+        if kwargs:
+            self.kwargs = kwargs
+        # Read at every end: on the instance, where CPython reads without a look at the class.
+        self._links = None
+        self._at_end = None
+        me: Any = raw_getcurrent()
+        try:
+            self.hub = me.hub
+        except AttributeError:
+            self.hub = get_hub()
+        # None is an empty one: mostly nobody has set a variable.
+        context = me.gr_context
+        self._context: Context | None = context.copy() if context else None
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """What it runs; a subclass may define its own."""
+        if self._function is None:
+            raise NotImplementedError(f"{type(self).__name__} got no function and defines no _run")
+        return self._function(*args, **kwargs)
+
+    @classmethod
+    def spawn(cls, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make one and start it at the next turn."""
+        greenlet = cls(*args, **kwargs)
+        greenlet._state = _STARTED
+        greenlet.hub.ring.append(greenlet)
+        return greenlet
+
+    @classmethod
+    def spawn_later(cls, seconds: float, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make one and start it in `seconds`."""
+        greenlet = cls(*args, **kwargs)
+        greenlet.start_later(seconds)
+        return greenlet
+
+    # -- state ----------------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """True from `start()` until it has ended."""
+        return self._state in (_STARTED, _RUNNING) or self._start_timer is not None
+
+    @property
+    def dead(self) -> bool:
+        """True once it has ended."""
+        return self._state == _DONE
+
+    def __bool__(self) -> bool:
+        return self.started
+
+    def ready(self) -> bool:
+        """True once it has ended."""
+        return self._state == _DONE
+
+    def successful(self) -> bool:
+        """True when it has ended without an error; being killed by `GreenletExit` is none."""
+        return self._state == _DONE and self._error is None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The error it ended with, or None."""
+        return self._error
+
+    @property
+    def exc_info(self) -> ExcInfo | tuple[()]:
+        """The error it ended with, as `sys.exc_info()` gives it, or `()`."""
+        if self._error is None:
+            return ()
+        return (type(self._error), self._error, self._traceback)
+
+    @property
+    def name(self) -> str:
+        """A name for people; may be assigned."""
+        return self._name or f"Greenlet-{id(self):#x}"
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        function = "" if self._function is None else f": {getattr(self._function, '__qualname__', self._function)}"
+        return f"<{type(self).__name__} {self.name}{function}>"
+
+    # -- starting -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run at the next turn; nothing when started already."""
+        if self._state != _NEW:
+            return
+        if self._start_timer is not None:
+            self._cancel_start()
+        self._state = _STARTED
+        self.hub.ring.append(self)
+
+    def start_later(self, seconds: float) -> None:
+        """Run in `seconds`; nothing when started already."""
+        if self._state == _NEW and self._start_timer is None:
+            self._start_timer = self.hub.call_later(seconds, self.start)
+
+    def _cancel_start(self) -> None:
+        if self._start_timer is not None:
+            self._start_timer.cancel()
+            self._start_timer = None
+
+    # -- running --------------------------------------------------------------------------------------------
+
+    def execute(self, carrier: Carrier) -> None:
+        """Run to the end on `carrier`. For the hub. HOT PATH."""
+        if self._state == _DONE:
+            return  # killed before its first turn
+        self._state = _RUNNING
+        self._carrier = carrier
+        # Set, not entered by `Context.run`: a C frame less on every carrier's stack, which each switch copies.
+        carrier.gr_context = self._context
+        function = self._function or self._run
+        args = self.args
+        try:
+            if not args and not self.kwargs:
+                value = function()
+            elif len(args) == 1 and not self.kwargs:
+                value = function(args[0])  # a C frame less than the general call, which is what a switch copies
+            else:
+                value = function(*args, **self.kwargs)
+        except BaseException as error:
+            self._end_with(error)
+        else:
+            self.value = value
+            self._end()
+
+    def _end_with(self, error: BaseException) -> None:
+        if isinstance(error, GreenletExit):
+            self.value = error
+            self._end()
+            return
+        label = describe(self)
+        self._error = error
+        self._traceback = error.__traceback__
+        self._end()
+        self.hub.report_error(label, error)
+
+    def _end(self) -> None:
+        self._state = _DONE
+        # Nothing that it used may live on because somebody still holds the greenlet.
+        self._carrier = None
+        if self._locals is not None:
+            self._locals = None
+        self._function = None
+        self._context = None
+        if self.args:
+            self.args = ()
+        if self.kwargs:
+            self.kwargs = {}
+        if self._at_end is not None:
+            call, self._at_end = self._at_end, None
+            call(self)
+        if self._links:
+            self._notify()
+
+    def call_at_end(self, call: Callable[[Greenlet], object]) -> None:
+        """Call `call(self)` in the very moment it ends, before its links; it must neither park nor raise."""
+        if self._state == _DONE:
+            call(self)
+        elif (earlier := self._at_end) is None:
+            self._at_end = call
+        else:
+            self._at_end = lambda greenlet: (earlier(greenlet), call(greenlet))
+
+    # -- results --------------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | Timeout | None = None) -> Any:
+        """Return what it returned, waiting for its end.
+
+        Raises the error it ended with (the same object each time), or `Timeout` when it has not ended after
+        `timeout` seconds, or at once with `block=False`.
+        """
+        if self._state != _DONE and not (block and self._wait_link(timeout)):
+            raise timed_out(timeout)
+        if self._error is not None:
+            raise self._error.with_traceback(self._traceback)
+        return self.value
+
+    def join(self, timeout: float | Timeout | None = None) -> None:
+        """Wait for its end, at most `timeout` seconds. Never raises its error."""
+        if self._state != _DONE:
+            self._wait_link(timeout)
+
+    # -- killing --------------------------------------------------------------------------------------------
+
+    def throw(self, *exception: Any) -> None:
+        """Raise in it at its next turn; `GreenletExit` when nothing is given. Does not wait.
+
+        Takes an exception, or a class and the argument for it.
+        """
+        error = exception[0] if exception else GreenletExit
+        if len(exception) > 1 and exception[1] is not None:
+            error = exception[1] if isinstance(exception[1], BaseException) else error(exception[1])
+        self.kill(error, block=False)
+
+    def kill(
+        self,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | Timeout | None = None,
+    ) -> None:
+        """Raise `exception` in it; with `block`, wait for its end, at most `timeout` seconds.
+
+        One that has not run yet never will. One that has ended stays as it is.
+        """
+        error = exception() if isinstance(exception, type) else exception
+        if get_hub() is not self.hub:
+            self.hub.call_soon_threadsafe(self.kill, error, False)  # what it does there is that thread's
+        elif self._state == _RUNNING:
+            self._interrupt(error)
+        elif self._state != _DONE:
+            self._cancel_start()
+            self._end_unstarted(error)
+        if block and self._state != _DONE:
+            self.join(timeout)
+
+    def _interrupt(self, error: BaseException) -> None:
+        carrier = self._carrier
+        assert carrier is not None
+        if carrier is raw_getcurrent():
+            raise error
+        interrupt(carrier, self, error)
+
+    def _end_unstarted(self, error: BaseException) -> None:
+        # Its ring entry, if it has one, finds it ended and passes on.
+        self._end_with(error)
+
+    # -- links ----------------------------------------------------------------------------------------------
+
+    def link(self, callback: Callable[[Greenlet], object]) -> None:
+        """Call `callback(self)` in a greenlet of its own once this has ended."""
+        self._link(callback, always)
+
+    def link_value(self, callback: Callable[[Greenlet], object]) -> None:
+        """As `link`, if it ends without an error."""
+        self._link(callback, Greenlet.successful)
+
+    def link_exception(self, callback: Callable[[Greenlet], object]) -> None:
+        """As `link`, if it ends with an error."""
+        self._link(callback, failed)
+
+    def _link(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
+        if not callable(callback):
+            raise TypeError(f"expected a callable, got {callback!r}")
+        self.rawlink(_SpawnedLink(callback, condition))
+
+
+def _show_attributes() -> None:
+    # CPython keeps attributes in the object itself as long as its class's first instances had them: a dictionary for
+    # each greenlet costs more than all else that a spawn does. HOT PATH.
+    first = Greenlet()
+    for name in (
+        "_state",
+        "_carrier",
+        "value",
+        "args",
+        "kwargs",
+        "_locals",
+        "_error",
+        "_traceback",
+        "_name",
+        "_start_timer",
+    ):
+        setattr(first, name, None)
+
+
+_show_attributes()
+
+
+def always(greenlet: Greenlet) -> bool:
+    """Condition of `link`."""
+    return True
+
+
+def failed(greenlet: Greenlet) -> bool:
+    """Condition of `link_exception`."""
+    return greenlet.exception is not None
+
+
+class _SpawnedLink:
+    """A link whose callback may block: the hub's part is only to spawn it."""
+
+    __slots__ = ("callback", "condition", "context")
+
+    def __init__(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
+        self.callback = callback
+        self.condition = condition
+        self.context = copy_context()
+
+    def __call__(self, greenlet: Greenlet) -> None:
+        if self.condition(greenlet):
+            runner = Greenlet(self.callback, greenlet)
+            runner._context = self.context  # that of whoever linked; the hub's own is nobody's
+            runner.start()
+
+    def __eq__(self, other: object) -> bool:
+        # `unlink` is given the user's callback.
+        if isinstance(other, _SpawnedLink):
+            return bool(self.callback == other.callback)
+        return bool(self.callback == other)
+
+    def __hash__(self) -> int:
+        return hash(self.callback)
+
+
+def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
+    """Run `function(*args, **kwargs)` in a new greenlet, from the next turn on.
+
+    Raises `TypeError` at once when `function` cannot be called.
+    """
+    # As Greenlet.spawn, one call shorter. HOT PATH.
+    greenlet = Greenlet(function, *args, **kwargs) if args or kwargs else Greenlet(function)
+    greenlet._state = _STARTED
+    greenlet.hub.ring.append(greenlet)
+    return greenlet
+
+
+def spawn_later(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
+    """Run `function(*args, **kwargs)` in a new greenlet in `seconds`."""
+    return Greenlet.spawn_later(seconds, function, *args, **kwargs)
+
+
+def sleep(seconds: float = 0) -> None:
+    """Let others run for at least `seconds`; 0: just let everybody who is ready go first."""
+    if seconds <= 0:
+        yield_now()
+        return
+    me = current()
+    timer = me.hub.call_later(seconds, unpark, me)
+    try:
+        park(me)
+    except BaseException:
+        timer.cancel()
+        raise
+
+
+def getcurrent() -> Any:
+    """The running `Greenlet`, or the raw greenlet that runs outside of any (a thread's main one)."""
+    me = raw_getcurrent()
+    return me.task if type(me) is Carrier else me
+
+
+def kill(greenlet: Greenlet, exception: BaseException | type[BaseException] = GreenletExit) -> None:
+    """Raise `exception` in `greenlet` without waiting for its end."""
+    greenlet.kill(exception, block=False)

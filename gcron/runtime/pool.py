@@ -1,0 +1,196 @@
+"""`Group` and `Pool`: greenlets that are waited for, killed and mapped over together.
+
+A pool is a group with a limit: starting one more waits for a place. What calls functions in members (`apply`, `map`
+and their kin) is `gcron.runtime.workers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.runtime.lock import Semaphore
+from gcron.runtime.queue import Full
+from gcron.runtime.timeout import Timeout
+from gcron.runtime.waiting import joinall, killall
+from gcron.runtime.workers import Workers
+
+__all__ = ["Group", "Pool", "PoolFull"]
+
+
+class PoolFull(Full):
+    """A pool had no free place in time."""
+
+
+class Group(Workers):
+    """A set of greenlets; each leaves it when it ends."""
+
+    greenlet_class: type[Greenlet] = Greenlet
+    # A pool's limit.
+    _places: Semaphore | None = None
+
+    def __init__(self, greenlets: Iterable[Greenlet] = ()) -> None:
+        self.greenlets: dict[Greenlet, None] = {}
+        self._dying: set[Greenlet] = set()
+        self._emptied = Event()
+        # Bound once: a bound method a greenlet is one more object for the garbage collector.
+        self._on_end = self._discard
+        for greenlet in greenlets:
+            self.add(greenlet)
+
+    def __len__(self) -> int:
+        return len(self.greenlets)
+
+    def __contains__(self, greenlet: object) -> bool:
+        return greenlet in self.greenlets
+
+    def __iter__(self) -> Iterator[Greenlet]:
+        return iter(list(self.greenlets))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {id(self):#x} of {len(self)}>"
+
+    # -- membership -----------------------------------------------------------------------------------------
+
+    def add(self, greenlet: Greenlet) -> None:
+        """Make `greenlet` a member until it ends."""
+        if greenlet not in self.greenlets:
+            self._admit(greenlet)
+
+    def _admit(self, greenlet: Greenlet) -> None:
+        self.greenlets[greenlet] = None
+        greenlet.call_at_end(self._on_end)
+
+    def discard(self, greenlet: Greenlet) -> None:
+        """Let `greenlet` go, whether it has ended or not; no effect on one that is no member."""
+        self._discard(greenlet)
+
+    def _discard(self, greenlet: Greenlet) -> None:
+        # HOT PATH.
+        if greenlet not in self.greenlets:
+            return
+        del self.greenlets[greenlet]
+        if self._dying:
+            self._dying.discard(greenlet)
+        if self._places is not None:
+            self._places.release()
+        if not self.greenlets:
+            self._emptied.set()
+
+    def start(self, greenlet: Greenlet) -> None:
+        """Add a greenlet and start it."""
+        self.add(greenlet)
+        greenlet.start()
+
+    def spawn(self, *args: Any, **kwargs: Any) -> Greenlet:
+        """Make a greenlet of the given function and arguments, add it and start it."""
+        greenlet = self.greenlet_class(*args, **kwargs)
+        self.start(greenlet)
+        return greenlet
+
+    # -- ending ---------------------------------------------------------------------------------------------
+
+    def join(self, timeout: float | Timeout | None = None, raise_error: bool = False) -> bool:
+        """Wait until all members, also those added meanwhile, have ended; False after `timeout` seconds.
+
+        `raise_error`: raise the error of the first member that ended with one, once all have ended.
+        """
+        members = list(self.greenlets) if raise_error else []
+        ended = self._wait_until_empty(timeout)
+        for greenlet in members:
+            if greenlet.exception is not None:
+                greenlet.get()
+        return ended
+
+    def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
+        if not self.greenlets:
+            return True
+        self._emptied.clear()
+        return self._emptied.wait(timeout)
+
+    def kill(
+        self,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Raise `exception` in every member, once in each, even in one that swallows it; wait for their end.
+
+        With `timeout` seconds, returns when they are up.
+        """
+        limit = Timeout.start_new(timeout)
+        try:
+            while survivors := [member for member in self.greenlets if member not in self._dying]:
+                self._dying.update(survivors)
+                killall(survivors, exception, block=False)
+                if not block:
+                    return
+                joinall(survivors)
+            if block:
+                self._wait_until_empty()
+        except Timeout as error:
+            if error is not limit:
+                raise
+        finally:
+            limit.cancel()
+
+    def killone(
+        self,
+        greenlet: Greenlet,
+        exception: BaseException | type[BaseException] = GreenletExit,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Kill one member; nothing when it is none."""
+        if greenlet in self.greenlets and greenlet not in self._dying:
+            self._dying.add(greenlet)
+            greenlet.kill(exception, block=block, timeout=timeout)
+
+    def _runs_here(self) -> bool:
+        return getcurrent() in self.greenlets
+
+
+class Pool(Group):
+    """A group of at most `size` greenlets; None means no limit.
+
+    Raises `ValueError` for a negative size.
+    """
+
+    def __init__(self, size: int | None = None, greenlet_class: type[Greenlet] | None = None) -> None:
+        if size is not None and size < 0:
+            raise ValueError(f"a pool's size is 0 or more, got {size}")
+        super().__init__()
+        if greenlet_class is not None:
+            self.greenlet_class = greenlet_class
+        self.size = size
+        self._places = None if size is None else Semaphore(size)
+
+    def full(self) -> bool:
+        """True when starting one more would wait."""
+        return self.free_count() <= 0
+
+    def free_count(self) -> int:
+        """The number of free places; 1 when there is no limit."""
+        return 1 if self._places is None else self._places.counter
+
+    def wait_available(self, timeout: float | Timeout | None = None) -> int:
+        """Wait until there is a free place; return how many."""
+        return 1 if self._places is None else self._places.wait(timeout)
+
+    def add(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
+        """Add `greenlet`, waiting for a place; raises `PoolFull` if not `blocking`, or after `timeout` seconds."""
+        if greenlet in self.greenlets:
+            return
+        if self._places is not None and not self._places.acquire(blocking, timeout):
+            raise PoolFull
+        if greenlet not in self.greenlets:
+            self._admit(greenlet)
+        elif self._places is not None:
+            self._places.release()  # somebody else added it while we waited
+
+    def start(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
+        """As `add`, and start it."""
+        self.add(greenlet, blocking, timeout)
+        greenlet.start()

@@ -1,0 +1,170 @@
+"""`Timeout`: an exception raised in the current greenlet after some seconds.
+
+A `Timeout` belongs to whoever made it. Waiting functions with a `timeout=` parameter never catch another's, so an
+outer time limit always gets through the waits inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from gcron.runtime.hub import Carrier, Timer, current, interrupt, park, unpark
+
+__all__ = ["Timeout", "park_within", "with_timeout"]
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Timeout(BaseException):
+    """Raise itself, or `exception`, in the current greenlet `seconds` after `start()`.
+
+    `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead; a
+    text is a message for people; `False` makes the context manager end silently (and has no other effect). Not an
+    `Exception`, so that `except Exception` does not eat time limits.
+
+        with Timeout(5):
+            ...
+    """
+
+    def __init__(
+        self,
+        seconds: float | None = None,
+        exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
+    ) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.exception = exception
+        self._timer: Timer | None = None
+
+    @classmethod
+    def start_new(
+        cls,
+        timeout: float | Timeout | None = None,
+        exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
+    ) -> Timeout:
+        """Return a started timeout; one that is given is started if it is not pending."""
+        started = timeout if isinstance(timeout, Timeout) else cls(timeout, exception)
+        if not started.pending:
+            started.start()
+        return started
+
+    @property
+    def pending(self) -> bool:
+        """True from `start()` until it fires or is cancelled."""
+        return self._timer is not None and self._timer.pending
+
+    def start(self) -> None:
+        """Begin to count. Raises `ValueError` when it is pending already."""
+        if self.pending:
+            raise ValueError(f"{self!r} is started already")
+        if self.seconds is None:
+            return
+        me = current()
+        self._timer = me.hub.call_later(self.seconds, self._expire, me, me.task)
+
+    def cancel(self) -> None:
+        """Stop counting. May be started again."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    close = cancel
+
+    def _expire(self, greenlet: Carrier, task: object) -> None:
+        if greenlet.task is not task:
+            return
+        if greenlet.pending is None:
+            interrupt(greenlet, task, self._error())
+        else:
+            # Another exception comes first, and may lead out of our block: stay pending, so that `cancel` finds us.
+            self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task)
+
+    def _error(self) -> BaseException:
+        if isinstance(self.exception, type):
+            return self.exception()
+        return self.exception if isinstance(self.exception, BaseException) else self
+
+    def __enter__(self) -> Timeout:
+        if not self.pending:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.cancel()
+        return value is self and self.exception is False
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return ""
+        suffix = "" if self.seconds == 1 else "s"
+        if self.exception is False:
+            reason = " (silent)"
+        elif isinstance(self.exception, str):
+            reason = f": {self.exception}"
+        else:
+            reason = "" if self.exception is None else f": {self.exception!r}"
+        return f"{self.seconds} second{suffix}{reason}"
+
+    def __repr__(self) -> str:
+        state = " pending" if self.pending else ""
+        return f"<{type(self).__name__} at {id(self):#x} seconds={self.seconds}{state}>"
+
+
+def with_timeout(seconds: float | None, function: Callable[..., T], *args: Any, **kwargs: Any) -> T | Any:
+    """Call `function(*args, **kwargs)` within `seconds`.
+
+    Past them, return `timeout_value` if that keyword is given, otherwise raise `Timeout`. A `Timeout` that was
+    started elsewhere goes through.
+    """
+    has_default = "timeout_value" in kwargs
+    default = kwargs.pop("timeout_value", None)
+    limit = Timeout.start_new(seconds)
+    try:
+        return function(*args, **kwargs)
+    except Timeout as error:
+        if error is limit and has_default:
+            return default
+        raise
+    finally:
+        limit.cancel()
+
+
+def park_within(me: Carrier, timeout: float | Timeout | None) -> bool:
+    """Park `me`, at most `timeout` seconds; False when they passed. A `Timeout` object counts as its own limit."""
+    if timeout is None:
+        park(me)
+        return True
+    if isinstance(timeout, Timeout):
+        return _park_until(me, timeout)
+    timer = me.hub.call_later(timeout, unpark, me)
+    try:
+        park(me)
+    finally:
+        expired = not timer.pending
+        timer.cancel()
+    return not expired
+
+
+def _park_until(me: Carrier, limit: Timeout) -> bool:
+    started_here = not limit.pending
+    if started_here:
+        limit.start()
+    try:
+        park(me)
+    except Timeout as error:
+        if error is not limit:
+            raise
+        return False
+    finally:
+        if started_here:
+            limit.cancel()
+    return True
+
+
+def timed_out(timeout: float | Timeout | None) -> Timeout:
+    """Return the exception for a wait that took longer than `timeout`."""
+    return timeout if isinstance(timeout, Timeout) else Timeout(timeout)
