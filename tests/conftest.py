@@ -44,7 +44,7 @@ class Recorder:
         self.events.append(event)
 
     def of(self, kind: str, job: str | None = None) -> list[Any]:
-        return [event for event in self.events if event.kind == kind and job in (None, event.job)]
+        return [event for event in self.events if event.kind == kind and job in (None, getattr(event, "job", ""))]
 
     def outcomes(self, job: str | None = None) -> list[str]:
         return [str(event.result.outcome) for event in self.of("run-finished", job)]

@@ -13,9 +13,13 @@ from gcron.daemon.formats.json import JsonFormat
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
+    JobPaused,
+    JobResumed,
     Notice,
     Outcome,
     ProcessStarted,
+    Reason,
+    ReasonCode,
     RetryPlanned,
     RunFinished,
     RunLate,
@@ -23,6 +27,8 @@ from gcron.scheduler import (
     RunStarted,
     ServiceState,
     ServiceStateChanged,
+    StoreFailed,
+    StoreRecovered,
     SuccessOverdue,
     SuccessResumed,
 )
@@ -31,9 +37,10 @@ from gcron.scheduler.events import EVENTS
 PAGE = (Path(__file__).parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z-]+)` \| `([A-Za-z]+)` \| ([^|]*)\|", re.MULTILINE)
 ROWS = {event: (name, keys) for event, name, keys in ROW.findall(PAGE)}
-# Those of every object.
-COMMON = {"time", "event", "job"}
-LEFT = RunResult(Outcome.FAILED, "exit status 1", 1, left_behind="sleep (pid 7)")
+# The keys of every record; `job` is missing where the event is about no job.
+COMMON = {"time", "event"}
+WHY = Reason(ReasonCode.EXIT_STATUS, "exit status 1")
+LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 
 # Each event with all that it may have to say.
 FULL = [
@@ -43,11 +50,15 @@ FULL = [
     Notice(0.0, "job", "run", "text"),
     RetryPlanned(0.0, "job", "run", 1, LEFT, 10.0),
     RunFinished(0.0, "job", "run", 0, LEFT),
-    FiresMissed(0.0, "job", 0, 60, "why", 2),
-    RunLate(0.0, "job", "run", 0, 5.0, "why"),
+    FiresMissed(0.0, "job", 0, 60, WHY, 2),
+    RunLate(0.0, "job", "run", 0, 5.0, WHY),
     SuccessOverdue(0.0, "job", 60.0, None),
     SuccessResumed(0.0, "job", 60.0),
-    ServiceStateChanged(0.0, "job", ServiceState.BACKING_OFF, "why", 1, 2.0),
+    ServiceStateChanged(0.0, "job", ServiceState.BACKING_OFF, WHY, 1, 2.0),
+    JobPaused(0.0, "job"),
+    JobResumed(0.0, "job"),
+    StoreFailed(0.0, WHY),
+    StoreRecovered(0.0, 3),
 ]
 
 
@@ -61,8 +72,15 @@ def test_every_event_is_described_with_its_class() -> None:
 def test_its_keys_are_those_of_the_log(event: Any) -> None:
     record = json.loads(JsonFormat().event(event))
 
-    assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == record.keys() - COMMON
+    assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == record.keys() - COMMON - {"job"}
     assert record.keys() >= COMMON
+
+
+def test_every_reason_code_is_described() -> None:
+    described = re.findall(
+        r"^\| `([a-z-]+)` \|", PAGE[PAGE.index("## Reason codes") : PAGE.index("## What gcron itself")], re.MULTILINE
+    )
+    assert sorted(described) == sorted(code for code in ReasonCode if code)
 
 
 def test_all_but_raw_output_are_tried() -> None:

@@ -153,7 +153,7 @@ def test_the_same_arguments_bring_the_same_runs() -> None:
     crontab = "# gcron: name=a\n*/5 * * * * x\n# gcron: name=b overlap=queue\n*/5 * * * * y\n"
     first, second = (simulate(crontab, DAY, DAY + timedelta(hours=1), takes={"a": 400, "b": 1000}) for _ in range(2))
     assert first == second
-    assert next(run.reason for run in first.of("a") if run.reason) == "the run number 1 is still under way"
+    assert next(run.reason.text for run in first.of("a") if run.reason.text) == "the run number 1 is still under way"
 
 
 def test_the_fixture_is_the_function(simulate_crontab: object) -> None:

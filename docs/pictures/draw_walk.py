@@ -1,4 +1,4 @@
-"""Draw the picture of docs/architecture.md: the walk of one fire through the floors, as an SVG.
+"""Draw the picture of docs/architecture.md: the way of one fire through the floors, as an SVG.
 
 python docs/pictures/draw_walk.py
 """
@@ -22,19 +22,19 @@ FLOORS = [
 # In the order of the walk: the floor, the column, the module, and what it makes of the fire.
 STATIONS = [
     ("2", 0, "crontab/", "lines to entries"),
-    ("4", 0, "job.py, table.py", "entries to jobs"),
-    ("4", 1, "watch.py", "due, and claimed"),
-    ("4", 2, "gate.py", "overlap"),
-    ("4", 3, "runs.py", "held back, begun"),
-    ("3", 3, "attempt.py", "one try"),
-    ("3", 4, "tree.py", "the processes"),
+    ("4", 0, "job.py, job_table.py", "entries to jobs"),
+    ("4", 1, "watch.py, claims.py", "due, and claimed"),
+    ("4", 2, "overlap.py", "start, wait, skip"),
+    ("4", 3, "runs.py", "waits, begins"),
+    ("3", 3, "attempt.py", "one process"),
+    ("3", 4, "process_tree.py", "its processes"),
     ("3", 5, "output.py", "what they print"),
     ("3", 6, "outcome.py", "how it ended"),
-    ("4", 6, "events.py", "observers are told"),
+    ("4", 6, "events.py", "observers"),
     ("5", 6, "daemon/log.py", "the log"),
 ]
 LEFT, COLUMN, BAND, WIDE, HIGH = 132, 152, 86, 138, 50
-GROUND = "hub.py: the loop. Every wait on the floors above ends up in it"
+GROUND = "runtime/hub.py: the loop. Every wait on the floors above ends there"
 
 
 def left_of(column: int) -> int:

@@ -16,12 +16,12 @@ from gcron.runtime.greenlet import GreenletExit, spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.subprocess import UNKNOWN_STATUS
 from gcron.runtime.waiting import wait
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler.job import Job, job_of
 from gcron.supervise.attempt import Attempt
-from gcron.supervise.command import Command
-from gcron.supervise.identity import identity_of, new_run_id
-from gcron.supervise.outcome import Outcome, RunResult
-from gcron.supervise.output import Stream
+from gcron.supervise.command import Command, Identity, new_run_id
+from gcron.supervise.events import JobEvent, Notice, RawOutput
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
 __all__ = ["main"]
 
@@ -52,13 +52,14 @@ def main(options: argparse.Namespace) -> int:
 
 
 class _Foreground:
-    """One attempt of `job`; what it prints is handed through. The listener of that attempt."""
+    """One attempt of `job`, whose output is passed through."""
 
     def __init__(self, job: Job) -> None:
         assert isinstance(job.action, Command)
         self._job = job
         self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
-        self._attempt = Attempt(job.action, self._policy, new_run_id(), identity_of(job.name), self)
+        identity = Identity(job.name, new_run_id())
+        self._attempt = Attempt(job.action, self._policy, identity, self._take, SystemClock())
         # Here somebody may take all the time to read: `gcron exec FILE JOB | less`.
         self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
         self._stop_signal: signal.Signals | None = None
@@ -84,7 +85,7 @@ class _Foreground:
         self._stop_signal = self._stop_signal or signum
         self._outlets.stop_blocking()
         self._in_a_hurry.set()
-        self._attempt.stop(Outcome.KILLED, signum.name, now=again)
+        self._attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, signum.name), now=again)
 
     # -- the end --------------------------------------------------------------------------------------------
 
@@ -121,22 +122,17 @@ class _Foreground:
         """Tell whoever started us."""
         print(f"gcron: {self._job.name}: {text}", file=sys.stderr)
 
-    # -- what the attempt tells -----------------------------------------------------------------------------
+    # -- its events -----------------------------------------------------------------------------------------
 
-    def process_started(self, pid: int) -> None:
-        """See `Listener`."""
+    def _take(self, event: JobEvent) -> None:
+        if isinstance(event, RawOutput):
+            self._pass_through(event)
+        elif isinstance(event, Notice) and not self._is_over:  # later output of remaining processes is not waited for
+            self._say(event.text)
 
-    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
-        """See `Listener`; raw output does not come by here."""
-
-    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
-        """See `Listener`. Closes the pipe when nobody reads ours (`| head`): the job sees what it would see there."""
-        sink = self._outlets.stdout if stream == "stdout" else self._outlets.stderr
+    def _pass_through(self, event: RawOutput) -> None:
+        """When nobody reads our output (`| head`), close the job's pipe: the job sees what it would see there."""
+        sink = self._outlets.stdout if event.stream == "stdout" else self._outlets.stderr
         if sink.is_off:
             raise GreenletExit
-        sink.write_output(data)
-
-    def notice(self, text: str) -> None:
-        """See `Listener`. What a process left behind prints after the end is not waited for here."""
-        if not self._is_over:
-            self._say(text)
+        sink.write_output(event.data)

@@ -11,9 +11,9 @@ import sys
 from gcron.cli.files import Loaded, complain, load_files, plural
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.crontab import CrontabError, Problem
+from gcron.daemon.daemon import EXIT_CONFIGURATION, Daemon, Settings
 from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
 from gcron.daemon.log import LogSettings
-from gcron.daemon.service import EXIT_CONFIGURATION, Service, Settings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
 
@@ -26,13 +26,13 @@ def main(options: argparse.Namespace) -> int:
     """Run the jobs of the files until a signal says stop."""
     # What is read stays. To look through it for garbage again and again takes a sixth of the start, and delays fires.
     gc.disable()
-    service = _service(options)
+    daemon = _daemon(options)
     gc.freeze()
     gc.enable()
-    return EXIT_CONFIGURATION if service is None else service.run()
+    return EXIT_CONFIGURATION if daemon is None else daemon.run()
 
 
-def _service(options: argparse.Namespace) -> Service | None:
+def _daemon(options: argparse.Namespace) -> Daemon | None:
     """What is to run; None, and all that is wrong is told, when it shall not."""
     watch = None if options.no_watch else FileWatch(options.files)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
@@ -47,7 +47,7 @@ def _service(options: argparse.Namespace) -> Service | None:
         return None
     jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
     settings = Settings(_log(options, loaded, jobs), grace=options.grace)
-    return Service(jobs, settings, ", ".join(options.files), lambda: _read_again(options, files), watch, seen)
+    return Daemon(jobs, settings, ", ".join(options.files), lambda: _read_again(options, files), watch, seen)
 
 
 def _read_again(options: argparse.Namespace, files: list[str]) -> list[Job]:

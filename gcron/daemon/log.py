@@ -1,4 +1,4 @@
-"""The log: which record goes where. gcron's own and job output share stdout, unless they are to be split."""
+"""The log: which record goes where. gcron's own records and job output share stdout, unless they are split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gcron.daemon.formats import Format
 from gcron.daemon.sink import OnStall, Outlets
 from gcron.schedule.clock import Clock
-from gcron.scheduler import Event, JobOutput, RawOutput
+from gcron.scheduler.events import JobOutput, RawOutput, SchedulerEvent
 
 __all__ = ["Log", "LogSettings"]
 
@@ -34,7 +34,7 @@ class Log:
         self._outlets = Outlets(self._describe_drop, settings.on_stall, settings.stdout_fd, settings.stderr_fd)
         self._own = self._outlets.stderr if settings.split else self._outlets.stdout
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: SchedulerEvent) -> None:
         """Write an event; parks while job output has to wait."""
         if isinstance(event, JobOutput):
             self._outlets.stdout.write_output(self._format.event(event))
@@ -45,16 +45,16 @@ class Log:
             self._own.write(record)
 
     def say(self, text: str, bad: bool = False) -> None:
-        """Write something that gcron itself says, line by line."""
+        """Write a message of gcron itself, line by line."""
         for line in text.splitlines():
             self._own.write(self._format.message(self._clock.now(), line, bad))
 
     def report(self, event: str, fields: dict[str, object], lines: list[str], bad: bool = False) -> None:
-        """Write something with parts: `fields` for machines, `lines` for people."""
+        """Write a record with parts: `fields` for machines, `lines` for people."""
         self._own.write(self._format.report(self._clock.now(), event, fields, lines, bad))
 
     def stop_blocking(self) -> None:
-        """Wait no more for a reader that has stopped: gcron is to end."""
+        """Stop waiting for a reader that has stopped reading: gcron ends."""
         self._outlets.stop_blocking()
 
     def close(self, timeout: float) -> None:

@@ -1,7 +1,7 @@
-"""Keeps the jobs of a scheduler as the files say: reads them when told to or when they have changed, by difference.
+"""Keeps the jobs of a scheduler as the files say: reads the files when asked, or when they have changed.
 
-What is wrong changes nothing, and reading happens in a thread, one at a time: it may hang, and stops nothing then.
-May not know what is in the files: it is given a function that reads them.
+A wrong file changes nothing. Reading happens in a thread, one read at a time: a read that hangs stops nothing. This
+module must not know what is in the files: it gets a function that reads them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gcron.runtime.lock import Semaphore
 from gcron.schedule.clock import Clock
 from gcron.scheduler import Job, Scheduler
 
-__all__ = ["Reloader", "Tell"]
+__all__ = ["Reloader", "Report"]
 
 _CHANGED = "files have changed"
-# Seconds after which a read that has not ended is told.
+# Seconds after which the log names a read that has not ended.
 _SLOW = 10.0
 # A file that changed while it was read is read again after so many seconds, so many times.
 _PAUSE, _TRIES = 0.2, 5
@@ -31,16 +31,16 @@ _RESTLESS = "the files are written to all the time, so it may be half of them: t
 _NAMED = 10
 
 
-class Tell(Protocol):
+class Report(Protocol):
     """Puts what a reload came to into the log."""
 
     def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
-        """Log `text`, line by line, for people; its first line and `fields` for machines."""
+        """Log `text` for people, line by line; for machines its first line and `fields`."""
 
 
 @dataclass(slots=True)
 class _Read:
-    """What a thread brings: the jobs, or what is wrong, and how the files stood."""
+    """The result of a read in a thread: the jobs, or what is wrong, and the state of the files."""
 
     jobs: Sequence[Job]
     problem: str
@@ -50,14 +50,14 @@ class _Read:
 class Reloader:
     """Reloads the jobs of `scheduler` by `read`, which returns them or raises with all that is wrong.
 
-    `watch`: tells of changes; None: only `ask` makes it read. `seen`: how the files stood before they were read first.
+    `watch`: reports changes; None: only `ask` makes it read. `seen`: the state of the files before the first read.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
         read: Callable[[], Sequence[Job]],
-        tell: Tell,
+        report: Report,
         clock: Clock,
         watch: FileWatch | None = None,
         seen: Snapshot | None = None,
@@ -65,7 +65,7 @@ class Reloader:
     ) -> None:
         self._scheduler = scheduler
         self._read = read
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._watch = watch
         self._seen = seen
@@ -73,9 +73,9 @@ class Reloader:
         self._one_at_a_time = Semaphore(1)
         self._asked = False
         self._follower: Greenlet | None = None
-        self._stopped = False
+        self._is_stopped = False
         self.problem = ""
-        """What is wrong with the files as they are now; empty when they are what runs."""
+        """What is wrong with the files as they are now; empty when their jobs are those that run."""
         self.last_read: float | None = None
         """Seconds of UTC at which they were last read again."""
         self.reading_since: float | None = None
@@ -88,26 +88,30 @@ class Reloader:
 
     def stop(self) -> None:
         """Change nothing any more."""
-        self._stopped = True
+        self._is_stopped = True
         if self._follower is not None:
             self._follower.kill(block=False)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._scheduler.is_stopping
+
     def ask(self, who: str) -> None:
-        """Read the files in any case, soon; returns at once. `who` asks is named in the log."""
-        if self._asked or self._stopped:
-            return  # one read will answer both; and when all ends, nobody needs one
+        """Read the files soon, changed or not; returns at once. The log names `who` asks."""
+        if self._asked or self._is_over:
+            return  # one read answers both; and a scheduler that stops needs none
         self._asked = True
         spawn(self._answer, who)
 
     def _answer(self, who: str) -> None:
         if self.reading_since is not None:
-            self._tell(f"{who}: the files are being read already; they will be once more")
+            self._report(f"{who}: the files are being read already; they will be once more")
         with self._one_at_a_time:
             self._asked = False
             self._notifier.reloading()
             if (found := self._in_thread(self._read_steadily)) is not None:
                 self._apply(who, found, asked=True)
-            if not self._stopped:
+            if not self._is_over:
                 self._notifier.ready()
 
     def _follow(self, watch: FileWatch) -> None:
@@ -118,7 +122,7 @@ class Reloader:
                     self._apply(_CHANGED, found, asked=False)
 
     def _apply(self, why: str, found: _Read, asked: bool) -> None:
-        if self._stopped:
+        if self._is_over:
             return
         self._seen = found.snapshot
         self.last_read = self._clock.now()
@@ -133,13 +137,13 @@ class Reloader:
         if self.problem:
             if asked or self.problem != problem_before:
                 text = f"{why}: nothing is changed, for what was read is wrong:\n{self.problem}"
-                self._tell(text, bad=True, problem=self.problem)
+                self._report(text, bad=True, problem=self.problem)
         elif asked or problem_before or any(counts):
             added, changed, removed = counts
             text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
             if which := _difference(before, self._scheduler.jobs):
                 text += f"\n  {which}"
-            self._tell(text, added=added, changed=changed, removed=removed)
+            self._report(text, added=added, changed=changed, removed=removed)
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -148,12 +152,12 @@ class Reloader:
         try:
             reading = get_hub().threadpool.spawn(read)
             if not reading.wait(_SLOW) and not reading.ready():
-                self._tell(
+                self._report(
                     f"the files are being read for {_SLOW:g} s; until that ends, the jobs stay as they are", bad=True
                 )
             found: _Read | None = reading.get()
             return found
-        except Exception as error:  # no thread to be had, for one: no reason never to try again
+        except Exception as error:  # for example no thread is free: the next read may succeed
             return _Read((), f"{type(error).__name__}: {error}", self._seen)
         finally:
             self.reading_since = None
@@ -165,7 +169,7 @@ class Reloader:
         return self._read_steadily()
 
     def _read_steadily(self) -> _Read:
-        """Read them, again if they changed on the way: half of a file is none, and an empty one would end all jobs."""
+        """Read them, again if they changed meanwhile: half a file is wrong, and an empty one would end all jobs."""
         for _ in range(_TRIES):
             before = self._look()
             found = self._read_once()
@@ -186,7 +190,7 @@ class Reloader:
 
 
 def _difference(before: Sequence[Job], after: Sequence[Job]) -> str:
-    """Name the jobs that a reload was about: `added backup; removed old, older`; empty when there are none."""
+    """The names of the jobs that a reload changed: `added backup; removed old, older`; empty when there are none."""
     old, new = {job.name: job for job in before}, {job.name: job for job in after}
     kinds = {
         "added": [name for name in new if name not in old],

@@ -1,10 +1,11 @@
-"""The scheduler: a table of jobs, the instants at which they are due, and the gate before each run."""
+"""The scheduler: a table of jobs, the instants at which they are due, and the runs that come of them."""
 
-from gcron.scheduler.counts import Counts, JobCounts
 from gcron.scheduler.events import (
-    Event,
     FiresMissed,
+    JobEvent,
     JobOutput,
+    JobPaused,
+    JobResumed,
     Notice,
     ProcessStarted,
     RawOutput,
@@ -12,7 +13,10 @@ from gcron.scheduler.events import (
     RunFinished,
     RunLate,
     RunStarted,
+    SchedulerEvent,
     ServiceStateChanged,
+    StoreFailed,
+    StoreRecovered,
     SuccessOverdue,
     SuccessResumed,
 )
@@ -20,10 +24,14 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
-from gcron.scheduler.status import JobStatus
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.scheduler.status import Counts, JobCounts, JobStatus
+from gcron.scheduler.store import MemoryStore, Store
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
-from gcron.supervise.service import ServiceState
+from gcron.supervise.run_state import RunState
+
+Event = JobEvent
 
 __all__ = [
     "Counts",
@@ -31,23 +39,34 @@ __all__ = [
     "FiresMissed",
     "Job",
     "JobCounts",
+    "JobEvent",
     "JobOutput",
+    "JobPaused",
+    "JobResumed",
     "JobStatus",
+    "MemoryStore",
     "Notice",
     "Outcome",
     "ProcessStarted",
     "RawOutput",
+    "Reason",
+    "ReasonCode",
     "RetryPlanned",
     "Run",
     "RunFinished",
     "RunLate",
     "RunResult",
     "RunStarted",
+    "RunState",
     "Scheduler",
+    "SchedulerEvent",
     "ServiceState",
     "ServiceStateChanged",
     "ServiceStatus",
     "StopReport",
+    "Store",
+    "StoreFailed",
+    "StoreRecovered",
     "SuccessOverdue",
     "SuccessResumed",
 ]

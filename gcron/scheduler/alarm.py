@@ -1,11 +1,15 @@
-"""What wakes the scheduler: an instant of the wall clock, a change of its table, or somebody setting the clock.
+"""What wakes the scheduler: an instant of the wall clock, a change of its table, or a step of the wall clock.
 
-The kernel's timer where there is one: the scheduler then sleeps for as long as nothing happens. Elsewhere, and on
-virtual time, by naps: it looks at the clock at least every `longest_nap` seconds.
+Where the kernel has a timer for that (timerfd_create(2)), the scheduler sleeps as long as nothing happens. Elsewhere,
+and on virtual time, it naps: it reads the clock at least every `longest_nap` seconds.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import os
+import sys
 import time
 from math import inf
 from typing import Protocol
@@ -13,13 +17,16 @@ from typing import Protocol
 from gcron.runtime.event import Event
 from gcron.runtime.hub import READ, get_hub
 from gcron.schedule.clock import Clock, SystemClock
-from gcron.scheduler.timerfd import WallTimer
 
 __all__ = ["Alarm", "new_alarm"]
 
-# Seconds before an instant at which the kernel's timer wakes for nothing: when the instant comes, the processor is
-# awake and its caches hold what it takes, so that jobs start a fifth of a millisecond sooner (benchmarks/lateness.py).
+# Seconds before an instant at which the kernel's timer already wakes the processor: when the instant comes, its caches
+# hold what is needed, and jobs start a fifth of a millisecond sooner (benchmarks/lateness.py).
 _EARLY = 0.001
+# <sys/timerfd.h>; its two flags of creation are those of open(2).
+_ABSTIME, _CANCEL_ON_SET = 1, 2
+# An instant that never comes: without one the kernel would not report a step of the clock.
+_NEVER = 1 << 40
 
 
 class Alarm(Protocol):
@@ -84,3 +91,61 @@ class NapAlarm:
 
     def close(self) -> None:
         """See `Alarm.close`."""
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+class WallTimer:
+    """A timer of the kernel on the wall clock; its descriptor `fd` is readable once it has expired.
+
+    It expires at an instant, to the fraction of a millisecond, and also when the clock is set or the machine has slept.
+    Python's `os` has it from 3.13 on. Raises OSError where the kernel has none.
+    """
+
+    def __init__(self) -> None:
+        if sys.maxsize < 1 << 32:
+            raise OSError(errno.ENOSYS, "the C library has two sizes of time_t on this architecture")
+        try:
+            library = ctypes.CDLL(None, use_errno=True)
+            self._settime = library.timerfd_settime
+            self.fd = _checked(library.timerfd_create(time.CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC))
+        except (AttributeError, TypeError):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+        try:
+            self.set(None)
+        except OSError:
+            self.close()
+            raise
+
+    def set(self, instant: float | None) -> bool:
+        """Expire at `instant`, in seconds of UTC; None: only when the clock is set. An earlier expiry is dropped.
+
+        Returns False when the clock was set since the last call. The timer is set in any case.
+        """
+        seconds, fraction = divmod(_NEVER if instant is None else max(1, instant), 1)
+        when = _Timespec(int(seconds), int(fraction * 1e9))
+        setting = _Itimerspec(_Timespec(0, 0), when)
+        try:
+            _checked(self._settime(self.fd, _ABSTIME | _CANCEL_ON_SET, ctypes.byref(setting), None))
+        except OSError as error:
+            if error.errno != errno.ECANCELED:
+                raise
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.fd)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

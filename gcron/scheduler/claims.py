@@ -1,38 +1,113 @@
-"""The claim step before the gate: a fire (job, instant) starts at most once.
-
-This one keeps its claims in memory; a database that several machines share can stand in its place.
-"""
+"""The step between due and overlap: each fire is claimed once, in batches, and never in the watch's way."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["Claims", "MemoryClaims"]
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.hub import get_hub
+from gcron.scheduler.job import Job
+from gcron.scheduler.store import Fire, StoreDoor
+from gcron.supervise.outcome import Reason, ReasonCode
+
+__all__ = ["Claims", "DueFires"]
 
 
-class Claims(Protocol):
-    """Who may start a fire."""
+@dataclass(frozen=True, slots=True)
+class DueFires:
+    """The fires of a job that are due now."""
 
-    def claim(self, job: str, fire_at: int) -> bool:
-        """True for the first caller with this fire, False for everybody after."""
+    job: Job
+    fires: tuple[int, ...]
+    """Instants in seconds of UTC, oldest first."""
+    caught_up: bool
+    """They are made up by `catchup`: they run one after the other."""
+
+
+class Claims:
+    """Claims fires and hands them to `admit`. Fires that end without a run go to `miss`. Neither may park."""
+
+    def __init__(
+        self,
+        door: StoreDoor,
+        admit: Callable[[DueFires], object],
+        miss: Callable[[Job, Sequence[int], Reason], object],
+    ) -> None:
+        self._door = door
+        self._admit = admit
+        self._miss = miss
+        self._pending: dict[int, Sequence[DueFires]] = {}
+        """Batches that wait for the store's answer, by the order in which they came."""
+        self._batches = 0
+        self._is_stopped = False
+
+    def request(self, batch: Sequence[DueFires]) -> None:
+        """Let these fires start once they are claimed. Returns at once."""
+        store = self._door.store
+        claimed = [due for due in batch if store.must_claim(due.job)]
+        if len(claimed) < len(batch):
+            for due in batch:
+                if not store.must_claim(due.job):
+                    self._hand_on(due)
+        if not claimed:
+            return
+        if store.blocks:
+            self._batches += 1
+            self._pending[self._batches] = claimed
+            spawn(self._claim_pending, self._batches)
+        else:
+            self._claim(claimed)
 
     def forget(self, job: str) -> None:
-        """The clock was set back: the job's instants come again."""
+        """Drop the claims of that job: it was removed, or the clock was set back."""
+        self._door.forget(job)
 
+    def stop(self) -> None:
+        """Start nothing more: fires whose claim has no answer yet are missed."""
+        self._is_stopped = True
+        reason = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
+        for batch in self._pending.values():
+            for due in batch:
+                self._miss(due.job, due.fires, reason)
+        self._pending.clear()
 
-class MemoryClaims:
-    """Claims of this process. A job's fires come in order, so its latest one says it all."""
+    def _claim_pending(self, number: int) -> None:
+        batch = self._pending.get(number)
+        if batch is None:
+            return
+        answers = self._ask(batch)
+        if self._pending.pop(number, None) is not None:  # else `stop` has given them an outcome
+            self._apply(batch, answers)
 
-    def __init__(self) -> None:
-        self._latest: dict[str, int] = {}
+    def _claim(self, batch: Sequence[DueFires]) -> None:
+        self._apply(batch, self._ask(batch))
 
-    def claim(self, job: str, fire_at: int) -> bool:
-        """See `Claims.claim`."""
-        if fire_at <= self._latest.get(job, fire_at - 1):
-            return False
-        self._latest[job] = fire_at
-        return True
+    def _ask(self, batch: Sequence[DueFires]) -> Sequence[bool] | None:
+        return self._door.claim([Fire(due.job.name, fire) for due in batch for fire in due.fires])
 
-    def forget(self, job: str) -> None:
-        """See `Claims.forget`."""
-        self._latest.pop(job, None)
+    def _apply(self, batch: Sequence[DueFires], answers: Sequence[bool] | None) -> None:
+        if answers is None:
+            self._go_on_without_answer(batch)
+            return
+        granted = iter(answers)
+        for due in batch:
+            fires = tuple(fire for fire in due.fires if next(granted))
+            if fires:
+                self._hand_on(due if len(fires) == len(due.fires) else replace(due, fires=fires))
+
+    def _go_on_without_answer(self, batch: Sequence[DueFires]) -> None:
+        if self._door.store.when_down == "run":
+            for due in batch:
+                self._hand_on(due)
+            return
+        reason = Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
+        for due in batch:
+            self._miss(due.job, due.fires, reason)
+
+    def _hand_on(self, due: DueFires) -> None:
+        """An error with one job must not keep the others from starting."""
+        try:
+            self._admit(due)
+        except Exception as error:
+            get_hub().report_error(f"the start of job {due.job.name}", error)

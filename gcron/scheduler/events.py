@@ -1,19 +1,23 @@
-"""What observers are told: plain dataclasses, one a kind of event."""
+"""The events that observers get: dataclasses, one for each kind. Those of attempts are in `gcron.supervise.events`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
-from gcron.supervise.outcome import RunResult
-from gcron.supervise.output import Stream
-from gcron.supervise.service import ServiceState
+from gcron.supervise.events import JobEvent, JobOutput, Notice, ProcessStarted, RawOutput, SchedulerEvent
+from gcron.supervise.outcome import Reason, RunResult
+from gcron.supervise.restarts import ServiceState
 
 __all__ = [
     "EVENTS",
-    "Event",
     "FiresMissed",
+    "JobEvent",
     "JobOutput",
+    "JobPaused",
+    "JobResumed",
     "Notice",
     "ProcessStarted",
     "RawOutput",
@@ -21,24 +25,17 @@ __all__ = [
     "RunFinished",
     "RunLate",
     "RunStarted",
+    "SchedulerEvent",
     "ServiceStateChanged",
+    "StoreFailed",
+    "StoreRecovered",
     "SuccessOverdue",
     "SuccessResumed",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a job."""
-
-    kind: ClassVar[str] = "event"
-    time: float
-    """Seconds of UTC."""
-    job: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunStarted(Event):
+class RunStarted(JobEvent):
     """A fire is claimed; its process is about to start."""
 
     kind: ClassVar[str] = "run-started"
@@ -48,50 +45,7 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessStarted(Event):
-    """A run's process exists."""
-
-    kind: ClassVar[str] = "process-started"
-    run_id: str
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class JobOutput(Event):
-    """A run wrote lines; bytes as they came, without newlines."""
-
-    kind: ClassVar[str] = "output"
-    run_id: str
-    stream: Stream
-    lines: list[bytes]
-    late: bool
-    """Written after the run had ended, by a process that it left behind."""
-    continued: bool = False
-    """The last of the lines goes on in the next event of this run and stream: it is long, or came haltingly."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawOutput(Event):
-    """A run with `output=raw` wrote bytes."""
-
-    kind: ClassVar[str] = "raw-output"
-    run_id: str
-    stream: Stream
-    data: bytes
-    late: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Notice(Event):
-    """Something about a run that a person would want to know."""
-
-    kind: ClassVar[str] = "notice"
-    run_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPlanned(Event):
+class RetryPlanned(JobEvent):
     """An attempt of a run failed, and another one follows."""
 
     kind: ClassVar[str] = "retry-planned"
@@ -104,8 +58,8 @@ class RetryPlanned(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class RunFinished(Event):
-    """A fire has its outcome; skipped ones come here too, without a start."""
+class RunFinished(JobEvent):
+    """A fire has its outcome. Skipped fires have this event too, without a start."""
 
     kind: ClassVar[str] = "run-finished"
     run_id: str
@@ -114,45 +68,45 @@ class RunFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class FiresMissed(Event):
+class FiresMissed(JobEvent):
     """Fires that fell into a time when gcron could not act: a suspend, a stopped process, a step of the clock."""
 
     kind: ClassVar[str] = "fires-missed"
     first: int
     last: int
     """Seconds of UTC at which the first and the last of them were due."""
-    reason: str
+    reason: Reason
     count: int
-    """How many they are; at least, where they are more than a hundred, or many jobs missed some at once."""
+    """How many they are; at least that many, if they are more than a hundred or many jobs missed some at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunLate(Event):
+class RunLate(JobEvent):
     """A run begins seconds after it was due; its jitter does not count."""
 
     kind: ClassVar[str] = "run-late"
     run_id: str
     fire_at: int
     delay: float
-    """Seconds from when it was due, or put off to by its jitter."""
-    reason: str
-    """What kept it."""
+    """Seconds after its due time, or after the end of its jitter."""
+    reason: Reason
+    """What delayed it."""
 
 
 @dataclass(frozen=True, slots=True)
-class SuccessOverdue(Event):
-    """A job has not succeeded within its `expect-within`. Told once, until it has succeeded again."""
+class SuccessOverdue(JobEvent):
+    """A job has not succeeded within its `expect-within`. Emitted once, until it has succeeded again."""
 
     kind: ClassVar[str] = "success-overdue"
     within: float
-    """Seconds in which it should have."""
+    """Seconds of `expect-within`."""
     last_success: float | None
-    """Seconds of UTC; None when there was none since gcron knows it."""
+    """Seconds of UTC; None when gcron knows of none."""
 
 
 @dataclass(frozen=True, slots=True)
-class SuccessResumed(Event):
-    """A job whose success was told to be overdue has succeeded."""
+class SuccessResumed(JobEvent):
+    """A job that was overdue has succeeded."""
 
     kind: ClassVar[str] = "success-resumed"
     silence: float
@@ -160,33 +114,70 @@ class SuccessResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStateChanged(Event):
-    """A service starts, can be used, ended; its lives are runs with events of their own."""
+class ServiceStateChanged(JobEvent):
+    """A service starts, can be used, or ended. Each of its lives is a run with events of its own."""
 
     kind: ClassVar[str] = "service-state-changed"
     state: ServiceState
-    reason: str
+    reason: Reason
     restarts: int
-    """How often it was started again since gcron has known it as it is."""
+    """How often it was started again since its definition is as it is."""
     delay: float
     """Seconds until it is started again, when it is backing off."""
 
 
-EVENTS = {
-    kind.kind: kind
-    for kind in (
-        RunStarted,
-        ProcessStarted,
-        JobOutput,
-        RawOutput,
-        Notice,
-        RetryPlanned,
-        RunFinished,
-        FiresMissed,
-        RunLate,
-        SuccessOverdue,
-        SuccessResumed,
-        ServiceStateChanged,
-    )
-}
-"""All kinds of events by the name that `Scheduler.on` takes."""
+@dataclass(frozen=True, slots=True)
+class JobPaused(JobEvent):
+    """A job is not due until it is resumed."""
+
+    kind: ClassVar[str] = "job-paused"
+
+
+@dataclass(frozen=True, slots=True)
+class JobResumed(JobEvent):
+    """A paused job is due again, from now on."""
+
+    kind: ClassVar[str] = "job-resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed(SchedulerEvent):
+    """The store does not work: history is lost, and jobs may run again after a crash. Emitted once per failure."""
+
+    kind: ClassVar[str] = "store-failed"
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered(SchedulerEvent):
+    """The store works again."""
+
+    kind: ClassVar[str] = "store-recovered"
+    lost: int
+    """How many records of history it did not take meanwhile."""
+
+
+EVENTS: Mapping[str, type[SchedulerEvent]] = MappingProxyType(
+    {
+        event.kind: event
+        for event in (
+            RunStarted,
+            ProcessStarted,
+            JobOutput,
+            RawOutput,
+            Notice,
+            RetryPlanned,
+            RunFinished,
+            FiresMissed,
+            RunLate,
+            SuccessOverdue,
+            SuccessResumed,
+            ServiceStateChanged,
+            JobPaused,
+            JobResumed,
+            StoreFailed,
+            StoreRecovered,
+        )
+    }
+)
+"""All kinds of events, by the name that `Scheduler.on` takes."""

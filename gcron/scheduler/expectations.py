@@ -1,8 +1,7 @@
-"""`expect-within`: tells, once, when a job has not succeeded for too long, and when it has again.
+"""`expect-within`: emits an event, once, when a job has not succeeded for too long, and when it succeeds again.
 
-Time is the clock's `monotonic`: nobody's setting the wall clock makes a silence longer or shorter, while a suspend is
-part of it where the machine counts it (CLOCK_BOOTTIME), for nothing has succeeded meanwhile. Jobs without the option
-cost nothing.
+Time is the clock's `monotonic`: a step of the wall clock makes a silence neither longer nor shorter. A suspend is part
+of the silence where the machine counts it (CLOCK_BOOTTIME). Jobs without the option cost nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from heapq import heappop, heappush
 from gcron.policy.services import is_service
 from gcron.runtime.hub import Timer, get_hub
 from gcron.schedule.clock import Clock
-from gcron.scheduler.events import Event, RunFinished, SuccessOverdue, SuccessResumed
+from gcron.scheduler.events import JobEvent, RunFinished, SuccessOverdue, SuccessResumed
 from gcron.scheduler.job import Job
 
 __all__ = ["Expectations"]
@@ -23,28 +22,28 @@ __all__ = ["Expectations"]
 class Expectations:
     """Watches the jobs that have the option; `tell` takes its events, and may not park."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Event], None]) -> None:
+    def __init__(self, clock: Clock, tell: Callable[[JobEvent], None]) -> None:
         self._clock = clock
         self._tell = tell
         self._silences: dict[str, _Silence] = {}
         self._deadlines: list[tuple[float, str]] = []
-        """A heap with an entry for each silence that is not told. Later successes only show when it comes up."""
+        """A heap with an entry for each silence that is not reported. A later success shows when the entry comes up."""
         self._timer: Timer | None = None
 
     def replace(self, jobs: Iterable[Job]) -> None:
-        """Watch these and no others; those that were watched before keep the time of their last success."""
+        """Watch these and no others. Jobs that were watched before keep the time of their last success."""
         before, self._silences, self._deadlines = self._silences, {}, []
         for job in jobs:
             self._watch(job, before.get(job.name))
         self.look()
 
     def add(self, job: Job) -> None:
-        """Watch this one too."""
+        """Watch this job too."""
         if self._watch(job, None):
             self.look()
 
     def forget(self, name: str) -> None:
-        """Watch the job of that name no more."""
+        """Stop watching the job of that name."""
         self._silences.pop(name, None)
 
     def _watch(self, job: Job, before: _Silence | None) -> bool:
@@ -54,8 +53,8 @@ class Expectations:
         now = self._clock.monotonic()
         silence = self._silences[job.name] = before or _Silence(within, since=now)
         silence.within = within
-        silence.told = silence.told and silence.deadline <= now  # it may have more time now
-        if not silence.told:
+        silence.reported = silence.reported and silence.deadline <= now  # it may have more time now
+        if not silence.reported:
             heappush(self._deadlines, (silence.deadline, job.name))
         return True
 
@@ -67,31 +66,31 @@ class Expectations:
         now = self._clock.monotonic()
         length, silence.since = now - silence.since, now
         silence.last_success = event.time
-        if silence.told:
-            silence.told = False
+        if silence.reported:
+            silence.reported = False
             heappush(self._deadlines, (silence.deadline, event.job))
             self._tell(SuccessResumed(event.time, event.job, length))
             self.look()
 
     def look(self) -> None:
-        """Tell what is overdue now, and look again when the next may be. Returns at once."""
+        """Report what is overdue now, and look again when the next job may be. Returns at once."""
         now = self._clock.monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
             name = heappop(self._deadlines)[1]
             silence = self._silences.get(name)
-            if silence is None or silence.told:
-                continue  # it was forgotten, or is another one now
+            if silence is None or silence.reported:
+                continue  # the job was removed, or has changed
             if silence.deadline > now:
                 heappush(self._deadlines, (silence.deadline, name))
             else:
-                silence.told = True
+                silence.reported = True
                 self._tell(SuccessOverdue(self._clock.now(), name, silence.within, silence.last_success))
         self.close()
         if self._deadlines:
             self._timer = get_hub().call_later(self._deadlines[0][0] - now, self.look)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -99,14 +98,14 @@ class Expectations:
 
 @dataclass(slots=True)
 class _Silence:
-    """The time since the last success of a job, or since it is known."""
+    """The time since the last success of a job, or since gcron knows the job."""
 
     within: float
     since: float
     """By the clock's `monotonic`."""
     last_success: float | None = None
     """Seconds of UTC."""
-    told: bool = False
+    reported: bool = False
 
     @property
     def deadline(self) -> float:

@@ -1,7 +1,7 @@
-"""Groups: jobs that share a limit, of which only so many may run at once; first come, first served.
+"""Groups: jobs that share a limit on how many of them run at once; first come, first served.
 
-A run enters its group last of all, when nothing else holds it back, and leaves it while it waits for another attempt:
-who holds a slot waits for nobody, so groups cannot lock one another up.
+A run enters its group last, when it waits for nothing else, and leaves it while it waits for another attempt. So a
+run that holds a slot waits for no other run, and groups cannot deadlock.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from itertools import islice
 from gcron.policy import is_name, nearest
 from gcron.runtime.event import Event as Flag
 from gcron.scheduler.job import Job
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.run import Run
 
 __all__ = ["Groups"]
 
-# Runs in a full group that are named to those who wait.
+# Runs in a full group that a notice names.
 _MOST_NAMED = 5
 
 
 class Groups:
-    """The limits by name, and who is in each group or waits for it."""
+    """The limits by name, and the runs that are in each group or wait for it."""
 
     def __init__(self) -> None:
         self._declared: dict[str, int] = {}
-        """By `declare`: they outlast the jobs."""
+        """By `declare`: they stay when jobs go."""
         self._limits: dict[str, int] = {}
-        """All of them: those of the jobs' files too."""
-        self._lines: dict[str, _Line] = {}
+        """All of them, those of crontab files too."""
+        self._queues: dict[str, _Queue] = {}
 
     # -- the limits -----------------------------------------------------------------------------------------
 
@@ -39,7 +40,7 @@ class Groups:
         return self._limits
 
     def declare(self, name: str, limit: int) -> None:
-        """There is such a group; a second time: it has another limit from now on.
+        """Make a group, or give it another limit.
 
         Raises ValueError below 1 and for a name that no job could give, TypeError for what is no whole number.
         """
@@ -53,9 +54,9 @@ class Groups:
         self._use(self._limits | {name: limit})
 
     def check(self, jobs: Iterable[Job], anew: bool = False) -> dict[str, int]:
-        """All limits once `jobs` are added, or `anew` are all there are.
+        """All limits once `jobs` are added, or if `anew`, once they replace all others.
 
-        Raises ValueError when one of them is in a group that nobody has declared, or that has another limit already.
+        Raises ValueError when a job is in a group that is not declared, or that has another limit already.
         """
         limits = dict(self._declared if anew else self._limits)
         for job in jobs:
@@ -69,54 +70,55 @@ class Groups:
         return limits
 
     def adopt(self, jobs: Iterable[Job], anew: bool = False) -> None:
-        """Let `jobs` be in their groups. Who has a slot keeps it, also where there are fewer now. Raises as `check`."""
+        """Let `jobs` be in their groups. A run that has a slot keeps it under a lower limit. Raises as `check`."""
         self._use(self.check(jobs, anew))
 
     def _use(self, limits: dict[str, int]) -> None:
         self._limits = limits
-        for name, line in self._lines.items():
-            line.set_limit(limits.get(name, line.limit))
+        for name, queue in self._queues.items():
+            queue.set_limit(limits.get(name, queue.limit))
 
     # -- the runs -------------------------------------------------------------------------------------------
 
     def enter(
-        self, job: Job, run: Run, seconds: float | None = None, on_wait: Callable[[str], object] | None = None
-    ) -> str:
-        """Wait for a slot, at most `seconds` (None: for as long as it takes); return why there is none, or nothing.
+        self, job: Job, run: Run, seconds: float | None = None, explain: Callable[[str], object] | None = None
+    ) -> Reason:
+        """Wait for a slot, at most `seconds` (None: as long as it takes); return why there is none, or `NO_REASON`.
 
-        `on_wait` is told, when there is none at once, who is in the way.
+        When there is none at once, `explain` is called with the names of the runs that have one.
         """
         name = job.policy.group
         if name is None:
-            return ""
-        line = self._lines.get(name)
-        if line is None:
-            line = self._lines[name] = _Line(self._limits.get(name, job.group_limit or 1))
-        if line.has_room:
-            line.inside[run] = None
-            return ""
-        why_full = line.describe()
-        granted = line.waiting[run] = Flag()
-        if on_wait is not None:  # it may park: its place in the line is taken
-            on_wait(f"waits for its turn in the group {name}: {why_full}")
-        why_not = run.wait_until(granted, seconds)
+            return NO_REASON
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = _Queue(self._limits.get(name, job.group_limit or 1))
+        if queue.has_room:
+            queue.inside[run] = None
+            return NO_REASON
+        why_full = queue.describe()
+        granted = queue.waiting[run] = Flag()
+        if explain is not None:  # it may park: the place in the queue is taken already
+            explain(f"waits for its turn in the group {name}: {why_full}")
+        why_not = run.wait_for(granted, seconds)
         if not why_not and granted.is_set():
-            return ""
-        line.leave(run)
-        return why_not or f"the group {name} had no room for {seconds:g} s: {line.describe()}"
+            return NO_REASON
+        queue.leave(run)
+        text = f"the group {name} had no room for {seconds or 0:g} s: {queue.describe()}"
+        return why_not or Reason(ReasonCode.GROUP_FULL, text)
 
     def leave(self, job: Job, run: Run) -> None:
-        """Give the slot, if it has one, to the run that has waited longest."""
-        line = self._lines.get(job.policy.group or "")
-        if line is None:
+        """Give the slot of the run, if it has one, to the run that has waited longest."""
+        queue = self._queues.get(job.policy.group or "")
+        if queue is None:
             return
-        line.leave(run)
-        if not line.inside and not line.waiting:
-            del self._lines[str(job.policy.group)]
+        queue.leave(run)
+        if not queue.inside and not queue.waiting:
+            del self._queues[str(job.policy.group)]
 
 
-class _Line:
-    """One group with runs in it, and the line before it. There is room only where nobody waits."""
+class _Queue:
+    """One group: the runs inside, and those that wait. There is room only when none waits."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -128,8 +130,8 @@ class _Line:
         return len(self.inside) < self.limit
 
     def describe(self) -> str:
-        """Who is inside, and how many wait."""
-        names = ", ".join(dict.fromkeys(run.job_name for run in islice(self.inside, _MOST_NAMED)))
+        """Which runs are inside, and how many wait."""
+        names = ", ".join(dict.fromkeys(run.job for run in islice(self.inside, _MOST_NAMED)))
         if len(self.inside) > _MOST_NAMED:
             names += f" and {len(self.inside) - _MOST_NAMED} more"
         waiting = f", {len(self.waiting)} waiting" if self.waiting else ""

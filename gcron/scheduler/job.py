@@ -10,8 +10,8 @@ from typing import Any
 from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
-from gcron.supervise.call import InThread
 from gcron.supervise.command import Command, command_of
+from gcron.supervise.python_call import InThread
 
 __all__ = ["Job", "job_of", "jobs_of"]
 

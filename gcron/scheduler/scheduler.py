@@ -1,12 +1,13 @@
-"""`Scheduler`: what a program says to its jobs.
+"""`Scheduler`: the front door to jobs.
 
-The way of a fire goes in one direction: due and claimed (watch.py), admitted (gate.py), run (runs.py), outcome.
-Observers are told on the way and can neither delay nor stop it. All of that happens in one thread (home.py). Longer
-than most modules, by what it says and not by what it does: each method hands on to the room that does it.
+A fire goes in one direction: due (watch.py), claimed (claims.py), overlap decided (overlap.py), run (runs.py), outcome.
+Observers get events on the way and can neither delay nor stop it. All of that happens in one thread (owner.py). This
+module is longer than most because it documents much: each method only calls the room that does the work.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
@@ -20,39 +21,53 @@ from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock
-from gcron.scheduler.arguments import When, checked_grace, checked_jobs, checked_when, checked_zone, schedule_of
-from gcron.scheduler.claims import Claims, MemoryClaims
-from gcron.scheduler.counts import Counts
-from gcron.scheduler.definition import command_job, function_job, function_policy
+from gcron.scheduler.background import Background
+from gcron.scheduler.claims import Claims
+from gcron.scheduler.events import JobPaused, JobResumed
 from gcron.scheduler.expectations import Expectations
-from gcron.scheduler.gate import Gate
 from gcron.scheduler.groups import Groups
-from gcron.scheduler.home import Home, get_from_afar
 from gcron.scheduler.job import Job, jobs_of
+from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.observers import Observable
+from gcron.scheduler.overlap import Overlap
+from gcron.scheduler.owner import OwnerThread, get_across_threads
+from gcron.scheduler.python_jobs import (
+    When,
+    checked_jobs,
+    checked_when,
+    checked_zone,
+    command_job,
+    function_job,
+    function_policy,
+    schedule_of,
+)
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
-from gcron.scheduler.status import JobStatus
-from gcron.scheduler.table import JobTable
-from gcron.scheduler.thread import Background
+from gcron.scheduler.status import Counts, JobStatus
+from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
-from gcron.supervise.call import InThread
+from gcron.supervise.python_call import InThread
 from gcron.supervise.run import Run
+from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["Scheduler", "When"]
 
 Function = TypeVar("Function", bound=Callable[[], Any])
+
+# Seconds that the store may take at the end for history that is not written yet.
+_LAST_WRITES = 2.0
 
 
 class Scheduler(Observable):
     """Runs jobs when they are due.
 
     `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many jobs with
-    `thread=True` run at once. `clock` and `claims` can be replaced, by virtual time in tests and by a shared store.
+    `thread=True` run at once. `store`: what remembers claims and history; in memory by default. `clock` and `timing`:
+    for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
-    and `run`: what is asked for is done in the scheduler's thread, and the caller waits until it is. Before the
-    start, one thread at a time may. As a context manager it stops at the end of the block.
+    and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
+    a time may call methods. As a context manager it stops at the end of the block.
     """
 
     def __init__(
@@ -61,25 +76,29 @@ class Scheduler(Observable):
         *,
         threads: int = 8,
         clock: Clock | None = None,
-        claims: Claims | None = None,
+        store: Store | None = None,
+        timing: Timing = TIMING,
     ) -> None:
-        super().__init__()
+        super().__init__(timing)
         self._timezone = checked_zone(timezone) or UTC
         self._pool = ThreadPool(threads)
-        self._home = Home()
-        clock = clock or SystemClock()
-        jobs: dict[str, Job] = {}
-        self._services = Services(clock, self._observers)
+        self._owner = OwnerThread()
+        self._clock = clock = clock or SystemClock()
+        self._services = Services(clock, self._observers, timing)
         self._groups = Groups()
-        self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups)
+        self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups, timing)
+        self._door = StoreDoor(store or MemoryStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
-        gate = Gate(self._runs, clock)
-        self._watch = Watch(jobs, clock, claims or MemoryClaims(), gate, self._runs, self._expectations.look)
+        overlap = Overlap(self._runs, clock)
+        claims = Claims(self._door, overlap.admit, overlap.miss)
+        self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
         self._counts = Counts()
-        self._table = JobTable(jobs, self._watch, self._services, self._groups, self._expectations, self._counts)
+        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
         self._observers.add("run-finished", self._expectations.notice)
         for kind in ("run-finished", "run-late", "fires-missed"):
             self._observers.add(kind, self._counts)
+        for kind in self._door.store.kinds:
+            self._observers.add(kind, self._door.write)
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -125,12 +144,12 @@ class Scheduler(Observable):
         Raises CrontabError for what is wrong in the file, ValueError when the name of one of its jobs is taken.
         """
         jobs = jobs_of(load(path, timezone=self._timezone), self._table.group_limits)
-        self._home.call(self._table.add, jobs)
+        self._owner.call(self._table.add, jobs)
         return jobs
 
     def add(self, job: Job) -> Job:
         """Add a job; raises ValueError when its name is taken, TypeError when it is no `Job`."""
-        self._home.call(self._table.add, checked_jobs([job]))
+        self._owner.call(self._table.add, checked_jobs([job]))
         return job
 
     def group(self, name: str, *, limit: int) -> None:
@@ -138,71 +157,84 @@ class Scheduler(Observable):
 
         A group is declared before the jobs in it. Raises ValueError when the limit is less than 1.
         """
-        self._home.call(self._groups.declare, name, limit)
+        self._owner.call(self._groups.declare, name, limit)
 
     # -- changing them --------------------------------------------------------------------------------------
 
     def remove(self, name: str) -> None:
-        """Forget a job; a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
-        self._home.call(self._table.remove, name)
+        """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
+        self._owner.call(self._table.remove, name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; returns how many were added, changed and removed.
 
         Runs under way go on, a job whose schedule is as before keeps its due instant, and one that is paused stays so;
         a service that has changed is ended and started again, one that is removed is ended. Raises ValueError, and
-        changes nothing, when two jobs have one name, `after` names what is no service, or a group is not declared, or
-        with two limits.
+        changes nothing, when two jobs have one name, `after` names something other than a service, or a group is not
+        declared or has two limits.
         """
-        return self._home.call(self._table.replace, checked_jobs(jobs))
+        return self._owner.call(self._table.replace, checked_jobs(jobs))
 
     def reschedule(self, name: str, schedule: When) -> Job:
         """Let a job be due by another schedule from now on; runs under way go on. Returns the job as it is now.
 
         Raises KeyError when there is none of that name, ScheduleError, ValueError for a service.
         """
-        return self._home.call(self._table.reschedule, name, schedule_of(schedule, self._timezone, name))
+        return self._owner.call(self._table.reschedule, name, schedule_of(schedule, self._timezone, name))
 
     def pause(self, name: str) -> None:
-        """Let a job not be due until `resume`; runs under way go on, and `trigger` works. Again: nothing happens.
+        """Let a job not be due until `resume`; runs under way go on, and `trigger` works.
 
-        What it would have been due for meanwhile is no fire: neither run later nor missed. The pause outlasts
-        `replace` and `reschedule`, but not `remove`. Raises KeyError, ValueError for a service.
+        Instants in the pause are no fires: they neither run later nor count as missed. The pause outlasts `replace`
+        and `reschedule`, but not `remove`. Raises KeyError, ValueError for a service.
         """
-        self._home.call(self._table.pause, name)
+        self._owner.call(self._pause, name)
+
+    def _pause(self, name: str) -> None:
+        if self._table.pause(name):
+            self._runs.tell(JobPaused(self._clock.now(), name))
 
     def resume(self, name: str) -> None:
         """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
-        self._home.call(self._table.resume, name)
+        self._owner.call(self._resume, name)
+
+    def _resume(self, name: str) -> None:
+        if self._table.resume(name):
+            self._runs.tell(JobResumed(self._clock.now(), name))
 
     def trigger(self, name: str) -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
 
         Raises KeyError when there is none of that name, RuntimeError once `stop` has been called.
         """
-        return self._home.call(self._trigger, name)
+        return self._owner.call(self._trigger, name)
 
     def _trigger(self, name: str) -> Run:
         job = self._table.get(name)
         if self._stopping:
             raise RuntimeError("the scheduler is stopping")
-        self._home.settle()
+        self._owner.claim()
         return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
+
+    @property
+    def is_stopping(self) -> bool:
+        """True once `stop` has been called."""
+        return self._stopping
 
     # -- looking --------------------------------------------------------------------------------------------
 
     @property
     def jobs(self) -> tuple[Job, ...]:
         """All jobs, in the order they were added."""
-        return self._home.call(lambda: self._table.jobs)
+        return self._owner.call(lambda: self._table.jobs)
 
     def status(self, name: str) -> JobStatus:
         """How a job stands. Raises KeyError when there is none of that name."""
-        return self._home.call(lambda: self._status(self._table.get(name), self._services.status()))
+        return self._owner.call(lambda: self._status(self._table.get(name), self._services.status()))
 
     def overview(self) -> list[JobStatus]:
         """How each job stands, all at one moment, in the order they were added."""
-        return self._home.call(self._overview)
+        return self._owner.call(self._overview)
 
     def _overview(self) -> list[JobStatus]:
         services = self._services.status()
@@ -218,40 +250,40 @@ class Scheduler(Observable):
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""
-        return self._home.call(self._watch.next_due)
+        return self._owner.call(self._watch.next_due)
 
     def upcoming(self, count: int = 10) -> list[tuple[datetime, str]]:
         """The next `count` instants at which jobs are due, each job's first one, with their names."""
-        return self._home.call(self._watch.upcoming, count)
+        return self._owner.call(self._watch.upcoming, count)
 
     def running(self) -> list[Run]:
         """The runs under way, those of services last."""
-        return self._home.call(lambda: [*self._runs.running(), *self._services.running()])
+        return self._owner.call(lambda: [*self._runs.running(), *self._services.running()])
 
     @property
     def services(self) -> dict[str, ServiceStatus]:
         """How each service stands, by name."""
-        return self._home.call(self._services.status)
+        return self._owner.call(self._services.status)
 
     @property
     def counts(self) -> Counts:
-        """How often each outcome came, and goes on to: `counts.total`, `counts.of("backup").failed`."""
+        """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
         return self._counts
 
     # -- from start to end ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to fire, beside the caller's own greenlets: it does while they wait.
+        """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
 
-        Raises RuntimeError when started or stopped before, ValueError when `after` of a job names what is no service.
+        Raises RuntimeError when started or stopped before, ValueError when an `after` does not name a service.
         """
         if self._watch.is_started or self._stopping:
             raise RuntimeError("a scheduler starts once")
-        self._home.settle()
+        self._owner.claim()
         try:
             self._table.start()
         except ValueError:
-            self._home.leave()
+            self._owner.leave()
             raise
         for job in self._table.jobs:
             if job.starts_with_scheduler and job.policy.enabled and not self._watch.is_paused(job.name):
@@ -263,15 +295,15 @@ class Scheduler(Observable):
         The thread keeps no program alive: when the program ends, it is stopped with `grace`, as by `stop`. Raises as
         `start`, RuntimeError also when a job was triggered before.
         """
-        Background(self, checked_grace(grace)).start()
+        Background(self, _checked_grace(grace)).start()
 
     def run(self, *, grace: float = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
 
-        What is raised in it meanwhile, as Ctrl-C raises KeyboardInterrupt, goes on when all has stopped with `grace`;
-        once more, and what runs is killed.
+        An exception in the meantime (Ctrl-C raises KeyboardInterrupt) stops everything with `grace` and is raised
+        again afterwards. A second one kills what runs.
         """
-        checked_grace(grace)
+        _checked_grace(grace)
         if not self._watch.is_started:
             self.start()
         try:
@@ -296,8 +328,8 @@ class Scheduler(Observable):
         call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace` (an
         observer 2 s later): there, let somebody else wait, by `gcron.spawn(scheduler.stop)`.
         """
-        stopper = self._home.call(self._begin_to_stop, checked_grace(grace))
-        report: StopReport = get_from_afar(stopper)
+        stopper = self._owner.call(self._begin_to_stop, _checked_grace(grace))
+        report: StopReport = get_across_threads(stopper)
         return report
 
     def _begin_to_stop(self, grace: float) -> Greenlet:
@@ -313,13 +345,14 @@ class Scheduler(Observable):
             self._expectations.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
-            self._home.leave()
+            self._door.close(_LAST_WRITES)
+            self._owner.leave()
             self._pool.kill()
             self._stopped.set()
 
     def kill(self) -> None:
         """End all running jobs and services at once, without asking; services stay so. Returns at once."""
-        self._home.call(self._kill)
+        self._owner.call(self._kill)
 
     def _kill(self) -> None:
         self._runs.kill()
@@ -332,3 +365,12 @@ class Scheduler(Observable):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _checked_grace(grace: float) -> float:
+    """Return `grace`: seconds, maybe infinite. Raises TypeError, and ValueError for a negative number or NaN."""
+    if isinstance(grace, bool) or not isinstance(grace, int | float):
+        raise TypeError(f"grace is a number of seconds, not {grace!r}")
+    if grace < 0 or math.isnan(grace):
+        raise ValueError(f"grace is a number of seconds, 0 or more, not {grace!r}")
+    return grace

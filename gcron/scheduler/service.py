@@ -1,6 +1,6 @@
-"""One service: a life after the other, each a run of its own, as its policy says.
+"""One service: one life after the other, each a run of its own, as its policy says.
 
-May not know of other services: that it comes after some is told to its runs, which do not begin before.
+This module must not know other services: the runs of a service wait for those in its `after`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep
 from gcron.runtime.hub import Timer, get_hub
 from gcron.schedule.clock import Clock
-from gcron.scheduler.events import Event, JobOutput, Notice, ProcessStarted, ServiceStateChanged
+from gcron.scheduler.events import JobEvent, JobOutput, Notice, ProcessStarted, ServiceStateChanged
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
 from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome, RunResult
-from gcron.supervise.probe import Probe
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.readiness_probe import ReadinessProbe
+from gcron.supervise.restarts import Restarts, ServiceState
 from gcron.supervise.run import Run
-from gcron.supervise.service import Restarts, ServiceState
 
 __all__ = ["Service"]
 
-# Seconds that processes have to notice by themselves that the one they belong to has died.
+# Seconds in which the other processes of a life may notice that its main process has died.
 _REMNANTS_AFTER = 0.1
-# Bytes of a line in which ready-line is looked for: `.*up` takes the square of their number, and everybody waits.
+# Bytes of a line that ready-line searches: `.*up` takes time by the square of their number, and the loop waits.
 _SEARCHED = 4096
 
 
 class Service:
-    """Keeps `job` running, by runs of `runs`; `spawn` starts the greenlets that it needs besides."""
+    """Keeps `job` running, by runs of `runs`; `spawn` starts its other greenlets."""
 
     def __init__(self, job: Job, runs: Runs, clock: Clock, spawn: Callable[..., Greenlet]) -> None:
         self._runs = runs
@@ -40,31 +40,31 @@ class Service:
         self._spawn = spawn
         self.job = job
         self.state = ServiceState.STOPPED
-        self.reason = "not started yet"
+        self.reason = Reason(ReasonCode.NOT_STARTED, "not started yet")
         self.since = clock.now()
         self.restarts = 0
         self.run: Run | None = None
-        """Its life, or the start of one; None while there is none."""
+        """Its present life; None without one."""
         self.ready = Flag()
         """Set while it can be used."""
         self._restarts = Restarts(job.policy)
         self._timer: Timer | None = None
         self._readiness: _Readiness | None = None
-        self._why_stopped = ""
-        """Not empty: it is not to be started again when its life is over."""
+        self._why_stopped = NO_REASON
+        """Why it does not start again after its life; `NO_REASON`: it may."""
         self._is_renewed = False
-        """It is to be started at once when its life is over: as another than before."""
+        """It starts again at once after its life, with its new definition."""
 
-    def start(self, why: str) -> Run:
-        """Start it now, with its past forgotten, unless it lives; returns its run."""
+    def start(self, why: Reason) -> Run:
+        """Start it now, unless it lives, and forget its early deaths; returns its run."""
         if self.run is not None:
             return self.run
         self._restarts = Restarts(self.job.policy)
-        self._why_stopped = ""
+        self._why_stopped = NO_REASON
         return self._begin(why)
 
-    def stop(self, why: str) -> None:
-        """End it, politely, and do not start it again; returns at once."""
+    def stop(self, why: Reason) -> None:
+        """End it, first by the stop signal, and do not start it again; returns at once."""
         self._call_off_start()
         self._why_stopped = why
         self._is_renewed = False
@@ -75,24 +75,24 @@ class Service:
         else:
             self._change(ServiceState.STOPPED, why)
 
-    def renew(self, job: Job, why: str) -> None:
-        """From now on it is `job`: a life of what it was is ended before the new one begins; returns at once."""
+    def renew(self, job: Job, why: Reason) -> None:
+        """Let it be `job` from now on: its present life is ended before the new one begins; returns at once."""
         self.job = job
         self.restarts = 0
         self._call_off_start()
         if not job.policy.enabled:
-            self.stop("not enabled")
+            self.stop(Reason(ReasonCode.NOT_ENABLED, "not enabled"))
         elif self.run is None:
             self.start(why)
         else:
-            self._why_stopped = ""
+            self._why_stopped = NO_REASON
             self._is_renewed = True
             self._end_life(self.run, why)
 
-    def notice(self, event: Event) -> None:
+    def notice(self, event: JobEvent) -> None:
         """Take note of an event of its present run."""
         if isinstance(event, ProcessStarted):
-            self._readiness = _Readiness(self.job)
+            self._readiness = _Readiness(self.job, self._clock)
             self._spawn(self._follow_readiness, self._readiness)
         elif isinstance(event, JobOutput) and self._readiness is not None:
             self._readiness.read(event.lines)
@@ -100,11 +100,11 @@ class Service:
     def begin_call(self) -> None:
         """Its run begins; of a Python function nothing more is heard before it ends."""
         if not isinstance(self.job.action, Command):
-            self._become_ready("")
+            self._become_ready(NO_REASON)
 
     # -- one life -------------------------------------------------------------------------------------------
 
-    def _begin(self, why: str) -> Run:
+    def _begin(self, why: Reason) -> Run:
         self._call_off_start()
         life = replace(self.job, policy=without_useless(self.job))
         self._change(ServiceState.STARTING, why)
@@ -112,11 +112,11 @@ class Service:
         self._spawn(self._live, life, run)
         return run
 
-    def _begin_again(self, why: str) -> None:
+    def _begin_again(self, why: Reason) -> None:
         self.restarts += 1
         self._begin(why)
 
-    def _end_life(self, run: Run, why: str) -> None:
+    def _end_life(self, run: Run, why: Reason) -> None:
         self.ready.clear()
         if self.state is not ServiceState.STOPPING:
             self._change(ServiceState.STOPPING, why)
@@ -124,24 +124,26 @@ class Service:
             run.stop(Outcome.STOPPED, why)
 
     def _live(self, life: Job, run: Run) -> None:
-        result = run.result.get()
+        run.ended.wait()
+        assert run.outcome is not None
+        result = run.outcome
         self.run = None
         self.ready.clear()
         if self._readiness is not None:
             self._readiness.cancel()
             self._readiness = None
         self._follow(result, was_ended=run.is_stopping)
-        if not run.is_stopping and isinstance(life.action, Command):  # else the whole tree was ended already
+        if not run.is_stopping and isinstance(life.action, Command):  # else the whole tree has been ended
             self._sweep(life, run)
 
     def _follow(self, result: RunResult, was_ended: bool) -> None:
-        """Do what is to be done after a life."""
+        """Decide what follows a life."""
         if self._is_renewed:
             self._is_renewed = False
-            self.start("its definition has changed")
+            self.start(Reason(ReasonCode.JOB_CHANGED, "its definition has changed"))
         elif self._why_stopped:
             self._change(ServiceState.STOPPED, self._why_stopped)
-        elif was_ended:  # somebody else's doing, who had the run in hand: a restart by hand
+        elif was_ended:  # by `Run.stop` of a program: that is a manual restart
             self._begin_again(result.reason)
         else:
             self._go_on(result)
@@ -165,7 +167,7 @@ class Service:
         ended = run.end_remnants()
         if ended:
             text = f"ended what it had left behind: {ended}"
-            self._runs.tell(Notice(self._clock.now(), life.name, run.id, text))
+            self._runs.tell(Notice(self._clock.now(), life.name, run.run_id, text))
 
     # -- readiness ------------------------------------------------------------------------------------------
 
@@ -175,42 +177,43 @@ class Service:
 
     def _explain(self, text: str) -> None:
         if self.run is not None:
-            self._runs.tell(Notice(self._clock.now(), self.job.name, self.run.id, text))
+            self._runs.tell(Notice(self._clock.now(), self.job.name, self.run.run_id, text))
 
-    def _become_ready(self, reason: str) -> None:
+    def _become_ready(self, reason: Reason) -> None:
         if self.run is not None and not self.run.is_stopping:
             self._change(ServiceState.READY, reason)
             self.ready.set()
 
-    def _change(self, state: ServiceState, reason: str, delay: float = 0.0) -> None:
+    def _change(self, state: ServiceState, reason: Reason, delay: float = 0.0) -> None:
         self.state, self.reason, self.since = state, reason, self._clock.now()
         self._runs.tell(ServiceStateChanged(self.since, self.job.name, state, reason, self.restarts, delay))
 
 
 class _Readiness:
-    """Whether one life can be used yet: first the line, then the command, as far as they are asked for."""
+    """Whether one life can be used yet: first `ready-line`, then `ready-when`, where the policy has them."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, clock: Clock) -> None:
         policy = job.policy
         self._pattern = re.compile(policy.ready_line) if policy.ready_line is not None else None
         self._line_seen = Flag()
         self._is_cancelled = False
-        self._probe: Probe | None = None
-        asked = {"ready-line was seen": policy.ready_line, "ready-when succeeded": policy.ready_when}
-        self.reason = ", ".join(text for text, value in asked.items() if value is not None)
-        """What tells that it can be used; empty when it is enough that it was started."""
+        self._probe: ReadinessProbe | None = None
+        signs = {"ready-line was seen": policy.ready_line, "ready-when succeeded": policy.ready_when}
+        text = ", ".join(text for text, value in signs.items() if value is not None)
+        self.reason = Reason(ReasonCode.READY, text) if text else NO_REASON
+        """The signs that it can be used; `NO_REASON` when its start is enough."""
         if policy.ready_when is not None and isinstance(job.action, Command):
-            self._probe = Probe(policy.ready_when, job.action, policy, job.name)
+            self._probe = ReadinessProbe(policy.ready_when, job.action, policy, job.name, clock)
 
     def read(self, lines: list[bytes]) -> None:
-        """Look whether the line is among these."""
+        """Look for the line among these."""
         if self._pattern is None or self._line_seen.is_set():
             return
         if any(self._pattern.search(line[:_SEARCHED].decode("utf-8", "backslashreplace")) for line in lines):
             self._line_seen.set()
 
     def wait(self, explain: Callable[[str], object]) -> bool:
-        """Park until it can be used; False when that was cancelled. `explain` is told when that takes long."""
+        """Park until it can be used; False when cancelled. `explain` is called when that takes long."""
         if self._pattern is not None:
             self._line_seen.wait()
         if self._probe is not None and not self._is_cancelled:
@@ -218,7 +221,7 @@ class _Readiness:
         return not self._is_cancelled
 
     def cancel(self) -> None:
-        """The life is over: ask no more."""
+        """The life is over: stop waiting."""
         self._is_cancelled = True
         self._line_seen.set()
         if self._probe is not None:

@@ -1,6 +1,6 @@
 """The services of a scheduler: started and stopped together, changed by difference, waited for by jobs.
 
-Their lives are runs in a table of their own, so that stopping can be in order: jobs first, then those they need.
+Their lives are runs in a table of their own. So a stop can go in order: first the jobs, then the services they need.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from math import inf
 
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
-from gcron.scheduler.events import Event, Notice
+from gcron.scheduler.events import JobEvent, Notice
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.service import Service
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
+from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
-from gcron.supervise.service import ServiceState
+from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["ServiceStatus", "Services"]
 
-# Seconds after KILL that stopping waits for what earlier lives have left behind, and what is being ended since then.
-_UNKILLABLE_AFTER = 10.0
+_SHUTDOWN = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +33,33 @@ class ServiceStatus:
 
     name: str
     state: ServiceState
-    reason: str
-    """Why it is so, for people; may be empty."""
+    reason: Reason
+    """Why it is so; may be `NO_REASON`."""
     since: float
     """Seconds of UTC."""
     restarts: int
-    """How often it was started again since gcron has known it as it is."""
+    """How often it was started again since its definition is as it is."""
     run: Run | None
     """Its present life, if it has one."""
 
 
 class Services:
-    """All services by name. Jobs that come `after` some of them are held back by `hold_back`."""
+    """All services by name. `hold_back` lets a job wait for the services in its `after`."""
 
-    def __init__(self, clock: Clock, observers: Observers) -> None:
+    def __init__(self, clock: Clock, observers: Observers, timing: Timing = TIMING) -> None:
         self._clock = clock
-        self._runs = Runs(clock, observers, self.hold_back)
+        self._timing = timing
+        self._runs = Runs(clock, observers, self.hold_back, timing=timing)
         observers.add("process-started", self._notice)
         observers.add("output", self._notice)
         self._group = Group()
         self._services: dict[str, Service] = {}
         self._leaving: dict[str, Service] = {}
-        """Those that are removed, and not at their end yet."""
+        """Removed services whose life has not ended yet."""
         self._killed: list[Run] = []
         """Lives that `kill` has ended."""
         self._is_started = False
-        """What is added or changed from now on is started at once; not before the start, nor when all is stopped."""
+        """Services that are added or changed start at once; not before `start`, nor after `stop`."""
 
     def status(self) -> dict[str, ServiceStatus]:
         """How each of them stands."""
@@ -67,13 +69,13 @@ class Services:
         }
 
     def running(self) -> list[Run]:
-        """Their present lives, also of those that were removed and are about to end."""
+        """Their present lives, also of removed ones that have not ended yet."""
         return self._runs.running()
 
     # -- the table ------------------------------------------------------------------------------------------
 
     def replace(self, jobs: Iterable[Job]) -> None:
-        """Make `jobs` the whole table: those that are as before live on undisturbed."""
+        """Make `jobs` the whole table. Unchanged services live on undisturbed."""
         wanted = {job.name: job for job in jobs}
         for name in self._services.keys() - wanted.keys():
             self.remove(name)
@@ -82,15 +84,15 @@ class Services:
             if service is None:
                 self.add(job)
             elif service.job != job:
-                self._define(service, job, "its definition has changed")
+                self._define(service, job, Reason(ReasonCode.JOB_CHANGED, "its definition has changed"))
 
     def add(self, job: Job) -> None:
         """Keep it running from now on, or from `start` on."""
         service = self._leaving.pop(job.name, None) or Service(job, self._runs, self._clock, self._group.spawn)
         self._services[job.name] = service
-        self._define(service, job, "added")
+        self._define(service, job, Reason(ReasonCode.JOB_ADDED, "added"))
 
-    def _define(self, service: Service, job: Job, why: str) -> None:
+    def _define(self, service: Service, job: Job, why: Reason) -> None:
         if self._is_started:
             service.renew(job, why)
         else:
@@ -101,8 +103,8 @@ class Services:
         service = self._services.pop(name, None)
         if service is None:
             return
-        service.stop("removed")
-        service.ready.set()  # who waits for it shall see that it is gone
+        service.stop(Reason(ReasonCode.JOB_REMOVED, "removed"))
+        service.ready.set()  # runs that wait for it see that it is gone
         self._leaving = {name: each for name, each in self._leaving.items() if each.run is not None}
         if service.run is not None:
             self._leaving[name] = service
@@ -112,45 +114,43 @@ class Services:
         self._is_started = True
         for service in self._services.values():
             if service.run is None:  # else it was triggered before
-                service.renew(service.job, "gcron starts it")
+                service.renew(service.job, Reason(ReasonCode.STARTUP, "gcron starts it"))
 
     def trigger(self, name: str) -> Run:
-        """Start it unless it lives; its run."""
-        return self._services[name].start("triggered")
+        """Start it unless it lives; returns its run."""
+        return self._services[name].start(Reason(ReasonCode.TRIGGERED, "triggered"))
 
-    # -- who comes after ------------------------------------------------------------------------------------
+    # -- jobs that wait for them ---------------------------------------------------------------------------
 
-    def hold_back(self, job: Job, run: Run, deadline: float) -> str:
-        """Wait until all services that `job` comes after can be used; return why its run shall not begin, or nothing.
+    def hold_back(self, job: Job, run: Run, deadline: float) -> Reason:
+        """Wait until all services in the job's `after` can be used; return why its run shall not begin, if so.
 
-        The run of a job waits until `deadline` (by the clock's `monotonic`), that of a service for ever.
+        The run of a job waits until `deadline` (by the clock's `monotonic`), the run of a service forever.
         """
         service = self._services.get(job.name)
         if service is None and not job.policy.after:
-            return ""
+            return NO_REASON
         own = service is not None and service.run is run
         if own:
             deadline = inf
-        told: set[str] = set()
+        named: set[str] = set()
         while name := self._first_not_ready(job):
             awaited = self._services.get(name)
             if awaited is None:
-                return f"there is no service {name}"
+                return Reason(ReasonCode.SERVICE_NOT_READY, f"there is no service {name}")
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                return f"the service {name} was not ready in time: {_standing(awaited)}"
-            if name not in told:
-                told.add(name)
-                self._tell_waiting(job, run, awaited)
-            if why_not := run.wait_until(awaited.ready, None if left == inf else left):
+                text = f"the service {name} was not ready in time: {_standing(awaited)}"
+                return Reason(ReasonCode.SERVICE_NOT_READY, text)
+            if name not in named:
+                named.add(name)
+                text = f"waits for the service {name}: {_standing(awaited)}"
+                self._runs.tell(Notice(self._clock.now(), job.name, run.run_id, text))
+            if why_not := run.wait_for(awaited.ready, None if left == inf else left):
                 return why_not
         if own and service is not None:
             service.begin_call()
-        return ""
-
-    def _tell_waiting(self, job: Job, run: Run, awaited: Service) -> None:
-        text = f"waits for the service {awaited.job.name}: {_standing(awaited)}"
-        self._runs.tell(Notice(self._clock.now(), job.name, run.id, text))
+        return NO_REASON
 
     def _first_not_ready(self, job: Job) -> str | None:
         for name in job.policy.after:
@@ -159,36 +159,36 @@ class Services:
                 return name
         return None
 
-    def _notice(self, event: Event) -> None:
+    def _notice(self, event: JobEvent) -> None:
         service = self._services.get(event.job)
-        if service is not None and service.run is not None and service.run.id == getattr(event, "run_id", ""):
+        if service is not None and service.run is not None and service.run.run_id == getattr(event, "run_id", ""):
             service.notice(event)
 
     # -- the end of all -------------------------------------------------------------------------------------
 
     def stop(self) -> StopReport:
-        """Ask all of them to end, those first that come after others; bounded, whatever they do."""
+        """Ask all of them to end, each before those in its `after`; bounded, whatever they do."""
         lives = [*dict.fromkeys([*self._killed, *self.running()])]
         last_first = self._last_first()
         self._is_started = False
         for service in last_first:
-            service.stop("gcron is told to stop")
+            service.stop(_SHUTDOWN)
         report = self._runs.await_end(lives)
         longest = max((service.job.policy.kill_after for service in self._services.values()), default=0.0)
-        self._group.join(longest + _UNKILLABLE_AFTER)
+        self._group.join(longest + self._timing.unkillable_after)
         return report
 
     def kill(self) -> None:
-        """End all of them without asking first, and start none again; returns at once."""
+        """Kill all of them, and start none again; returns at once."""
         self._is_started = False
         self._killed += self.running()
         self._runs.kill()
         for service in self._services.values():
-            service.stop("gcron was told to stop at once")
+            service.stop(Reason(ReasonCode.SHUTDOWN, "gcron was told to stop at once"))
 
     def _last_first(self) -> Iterable[Service]:
-        """Each before all that it comes after."""
-        if not self._is_started:  # maybe because they wait for one another in a circle
+        """Each before those in its `after`."""
+        if not self._is_started:  # they may wait for one another in a circle
             return list(self._services.values())
         first_first = TopologicalSorter({name: each.job.policy.after for name, each in self._services.items()})
         names = [name for name in first_first.static_order() if name in self._services]

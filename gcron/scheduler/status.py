@@ -1,16 +1,89 @@
-"""How a job stands at one moment: plain data, which stays as it was."""
+"""How jobs stand: the counts of their outcomes, and their status at one moment. Pure data and sums."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from types import MappingProxyType
 
-from gcron.scheduler.counts import JobCounts
+from gcron.scheduler.events import FiresMissed, RunFinished, RunLate, SchedulerEvent
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.run import Run
 
-__all__ = ["JobStatus"]
+__all__ = ["Counts", "JobCounts", "JobStatus"]
+
+
+@dataclass(slots=True)
+class JobCounts:
+    """How often each outcome came since gcron started, of one job or of all."""
+
+    succeeded: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    killed: int = 0
+    start_failed: int = 0
+    skipped: int = 0
+    missed: int = 0
+    """Fires; a span of more than a hundred counts at least a hundred."""
+    unknown_exit: int = 0
+    stopped: int = 0
+    """Lives of a service that were asked to end."""
+    retried: int = 0
+    """Attempts beyond the first of their run."""
+    late: int = 0
+    """Runs that began 5 s or more after they were due, with any outcome; see `RunLate`."""
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Add `count` to the field of this name, or of this outcome."""
+        field = name.replace("-", "_")
+        setattr(self, field, getattr(self, field) + count)
+
+    def copy(self) -> JobCounts:
+        """A copy, which stays as it is."""
+        return replace(self)
+
+    def as_dict(self) -> dict[str, int]:
+        """All of them by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Counts:
+    """An observer that adds up outcomes. Only jobs that had one cost memory."""
+
+    def __init__(self) -> None:
+        self.total = JobCounts()
+        """Of all jobs, removed ones too."""
+        self._jobs: dict[str, JobCounts] = {}
+
+    @property
+    def jobs(self) -> Mapping[str, JobCounts]:
+        """By name of the job, for jobs that had an outcome."""
+        return MappingProxyType(self._jobs)
+
+    def of(self, job: str) -> JobCounts:
+        """Of one job; all zero when it had no outcome yet."""
+        return self._jobs.get(job) or JobCounts()
+
+    def forget(self, job: str) -> None:
+        """The job was removed: only the total still counts it."""
+        self._jobs.pop(job, None)
+
+    def __call__(self, event: SchedulerEvent) -> None:
+        """Take note of an event."""
+        if isinstance(event, RunFinished):
+            self._add(event.job, event.result.outcome, 1)
+            if event.result.attempts > 1:
+                self._add(event.job, "retried", event.result.attempts - 1)
+        elif isinstance(event, FiresMissed):
+            self._add(event.job, "missed", event.count)
+        elif isinstance(event, RunLate):
+            self._add(event.job, "late", 1)
+
+    def _add(self, job: str, name: str, count: int) -> None:
+        self.total.add(name, count)
+        self._jobs.setdefault(job, JobCounts()).add(name, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +92,15 @@ class JobStatus:
 
     job: Job
     next_fire: datetime | None
-    """When it is due next, in UTC; None when it never will be: it is paused, not enabled, over, or not started yet."""
+    """When it is due next, in UTC; None if never: it is paused, not enabled, over, or the scheduler has not started."""
     is_paused: bool
     """By `Scheduler.pause`."""
     running: tuple[Run, ...]
-    """Its runs under way, oldest first; also those that wait for something before they begin."""
+    """Its runs that have no outcome yet, oldest first."""
     counts: JobCounts
     """How often each outcome came."""
     service: ServiceStatus | None = None
-    """How it stands as a service, if it is one."""
+    """Its status as a service, if it is one."""
 
     @property
     def name(self) -> str:

@@ -1,11 +1,11 @@
-"""Watches the clock for a table of jobs: each one's next due instant, and what is done when it has come, or was missed.
+"""Watches the clock: which job is due next, and what is done when its instant has come, or was missed.
 
-It claims fires and hands them to the gate; it may not know what becomes of them there.
+It hands due fires to `Claims`. It must not know what becomes of them there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -14,40 +14,39 @@ from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.alarm import new_alarm
-from gcron.scheduler.claims import Claims
+from gcron.scheduler.claims import Claims, DueFires
+from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
 from gcron.scheduler.events import FiresMissed
-from gcron.scheduler.gate import MOST_REMEMBERED, Gate
 from gcron.scheduler.job import Job
+from gcron.scheduler.overlap import MOST_REMEMBERED, Overlap
 from gcron.scheduler.runs import Runs
-from gcron.scheduler.timekeeper import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
 from gcron.scheduler.timetable import Timetable
+from gcron.supervise.outcome import Reason, ReasonCode
 
 __all__ = ["Watch"]
 
 
 class Watch:
-    """Fires `jobs`, by name, from `start` to `stop`; it is told of each one that comes, changes or goes.
+    """Fires jobs from `start` to `stop`. The job table reports each job that comes, changes or goes.
 
-    `look`: called as often as it looks at the clock itself, which it does when a machine that slept wakes up.
+    `look`: called each time the watch reads the clock, which it also does when the machine wakes from a suspend.
     """
 
     def __init__(
         self,
-        jobs: Mapping[str, Job],
         clock: Clock,
         claims: Claims,
-        gate: Gate,
+        overlap: Overlap,
         runs: Runs,
         look: Callable[[], None],
     ) -> None:
-        self._jobs = jobs
         self._clock = clock
         self._claims = claims
-        self._gate = gate
+        self._overlap = overlap
         self._runs = runs
         self._look = look
         self._timetable = Timetable()
-        self._paused: set[str] = set()
+        self._paused: dict[str, Job] = {}
         self._steps = StepDetector(clock)
         self._counter = Counter()
         self._changed = Flag()
@@ -56,8 +55,12 @@ class Watch:
 
     @property
     def is_started(self) -> bool:
-        """True from `start` on, also when it has stopped."""
+        """True from `start` on, also after `stop`."""
         return self._watcher is not None
+
+    @property
+    def _is_watching(self) -> bool:
+        return self.is_started and not self._is_stopped
 
     def is_paused(self, name: str) -> bool:
         """True from `pause` to `resume`."""
@@ -77,50 +80,55 @@ class Watch:
         first = self._timetable.first()
         return None if first is None else datetime.fromtimestamp(first, UTC)
 
-    # -- the table ------------------------------------------------------------------------------------------
+    # -- the jobs -------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, jobs: Iterable[Job]) -> None:
         """Begin to watch; what is due from now on is fired."""
         self._steps.step()
         now = int(self._clock.now())
-        # Jobs of a large crontab share schedules, each of which needs to be asked once.
-        watched = [job for job in self._jobs.values() if self._is_watched(job)]
+        # Jobs of a large crontab share schedules: each schedule is asked once.
+        watched = [job for job in jobs if self._is_watched(job)]
         schedules = {id(job.schedule): job.schedule for job in watched}
         first = {key: schedule.next_after(now) for key, schedule in schedules.items()}
-        due = ((job.name, first[id(job.schedule)]) for job in watched)
-        self._timetable.fill((name, instant) for name, instant in due if instant is not None)
+        due = ((job, first[id(job.schedule)]) for job in watched)
+        self._timetable.fill((job, instant) for job, instant in due if instant is not None)
         self._watcher = spawn(self._watch)
 
     def follow(self, job: Job, before: Job | None = None) -> None:
-        """There is a new job, or one that is not as `before`: if it fires as before, it keeps its due instant."""
-        if not self.is_started:
+        """There is a new job, or `before` has changed. A job that fires as before keeps its due instant."""
+        if self.is_paused(job.name):
+            self._paused[job.name] = job
+        if not self._is_watching:
             return
-        self._gate.follow(job)
+        self._overlap.follow(job)
         if before is None or _firing(before) != _firing(job):
             self._plan(job, self._clock.now())
             self._changed.set()
+        else:
+            self._timetable.redefine(job)
 
-    def pause(self, name: str) -> None:
-        """Let the job of that name not be due until it is resumed or gone, also when it changes meanwhile."""
-        self._paused.add(name)
-        self._timetable.set(name, None)
+    def pause(self, job: Job) -> None:
+        """Let the job not be due until it is resumed or removed, also when it changes meanwhile."""
+        self._paused[job.name] = job
+        self._timetable.discard(job.name)
 
     def resume(self, job: Job) -> None:
-        """Let it be due again: what it would have been due for in the pause is over."""
-        self._paused.discard(job.name)
-        if self.is_started and not self._is_stopped:
+        """Let it be due again. What it would have been due for in the pause is over."""
+        self._paused.pop(job.name, None)
+        if self._is_watching:
             self._plan(job, self._clock.now())
             self._changed.set()
 
     def forget(self, name: str) -> None:
         """The job of that name is gone."""
-        self._paused.discard(name)
-        self._timetable.set(name, None)
-        self._gate.forget(name, "the job was removed")
+        self._paused.pop(name, None)
+        self._timetable.discard(name)
+        self._overlap.forget(name, Reason(ReasonCode.JOB_REMOVED, "the job was removed"))
+        self._claims.forget(name)
 
     def settle(self) -> None:
-        """Act on what is due by now, as the table still is: nobody may have looked since a suspend."""
-        if self.is_started and not self._is_stopped:
+        """Fire what is due by now, before the job table changes: after a suspend the watch may not have looked yet."""
+        if self._is_watching:
             self._look_at_clock()
 
     def stop(self) -> None:
@@ -128,17 +136,18 @@ class Watch:
         self._is_stopped = True
         if self._watcher is not None:
             self._watcher.kill()
-        self._gate.close()
+        self._claims.stop()
+        self._overlap.close()
         now = self._clock.now()
         self._counter = Counter()
+        reason = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
         while (popped := self._timetable.pop_due(now)) is not None:
-            name, due = popped
-            with self._guarded(self._jobs[name]):
-                self._give_up(self._jobs[name], due, now, "gcron is told to stop")
+            job, due = popped
+            with self._guarded(job):
+                self._give_up(job, due, now, reason)
 
     def _plan(self, job: Job, after: float) -> None:
-        due = job.schedule.next_after(int(after)) if self._is_watched(job) else None
-        self._timetable.set(job.name, due)
+        self._timetable.set(job, job.schedule.next_after(int(after)) if self._is_watched(job) else None)
 
     def _is_watched(self, job: Job) -> bool:
         return job.policy.enabled and job.name not in self._paused
@@ -165,57 +174,54 @@ class Watch:
 
     def _fire_due(self) -> None:
         now = self._clock.now()
+        batch: list[DueFires] = []
         while (popped := self._timetable.pop_due(now)) is not None:
-            name, due = popped
-            job = self._jobs[name]
+            job, due = popped
             with self._guarded(job):
-                self._resolve(job, due, now)
-                if self._jobs.get(name) is job:  # a store of claims takes its time, in which the table may change
-                    self._plan(job, now)
+                if (fires := self._resolve(job, due, now)) is not None:
+                    batch.append(fires)
+                self._plan(job, now)
+        if batch:
+            self._claims.request(batch)
 
-    def _resolve(self, job: Job, due: int, now: float) -> None:
+    def _resolve(self, job: Job, due: int, now: float) -> DueFires | None:
         decision = resolve_due(job, due, now, MOST_REMEMBERED)
         if decision.missed is not None:
-            self._tell_missed(job, *decision.missed, reason="gcron could not act when they were due")
-        fires = [fire for fire in decision.fires if self._claims.claim(job.name, fire)]
-        if decision.caught_up and fires:
-            self._gate.catch_up(job, fires)
-        else:
-            for fire in fires:  # one, where they are not caught up
-                self._gate.admit(job, fire)
+            reason = Reason(ReasonCode.NOT_IN_TIME, "gcron could not act when they were due")
+            self._tell_missed(job, *decision.missed, reason)
+        return DueFires(job, decision.fires, decision.caught_up) if decision.fires else None
 
     def _follow_step(self, step: float) -> None:
-        """The wall clock was set by `step` seconds: see which due instants still hold."""
+        """The wall clock was set by `step` seconds: decide which due instants still hold."""
         now = self._clock.now()
         clock_was_wrong = abs(step) > LONGEST_MADE_UP_STEP
-        for job in list(self._jobs.values()):
-            due = self._timetable.get(job.name)
-            if due is None and job.name not in self._paused:
-                continue
+        for job in [*self._timetable.jobs(), *self._paused.values()]:
             with self._guarded(job):
+                due = self._timetable.get(job.name)
                 if step < 0 and (clock_was_wrong or not job.is_fixed_time):
                     self._claims.forget(job.name)
-                    self._gate.set_back(job.name)
+                    self._overlap.set_back(job.name)
                     self._plan(job, now)
                 elif clock_was_wrong and due is not None and due <= now:
-                    self._give_up(job, due, now, f"the clock was set forward by {step:.0f} s")
+                    reason = Reason(ReasonCode.CLOCK_SET, f"the clock was set forward by {step:.0f} s")
+                    self._give_up(job, due, now, reason)
                     self._plan(job, now)
 
     @contextmanager
     def _guarded(self, job: Job) -> Iterator[None]:
-        """A schedule of somebody's own making that raises must not end all others."""
+        """A user's own schedule that raises must not end all others."""
         try:
             yield
         except Exception as error:
-            self._timetable.set(job.name, None)
+            self._timetable.discard(job.name)
             get_hub().report_error(f"the schedule of job {job.name}, which fires no more,", error)
 
-    def _give_up(self, job: Job, due: int, now: float, reason: str) -> None:
-        """All from `due` on to now are missed."""
+    def _give_up(self, job: Job, due: int, now: float, reason: Reason) -> None:
+        """Every fire from `due` up to now is missed."""
         last = job.schedule.previous_before(int(now) + 1) or due
         self._tell_missed(job, due, last, reason)
 
-    def _tell_missed(self, job: Job, first: int, last: int, reason: str) -> None:
+    def _tell_missed(self, job: Job, first: int, last: int, reason: Reason) -> None:
         count = self._counter.count(job.schedule, first, last)
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
 

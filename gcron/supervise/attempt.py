@@ -1,14 +1,15 @@
-"""One attempt: start a process tree, pump its output, bound its time, learn its end.
+"""One attempt: start a process tree, read its output, limit its time, learn how it ended.
 
-The end of an attempt is *exit first, pipes second*: it is over when the leader's status is known and its pipes are at
-their end or 2 s have passed. A process left behind that holds the pipe does not keep it; what such a process still
-writes is read for a while, marked late. Nothing here waits for the end of a pipe without a deadline.
+The end of an attempt is *exit first, pipes second*. It is over when the leader's status is known, and its pipes are at
+their end or `Timing.pipes_after_exit` seconds have passed. A process left behind that holds the pipe does not keep the
+attempt: what it still writes is read for a while, marked late. Nothing here waits for the end of a pipe without a
+deadline.
 """
 
 from __future__ import annotations
 
 import os
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from gcron.policy import Policy
 from gcron.runtime.event import Event
@@ -16,107 +17,96 @@ from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.pool import Group
 from gcron.runtime.subprocess import UNKNOWN_STATUS
-from gcron.supervise.census import describe
-from gcron.supervise.command import Command
-from gcron.supervise.lines import Excerpt, Lines, LineSplitter, Unsplit
-from gcron.supervise.outcome import Outcome, RunResult, exit_reason
-from gcron.supervise.output import AnyPump, Pump, Stream
-from gcron.supervise.prologue import why_refused
-from gcron.supervise.room import NO_ROOM
+from gcron.schedule.clock import Clock
+from gcron.supervise.command import Command, Identity
+from gcron.supervise.events import Emit, JobOutput, Notice, ProcessStarted, RawOutput
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult, exit_reason
+from gcron.supervise.output import AnyPump, Excerpt, Lines, LineSplitter, Pump, Stream, Unsplit
+from gcron.supervise.process_table import describe
+from gcron.supervise.process_tree import ProcessTree
+from gcron.supervise.spawning import NO_CAPACITY, check_capacity
+from gcron.supervise.start_script import why_refused
 from gcron.supervise.surroundings import find_surroundings
-from gcron.supervise.tree import ProcessTree
+from gcron.supervise.timing import TIMING, Timing
 
-__all__ = ["Attempt", "Listener"]
+__all__ = ["Attempt"]
 
-# Seconds between two tries to start, while there is no room for another process or descriptor.
+# Seconds between two tries to start, while there is no capacity for another process.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
-# Seconds after the start in which nothing is made of the process: it begins on our processor, and has it to itself then
-# (a shell's first command runs 0.15 ms sooner); and what else is due at that instant is started first.
+# Seconds after the start in which gcron leaves the processor to the process: a shell's first command runs 0.15 ms
+# sooner, and what else is due at that instant is started first.
 _HEAD_START = 0.001
-# Seconds after the exit: for the pipes to reach their end, and for a process left behind to go on writing.
-_PIPES_AFTER_EXIT = 2.0
-_LATE_OUTPUT = 60.0
-
-
-class Listener(Protocol):
-    """Who is told what happens in an attempt. Its methods may park: that slows this attempt alone."""
-
-    def process_started(self, pid: int) -> None:
-        """The process runs."""
-
-    def output(self, stream: Stream, lines: list[bytes], late: bool, continued: bool = False) -> None:
-        """It wrote lines; `continued`: the last of them is not all of its line."""
-
-    def raw_output(self, stream: Stream, data: bytes, late: bool) -> None:
-        """It wrote bytes, which its policy wants as they are."""
-
-    def notice(self, text: str) -> None:
-        """Something a person would want to know."""
 
 
 class Attempt:
     """One process from start to end; `perform()` runs it in the calling greenlet."""
 
     def __init__(
-        self, command: Command, policy: Policy, run_id: str, identity: dict[str, str], listener: Listener
+        self,
+        command: Command,
+        policy: Policy,
+        identity: Identity,
+        emit: Emit,
+        clock: Clock,
+        timing: Timing = TIMING,
     ) -> None:
         self._command = command
         self._policy = policy
-        self._run_id = run_id
         self._identity = identity
-        self._listener = listener
+        self._emit = emit
+        self._clock = clock
+        self._timing = timing
         self._tree: ProcessTree | None = None
         self._ended_tree: ProcessTree | None = None
         self._stopper: Greenlet | None = None
         self._killing = False
-        """True once the stopper asks no more. It is not begun anew: who holds Ctrl-C down would never see its end."""
-        self._stopped: tuple[Outcome, str] | None = None
+        """The stopper kills without asking. It is not begun again then: repeated Ctrl-C would restart it each time."""
+        self._stopped: tuple[Outcome, Reason] | None = None
         self._over = Event()
         """Set when the leader has ended, or when all means to end it have failed."""
-        self._no_room = ""
-        """Why it cannot start just now; empty when nothing keeps it."""
+        self._no_capacity = ""
+        """Why it cannot start at the moment; empty otherwise."""
         self._left_behind = ""
         self._excerpt = Excerpt()
         self._started_at = 0.0
         self._ended_at: float | None = None
 
     def perform(self) -> RunResult:
-        """Start, wait, and say how it ended. Never raises for what the job does."""
+        """Start it, wait for it, and return how it ended. Never raises for what the job does."""
         self._started_at = get_hub().monotonic()
-        if self._stopped is not None:
-            return self._result(*self._stopped)
-        tree = self._tree = self._start()
+        tree = self._tree = None if self._stopped is not None else self._start()
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
         self._started_at = get_hub().monotonic()
         sleep(_HEAD_START)
         pumps = [self._pump(pipe, stream) for stream, pipe in tree.outputs.items()]
-        self._listener.process_started(tree.pid)
+        identity = self._identity
+        self._emit(ProcessStarted(self._clock.now(), identity.job, identity.run_id, tree.pid, identity.attempt))
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
         self._ended_at = get_hub().monotonic()
         verdict = self._verdict(code, tree.was_killed)
         self._tree, self._ended_tree = None, tree  # from here on there is nothing to stop
-        if not _reach_their_ends(pumps, pumping):
+        if not self._reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
         tree.release()
         if self._stopped is None and (refusal := why_refused(code, self._excerpt.head)):
-            return self._result(Outcome.START_FAILED, f"cannot start: {refusal}")
+            return self._result(Outcome.START_FAILED, _cannot_start(refusal))
         return self._result(*verdict, code, self._left_behind)
 
-    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
-        """End the whole tree, politely first unless `now`; returns at once. The outcome will be `outcome`.
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+        """End the whole tree, first by the stop signal unless `now`; returns at once. The outcome will be `outcome`.
 
-        Who has ended by itself, while gcron could not look, ended as it did.
+        A process that already exited by itself keeps its own outcome.
         """
-        if self._has_ended_unasked() and outcome is not Outcome.STOPPED:
+        if self._has_exited_unasked() and outcome is not Outcome.STOPPED:
             return
         if self._stopped is None:
             self._stopped = (outcome, reason)
         if self._tree is None:
             self._killing = self._killing or now
-            self._over.set()  # it may wait for room to start
+            self._over.set()  # it may wait for capacity to start
             return
         if self._stopper is None or (now and not self._killing):
             if self._stopper is not None:
@@ -124,15 +114,16 @@ class Attempt:
             self._killing = now
             self._stopper = spawn(self._end_tree, self._tree, now)
 
-    def give_up_starting(self, why: str) -> None:
-        """If it waits for room to start, wait no longer; who has a process goes on."""
-        if self._no_room:
-            self.stop(Outcome.START_FAILED, f"cannot start: {self._no_room}; {why}")
+    def give_up_starting(self, why: Reason) -> None:
+        """Stop waiting for capacity to start, if it does. A process that exists goes on."""
+        if self._no_capacity:
+            text = f"cannot start: {self._no_capacity}; {why}"
+            self.stop(Outcome.START_FAILED, Reason(ReasonCode.NO_CAPACITY, text))
 
     # -- the start ------------------------------------------------------------------------------------------
 
     def _start(self) -> ProcessTree | None:
-        """Start it, again and again while others leave no room; None when it is `_stopped`, also by an error."""
+        """Start it, again and again while there is no capacity; None when it is `_stopped`, also by an error."""
         deadline = self._started_at + self._policy.start_deadline
         pause = _FIRST_PAUSE
         while True:
@@ -140,42 +131,52 @@ class Attempt:
                 tree = self._try_to_start(deadline)
             except OSError as error:
                 left = deadline - get_hub().monotonic()
-                if error.errno not in NO_ROOM or left <= 0:
-                    self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {_reason(error)}")
+                if error.errno not in NO_CAPACITY or left <= 0:
+                    code = ReasonCode.NO_CAPACITY if error.errno in NO_CAPACITY else ReasonCode.CANNOT_START
+                    reason = Reason(code, f"cannot start: {_reason(error)}")
+                    self._stopped = self._stopped or (Outcome.START_FAILED, reason)
                     return None
-                if not self._no_room:
-                    self._listener.notice(f"waits for room to start: {_reason(error)}")
-                self._no_room = _reason(error)
+                if not self._no_capacity:
+                    self._notice(f"waits for room to start: {_reason(error)}")
+                self._no_capacity = _reason(error)
             except ValueError as error:  # a NUL in the command or in a variable, an unknown user, a wrong env-file
-                self._stopped = self._stopped or (Outcome.START_FAILED, f"cannot start: {error}")
+                self._stopped = self._stopped or (Outcome.START_FAILED, _cannot_start(str(error)))
                 return None
             else:
-                self._no_room = ""
+                self._no_capacity = ""
                 return tree
             if self._over.wait(min(pause, left)):
                 return None
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _try_to_start(self, deadline: float) -> ProcessTree | None:
+        check_capacity()  # a lookup needs some, too
         left = max(0.0, deadline - get_hub().monotonic())
         surroundings = find_surroundings(self._command, self._over, left)
         if surroundings is None:
             return None
         discard = self._policy.output == "discard"
-        return ProcessTree(self._command, surroundings, self._run_id, self._identity, discard)
+        return ProcessTree(self._command, surroundings, self._identity, discard, self._timing)
 
     def _pump(self, pipe: IO[Any], stream: Stream) -> AnyPump:
         if self._policy.output == "raw":
-            return Pump(pipe, stream, self._excerpt, Unsplit(), self._listener.raw_output)
+            return Pump(pipe, stream, self._excerpt, Unsplit(), self._hand_on_raw)
         return Pump(pipe, stream, self._excerpt, LineSplitter(), self._hand_on)
 
     def _hand_on(self, stream: Stream, lines: Lines, late: bool) -> None:
-        self._listener.output(stream, lines.lines, late, lines.continued)
+        job, run_id = self._identity.job, self._identity.run_id
+        self._emit(JobOutput(self._clock.now(), job, run_id, stream, lines.lines, late, lines.continued))
+
+    def _hand_on_raw(self, stream: Stream, data: bytes, late: bool) -> None:
+        self._emit(RawOutput(self._clock.now(), self._identity.job, self._identity.run_id, stream, data, late))
+
+    def _notice(self, text: str) -> None:
+        self._emit(Notice(self._clock.now(), self._identity.job, self._identity.run_id, text))
 
     # -- the end --------------------------------------------------------------------------------------------
 
-    def _has_ended_unasked(self) -> bool:
-        """Timers go before news of processes: after a pause of gcron, both have been there for long."""
+    def _has_exited_unasked(self) -> bool:
+        """After a pause of gcron, timers fire before news of processes: its timeout may be older than its exit."""
         return self._stopped is None and self._tree is not None and self._tree.leader.poll() is not None
 
     def _wait_for_exit(self, tree: ProcessTree) -> int | None:
@@ -183,36 +184,38 @@ class Attempt:
         limit = self._policy.timeout
         timer = None
         if limit is not None:
-            timer = get_hub().call_later(limit, self.stop, Outcome.TIMED_OUT, f"still running after {limit:g} s")
+            reason = Reason(ReasonCode.TIMEOUT, f"still running after {limit:g} s")
+            timer = get_hub().call_later(limit, self.stop, Outcome.TIMED_OUT, reason)
         tree.leader.rawlink(lambda leader: self._over.set())
         self._over.wait()
         if timer is not None:
             timer.cancel()
         while (stopper := self._stopper) is not None and not stopper.dead:
-            stopper.join()  # the leader's end is not the tree's
+            stopper.join()  # the leader has ended, and its tree may not have
         return tree.leader.poll()
 
     def _end_tree(self, tree: ProcessTree, now: bool) -> None:
-        """End it, and name what is left all the same."""
+        """End it, and remember the names of the processes that are left."""
         try:
             left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._policy.kill_after)
             self._left_behind = describe(left)
         finally:
             self._over.set()
 
-    def _verdict(self, code: int | None, killed: bool) -> tuple[Outcome, str]:
+    def _verdict(self, code: int | None, killed: bool) -> tuple[Outcome, Reason]:
         if self._stopped is not None:
             outcome, reason = self._stopped
             if killed and outcome is Outcome.STOPPED:
-                return Outcome.KILLED, f"{reason}, and did not when asked"
+                return Outcome.KILLED, reason.extended(", and ignored the stop signal")
             return outcome, reason
         if code is None or code == UNKNOWN_STATUS:
-            return Outcome.UNKNOWN_EXIT, "somebody else collected the exit status"
+            reason = Reason(ReasonCode.EXIT_STATUS_LOST, "another part of the program collected the exit status")
+            return Outcome.UNKNOWN_EXIT, reason
         if code in self._policy.success_codes:
-            return Outcome.SUCCEEDED, "" if code == 0 else exit_reason(code)
+            return Outcome.SUCCEEDED, NO_REASON if code == 0 else exit_reason(code)
         return Outcome.FAILED, exit_reason(code)
 
-    def _result(self, outcome: Outcome, reason: str, code: int | None = None, left_behind: str = "") -> RunResult:
+    def _result(self, outcome: Outcome, reason: Reason, code: int | None = None, left_behind: str = "") -> RunResult:
         return RunResult(
             outcome,
             reason,
@@ -227,10 +230,10 @@ class Attempt:
     # -- after the end --------------------------------------------------------------------------------------
 
     def end_remnants(self) -> str:
-        """End, politely first, what the process left behind when it ended; returns who that was, or nothing.
+        """End the processes left behind, first by the stop signal; returns their names, or nothing.
 
-        A service that is started again and again would fill the machine with the children of its dead lives, and each
-        of its lives would meet the ones before at its port.
+        Otherwise the children of a service's dead lives would fill the machine, and each new life would find its port
+        taken.
         """
         tree = self._ended_tree
         if tree is None or not (remnants := tree.members()):
@@ -239,36 +242,39 @@ class Attempt:
         tree.release()
         return describe(remnants)
 
+    def _reach_their_ends(self, pumps: list[AnyPump], pumping: Group) -> bool:
+        """Wait for the pipes of a process that has ended; False when another process keeps one open.
+
+        Lines that wait for their listener, a slow log mostly, are not late: they were written in time.
+        """
+        patience = self._timing.pipes_after_exit
+        for _ in range(int(self._timing.late_output / patience)):
+            if pumping.join(patience):
+                return True
+            if not any(pump.is_waiting_for_listener for pump in pumps):
+                return False
+        return False
+
     def _leave_to_late_reader(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
         for pump in pumps:
             pump.late = True
         spawn(self._read_late, tree, pumps, pumping)
 
     def _read_late(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
-        self._listener.notice(
-            f"has ended, but its output is still open; what comes within {_LATE_OUTPUT:g} s is marked late"
-        )
-        if pumping.join(_LATE_OUTPUT):
+        patience = self._timing.late_output
+        self._notice(f"has ended, but its output is still open; what comes within {patience:g} s is marked late")
+        if pumping.join(patience):
             return
         while any(pump.is_waiting_for_listener for pump in pumps):  # what has been read is not thrown away
-            if pumping.join(_PIPES_AFTER_EXIT):
+            if pumping.join(self._timing.pipes_after_exit):
                 return
         holders = describe(tree.members()) or "a process that gcron cannot see"
-        self._listener.notice(f"its output was closed: still held by {holders}")
+        self._notice(f"its output was closed: still held by {holders}")
         pumping.kill()
 
 
-def _reach_their_ends(pumps: list[AnyPump], pumping: Group) -> bool:
-    """Wait for the pipes of a process that has ended; False when somebody else keeps one open.
-
-    Lines that wait for their listener, a slow log mostly, are not late: they were there in time.
-    """
-    for _ in range(int(_LATE_OUTPUT / _PIPES_AFTER_EXIT)):
-        if pumping.join(_PIPES_AFTER_EXIT):
-            return True
-        if not any(pump.is_waiting_for_listener for pump in pumps):
-            return False
-    return False
+def _cannot_start(why: str) -> Reason:
+    return Reason(ReasonCode.CANNOT_START, f"cannot start: {why}")
 
 
 def _reason(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What to start, as data, and the exact environment and standard input that come of it."""
+"""What to start, as data, and the environment and standard input that follow from it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gcron.policy import Policy
 
-__all__ = ["OF_PROCESSES", "Command", "Limits", "command_of", "environment", "open_stdin"]
+__all__ = [
+    "OF_PROCESSES",
+    "RUN_ID",
+    "Command",
+    "Identity",
+    "Limits",
+    "command_of",
+    "environment",
+    "new_run_id",
+    "open_stdin",
+]
 
 _LIMITS = tuple(option.name for option in fields(Policy) if option.name.startswith("rlimit_"))
 _values_of = attrgetter(*_LIMITS)
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _UNLIMITED = (None,) * len(_LIMITS)
+RUN_ID = "GCRON_RUN_ID"
+"""The variable that marks every process of a run. A process cannot lose it by forking."""
 OF_PROCESSES = ("user", "cwd", "umask", "nice", "env_file", "shell", *_LIMITS)
 """The fields of a policy that say how a process is set up; None means as gcron itself."""
 
@@ -46,6 +58,31 @@ class Command(NamedTuple):
     env_file: str | None = None
     """A file of assignments, read before each start."""
     limits: Limits = ()
+
+
+class Identity(NamedTuple):
+    """Which attempt of which run a process is. It learns that from its environment (docs/running.md, section 2)."""
+
+    job: str
+    """Name of the job."""
+    run_id: str
+    fire_at: int | None = None
+    """Seconds of UTC; None: triggered by hand."""
+    attempt: int = 1
+
+    def variables(self) -> dict[str, str]:
+        """The variables for the environment."""
+        return {
+            "GCRON_JOB": self.job,
+            "GCRON_FIRE_AT": "" if self.fire_at is None else str(self.fire_at),
+            "GCRON_ATTEMPT": str(self.attempt),
+            RUN_ID: self.run_id,
+        }
+
+
+def new_run_id() -> str:
+    """An id that no other run has."""
+    return os.urandom(8).hex()
 
 
 def command_of(

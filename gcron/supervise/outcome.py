@@ -1,17 +1,17 @@
-"""What came of a run: the words and the record."""
+"""How a run ended: the outcome, the reason, and the result that holds both. Pure data."""
 
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from traceback import format_exception
 
-__all__ = ["Outcome", "RunResult", "exit_reason"]
+__all__ = ["NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason"]
 
 
 class Outcome(StrEnum):
-    """How a due fire ended. Every one ends in exactly one of these, with a reason."""
+    """How a due fire ended. Each fire ends in exactly one of these, with a reason."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -22,7 +22,82 @@ class Outcome(StrEnum):
     MISSED = "missed"
     UNKNOWN_EXIT = "unknown-exit"
     STOPPED = "stopped"
-    """A service's alone: it was asked to end, and did."""
+    """Services only: it was asked to end, and it ended."""
+
+
+class ReasonCode(StrEnum):
+    """Why a run, a fire or a service is as it is, for programs. The same cause always has the same code."""
+
+    NONE = ""
+    """Nothing to explain: plain success."""
+    # Ends of a process or a call.
+    EXIT_STATUS = "exit-status"
+    SIGNAL = "signal"
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    EXIT_STATUS_LOST = "exit-status-lost"
+    """Another part of the program collected the exit status."""
+    INTERNAL_ERROR = "internal-error"
+    # Starts that failed or were given up.
+    CANNOT_START = "cannot-start"
+    NO_CAPACITY = "no-capacity"
+    """No process, file descriptor, memory or thread was free until the start deadline."""
+    # Decisions of the scheduler.
+    OVERLAP = "overlap"
+    """An earlier run of the job is still under way."""
+    QUEUE_FULL = "queue-full"
+    REPLACED = "replaced"
+    DUE_AGAIN = "due-again"
+    """The next fire took the place of a waiting retry."""
+    GROUP_FULL = "group-full"
+    SERVICE_NOT_READY = "service-not-ready"
+    NOT_IN_TIME = "not-in-time"
+    """gcron could not act when the fire was due: a suspend, a stopped process, a deploy."""
+    CLOCK_SET = "clock-set"
+    BACKLOG_FULL = "backlog-full"
+    STORE_FAILED = "store-failed"
+    """The store raised, or did not answer in time."""
+    # Somebody's request.
+    STOP_REQUESTED = "stop-requested"
+    SHUTDOWN = "shutdown"
+    STARTUP = "startup"
+    TRIGGERED = "triggered"
+    JOB_ADDED = "job-added"
+    JOB_CHANGED = "job-changed"
+    JOB_REMOVED = "job-removed"
+    NOT_ENABLED = "not-enabled"
+    # Services.
+    ENDED = "ended"
+    """A life ended by itself, with success."""
+    GIVEN_UP = "given-up"
+    READY = "ready"
+    NOT_STARTED = "not-started"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a code for programs and a text for people. `str(reason)` is the text, and no text is false."""
+
+    code: ReasonCode
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def extended(self, addition: str) -> Reason:
+        """The same code with a longer text.
+
+        >>> Reason(ReasonCode.EXIT_STATUS, "exit status 1").extended("; no further attempt").text
+        'exit status 1; no further attempt'
+        """
+        return replace(self, text=self.text + addition)
+
+
+NO_REASON = Reason(ReasonCode.NONE, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +105,12 @@ class RunResult:
     """The end of a run."""
 
     outcome: Outcome
-    reason: str
-    """For people: `exit status 1`, `killed by signal 9 (SIGKILL)`; empty for plain success."""
+    reason: Reason
+    """`exit status 1`, `killed by signal 9 (SIGKILL)`; `NO_REASON` for plain success."""
     exit_code: int | None = None
     """As `Popen.returncode`: negative for a signal; None where no process ended."""
     duration: float = 0.0
-    """Seconds from the start to the end of the process (and of its tree, when that was ended) or the call."""
+    """Seconds from the start to the end of the process (and of its tree, if that was ended) or of the call."""
     output_head: bytes = b""
     output_tail: bytes = b""
     output_size: int = 0
@@ -43,33 +118,33 @@ class RunResult:
     value: object = None
     """What a Python job returned."""
     attempts: int = 1
-    """How many there were, with retries."""
+    """Number of attempts, retries included."""
     left_behind: str = ""
-    """Processes that nothing could end, named; empty when there are none."""
+    """Names of processes that could not be ended; empty when there are none."""
     error: BaseException | None = field(default=None, compare=False)
     """What a Python job raised."""
 
     @property
     def traceback(self) -> str:
-        """That of `error`, as Python prints it; empty when there is none."""
+        """The traceback of `error`, as Python prints it; empty when there is no error."""
         return "" if self.error is None else "".join(format_exception(self.error))
 
     @property
     def succeeded(self) -> bool:
-        """True for success alone."""
+        """True for `Outcome.SUCCEEDED` only."""
         return self.outcome is Outcome.SUCCEEDED
 
 
-# What shells mean by them; sh(1), POSIX "Exit Status for Commands".
+# What shells mean by these statuses: sh(1), POSIX "Exit Status for Commands".
 _SHELL_STATUS = {126: "the command cannot be executed", 127: "the command was not found"}
 
 
-def exit_reason(code: int) -> str:
-    """Say in words how a process ended."""
+def exit_reason(code: int) -> Reason:
+    """Say in words how a process ended; `code` is as `Popen.returncode`."""
     if code >= 0:
         meaning = _SHELL_STATUS.get(code)
-        return f"exit status {code}" + (f" ({meaning})" if meaning else "")
+        return Reason(ReasonCode.EXIT_STATUS, f"exit status {code}" + (f" ({meaning})" if meaning else ""))
     try:
-        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+        return Reason(ReasonCode.SIGNAL, f"killed by signal {-code} ({signal.Signals(-code).name})")
     except ValueError:
-        return f"killed by signal {-code}"
+        return Reason(ReasonCode.SIGNAL, f"killed by signal {-code}")

@@ -1,4 +1,4 @@
-"""A run: what comes of one fire (or one manual trigger), from claim to outcome."""
+"""A run: what comes of one fire, or of one manual trigger, from claim to outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout
 from gcron.runtime.waiting import wait
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.schedule.clock import Clock
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.run_state import RunState, next_state
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -26,18 +28,18 @@ class AnyAttempt(Protocol):
     def perform(self) -> RunResult:
         """Run it to its end, parking the caller."""
 
-    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
         """End it soon, at once if `now`; its outcome will be `outcome`."""
 
-    def give_up_starting(self, why: str) -> None:
-        """If it waits for what a start takes, wait no longer; what has started goes on."""
+    def give_up_starting(self, why: Reason) -> None:
+        """Stop waiting for what a start needs. What has started goes on."""
 
     def end_remnants(self) -> str:
-        """End what it has left behind; returns who that was, or nothing."""
+        """End the processes that it left behind; returns their names, or nothing."""
 
 
 class _Result(AsyncResult[RunResult]):
-    """What a run brings. A thread other than its own may wait for it without end, and gets no `LoopExit`."""
+    """The result of a run. Another thread may wait for it without a timeout, and gets no `LoopExit`."""
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
@@ -67,40 +69,75 @@ class _Result(AsyncResult[RunResult]):
 class Run(Linkable):
     """One run of a job. `result` arrives when it ends: `run.result.get(timeout=60)`, in any thread.
 
-    `gcron.wait([run, ...])` waits for several, and `await run` does in an asyncio program.
+    `gcron.wait([run, ...])` waits for several, and `await run` does in an asyncio program. Times are seconds of UTC.
     """
 
-    def __init__(self, run_id: str, job_name: str, fire_at: int | None) -> None:
-        self.id = run_id
-        self.job_name = job_name
+    def __init__(self, run_id: str, job: str, fire_at: int | None, clock: Clock) -> None:
+        self.run_id = run_id
+        self.job = job
+        """Name of the job."""
         self.fire_at = fire_at
-        """Seconds of UTC at which it was due; None when it was triggered by hand."""
+        """When it was due; None when it was triggered by hand."""
+        self.created_at = clock.now()
+        """When its fire was claimed, or when it was triggered."""
+        self.started_at: float | None = None
+        """When its first attempt began; None before."""
+        self.ended_at: float | None = None
+        """When it had its outcome; None before."""
+        self.attempt = 0
+        """Number of its present or last attempt, from 1; 0 before the first."""
+        self.pid: int | None = None
+        """Process of its present attempt; None without one, and for Python jobs."""
         self.hub = get_hub()
-        """That of the thread in which it ends."""
+        """The hub of the scheduler's thread."""
         self.result: AsyncResult[RunResult] = _Result(self.hub)
+        """Set after the observers of `run-finished` have returned."""
+        self.ended = Event()
+        """Set when it has its outcome, before observers know. For the scheduler: no observer delays the next run."""
+        self.outcome: RunResult | None = None
+        """What `result` will bring; None until `ended` is set."""
+        self._clock = clock
+        self._state = RunState.WAITING
         self._futures: deque[Future[RunResult]] = deque()
-        self._attempt: AnyAttempt | None = None
+        self._present_attempt: AnyAttempt | None = None
         self._last_attempt: AnyAttempt | None = None
-        self._stopped: tuple[Outcome, str] | None = None
-        self._interrupted = Event()
-        self._why_no_more = ""
-        self.waits_for_retry = False
-        """An attempt has failed, and the next is not due yet."""
-        self.has_begun = False
-        """Its first attempt is under way, or over."""
+        self._stopped: tuple[Outcome, Reason] | None = None
+        self._no_more_attempts = Event()
+        self._why_no_more = NO_REASON
+
+    # -- its state ------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> RunState:
+        """Where it is between claim and outcome."""
+        return self._state
+
+    def _enter(self, state: RunState) -> None:
+        """Change the state. Nothing else assigns it."""
+        self._state = next_state(self._state, state)
+
+    @property
+    def has_begun(self) -> bool:
+        """True once its first attempt is under way."""
+        return self.attempt > 0
+
+    @property
+    def is_stopping(self) -> bool:
+        """True once it was told to stop, also after its end."""
+        return self._stopped is not None
 
     # -- waiting for its end --------------------------------------------------------------------------------
 
     def ready(self) -> bool:
-        """True once it has ended."""
+        """True once `result` is there."""
         return self.result.ready()
 
     def future(self) -> Future[RunResult]:
-        """Its result for those who take a `concurrent.futures.Future`.
+        """Its result as a `concurrent.futures.Future`.
 
-        Callbacks are called in the thread of the scheduler, which waits for them. To cancel it does not end the run.
+        Callbacks run in the scheduler's thread, which waits for them. To cancel the future does not end the run.
         """
-        from concurrent.futures import Future  # brings the loggers, which few programs want of us
+        from concurrent.futures import Future  # loads logging, which few programs need
 
         future: Future[RunResult] = Future()
         self._futures.append(future)
@@ -121,85 +158,90 @@ class Run(Linkable):
 
         return wrap_future(self.future()).__await__()
 
-    # -- from start to end ----------------------------------------------------------------------------------
+    # -- attempts -------------------------------------------------------------------------------------------
 
     def perform(self, attempt: AnyAttempt) -> RunResult:
-        """Run `attempt` to its end, whatever happens on the way; its result is not yet that of the run."""
-        self._attempt = self._last_attempt = attempt
-        self.has_begun = True
-        if self._stopped is not None:
+        """Run `attempt` to its end, whatever happens; its result is not yet that of the run."""
+        self._present_attempt = self._last_attempt = attempt
+        self.attempt += 1
+        if self.started_at is None:
+            self.started_at = self._clock.now()
+        if self._stopped is None:
+            self._enter(RunState.RUNNING)
+        else:
             attempt.stop(*self._stopped)
         try:
             return attempt.perform()
-        except BaseException as error:
-            self.conclude(Outcome.FAILED, f"gcron itself failed: {type(error).__name__}: {error}")
-            raise
         finally:
-            self._attempt = None
+            self._present_attempt = None
+            self.pid = None
 
-    def wait(self, seconds: float) -> str:
-        """Let `seconds` pass; return why there shall be no (more) attempts, nothing when there may."""
-        self._interrupted.wait(seconds)
+    def wait(self, seconds: float) -> Reason:
+        """Let `seconds` pass; returns why there shall be no (more) attempts, or `NO_REASON`."""
+        self._no_more_attempts.wait(seconds)
         return self._why_no_more
 
-    def wait_for(self, earlier: Run) -> str:
-        """As `wait`, for the end of another run."""
-        wait([self._interrupted, earlier.result], count=1)
+    def wait_for(self, other: Event, seconds: float | None = None) -> Reason:
+        """As `wait`, but at most until `other` is set; None: as long as that takes."""
+        wait([self._no_more_attempts, other], seconds, count=1)
         return self._why_no_more
 
-    def wait_until(self, flag: Event, seconds: float | None) -> str:
-        """As `wait`, until `flag` is set at the latest; None: for as long as that takes."""
-        wait([self._interrupted, flag], seconds, count=1)
-        return self._why_no_more
+    def begin_retry(self) -> None:
+        """An attempt failed, and another one follows unless somebody ends the run."""
+        if self._stopped is None:
+            self._enter(RunState.RETRYING)
 
-    def wait_for_retry(self, seconds: float) -> str:
-        """As `wait`; meanwhile it `waits_for_retry`."""
-        self.waits_for_retry = True
-        try:
-            return self.wait(seconds)
-        finally:
-            self.waits_for_retry = False
+    # -- the end --------------------------------------------------------------------------------------------
 
-    def conclude(self, outcome: Outcome, reason: str) -> RunResult:
-        """End it without (further) attempts."""
-        return self.finish(RunResult(outcome, reason))
-
-    def finish(self, result: RunResult) -> RunResult:
-        """Deliver the result of its last attempt."""
-        self.result.set(result)
-        self._notify()
-        self._fulfil_futures()
+    def end(self, result: RunResult) -> RunResult:
+        """Give it its outcome. `deliver` hands that to those who wait for `result`."""
+        self._enter(RunState.ENDED)
+        self.ended_at = self._clock.now()
+        self.outcome = result
+        self.ended.set()
         return result
 
-    @property
-    def is_stopping(self) -> bool:
-        """It was told to stop, and ends as soon as what it runs has."""
-        return self._stopped is not None
+    def deliver(self) -> None:
+        """Hand the outcome to those who wait for `result`."""
+        assert self.outcome is not None, "a run without an outcome was delivered"
+        self.result.set(self.outcome)
+        self._notify()
+        self._fulfil_futures()
 
-    def stop(self, outcome: Outcome = Outcome.KILLED, reason: str = "stopped on request", now: bool = False) -> None:
-        """End it soon, politely first unless `now`; returns at once. Any thread may."""
+    def stop(
+        self,
+        outcome: Outcome = Outcome.KILLED,
+        reason: Reason | str = "stopped on request",
+        now: bool = False,
+    ) -> None:
+        """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it."""
+        if isinstance(reason, str):
+            reason = Reason(ReasonCode.STOP_REQUESTED, reason)
         if get_hub() is self.hub:
             self._stop(outcome, reason, now)
         else:
             self.hub.call_soon_threadsafe(self._stop, outcome, reason, now)
 
-    def _stop(self, outcome: Outcome, reason: str, now: bool) -> None:
+    def _stop(self, outcome: Outcome, reason: Reason, now: bool) -> None:
+        if self._state is RunState.ENDED:
+            return
+        self._enter(RunState.STOPPING)
         self._stopped = (outcome, reason)
-        if self._attempt is not None:
-            self._attempt.stop(outcome, reason, now)
+        if self._present_attempt is not None:
+            self._present_attempt.stop(outcome, reason, now)
         self.end_retries(reason)
 
     def end_remnants(self) -> str:
-        """End what it has left behind, politely first; returns who that was, or nothing."""
+        """End the processes that it left behind, first by the stop signal; returns their names, or nothing."""
         return "" if self._last_attempt is None else self._last_attempt.end_remnants()
 
-    def end_retries(self, reason: str) -> None:
-        """Let the attempt that has started, or the last one, decide how it ends."""
+    def end_retries(self, reason: Reason) -> None:
+        """Begin no further attempt: the present one, or the last one, decides the outcome."""
         self._why_no_more = self._why_no_more or reason
-        self._interrupted.set()
-        if self._attempt is not None:
-            self._attempt.give_up_starting(reason)
+        self._no_more_attempts.set()
+        if self._present_attempt is not None:
+            self._present_attempt.give_up_starting(reason)
 
     def __repr__(self) -> str:
-        state = self.result.value.outcome if self.result.value is not None else "running"
-        return f"<Run {self.id} of {self.job_name}: {state}>"
+        state = self.state if self.outcome is None else self.outcome.outcome
+        return f"<Run {self.run_id} of {self.job}: {state}>"

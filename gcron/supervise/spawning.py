@@ -1,39 +1,54 @@
-"""Starting one process as its command says: as whom, with what, and with room left for gcron itself."""
+"""Starting one process as its command says, with file descriptors left for gcron itself."""
 
 from __future__ import annotations
 
 import errno
 import os
+import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from gcron.runtime.subprocess import DEVNULL, PIPE, Popen
-from gcron.supervise.command import Command, environment, open_stdin
-from gcron.supervise.prologue import arguments, has_prologue
-from gcron.supervise.room import check_room
+from gcron.supervise.command import Command, Identity, environment, open_stdin
+from gcron.supervise.start_script import arguments, needs_start_script
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.user import Account, variables_of
 
-__all__ = ["start"]
+__all__ = ["NO_CAPACITY", "check_capacity", "start"]
+
+NO_CAPACITY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Errors of a start that the end of something else may cure."""
+# Descriptors kept free for the log, for reading files again, and for the hub.
+_RESERVE = 24
 
 
-def start(command: Command, surroundings: Surroundings, identity: Mapping[str, str], output: int = PIPE) -> Popen:
+def check_capacity() -> None:
+    """Raise OSError (EMFILE) when another process would take the last file descriptors, which gcron itself needs."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # The lowest free number is enough to know: higher ones are taken only while there is none below.
+    lowest_free = os.dup(2)
+    os.close(lowest_free)
+    if 0 <= limit <= lowest_free + min(_RESERVE, limit // 4):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def start(command: Command, surroundings: Surroundings, identity: Identity, output: int = PIPE) -> Popen:
     """Start the command in a session of its own; `identity` is added to its variables.
 
-    `output`, PIPE or DEVNULL, is where both its outputs go. Raises OSError when it cannot be started, ValueError for
-    a NUL where there can be none.
+    `output`, PIPE or DEVNULL, is where both its outputs go. Raises OSError when it cannot start, ValueError for a NUL
+    where none is allowed.
     """
-    check_room()
+    check_capacity()
     account = surroundings.account
     inherited: Mapping[bytes, bytes] = os.environb if account is None else variables_of(account, os.environb)
-    variables = environment(command, identity, inherited, surroundings.variables)
+    variables = environment(command, identity.variables(), inherited, surroundings.variables)
     home = None if account is None else os.fsdecode(variables[b"HOME"]) or "/"
     stdin = open_stdin(command)
     try:
         with _going_first(command.nice):
             argv = arguments(command, home, discard=output == DEVNULL)
-            errors = PIPE if has_prologue(command, home) else output  # what it refuses is not discarded
+            errors = PIPE if needs_start_script(command, home) else output  # its error messages are not discarded
             return _spawn(argv, variables, stdin, (output, errors), account, command.umask)
     finally:
         if stdin is not None:
@@ -94,7 +109,7 @@ def _spawn(
 
 
 def _give_outputs(process: Popen, account: Account) -> None:
-    """Let the job open /dev/stdout and /dev/stderr, which are root's else; it is still in its prologue now."""
+    """Let the job open /dev/stdout and /dev/stderr, which are root's else; it is still in its start script now."""
     for pipe in (process.stdout, process.stderr):
         if pipe is None:
             continue

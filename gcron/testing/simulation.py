@@ -20,6 +20,7 @@ from gcron.policy.services import is_service
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler import Job, Outcome, RunFinished, RunStarted, Scheduler
 from gcron.scheduler.job import jobs_of
+from gcron.supervise.outcome import Reason
 from gcron.testing.clock import VirtualClock
 
 __all__ = ["SimulatedRun", "Simulation", "simulate"]
@@ -37,7 +38,7 @@ class SimulatedRun:
     ended: datetime
     """In UTC."""
     outcome: Outcome
-    reason: str
+    reason: Reason
     attempts: int
 
 
@@ -169,6 +170,7 @@ def _numbers(events: Iterable[RunStarted | RunFinished]) -> dict[str, str]:
 def _told(event: RunFinished, timezone: tzinfo, numbers: Mapping[str, str]) -> SimulatedRun:
     due = None if event.fire_at is None else datetime.fromtimestamp(event.fire_at, timezone)
     result = event.result
-    reason = _RUN_ID.sub(lambda found: numbers.get(found[0], found[0]), result.reason)
+    text = _RUN_ID.sub(lambda found: numbers.get(found[0], found[0]), result.reason.text)
+    reason = Reason(result.reason.code, text)
     ended = datetime.fromtimestamp(event.time, UTC)
     return SimulatedRun(event.job, due, ended, result.outcome, reason, result.attempts)

@@ -15,13 +15,21 @@ from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat, d
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
+    JobPaused,
+    JobResumed,
     Notice,
     Outcome,
     ProcessStarted,
+    Reason,
+    ReasonCode,
     RunFinished,
     RunLate,
     RunResult,
     RunStarted,
+    ServiceState,
+    ServiceStateChanged,
+    StoreFailed,
+    StoreRecovered,
     SuccessOverdue,
     SuccessResumed,
 )
@@ -35,8 +43,12 @@ def output(
     return JobOutput(AT, job, "r1", stream, list(lines), late, continued)
 
 
+def why(text: str) -> Reason:
+    return Reason(ReasonCode.EXIT_STATUS if text else ReasonCode.NONE, text)
+
+
 def finished(outcome: Outcome, reason: str = "", **fields: Any) -> RunFinished:
-    return RunFinished(AT, "job", "r1", 1767225600, RunResult(outcome, reason, **fields))
+    return RunFinished(AT, "job", "r1", 1767225600, RunResult(outcome, why(reason), **fields))
 
 
 ALL = [
@@ -47,12 +59,16 @@ ALL = [
     Notice(AT, "job", "r1", "something"),
     finished(Outcome.SUCCEEDED, exit_code=0),
     finished(Outcome.KILLED, "enough\nof it \x1b[2J", left_behind="pid 1 (x\n)"),
-    FiresMissed(AT, "job", 1767225600, 1767229200, "a step", 2),
-    RunLate(AT, "job", "r1", 1767225600, 8.25, "it waited for the group db"),
+    FiresMissed(AT, "job", 1767225600, 1767229200, why("a step"), 2),
+    RunLate(AT, "job", "r1", 1767225600, 8.25, why("it waited for the group db")),
     SuccessOverdue(AT, "job", 90_000.0, None),
     SuccessOverdue(AT, "job", 90_000.0, AT - 100_000),
     SuccessResumed(AT, "job", 100_000.5),
+    ServiceStateChanged(AT, "job", ServiceState.FAILED, why("a\nb"), 1, 0.0),
+    JobPaused(AT, "job"),
+    JobResumed(AT, "job"),
 ]
+OWN = [StoreFailed(AT, why("it\n\x1b[2J")), StoreRecovered(AT, 3)]
 
 
 @pytest.mark.parametrize("event", ALL, ids=lambda event: event.kind)
@@ -63,7 +79,13 @@ def test_every_event_is_one_line_of_json(event: Any) -> None:
     assert (fields["time"], fields["event"], fields["job"]) == ("2026-01-01T00:00:00.250Z", event.kind, "job")
 
 
-@pytest.mark.parametrize("event", ALL, ids=lambda event: event.kind)
+@pytest.mark.parametrize("event", OWN, ids=lambda event: event.kind)
+def test_an_event_of_gcron_itself_has_no_job(event: Any) -> None:
+    assert "job" not in json.loads(JsonFormat().event(event))
+    assert TextFormat(UTC).event(event).split()[1] == b"gcron"
+
+
+@pytest.mark.parametrize("event", [*ALL, *OWN], ids=lambda event: event.kind)
 def test_every_event_is_at_most_one_line_of_text_without_control_characters(event: Any) -> None:
     for colour in (False, True):
         record = TextFormat(UTC, colour=colour).event(event)
@@ -202,10 +224,10 @@ def test_half_of_a_line_is_no_json_object() -> None:
 )
 def test_a_value_of_logfmt_is_quoted_where_it_must_be(line: bytes, value: str) -> None:
     record = LogfmtFormat().event(output(line)).decode("ascii")
-    assert record == f"time=2026-01-01T00:00:00.250Z event=output job=job run=r1 stream=stdout line={value}\n"
+    assert record == f"time=2026-01-01T00:00:00.250Z event=output job=job run_id=r1 stream=stdout line={value}\n"
 
 
-@pytest.mark.parametrize("event", ALL, ids=lambda event: event.kind)
+@pytest.mark.parametrize("event", [*ALL, *OWN], ids=lambda event: event.kind)
 def test_every_event_is_one_line_of_logfmt(event: Any) -> None:
     record = LogfmtFormat().event(event).decode("ascii")
     assert record.count("\n") == 1

@@ -65,10 +65,10 @@ def test_the_states_as_json(gcron_run: Run) -> None:
     told = [record for record in records if record["event"] == "service-state-changed"]
     common = {"event": "service-state-changed", "job": "web", "restarts": 0}
     assert [{key: value for key, value in record.items() if key != "time"} for record in told] == [
-        {**common, "state": "starting", "reason": "gcron starts it"},
-        {**common, "state": "ready", "reason": ""},
-        {**common, "state": "backing-off", "reason": "exit status 4", "delay": 30.0},
-        {**common, "state": "stopped", "reason": "gcron is told to stop"},
+        {**common, "state": "starting", "reason": "gcron starts it", "reason_code": "startup"},
+        {**common, "state": "ready", "reason": "", "reason_code": ""},
+        {**common, "state": "backing-off", "reason": "exit status 4", "reason_code": "exit-status", "delay": 30.0},
+        {**common, "state": "stopped", "reason": "gcron is told to stop", "reason_code": "shutdown"},
     ]
 
 

@@ -8,28 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from gcron.daemon.status import Roll
-from gcron.scheduler import Outcome, ProcessStarted, RetryPlanned, RunFinished, RunResult, RunStarted
-
 Run = Callable[..., Any]
-FAILED = RunResult(Outcome.FAILED, "exit status 1")
-
-
-def test_the_roll_follows_runs_attempts_and_processes() -> None:
-    roll = Roll()
-    roll(RunStarted(1.0, "job", "r1", 1))
-    roll(ProcessStarted(2.0, "job", "r1", 42))
-    (run,) = roll.current()
-    assert (run.job, run.run_id, run.since, run.pid, run.attempt) == ("job", "r1", 1.0, 42, 1)
-    roll(RetryPlanned(3.0, "job", "r1", 1, FAILED, 10.0))
-    assert (roll.current()[0].pid, roll.current()[0].attempt) == (None, 2)
-    roll(ProcessStarted(13.0, "job", "r1", 43))
-    roll(RunStarted(14.0, "other", "r2", None))
-    assert [(run.job, run.pid, run.attempt) for run in roll.current()] == [("job", 43, 2), ("other", None, 1)]
-    roll(RunFinished(15.0, "job", "r1", 1, FAILED))
-    roll(RunFinished(15.0, "skipped", "r3", 1, RunResult(Outcome.SKIPPED, "")))  # one that never started
-    assert [run.job for run in roll.current()] == ["other"]
-
 
 TABLE = "# gcron: name=long\n@reboot sleep 1000\n" + "".join(
     f"# gcron: name=yearly{month:02}\n0 0 1 {month} * true\n" for month in range(1, 13)
@@ -78,7 +57,7 @@ SERVICES = (
 
 def test_services_are_shown_with_their_state(gcron_run: Run) -> None:
     daemon = gcron_run(SERVICES, "--log-format", "json")
-    ((pid),) = daemon.wait_for(r'"process-started","job":"up","run":"\w+","pid":(\d+)')
+    ((pid),) = daemon.wait_for(r'"process-started","job":"up","run_id":"\w+","pid":(\d+)')
     daemon.wait_for('"state":"failed"')
     daemon.send(signal.SIGUSR1)
     daemon.wait_for('"event":"status".*\n')

@@ -16,10 +16,12 @@ import pytest
 
 from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
-from gcron.supervise import tree as tree_module
+from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
-from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome
+from gcron.supervise.command import Command, Identity
+from gcron.supervise.events import JobEvent, JobOutput
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode
+from gcron.supervise.timing import Timing
 
 Run = Callable[..., Any]
 Mount = Callable[..., "Mounted"]
@@ -40,12 +42,9 @@ class Listening:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def process_started(self, pid: int) -> None: ...
-
-    def output(self, stream: str, lines: list[bytes], *rest: object) -> None:
-        self.lines += lines
-
-    def notice(self, text: str) -> None: ...
+    def __call__(self, event: JobEvent) -> None:
+        if isinstance(event, JobOutput):
+            self.lines += event.lines
 
 
 class Mounted:
@@ -134,22 +133,26 @@ def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_i
 
 
 def test_a_member_that_cannot_be_looked_at_is_found_in_the_session_and_killed(
-    mount: Mount, monkeypatch: pytest.MonkeyPatch
+    mount: Mount,
 ) -> None:
     """It gets the signal, though it cannot die of it before the file system answers: it executes nothing more."""
-    monkeypatch.setattr(tree_module, "_UNKILLABLE_AFTER", 2.0)
     hung = mount("hang")
     command = "import os; os.setpgid(0, 0); " + STUCK_IN_EXEC.format(hung.where)
     listening = Listening()
     attempt = Attempt(
-        Command(f'{sys.executable} -c "{command}" & echo $!; exec sleep 60'), Policy(), "hung", {}, listening
+        Command(f'{sys.executable} -c "{command}" & echo $!; exec sleep 60'),
+        Policy(),
+        Identity("test", "hung"),
+        listening,
+        SystemClock(),
+        Timing(unkillable_after=2.0),
     )
     running = spawn(attempt.perform)
     while len(listening.lines) < 2:
         sleep(0.01)
     sleep(0.2)
     pid = int(next(line for line in listening.lines if line != b"up"))
-    attempt.stop(Outcome.KILLED, "now", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "now"), now=True)
     result = running.get(timeout=30)
     assert result.left_behind.startswith(f"pid {pid} (python")
     assert result.left_behind.endswith(", disk-sleep)")

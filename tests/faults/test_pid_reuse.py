@@ -13,10 +13,10 @@ import pytest
 BEGIN = """
 import os, signal, subprocess, sys, time
 from gcron.greenlet import sleep, spawn
-from gcron.supervise.census import census, signal_each
+from gcron.supervise.process_table import process_table, signal_each
 from gcron.supervise.command import Command
 from gcron.supervise.surroundings import Surroundings
-from gcron.supervise.tree import ProcessTree
+from gcron.supervise.process_tree import ProcessTree
 
 def tree_of(text):
     command = Command(text)
@@ -77,13 +77,14 @@ process.kill()
 
 STRANGER_REPLACED = """
 process = stranger(30000)
-assert "reused" not in census().take().of_run
+assert "reused" not in process_table().snapshot().of_run
 process.kill()
 process.wait()
 next_pid(30000)
 tree = tree_of("trap 'exit 7' TERM; while :; do sleep 0.02; done")
 assert tree.pid == 30000
-signal_each([found for found in census().take().of_run.get("reused", []) if found.pid == 30000], signal.SIGTERM)
+members = process_table().snapshot().of_run.get("reused", [])
+signal_each([member for member in members if member.pid == 30000], signal.SIGTERM)
 assert tree.leader.wait(timeout=10) == 7
 """
 

@@ -18,9 +18,10 @@ import pytest
 
 from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
+from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
-from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome
+from gcron.supervise.command import Command, Identity
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 
 Run = Callable[..., Any]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
@@ -50,14 +51,8 @@ while time.monotonic() < end:
 """
 
 
-class Nobody:
-    """Is told nothing that a test wants to know."""
-
-    def process_started(self, pid: int) -> None: ...
-
-    def output(self, stream: str, lines: list[bytes], *rest: object) -> None: ...
-
-    def notice(self, text: str) -> None: ...
+def attempt_of(command: str, run_id: str) -> Attempt:
+    return Attempt(Command(command), Policy(), Identity("test", run_id), lambda event: None, SystemClock())
 
 
 def _is_of(process: psutil.Process, run_id: str) -> bool:
@@ -145,15 +140,12 @@ def test_many_runs_that_are_ended_together_share_their_looks(monkeypatch: pytest
     looks = []
     psutil_pids = psutil.pids
     monkeypatch.setattr(psutil, "pids", lambda: looks.append(1) or psutil_pids())
-    attempts = [
-        Attempt(Command("setsid sleep 60 & exec sleep 60"), Policy(), f"together-{os.getpid()}-{n}", {}, Nobody())
-        for n in range(100)
-    ]
+    attempts = [attempt_of("setsid sleep 60 & exec sleep 60", f"together-{os.getpid()}-{n}") for n in range(100)]
     running = [spawn(attempt.perform) for attempt in attempts]
     sleep(0.5)
     began = time.monotonic()
     for attempt in attempts:
-        attempt.stop(Outcome.KILLED, "all of them")
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "all of them"))
     results = [each.get(timeout=60) for each in running]
     assert time.monotonic() - began < 30
     assert {result.outcome for result in results} == {Outcome.KILLED}
@@ -169,10 +161,10 @@ def test_children_of_other_code_keep_their_exit_status_and_their_lives() -> None
     waiting = threading.Thread(target=lambda: statuses.extend(other.wait() for other in others[:4]))
     waiting.start()
     for n in range(4):
-        attempt = Attempt(Command("setsid sleep 60 & sleep 60"), Policy(), f"beside-{os.getpid()}-{n}", {}, Nobody())
+        attempt = attempt_of("setsid sleep 60 & sleep 60", f"beside-{os.getpid()}-{n}")
         running = spawn(attempt.perform)
         sleep(0.1)
-        attempt.stop(Outcome.KILLED, "now", now=True)
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "now"), now=True)
         assert running.get(timeout=20).outcome is Outcome.KILLED
     waiting.join(10)
     assert statuses == [1, 2, 3, 4]

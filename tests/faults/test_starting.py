@@ -103,9 +103,9 @@ def test_each_way_not_to_start_has_its_reason(
     result = perform(scheduler[0], "echo never", nice=nice, **options)
     what = options.get("shell") or options.get("cwd") or options.get("user")
     assert result.outcome is Outcome.START_FAILED
-    assert result.reason.startswith("cannot start: ")
+    assert result.reason.text.startswith("cannot start: ")
     if nice is None or kind != "shell is missing where it is expected":
-        assert reason.format(what) in result.reason
+        assert reason.format(what) in result.reason.text
     assert b"never" not in result.output_head
 
 
@@ -113,7 +113,10 @@ def test_each_way_not_to_start_has_its_reason(
 def test_too_long_a_command_does_not_start(scheduler: Made, options: dict[str, Any]) -> None:
     scheduler[0].start()
     result = perform(scheduler[0], "true " + "x" * 200_000, **options)
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Argument list too long: /bin/sh")
+    assert (result.outcome, result.reason.text) == (
+        Outcome.START_FAILED,
+        "cannot start: Argument list too long: /bin/sh",
+    )
 
 
 def test_a_job_that_speaks_as_the_prologue_does_has_failed_by_itself(scheduler: Made) -> None:
@@ -126,7 +129,7 @@ def test_a_job_that_speaks_as_the_prologue_does_has_failed_by_itself(scheduler: 
 def test_the_reason_is_told_though_output_is_discarded(scheduler: Made) -> None:
     scheduler[0].start()
     result = perform(scheduler[0], "true", cwd="/no/such", output="discard")
-    assert (result.outcome, result.reason) == (
+    assert (result.outcome, result.reason.text) == (
         Outcome.START_FAILED,
         "cannot start: there is no directory /no/such, or it may not be seen",
     )
@@ -198,7 +201,7 @@ def test_a_run_without_room_gives_up_at_its_deadline(scheduler: Made, few_descri
     jobs.start()
     few_descriptors(20)
     result = jobs.trigger("job").result.get(timeout=20)
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Too many open files")
+    assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, "cannot start: Too many open files")
     assert 0.3 <= result.duration < 5
 
 
@@ -211,7 +214,7 @@ def test_a_run_without_room_can_be_stopped(scheduler: Made, few_descriptors: Cal
     wait_for(recorder, "notice")
     run.stop(reason="on request")
     result = run.result.get(timeout=2)
-    assert (result.outcome, result.reason) == (Outcome.KILLED, "on request")
+    assert (result.outcome, result.reason.text) == (Outcome.KILLED, "on request")
 
 
 def test_a_run_without_room_is_not_started_while_gcron_stops(
@@ -231,7 +234,7 @@ def test_a_run_without_room_is_not_started_while_gcron_stops(
     result = run.result.get(timeout=20)
     assert result.outcome is Outcome.START_FAILED
     why = "gcron is told to stop"
-    assert result.reason == f"cannot start: Too many open files; {why}; no further attempt: {why}"
+    assert result.reason.text == f"cannot start: Too many open files; {why}; no further attempt: {why}"
     assert result.duration < 5
     assert recorder.of("process-started") == []
 

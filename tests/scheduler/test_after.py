@@ -16,9 +16,11 @@ import pytest
 from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule import parse
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Outcome, RunResult, Scheduler, ServiceState
-from gcron.supervise import probe
+from gcron.supervise import readiness_probe as probe
 from gcron.supervise.command import Command
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode, exit_reason
 from gcron.testing import VirtualClock
 from gcron.timeout import Timeout
 
@@ -82,7 +84,7 @@ def test_a_line_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path, strea
     gate.touch()
     assert run.result.get(timeout=10).succeeded
     (ready,) = [event for event in recorder.of("service-state-changed") if event.state == "ready"]
-    assert ready.reason == "ready-line was seen"
+    assert ready.reason.text == "ready-line was seen"
 
 
 def test_a_command_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_command_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path) ->
 
     assert (tmp_path / "ready").exists()
     assert order_of_starts(recorder) == ["db", "job"], "the questions are no runs, and not told"
-    assert recorder.of("service-state-changed")[1].reason == "ready-when succeeded"
+    assert recorder.of("service-state-changed")[1].reason.text == "ready-when succeeded"
 
 
 def test_with_both_the_line_comes_first(scheduler: Watched, tmp_path: Path) -> None:
@@ -112,20 +114,20 @@ def test_with_both_the_line_comes_first(scheduler: Watched, tmp_path: Path) -> N
 
     assert running.running()[0].result.value is None
     assert asked.exists()
-    assert running.services["db"].reason == "ready-line was seen, ready-when succeeded"
+    assert running.services["db"].reason.text == "ready-line was seen, ready-when succeeded"
 
 
 def test_the_questions_come_further_and_further_apart(clock: VirtualClock) -> None:
     """On virtual time, on which only what is between the questions takes any."""
     times: list[float] = []
 
-    class Patient(probe.Probe):
+    class Patient(probe.ReadinessProbe):
         def _ask(self) -> RunResult:
             times.append(clock.monotonic())
-            return RunResult(Outcome.SUCCEEDED if len(times) == 9 else Outcome.FAILED, "")
+            return RunResult(Outcome.SUCCEEDED if len(times) == 9 else Outcome.FAILED, NO_REASON)
 
     told: list[str] = []
-    assert Patient("true", Command("true"), Policy(), "db").wait(told.append)
+    assert Patient("true", Command("true"), Policy(), "db", SystemClock()).wait(told.append)
     assert told == []
 
     pauses = [after - before for before, after in pairwise(times)]
@@ -134,19 +136,22 @@ def test_the_questions_come_further_and_further_apart(clock: VirtualClock) -> No
 
 def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
     """A slip in ready-when left a service starting for ever, its jobs skipped, and the log without a word of why."""
-    refusal = RunResult(Outcome.FAILED, "exit status 127", output_head=b"sh: 1: crul: not found\n\n")
+    refusal = RunResult(Outcome.FAILED, exit_reason(127), output_head=b"sh: 1: crul: not found\n\n")
 
-    class Mistyped(probe.Probe):
+    class Mistyped(probe.ReadinessProbe):
         def _ask(self) -> RunResult:
-            return refusal if clock.monotonic() < 100 else RunResult(Outcome.SUCCEEDED, "")
+            return refusal if clock.monotonic() < 100 else RunResult(Outcome.SUCCEEDED, NO_REASON)
 
     told: list[tuple[float, str]] = []
     begin = clock.monotonic()
-    assert Mistyped("crul", Command("true"), Policy(), "db").wait(lambda text: told.append((clock.monotonic(), text)))
+    assert Mistyped("crul", Command("true"), Policy(), "db", SystemClock()).wait(
+        lambda text: told.append((clock.monotonic(), text))
+    )
 
     ((when, text),) = told
     assert 10 <= when - begin <= 11
-    assert text == "is not ready yet: ready-when failed (exit status 127), saying 'sh: 1: crul: not found'"
+    assert text.startswith("is not ready yet: ready-when failed (exit status 127 (the command was not found)), ")
+    assert text.endswith("saying 'sh: 1: crul: not found'")
 
 
 def test_a_question_that_was_called_off_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,12 +160,12 @@ def test_a_question_that_was_called_off_is_no_answer(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(probe, "_PATIENCE", 0.0)
     told: list[str] = []
 
-    class CalledOff(probe.Probe):
+    class CalledOff(probe.ReadinessProbe):
         def _ask(self) -> RunResult:
             self.cancel()
-            return RunResult(Outcome.KILLED, "nobody wants to know any more")
+            return RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "the probe was cancelled"))
 
-    assert CalledOff("sleep 60", Command("true"), Policy(), "db").wait(told.append) is False
+    assert CalledOff("sleep 60", Command("true"), Policy(), "db", SystemClock()).wait(told.append) is False
     assert told == []
 
 
@@ -173,7 +178,7 @@ def test_what_keeps_a_service_from_being_ready_is_a_notice(scheduler: Watched, m
 
     (notice,) = recorder.of("notice", "db")
     assert notice.text == "is not ready yet: ready-when failed (exit status 7), saying 'not yet'"
-    assert notice.run_id == running.services["db"].run.id
+    assert notice.run_id == running.services["db"].run.run_id
 
 
 def test_long_lines_do_not_hold_everybody_up_by_ready_line(scheduler: Watched) -> None:
@@ -273,7 +278,7 @@ def test_a_fire_waits_until_its_start_deadline(clock: VirtualClock, make_schedul
 
     (finished,) = recorder.of("run-finished", "job")
     assert round(finished.time - finished.fire_at) == 600
-    assert (finished.result.outcome, finished.result.reason) == (
+    assert (finished.result.outcome, finished.result.reason.text) == (
         Outcome.SKIPPED,
         "not begun: the service db was not ready in time: failed, exit status 1",
     )
@@ -327,7 +332,7 @@ def test_stopping_does_not_wait_for_services_that_are_waited_for(scheduler: Watc
         "web": "skipped",
         "db": "stopped",
     }
-    assert results["job"].reason == "not begun: gcron is told to stop"
+    assert results["job"].reason.text == "not begun: gcron is told to stop"
 
 
 def test_who_waits_for_a_service_that_is_removed_does_not_begin(scheduler: Watched) -> None:
@@ -341,7 +346,7 @@ def test_who_waits_for_a_service_that_is_removed_does_not_begin(scheduler: Watch
 
     result = run.result.get(timeout=10)
 
-    assert (result.outcome, result.reason) == (Outcome.SKIPPED, "not begun: there is no service db")
+    assert (result.outcome, result.reason.text) == (Outcome.SKIPPED, "not begun: there is no service db")
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------

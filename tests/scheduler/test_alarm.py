@@ -17,8 +17,7 @@ from gcron.event import Event
 from gcron.greenlet import sleep, spawn
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
-from gcron.scheduler.alarm import Alarm, KernelAlarm, NapAlarm, new_alarm
-from gcron.scheduler.timerfd import WallTimer
+from gcron.scheduler.alarm import Alarm, KernelAlarm, NapAlarm, WallTimer, new_alarm
 from gcron.testing import VirtualClock
 
 pytestmark = pytest.mark.realtime

@@ -152,7 +152,7 @@ def test_the_last_one_meets_the_run_that_is_under_way_as_overlap_says(sleeper: S
     assert sleeper.fired("queue") == [0.333, 0.667]
     assert sleeper.recorder.outcomes("queue") == ["skipped", "succeeded"], "one waits already as the next is due"
     (late,) = sleeper.recorder.of("run-late", "queue")
-    assert late.reason == "it waited for gcron, which could not act on it earlier, for earlier runs of the job"
+    assert late.reason.text == "it waited for gcron, which could not act on it earlier, for earlier runs of the job"
     assert late.delay == pytest.approx(0.5 * HOUR)
 
 
@@ -182,7 +182,7 @@ def test_a_failure_is_tried_again_before_the_next_one_is_made_up(sleeper: Sleepe
     sleeper.suspend_until(3.5)
     sleeper.pass_until(3.8)
     assert sleeper.fired() == [1, 2, 3]
-    reason = sleeper.recorder.of("run-finished")[0].result.reason
+    reason = sleeper.recorder.of("run-finished")[0].result.reason.text
     assert reason in ("ValueError: not yet", "ValueError: not yet; no further attempt: the job is due again")
     assert sleeper.scheduler.counts.total.retried >= 1
     assert begun[-1] == pytest.approx(3.6, abs=0.11)
@@ -227,7 +227,7 @@ def test_stopping_makes_up_nothing_more(sleeper: Sleeper) -> None:
     sleeper.scheduler.stop(grace=1000)
     assert sleeper.fired() == TENTHS[1:3]
     assert sleeper.missed() == [(0.5, 2)]
-    assert sleeper.recorder.of("fires-missed")[0].reason == "not made up: gcron is told to stop"
+    assert sleeper.recorder.of("fires-missed")[0].reason.text == "not made up: gcron is told to stop"
     assert sleeper.recorder.of("fires-missed")[0].count == 10
     assert sleeper.recorder.outcomes() == ["succeeded"] * 2
 
@@ -321,7 +321,7 @@ def test_a_replaced_run_that_was_to_make_up_a_fire_is_told(sleeper: Sleeper) -> 
     started = [event.run_id for event in sleeper.recorder.of("run-started")]
     finished = [event.run_id for event in sleeper.recorder.of("run-finished")]
     assert set(finished) <= set(started)
-    assert set(started) - set(finished) == {run.id for run in sleeper.scheduler.running()}
+    assert set(started) - set(finished) == {run.run_id for run in sleeper.scheduler.running()}
     assert "killed" in ends
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
-from gcron.scheduler.counts import JobCounts
+from gcron.scheduler.status import JobCounts
 from gcron.supervise.outcome import Outcome
 from gcron.testing import VirtualClock
 

@@ -59,7 +59,7 @@ def notices(recorder: Any, job: str) -> list[str]:
 
 
 def reasons(recorder: Any, job: str) -> list[str]:
-    return [event.result.reason for event in recorder.of("run-finished", job)]
+    return [event.result.reason.text for event in recorder.of("run-finished", job)]
 
 
 def test_no_more_than_the_limit_run_at_once_and_who_came_first_goes_first(
@@ -78,7 +78,7 @@ def test_no_more_than_the_limit_run_at_once_and_who_came_first_goes_first(
     assert ("alone", 60) in work.begun, "who is in no group waits for none"
     assert notices(recorder, "e") == ["waits for its turn in the group db: 2 of 2 running (a, b), 2 waiting"]
     assert recorder.outcomes() == ["succeeded"] * 6
-    late = [(event.job, event.delay, event.reason) for event in recorder.of("run-late")]
+    late = [(event.job, event.delay, event.reason.text) for event in recorder.of("run-late")]
     assert late == [(name, delay, "it waited for the group db") for name, delay in (("c", 8), ("d", 8), ("e", 16))]
 
 

@@ -25,7 +25,7 @@ def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> 
     run.result.get(timeout=10)
     running.stop()
     assert [event.kind for event in recorder.events] == ["run-started", "process-started", "output", "run-finished"]
-    assert {event.run_id for event in recorder.events} == {run.id}
+    assert {event.run_id for event in recorder.events} == {run.run_id}
     started, process, output, finished = recorder.events
     assert process.pid > 0
     assert (output.stream, output.lines, output.late) == ("stdout", [b"out"], False)
@@ -60,7 +60,7 @@ def test_an_observer_that_raises_disturbs_nothing(
     assert list(outcomes.values()).count("skipped") == 2
     assert list(outcomes.values()).count("succeeded") == 2
     told = capsys.readouterr().err
-    assert "wants to exit with 3" in told if isinstance(error, SystemExit) else type(error).__name__ in told
+    assert "it exits with 3" in told if isinstance(error, SystemExit) else type(error).__name__ in told
 
 
 @pytest.mark.parametrize("kind", ["run-started", "run-finished", "output", "service-state-changed"])
@@ -96,7 +96,7 @@ def test_an_observer_is_a_function_that_is_called(scheduler: tuple[Scheduler, An
 
     async def later(event: object) -> None: ...
 
-    with pytest.raises(TypeError, match="nobody would await it"):
+    with pytest.raises(TypeError, match="would not be awaited"):
         scheduler[0].on("*", later)
     with pytest.raises(TypeError, match="a function that takes an event, not 5"):
         scheduler[0].on("*", cast("Any", 5))

@@ -65,7 +65,7 @@ def test_a_full_queue_skips(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler.start()
     sleep(4 * 60 + 1)  # the first runs, the second waits, the third and fourth are too many
 
-    skipped = [event.result.reason for event in recorder.of("run-finished")]
+    skipped = [event.result.reason.text for event in recorder.of("run-finished")]
     first = recorder.of("run-started")[0].run_id
     assert skipped == [f"a fire waits already for run {first}"] * 2
 
@@ -81,7 +81,7 @@ def test_stopping_does_not_begin_what_is_queued(clock: VirtualClock, make_schedu
 
     assert [end for *_, end in worker.spans] == ["done"]
     assert outcomes(recorder) == ["succeeded", "skipped"]
-    assert recorder.of("run-finished")[0].result.reason == "not begun: gcron is told to stop"
+    assert recorder.of("run-finished")[0].result.reason.text == "not begun: gcron is told to stop"
 
 
 def test_a_replaced_run_is_ended_before_the_next_begins(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -94,7 +94,7 @@ def test_a_replaced_run_is_ended_before_the_next_begins(clock: VirtualClock, mak
     assert worker.most_together == 1
     assert [(end, round(until - begin)) for begin, until, end in worker.spans] == [("killed", 63), ("killed", 60)]
     assert outcomes(recorder) == ["killed", "killed"]
-    assert recorder.of("run-finished")[0].result.reason == "replaced: the job is due again"
+    assert recorder.of("run-finished")[0].result.reason.text == "replaced: the job is due again"
 
 
 def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -113,7 +113,7 @@ def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_
     sleep(5 * 60)
 
     assert outcomes(recorder)[:3] == ["killed", "skipped", "skipped"]
-    reasons = {event.result.reason for event in recorder.of("run-finished") if event.result.outcome == "skipped"}
+    reasons = {event.result.reason.text for event in recorder.of("run-finished") if event.result.outcome == "skipped"}
     assert reasons == {"not begun: replaced: the job is due again"}
 
 

@@ -44,7 +44,7 @@ def test_a_failed_attempt_is_followed_by_others_with_growing_delays(clock: Virtu
     assert result.attempts == 4
     assert [round(time - begin) for time in job.times] == [0, 10, 40, 100]
     planned = recorder.of("retry-planned")
-    assert [(event.attempt, event.delay, event.result.reason) for event in planned] == [
+    assert [(event.attempt, event.delay, event.result.reason.text) for event in planned] == [
         (1, 10, "RuntimeError: failure 1"),
         (2, 30, "RuntimeError: failure 2"),
         (3, 60, "RuntimeError: failure 3"),
@@ -60,7 +60,7 @@ def test_after_the_last_attempt_its_failure_is_the_outcome(clock: VirtualClock, 
 
     result = scheduler.trigger("job").result.get()
 
-    assert (result.outcome, result.reason, result.attempts) == (Outcome.FAILED, "RuntimeError: failure 3", 3)
+    assert (result.outcome, result.reason.text, result.attempts) == (Outcome.FAILED, "RuntimeError: failure 3", 3)
 
 
 def test_without_retries_there_is_one_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -80,7 +80,7 @@ def test_a_new_fire_ends_the_wait_for_a_retry(clock: VirtualClock, make_schedule
     sleep(3 * 60 + 1)
 
     finished = recorder.of("run-finished")
-    assert [event.result.reason.partition("; ")[2] for event in finished] == [
+    assert [event.result.reason.text.partition("; ")[2] for event in finished] == [
         "no further attempt: the job is due again"
     ] * len(finished)
     assert len(finished) >= 2
@@ -99,7 +99,7 @@ def test_stopping_does_not_wait_for_retries(clock: VirtualClock, make_scheduler:
 
     assert clock.now() - before < 1
     result = run.result.get()
-    assert (result.outcome, result.reason) == (
+    assert (result.outcome, result.reason.text) == (
         Outcome.FAILED,
         "RuntimeError: failure 1; no further attempt: gcron is told to stop",
     )
@@ -201,7 +201,7 @@ def test_stopping_does_not_wait_for_jitter(clock: VirtualClock, make_scheduler: 
     assert clock.now() - before < 1
     assert job.times == []
     (finished, *_) = recorder.of("run-finished")
-    assert (finished.result.outcome, finished.result.reason) == (
+    assert (finished.result.outcome, finished.result.reason.text) == (
         Outcome.SKIPPED,
         "not begun: gcron is told to stop",
     )

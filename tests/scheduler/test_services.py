@@ -63,7 +63,7 @@ def test_a_service_that_dies_is_started_again(scheduler: Watched) -> None:
     assert states(recorder, "web") == ["starting", "ready", "starting", "ready"]
     (ended,) = recorder.of("run-finished", "web")
     assert (ended.result.outcome, ended.result.exit_code) == (Outcome.FAILED, -9)
-    assert recorder.of("service-state-changed", "web")[2].reason == ended.result.reason
+    assert recorder.of("service-state-changed", "web")[2].reason.text == ended.result.reason.text
     assert len({event.run_id for event in recorder.of("run-started", "web")}) == 2, "each life is a run of its own"
     until(lambda: recorder.lines("web") == [b"as web"] * 2)
 
@@ -79,7 +79,7 @@ def test_a_service_that_dies_young_backs_off(clock: VirtualClock, make_scheduler
     backing_off = [event for event in recorder.of("service-state-changed") if event.state == "backing-off"]
     assert [event.delay for event in backing_off[:3]] == [1, 2, 4]
     assert [event.restarts for event in backing_off[:3]] == [0, 1, 2]
-    assert backing_off[0].reason == "exit status 1"
+    assert backing_off[0].reason.text == "exit status 1"
 
 
 def test_a_long_life_ends_the_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -117,7 +117,7 @@ def test_a_service_that_always_dies_young_is_given_up_until_it_is_triggered(
     assert len(recorder.of("run-started")) == 3
     status = scheduler.services["web"]
     assert (status.state, status.run) == (ServiceState.FAILED, None)
-    assert status.reason == "given up after 3 short lives in a row: exit status 3"
+    assert status.reason.text == "given up after 3 short lives in a row: exit status 3"
 
     assert scheduler.trigger("web").result.get().exit_code == 3
     sleep(0)
@@ -152,7 +152,7 @@ def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, sta
     running.start()
     until(lambda: states(recorder, "web")[-1:] == [state])
 
-    assert (running.services["web"].reason, running.services["web"].run) == (reason, None)
+    assert (running.services["web"].reason.text, running.services["web"].run) == (reason, None)
 
 
 def test_a_child_that_keeps_the_pipe_neither_keeps_the_service_down_nor_outlives_it(
@@ -216,7 +216,7 @@ def test_a_service_that_is_not_enabled_starts_by_a_trigger_alone(scheduler: Watc
     running.service("sleep 60", name="web", enabled=False)
     running.start()
     sleep(0.05)
-    assert (running.services["web"].state, running.services["web"].reason) == ("stopped", "not enabled")
+    assert (running.services["web"].state, running.services["web"].reason.text) == ("stopped", "not enabled")
     assert recorder.of("run-started") == []
 
     running.trigger("web")
@@ -246,7 +246,7 @@ def test_a_run_of_a_service_that_is_stopped_by_hand_is_followed_by_another(sched
     running.trigger("web").stop(reason="restarted by hand")
     until(lambda: len(pids(recorder, "web")) == 2)
 
-    assert recorder.of("service-state-changed")[2].reason == "restarted by hand"
+    assert recorder.of("service-state-changed")[2].reason.text == "restarted by hand"
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_services_are_there_until_the_last_job_is_done(scheduler: Watched, tmp_p
     assert (report.killed, report.left_behind) == ((), ())
     assert job.result.get().output_head == b"it is there\n"
     (ended,) = recorder.of("run-finished", "db")
-    assert (ended.result.outcome, ended.result.reason) == (Outcome.STOPPED, "gcron is told to stop")
+    assert (ended.result.outcome, ended.result.reason.text) == (Outcome.STOPPED, "gcron is told to stop")
     assert running.services["db"].state is ServiceState.STOPPED
     assert recorder.of("run-finished")[-1] is ended
 
@@ -318,9 +318,9 @@ def test_a_service_that_does_not_end_when_asked_had_to_be_killed(scheduler: Watc
 
     assert report.killed == ("deaf",)
     (deaf,) = recorder.of("run-finished", "deaf")
-    assert (deaf.result.outcome, deaf.result.reason) == (
+    assert (deaf.result.outcome, deaf.result.reason.text) == (
         Outcome.KILLED,
-        "gcron is told to stop, and did not when asked",
+        "gcron is told to stop, and ignored the stop signal",
     )
     assert marked_processes(UNIQUE) == []
 
@@ -351,7 +351,7 @@ def test_killing_ends_services_for_good(scheduler: Watched) -> None:
 
     assert sorted(report.killed) == ["job", "web"]
     assert recorder.outcomes("web") == ["killed"]
-    assert recorder.of("run-finished", "web")[0].result.reason == "gcron was told to stop at once"
+    assert recorder.of("run-finished", "web")[0].result.reason.text == "gcron was told to stop at once"
 
 
 def test_stopping_waits_for_no_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -415,7 +415,7 @@ def test_a_reload_disturbs_only_what_has_changed(scheduler: Watched) -> None:
     expected = {"same": "ready", "changed": "ready", "added": "ready", "disabled": "stopped", "enabled": "ready"}
     until(lambda: {name: str(status.state) for name, status in running.services.items()} == expected)
     assert set(recorder.outcomes()) == {"stopped"}
-    assert [event.result.reason for event in recorder.of("run-finished", "removed")] == ["removed"]
+    assert [event.result.reason.text for event in recorder.of("run-finished", "removed")] == ["removed"]
 
 
 def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched) -> None:

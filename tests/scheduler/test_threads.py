@@ -73,7 +73,7 @@ def test_past_its_timeout_a_thread_is_left_to_itself_and_said_so(make_scheduler:
     result = scheduler.trigger("slow").result.get(timeout=PATIENCE)
     end.set()
     assert result.outcome is Outcome.TIMED_OUT
-    assert "its thread goes on" in result.reason
+    assert "its thread goes on" in result.reason.text
 
 
 def test_no_more_threads_than_allowed_and_the_rest_wait(make_scheduler: Any) -> None:
@@ -109,7 +109,7 @@ def test_who_gets_no_thread_by_its_deadline_did_not_start(make_scheduler: Any) -
     end.set()
     first.result.get(timeout=PATIENCE)
     assert (result.outcome, called) == (Outcome.START_FAILED, [])
-    assert result.reason == "no thread was free for 0.05 s"
+    assert result.reason.text == "no thread was free for 0.05 s"
 
 
 @pytest.mark.parametrize("thread", [False, True])
@@ -122,7 +122,7 @@ def test_an_exception_is_an_outcome_with_its_traceback(thread: bool, make_schedu
 
     scheduler.start()
     result = scheduler.trigger("broken").result.get(timeout=PATIENCE)
-    assert (result.outcome, result.reason) == (Outcome.FAILED, "KeyError: 'no such customer'")
+    assert (result.outcome, result.reason.text) == (Outcome.FAILED, "KeyError: 'no such customer'")
     assert isinstance(result.error, KeyError)
     assert recorder.lines()[0] == b"Traceback (most recent call last):"
     assert b"in broken" in recorder.lines()[1]
@@ -273,7 +273,7 @@ def test_a_run_is_stopped_from_another_thread(now: bool, background: Callable[..
     run = scheduler.trigger("long")
     run.stop(reason="enough", now=now)
     result = run.result.get(timeout=PATIENCE)
-    assert (result.outcome, result.reason) == (Outcome.KILLED, "enough")
+    assert (result.outcome, result.reason.text) == (Outcome.KILLED, "enough")
 
 
 def test_a_stop_from_elsewhere_ends_what_runs(background: Callable[..., Scheduler]) -> None:
@@ -400,5 +400,5 @@ print(scheduler.trigger("job").result.get(timeout=10).outcome)
 """)
     assert (done.returncode, done.stderr) == (0, "")
     child, parent = done.stdout.splitlines()
-    assert child.startswith("child: this scheduler lives in process ")
+    assert child.startswith("child: this scheduler belongs to process ")
     assert parent == "succeeded"

@@ -1,4 +1,4 @@
-"""Running one command as an attempt, with everything that its listener is told."""
+"""Running one command as an attempt, and keeping every event that it emits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pytest
 
 from gcron.greenlet import spawn
 from gcron.policy import Policy
-from gcron.supervise import attempt as attempt_module
+from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
-from gcron.supervise.command import Command
+from gcron.supervise.command import Command, Identity
+from gcron.supervise.events import JobEvent, JobOutput, Notice, ProcessStarted, RawOutput
 from gcron.supervise.outcome import RunResult
+from gcron.supervise.timing import TIMING, Timing
 
 
 class Listening:
-    """A listener that keeps everything."""
+    """Takes the events of an attempt, and keeps what they say."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -27,19 +29,20 @@ class Listening:
         self.raw = {"stdout": b"", "stderr": b""}
         self.notices: list[str] = []
 
-    def process_started(self, pid: int) -> None:
-        self.pid = pid
+    def __call__(self, event: JobEvent) -> None:
+        if isinstance(event, ProcessStarted):
+            self.pid = event.pid
+        elif isinstance(event, JobOutput):
+            self.output(event)
+        elif isinstance(event, RawOutput):
+            self.raw[event.stream] += event.data
+        elif isinstance(event, Notice):
+            self.notices.append(event.text)
 
-    def output(self, stream: str, lines: list[bytes], late: bool, continued: bool = False) -> None:
-        (self.late if late else self.out if stream == "stdout" else self.err).extend(lines)
-        if continued:
-            self.continued.append(lines[-1])
-
-    def raw_output(self, stream: str, data: bytes, late: bool) -> None:
-        self.raw[stream] += data
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
+    def output(self, event: JobOutput) -> None:
+        (self.late if event.late else self.out if event.stream == "stdout" else self.err).extend(event.lines)
+        if event.continued:
+            self.continued.append(event.lines[-1])
 
 
 @pytest.fixture
@@ -53,10 +56,22 @@ def run_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(listening: Listening, run_id: str) -> Callable[..., Attempt]:
+def hurried() -> None:
+    """Waits for open pipes and for unkillable processes are short."""
+
+
+@pytest.fixture
+def timing(request: pytest.FixtureRequest) -> Timing:
+    short = Timing(pipes_after_exit=0.1, late_output=0.6, unkillable_after=0.5)
+    return short if "hurried" in request.fixturenames else TIMING
+
+
+@pytest.fixture
+def make(listening: Listening, run_id: str, timing: Timing) -> Callable[..., Attempt]:
     def make(command: Command | str, **options: Any) -> Attempt:
         command = Command(command) if isinstance(command, str) else command
-        return Attempt(command, Policy.from_options(options), run_id, {"GCRON_JOB": "test"}, listening)
+        policy, identity = Policy.from_options(options), Identity("test", run_id)
+        return Attempt(command, policy, identity, listening, SystemClock(), timing)
 
     return make
 
@@ -70,10 +85,3 @@ def perform(make: Callable[..., Attempt]) -> Callable[..., RunResult]:
         return result
 
     return perform
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter waits for pipes that somebody keeps open."""
-    monkeypatch.setattr(attempt_module, "_PIPES_AFTER_EXIT", 0.1)
-    monkeypatch.setattr(attempt_module, "_LATE_OUTPUT", 0.6)

@@ -12,7 +12,7 @@ import pytest
 from gcron.greenlet import sleep, spawn
 from gcron.runtime.waiting import joinall
 from gcron.supervise import cgroup as cgroup_module
-from gcron.supervise import tree as tree_module
+from gcron.supervise import process_tree as tree_module
 from gcron.supervise.cgroup import enter_cgroup, remove_cgroups, use_cgroups
 from gcron.supervise.outcome import Outcome, RunResult
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from gcron.supervise.command import Command, environment, open_stdin
-from gcron.supervise.prologue import arguments, has_prologue, why_refused
+from gcron.supervise.start_script import arguments, needs_start_script, why_refused
 
 
 def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
@@ -51,7 +51,7 @@ def test_standard_input_is_a_file_at_its_start() -> None:
 
 def test_what_needs_nothing_is_executed_at_once() -> None:
     for command in (Command("x"), Command("x", umask=0, nice=-1, env_file="/e", shell="/usr/bin/zsh")):
-        assert not has_prologue(command)
+        assert not needs_start_script(command)
         assert arguments(command)[1:] == ["-c", "x"]
     for command in (
         Command("x", cwd="/"),
@@ -60,8 +60,8 @@ def test_what_needs_nothing_is_executed_at_once() -> None:
         Command("x", shell="/home/user/bin/zsh"),
         Command("x", shell="zsh"),
     ):
-        assert has_prologue(command)
-    assert has_prologue(Command("x"), home="/")
+        assert needs_start_script(command)
+    assert needs_start_script(Command("x"), home="/")
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,7 @@ def test_what_needs_nothing_is_executed_at_once() -> None:
         (None, b"gcron-start: x\n", ""),
     ],
 )
-def test_what_the_prologue_refused_is_told_from_what_the_job_says(code: int | None, output: bytes, reason: str) -> None:
+def test_what_the_start_script_refused_is_not_confused_with_what_the_job_prints(
+    code: int | None, output: bytes, reason: str
+) -> None:
     assert why_refused(code, output) == reason

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from gcron.greenlet import sleep, spawn
-from gcron.supervise.outcome import Outcome, RunResult
-from gcron.supervise.sweeping import Sweeper
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.process_walk import Walker
 
 Perform = Callable[..., RunResult]
 
@@ -101,7 +101,7 @@ def test_two_hundred_children_that_will_not_go_are_all_killed(
 ) -> None:
     result = perform(crowd, timeout=2, kill_after=1)
     assert listening.out == [b"up"]
-    assert (result.outcome, result.reason, result.exit_code) == (Outcome.TIMED_OUT, "still running after 2 s", -15)
+    assert (result.outcome, result.reason.text, result.exit_code) == (Outcome.TIMED_OUT, "still running after 2 s", -15)
     assert result.left_behind == ""
     assert result.duration < 15
     sleep(0.2)
@@ -198,7 +198,7 @@ def test_a_tree_is_not_taken_for_gone_while_there_are_no_descriptors_to_look_wit
     os.close(lowest_free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
     try:
-        attempt.stop(Outcome.KILLED, "now", now=True)
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "now"), now=True)
         sleep(0.5)
         assert not running.ready()
     finally:
@@ -217,17 +217,17 @@ def test_a_look_goes_around_a_process_that_does_not_let_itself_be_read() -> None
             release.wait(20)
         return pid * 10
 
-    sweeper = Sweeper[int]()
+    walker = Walker[int]()
     began = time.monotonic()
-    assert sweeper.sweep(look, [1, 2, 3]) == [10, 30]
+    assert walker.walk(look, [1, 2, 3]) == [10, 30]
     assert 1 <= time.monotonic() - began < 10
-    assert set(sweeper.stuck) == {2}
-    assert sweeper.sweep(look, [1, 2, 3]) == [10, 30]  # and does not ask it again meanwhile
+    assert set(walker.stuck) == {2}
+    assert walker.walk(look, [1, 2, 3]) == [10, 30]  # and does not ask it again meanwhile
     assert calls == [1, 2, 3, 1, 3]
     release.set()
-    while sweeper.stuck:
+    while walker.stuck:
         sleep(0.01)
-    assert sweeper.sweep(look, [1, 2, 3]) == [10, 20, 30]
+    assert walker.walk(look, [1, 2, 3]) == [10, 20, 30]
 
 
 def test_a_look_is_done_at_once_where_there_are_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,4 +235,4 @@ def test_a_look_is_done_at_once_where_there_are_no_more_threads(monkeypatch: pyt
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert Sweeper[int]().sweep(lambda pid: pid, [1, 2]) == [1, 2]
+    assert Walker[int]().walk(lambda pid: pid, [1, 2]) == [1, 2]

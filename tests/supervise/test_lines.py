@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcron.supervise.lines import LINE_LIMIT, Excerpt, Lines, LineSplitter
+from gcron.supervise.output import LINE_LIMIT, Excerpt, Lines, LineSplitter
 
 _HEAD, _TAIL = 32 * 1024, 64 * 1024
 

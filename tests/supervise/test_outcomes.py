@@ -13,9 +13,10 @@ import pytest
 
 from gcron.greenlet import GreenletExit, sleep, spawn
 from gcron.policy import Policy
-from gcron.supervise.call import Call, InThread, ThreadCall
-from gcron.supervise.command import Command
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.schedule.clock import SystemClock
+from gcron.supervise.command import Command, Identity
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.python_call import GreenletCall, InThread, ThreadCall, python_call
 from gcron.supervise.run import Run
 from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
@@ -40,7 +41,7 @@ def test_a_process_ends_in_an_outcome_with_a_reason(
     perform: Perform, command: str, outcome: Outcome, reason: str, code: int
 ) -> None:
     result = perform(command, success_codes=(0, 3))
-    assert (result.outcome, result.reason, result.exit_code) == (outcome, reason, code)
+    assert (result.outcome, result.reason.text, result.exit_code) == (outcome, reason, code)
 
 
 def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> None:
@@ -58,7 +59,7 @@ def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> N
 )
 def test_what_cannot_start_says_why(perform: Perform, command: Command, reason: str) -> None:
     result = perform(command)
-    assert (result.outcome, result.reason, result.exit_code) == (Outcome.START_FAILED, reason, None)
+    assert (result.outcome, result.reason.text, result.exit_code) == (Outcome.START_FAILED, reason, None)
 
 
 def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: Perform) -> None:
@@ -69,7 +70,7 @@ def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: 
         result = perform("true", start_deadline=0)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, "cannot start: Too many open files")
+    assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, "cannot start: Too many open files")
     assert perform("true").outcome is Outcome.SUCCEEDED
 
 
@@ -87,16 +88,23 @@ def test_a_status_that_somebody_else_collected_is_unknown(make: Callable[..., An
         sleep(0.001)
     os.waitpid(listening.pid, 0)
     result = running.get(timeout=5)
-    assert (result.outcome, result.reason) == (Outcome.UNKNOWN_EXIT, "somebody else collected the exit status")
+    assert (result.outcome, result.reason.text) == (
+        Outcome.UNKNOWN_EXIT,
+        "another part of the program collected the exit status",
+    )
 
 
 # -- Python functions -------------------------------------------------------------------------------------------
 
 
+def call_of(action: Any, listening: Any, **options: Any) -> GreenletCall | ThreadCall:
+    return python_call(action, Policy.from_options(options), Identity("test", "run"), listening, SystemClock())
+
+
 @pytest.fixture
 def call(listening: Any) -> Callable[..., RunResult]:
     def call(function: Callable[[], Any], **options: Any) -> RunResult:
-        result: RunResult = spawn(Call(function, Policy.from_options(options), listening).perform).get(timeout=10)
+        result: RunResult = spawn(call_of(function, listening, **options).perform).get(timeout=10)
         return result
 
     return call
@@ -104,7 +112,7 @@ def call(listening: Any) -> Callable[..., RunResult]:
 
 def test_what_a_function_returns_is_the_value(call: Callable[..., RunResult]) -> None:
     result = call(lambda: 42)
-    assert (result.outcome, result.reason, result.value, result.exit_code) == (Outcome.SUCCEEDED, "", 42, None)
+    assert (result.outcome, result.reason.text, result.value, result.exit_code) == (Outcome.SUCCEEDED, "", 42, None)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +126,7 @@ def test_what_a_function_raises_is_a_failure_and_its_traceback_is_output(
         raise error
 
     result = call(raise_it)
-    assert (result.outcome, result.reason, result.value) == (Outcome.FAILED, reason, None)
+    assert (result.outcome, result.reason.text, result.value) == (Outcome.FAILED, reason, None)
     assert listening.err[0] == b"Traceback (most recent call last):"
     assert listening.err[-1].startswith(reason.partition(":")[0].encode()) or b"Timeout" in listening.err[-1]
 
@@ -134,7 +142,7 @@ def test_an_error_that_cannot_be_told_is_a_failure(call: Callable[..., RunResult
         raise Untold
 
     result = call(raise_it)
-    assert (result.outcome, result.reason) == (Outcome.FAILED, "Untold: <its text raises LookupError>")
+    assert (result.outcome, result.reason.text) == (Outcome.FAILED, "Untold: <its text raises LookupError>")
     assert listening.err[-1].endswith(b"Untold: <exception str() failed>")
 
 
@@ -151,20 +159,20 @@ def test_a_function_whose_greenlet_is_killed_was_killed(call: Callable[..., RunR
         raise GreenletExit
 
     result = call(end)
-    assert (result.outcome, result.reason, result.value) == (Outcome.KILLED, "its greenlet was killed", None)
+    assert (result.outcome, result.reason.text, result.value) == (Outcome.KILLED, "its greenlet was killed", None)
 
 
 def test_a_function_that_takes_too_long_is_timed_out(call: Callable[..., RunResult], clock: Any) -> None:
     result = call(lambda: sleep(10**6), timeout=6)
-    assert (result.outcome, result.reason) == (Outcome.TIMED_OUT, "still running after 6 s")
+    assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 6 s")
     assert result.duration == 6
     assert result.value is None
 
 
 def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any) -> None:
     calls: list[int] = []
-    attempt = Call(lambda: calls.append(1), Policy(), listening)
-    attempt.stop(Outcome.KILLED, "stopped on request")
+    attempt = call_of(lambda: calls.append(1), listening)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
     assert spawn(attempt.perform).get(timeout=5).outcome is Outcome.KILLED
     assert calls == []
 
@@ -180,17 +188,18 @@ def test_a_function_that_waits_for_a_thread_is_not_begun_while_gcron_stops(liste
         release.wait(10)
 
     def perform(run: Run) -> None:
-        run.finish(run.perform(ThreadCall(InThread(partial(work, run.id), pool), Policy(), listening)))
+        run.end(run.perform(call_of(InThread(partial(work, run.run_id), pool), listening)))
+        run.deliver()
 
-    runs = Run("a", "first", None), Run("b", "second", None)
+    runs = Run("a", "first", None, SystemClock()), Run("b", "second", None, SystemClock())
     for run in runs:
         spawn(perform, run)
     while not calls:
         sleep(0.001)
     for run in runs:
-        run.end_retries("gcron is told to stop")
+        run.end_retries(Reason(ReasonCode.SHUTDOWN, "gcron is told to stop"))
     second = runs[1].result.get(timeout=5)
-    assert (second.outcome, second.reason) == (Outcome.START_FAILED, "no thread was free; gcron is told to stop")
+    assert (second.outcome, second.reason.text) == (Outcome.START_FAILED, "no thread was free; gcron is told to stop")
     release.set()
     assert runs[0].result.get(timeout=5).succeeded
     pool.join()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from gcron.greenlet import sleep, spawn
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.events import JobOutput
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
 Perform = Callable[..., RunResult]
 
@@ -53,7 +54,7 @@ def test_lines_are_heard_while_the_job_still_runs(make: Callable[..., Any], list
         sleep(0.005)
     assert listening.out == [b"first"]
     assert not running.ready()
-    attempt.stop(Outcome.KILLED, "enough", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "enough"), now=True)
     running.get(timeout=10)
 
 
@@ -66,7 +67,7 @@ def test_a_line_without_its_end_is_shown_after_a_second(make: Callable[..., Any]
         sleep(0.01)
     assert listening.out == listening.continued == [b"password: "]
     assert 1.0 <= time.monotonic() - started < 3.0
-    attempt.stop(Outcome.KILLED, "enough", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "enough"), now=True)
     running.get(timeout=10)
 
 
@@ -84,7 +85,7 @@ def test_a_job_that_never_pauses_lets_everybody_else_run(make: Callable[..., Any
         sleep(0.001)
         gaps.append(time.monotonic() - before)
         before = time.monotonic()
-    attempt.stop(Outcome.KILLED, "enough", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "enough"), now=True)
     running.get(timeout=10)
     assert sorted(gaps)[90] < 0.05
 
@@ -94,9 +95,9 @@ def test_lines_that_wait_for_a_slow_listener_are_not_late(
 ) -> None:
     heard: list[bool] = []
 
-    def output(stream: str, lines: list[bytes], late: bool, continued: bool) -> None:
+    def output(event: JobOutput) -> None:
         sleep(0.15)
-        heard.append(late)
+        heard.append(event.late)
 
     listening.output = output
     result = spawn(make("seq 1500").perform).get(timeout=10)
@@ -122,7 +123,7 @@ def test_raw_output_does_not_wait_for_the_end_of_a_line(make: Callable[..., Any]
     while not listening.raw["stdout"] and time.monotonic() < started + 5:
         sleep(0.005)
     assert time.monotonic() - started < 0.9
-    attempt.stop(Outcome.KILLED, "enough", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "enough"), now=True)
     running.get(timeout=10)
 
 
@@ -147,9 +148,9 @@ def test_what_was_read_in_time_is_handed_on_however_long_the_listener_takes(
 ) -> None:
     heard: list[bytes] = []
 
-    def output(stream: str, lines: list[bytes], late: bool, continued: bool) -> None:
+    def output(event: JobOutput) -> None:
         sleep(0.8)  # longer than late output is read for
-        heard.extend(lines)
+        heard.extend(event.lines)
 
     listening.output = output
     spawn(make("seq 2500").perform).get(timeout=10)

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from gcron.greenlet import sleep, spawn
-from gcron.supervise import tree as tree_module
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE_VFORK = 0x4000
@@ -35,7 +34,7 @@ def unique(run_id: str) -> str:
 
 def test_a_run_that_takes_too_long_is_asked_to_stop_and_says_so(perform: Perform, listening: Any) -> None:
     result = perform("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.02; done", timeout=0.3)
-    assert (result.outcome, result.reason) == (Outcome.TIMED_OUT, "still running after 0.3 s")
+    assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 0.3 s")
     assert result.exit_code == 7
     assert listening.out == [b"up", b"bye"]
     assert 0.3 <= result.duration < 3
@@ -55,7 +54,7 @@ def test_who_ended_in_time_while_gcron_could_not_look_ended_as_it_did(
     while attempt._tree is None:
         sleep(0)
     time.sleep(0.5)  # of this thread: nothing is looked at
-    attempt.stop(Outcome.KILLED, "replaced")
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "replaced"))
     result = performing.get(timeout=20)
     assert (result.outcome, result.exit_code) == (outcome, code)
 
@@ -110,7 +109,7 @@ def test_a_tree_that_is_stopped_as_a_whole_is_continued_too(
     sleep(0.1)
     for pid in (listening.pid, *marked_processes(unique)):
         os.kill(pid, signal.SIGSTOP)
-    attempt.stop(Outcome.STOPPED, "stopped on request")
+    attempt.stop(Outcome.STOPPED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
     result = running.get(timeout=15)
     assert (result.outcome, result.exit_code) == (Outcome.STOPPED, -signal.SIGTERM)
     assert marked_processes(unique) == []
@@ -139,13 +138,13 @@ def test_the_second_request_may_be_for_now(make: Callable[..., Any], listening: 
     running = spawn(attempt.perform)
     while not listening.out:
         sleep(0.005)
-    attempt.stop(Outcome.KILLED, "first")
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "first"))
     sleep(0.1)
     assert not running.ready()
     started = time.monotonic()
-    attempt.stop(Outcome.KILLED, "second", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "second"), now=True)
     result = running.get(timeout=10)
-    assert (result.outcome, result.reason, result.exit_code) == (Outcome.KILLED, "first", -9)
+    assert (result.outcome, result.reason.text, result.exit_code) == (Outcome.KILLED, "first", -9)
     assert time.monotonic() - started < 3
 
 
@@ -159,7 +158,7 @@ def test_asking_again_and_again_does_not_put_off_the_end(
         sleep(0.005)
     started = time.monotonic()
     while not running.ready() and time.monotonic() < started + 10:
-        attempt.stop(Outcome.KILLED, "again", now=True)
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "again"), now=True)
         sleep(0.001)
     assert running.get(timeout=1).exit_code == -9
     assert time.monotonic() - started < 3
@@ -168,9 +167,9 @@ def test_asking_again_and_again_does_not_put_off_the_end(
 
 def test_an_attempt_that_is_stopped_before_its_start_starts_nothing(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("echo never")
-    attempt.stop(Outcome.KILLED, "too late")
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "too late"))
     result = spawn(attempt.perform).get(timeout=5)
-    assert (result.outcome, result.reason, listening.pid) == (Outcome.KILLED, "too late", 0)
+    assert (result.outcome, result.reason.text, listening.pid) == (Outcome.KILLED, "too late", 0)
 
 
 def test_other_processes_keep_running_when_a_tree_is_ended(perform: Perform) -> None:
@@ -188,9 +187,8 @@ PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 @pytest.mark.parametrize("request_", [PTRACE_SEIZE, PTRACE_ATTACH], ids=["running", "stopped-by-the-debugger"])
 def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
-    make: Callable[..., Any], listening: Any, monkeypatch: pytest.MonkeyPatch, request_: int
+    make: Callable[..., Any], listening: Any, hurried: None, request_: int
 ) -> None:
-    monkeypatch.setattr(tree_module, "_UNKILLABLE_AFTER", 0.5)
     attempt = make("exec sleep 60")
     running = spawn(attempt.perform)
     while not listening.pid:
@@ -198,7 +196,7 @@ def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
     sleep(0.05)
     debugger = _debugger_of(listening.pid, request_)
     try:
-        attempt.stop(Outcome.KILLED, "stopped on request", now=True)
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"), now=True)
         result = running.get(timeout=10)
         worked = time.process_time()
         sleep(0.5)
@@ -272,7 +270,7 @@ def test_stopping_a_run_that_has_ended_touches_nothing_that_it_left(
     while not listening.out:
         sleep(0.005)
     sleep(0.05)
-    attempt.stop(Outcome.KILLED, "too late", now=True)
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "too late"), now=True)
     assert running.get(timeout=5).outcome is Outcome.SUCCEEDED
     (left,) = marked_processes(unique)
     os.kill(left, signal.SIGKILL)

@@ -14,11 +14,11 @@ import pytest
 
 from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
-from gcron.supervise import prologue as prologue_module
+from gcron.supervise import start_script as start_script_module
 from gcron.supervise import surroundings as surroundings_module
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, command_of
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
 Perform = Callable[..., RunResult]
 
@@ -150,9 +150,9 @@ def test_all_limits_are_those_that_were_asked_for_in_whatever_shell_is_sh(
         # By the name `sh`, which is what makes bash follow POSIX.
         shell.write_text(f'#!/bin/sh\nexec {shutil.which(argv[0])} {argv[1]} "$@"\n')
         shell.chmod(0o755)
-        monkeypatch.setattr(prologue_module, "DEFAULT_SHELL", str(shell))
+        monkeypatch.setattr(start_script_module, "DEFAULT_SHELL", str(shell))
     elif argv != ["sh"]:
-        monkeypatch.setattr(prologue_module, "DEFAULT_SHELL", shutil.which(argv[0]))
+        monkeypatch.setattr(start_script_module, "DEFAULT_SHELL", shutil.which(argv[0]))
     options = {name: value for name, (value, _, _) in LIMITS.items()}
     assert perform(with_options("cat /proc/self/limits", shell="/bin/sh", **options)).outcome is Outcome.SUCCEEDED
     found = {line[:25].decode().strip(): line[25:].split()[:2] for line in listening.out}
@@ -171,8 +171,8 @@ def test_a_limit_that_cannot_be_set_refuses_the_run_and_says_so(perform: Perform
     # More than any kernel allows, so that root is refused too.
     result = perform(with_options("echo never", rlimit_nofile=1 << 40))
     assert result.outcome is Outcome.START_FAILED
-    assert result.reason.startswith("cannot start: ")
-    assert result.reason.endswith("rlimit-nofile cannot be set to 1099511627776")
+    assert result.reason.text.startswith("cannot start: ")
+    assert result.reason.text.endswith("rlimit-nofile cannot be set to 1099511627776")
     assert b"never" not in result.output_head
 
 
@@ -216,7 +216,7 @@ def test_a_wrong_env_file_is_the_runs_own_failure(
     elif content == "directory":
         file.mkdir()
     result = perform(with_options("true", env_file=file))
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: env-file {file}{reason}")
+    assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, f"cannot start: env-file {file}{reason}")
 
 
 @pytest.fixture
@@ -247,12 +247,12 @@ def test_an_env_file_that_hangs_keeps_its_job_alone_and_not_for_ever(
         perform(with_options("echo $X", env_file=tmp_path / "env"))
     assert listening.out == [b"fine"] * 50
     result = waiting.get(timeout=10)
-    assert (result.outcome, result.reason) == (
+    assert (result.outcome, result.reason.text) == (
         Outcome.START_FAILED,
         f"cannot start: env-file {path}: no answer within 0.3 s",
     )
     # Who comes later does not take a further thread.
-    assert "still hangs" in perform(with_options("true", env_file=path)).reason
+    assert "still hangs" in perform(with_options("true", env_file=path)).reason.text
     go_on.set()
     while (result := perform(with_options("echo $X", env_file=path))).outcome is not Outcome.SUCCEEDED:
         sleep(0.01)
@@ -263,6 +263,6 @@ def test_a_run_that_waits_for_its_env_file_can_be_stopped(make: Callable[..., At
     attempt = make(with_options("true", env_file=hanging_file[0]))
     waiting = spawn(attempt.perform)
     sleep(0.05)
-    attempt.stop(Outcome.KILLED, "on request")
+    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "on request"))
     result = waiting.get(timeout=5)
-    assert (result.outcome, result.reason) == (Outcome.KILLED, "on request")
+    assert (result.outcome, result.reason.text) == (Outcome.KILLED, "on request")

@@ -114,6 +114,8 @@ def test_of_roots_environment_nothing_is_left_but_language_and_time(
         b"TZ": b"Europe/Berlin",
         b"FROM_CRONTAB": b"yes",
         b"GCRON_JOB": b"test",
+        b"GCRON_FIRE_AT": b"",
+        b"GCRON_ATTEMPT": b"1",
         b"PWD": b"/",  # set by the shell
     }
     assert (variables[b"LC_TIME"], variables[b"LANG"]) == (b"C", b"C.UTF-8")
@@ -163,14 +165,14 @@ def test_the_directory_is_entered_with_the_rights_of_the_user(perform: Perform, 
     result = perform(as_user("pwd", "daemon", cwd=str(tmp_path)))
     assert result.outcome is Outcome.START_FAILED
     # Nor can it be seen, where a directory above is closed too.
-    assert str(tmp_path) in result.reason
+    assert str(tmp_path) in result.reason.text
 
 
 @as_root
 def test_a_home_that_is_not_there_refuses_the_run(perform: Perform, somebody: str) -> None:
     subprocess.run(["usermod", "-d", "/no/such/home", somebody], check=True)
     result = perform(at_home("pwd", somebody))
-    assert (result.outcome, result.reason) == (
+    assert (result.outcome, result.reason.text) == (
         Outcome.START_FAILED,
         "cannot start: there is no directory /no/such/home, or it may not be seen:"
         " the home of its user, unless cwd= names another",
@@ -181,7 +183,7 @@ def test_a_home_that_is_not_there_refuses_the_run(perform: Perform, somebody: st
 def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
     """4294967295 is -1 to setreuid(2): it would change nothing, and the job would run as root."""
     result = perform(as_user("id", user))
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: there is no user {user}")
+    assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, f"cannot start: there is no user {user}")
     assert result.output_size == 0
 
 
@@ -215,7 +217,10 @@ def not_root() -> Iterator[int]:
 def test_who_is_not_root_can_become_nobody_else(perform: Perform, not_root: int, user: str) -> None:
     result = perform(as_user("id", user))
     name = {"0": "root", "1": pwd.getpwuid(1).pw_name}.get(user, user)
-    assert (result.outcome, result.reason) == (Outcome.START_FAILED, f"cannot start: only root can run a job as {name}")
+    assert (result.outcome, result.reason.text) == (
+        Outcome.START_FAILED,
+        f"cannot start: only root can run a job as {name}",
+    )
 
 
 def test_a_job_of_the_user_that_gcron_runs_as_needs_no_switch(

@@ -1,7 +1,7 @@
 """Log formats: events to bytes. `text` for people, `json` and `logfmt` for machines, one record a line.
 
-Pure: no descriptors. Whatever a job prints, no control character of it reaches a terminal. A new kind of event needs
-its words in `text` and its fields in `fields`.
+Pure: no descriptors. No control character that a job prints reaches a terminal. A new kind of event needs its words in
+`text`, and its fields in `gcron.scheduler.records`.
 """
 
 from gcron.daemon.formats.format import Format

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gcron.daemon.formats.fields import fields_of, message_fields, report_fields
-from gcron.scheduler import Event, JobOutput
+from gcron.daemon.formats.format import message_record, report_record
+from gcron.scheduler.events import JobOutput, SchedulerEvent
+from gcron.scheduler.records import event_record
 
 __all__ = ["JsonFormat"]
 
@@ -19,26 +20,26 @@ _ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\t", b"\\t"))
 class JsonFormat:
     """Records as JSON; everything beyond ASCII is escaped."""
 
-    def event(self, event: Event) -> bytes:
+    def event(self, event: SchedulerEvent) -> bytes:
         """See `Format.event`."""
         if isinstance(event, JobOutput):
             return _output(event)
-        return _dump(fields_of(event))
+        return _dump(event_record(event))
 
     def message(self, time: float, text: str, bad: bool = False) -> bytes:
         """See `Format.message`."""
-        return _dump(message_fields(time, text, bad))
+        return _dump(message_record(time, text, bad))
 
     def report(
         self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
     ) -> bytes:
         """See `Format.report`."""
-        return _dump(report_fields(time, event) | dict(fields))
+        return _dump(report_record(time, event, fields))
 
 
 def _output(event: JobOutput) -> bytes:
     """All lines at once, as bytes if they are plain: the hot path of jobs that print much (benchmarks/log.py)."""
-    fields = _text(fields_of(event))[:-1]
+    fields = _text(event_record(event))[:-1]
     block = b"\n".join(event.lines)
     if not event.continued and not block.translate(None, _PLAIN):
         start, end = f'{fields},"line":"'.encode("ascii"), b'"}\n'

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gcron.daemon.formats.fields import fields_of, message_fields, report_fields
-from gcron.scheduler import Event, JobOutput
+from gcron.daemon.formats.format import message_record, report_record
+from gcron.scheduler.events import JobOutput, SchedulerEvent
+from gcron.scheduler.records import event_record
 
 __all__ = ["LogfmtFormat"]
 
@@ -22,25 +23,25 @@ class LogfmtFormat:
     What is inside of a value has its path as its key: `jobs.0.name=backup`.
     """
 
-    def event(self, event: Event) -> bytes:
+    def event(self, event: SchedulerEvent) -> bytes:
         """See `Format.event`."""
         if isinstance(event, JobOutput):
             return _output(event)
-        return _record(fields_of(event))
+        return _record(event_record(event))
 
     def message(self, time: float, text: str, bad: bool = False) -> bytes:
         """See `Format.message`."""
-        return _record(message_fields(time, text, bad))
+        return _record(message_record(time, text, bad))
 
     def report(
         self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
     ) -> bytes:
         """See `Format.report`."""
-        return _record(report_fields(time, event) | dict(fields))
+        return _record(report_record(time, event, fields))
 
 
 def _output(event: JobOutput) -> bytes:
-    fields = " ".join(_pairs("", fields_of(event)))
+    fields = " ".join(_pairs("", event_record(event)))
     lines = b"\n".join(event.lines).decode("utf-8", "backslashreplace").split("\n")
     records = [f"{fields} line={_value(line.removesuffix(chr(13)))}\n" for line in lines]
     if event.continued:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gcron.scheduler import (
-    Event,
     FiresMissed,
     JobOutput,
     Notice,
@@ -22,13 +21,22 @@ from gcron.scheduler import (
     SuccessOverdue,
     SuccessResumed,
 )
+from gcron.scheduler.events import (
+    JobEvent,
+    JobPaused,
+    JobResumed,
+    SchedulerEvent,
+    StoreFailed,
+    StoreRecovered,
+)
+from gcron.supervise.outcome import Reason
 
 __all__ = ["TextFormat", "duration"]
 
-# What bytes are made of that go into the log as they are; all others are looked at one by one.
+# Bytes that go into the log as they are; lines with any other are looked at one by one.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-# The same, but for newlines: many lines at once.
+# The same without newlines, for many lines at once.
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
@@ -37,7 +45,7 @@ _DIM = "2"
 
 
 class TextFormat:
-    """Lines that a person likes to read: time, job, what happened.
+    """Lines for people: time, job, what happened.
 
     `colour`: with terminal colours; `full_date`: whole date and offset rather than the time of day.
     """
@@ -48,7 +56,7 @@ class TextFormat:
         self._full_date = full_date
         self._width = 8
 
-    def event(self, event: Event) -> bytes:
+    def event(self, event: SchedulerEvent) -> bytes:
         """See `Format.event`."""
         describe = _TEXT.get(type(event))
         if isinstance(event, JobOutput):
@@ -58,7 +66,8 @@ class TextFormat:
         text, colour = describe(event)
         if not text:
             return b""
-        return self._line(event.time, event.job, self._paint(text, colour))
+        job = event.job if isinstance(event, JobEvent) else "gcron"
+        return self._line(event.time, job, self._paint(text, colour))
 
     def message(self, time: float, text: str, bad: bool = False) -> bytes:
         """See `Format.message`."""
@@ -133,7 +142,7 @@ def _describe_retry(event: RetryPlanned) -> tuple[str, str]:
 def _describe_missed(event: FiresMissed) -> tuple[str, str]:
     first, last = _moment(event.first), _moment(event.last)
     span = first if event.first == event.last else f"{first} to {last}"
-    return f"missed: {span}: {event.reason}", "33"
+    return f"missed: {span}: {_safe(event.reason)}", "33"
 
 
 def _describe_late(event: RunLate) -> tuple[str, str]:
@@ -149,12 +158,17 @@ def _describe_resumed(event: SuccessResumed) -> tuple[str, str]:
     return f"all clear: a success again, after {duration(event.silence)}", "32"
 
 
+def _describe_recovered(event: StoreRecovered) -> tuple[str, str]:
+    lost = f"; {event.lost} records of history are lost" if event.lost else ""
+    return f"the store works again{lost}", "32"
+
+
 def _moment(instant: float) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _describe_service(event: ServiceStateChanged) -> tuple[str, str]:
-    # The other states are told by the events of their runs: a process was started, and how it ended.
+    # Events of its runs show the other states: a process started, or how it ended.
     if event.state is ServiceState.BACKING_OFF:
         return f"will be started again in {duration(event.delay)} (restart {event.restarts + 1})", "33"
     if event.state is ServiceState.FAILED:
@@ -164,7 +178,7 @@ def _describe_service(event: ServiceStateChanged) -> tuple[str, str]:
     return "", ""
 
 
-_TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
+_TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     ProcessStarted: lambda event: (f"started (pid {event.pid})", ""),
     Notice: lambda event: (_safe(event.text), "33"),
     RetryPlanned: _describe_retry,
@@ -174,17 +188,21 @@ _TEXT: dict[type[Event], Callable[[Any], tuple[str, str]]] = {
     SuccessOverdue: _describe_overdue,
     SuccessResumed: _describe_resumed,
     ServiceStateChanged: _describe_service,
+    JobPaused: lambda event: ("paused", "33"),
+    JobResumed: lambda event: ("resumed", ""),
+    StoreFailed: lambda event: (_safe(event.reason), _BAD),
+    StoreRecovered: _describe_recovered,
 }
 
 
 def _harmless(block: bytes) -> bytes:
-    """Lines, with everything in them that is not UTF-8 or could move a terminal's cursor as an escape."""
+    """Lines in which all that is not UTF-8, or could move a terminal's cursor, is escaped."""
     text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
     return _CONTROL_IN_LINES.sub(_escape, text).encode("utf-8", "backslashreplace")
 
 
-def _safe(text: str) -> str:
-    return _CONTROL.sub(_escape, text)
+def _safe(text: str | Reason) -> str:
+    return _CONTROL.sub(_escape, str(text))
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -1,8 +1,8 @@
-"""A scheduler in a thread of its own, inside a program that has other things to do.
+"""A scheduler in a thread of its own, inside a program that does other things.
 
-The thread is a daemon, so that it keeps no program alive; at the end of the program the schedulers that still run are
-stopped, all at the same time, by `atexit`. It waits for the threads to end, too: Python unwinds the stack of a daemon
-thread that comes back while it goes down, and one that is not as it was, because of greenlets, is a crash then.
+The thread is a daemon, so it keeps no program alive. At the end of the program, `atexit` stops all schedulers that
+still run, at the same time, and waits for their threads: when Python shuts down it unwinds the stack of a daemon thread
+that comes back, and a stack that greenlets have changed crashes then.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gcron.runtime.waiting import joinall
 
 __all__ = ["Background", "Startable"]
 
-# Seconds that a thread has to end once its scheduler is stopped. It takes microseconds; but a job that swallows all
-# that is raised in it may hang in there.
+# Seconds that a thread may take to end once its scheduler is stopped. It takes microseconds, unless a job catches
+# everything that is raised in it.
 _MAY_TAKE = 5.0
 
 
@@ -40,7 +40,7 @@ class Startable(Protocol):
 
 
 class Background:
-    """The thread of `scheduler`; at the end of the program that is stopped with `grace` (seconds)."""
+    """The thread of `scheduler`, which is stopped with `grace` (seconds) at the end of the program."""
 
     def __init__(self, scheduler: Startable, grace: float) -> None:
         self._scheduler = scheduler
@@ -50,20 +50,20 @@ class Background:
         self._thread = threading.Thread(target=self._live, name="gcron-scheduler", daemon=True)
 
     def start(self) -> None:
-        """Return when the scheduler has started; raises what that raised."""
-        # Now, and not when the module is loaded: what was registered last is called first, and the loggers and pools
-        # that jobs use are to be there still.
+        """Start the thread; returns when the scheduler has started. Raises what that raised."""
+        # Registered now, not when the module is loaded: what is registered last runs first, and jobs still need their
+        # loggers and pools.
         atexit.unregister(_stop_all)
         atexit.register(_stop_all)
         _living.difference_update([each for each in _living if each.has_ended])
         _living.add(self)
         self._thread.start()
-        self._has_begun.wait()  # not by the hub: in the main thread that would handle Ctrl-C from now on
+        self._has_begun.wait()  # not by the hub: in the main thread it would handle Ctrl-C from now on
         if self._error is not None:
             raise self._error
 
     def _live(self) -> None:
-        release = get_hub().hold()  # other threads have things done here
+        release = get_hub().hold()  # other threads have calls made here
         try:
             self._scheduler.start()
         except BaseException as error:
@@ -74,21 +74,21 @@ class Background:
         try:
             self._scheduler.run()
         finally:
-            # Also when an error came up here that is to end programs: jobs are not left to themselves by it.
+            # Also after an error that ends programs: jobs are not abandoned.
             self._scheduler.stop(self._grace)
             release()
 
     @property
     def has_ended(self) -> bool:
-        """True when there was a thread, and is none any more."""
+        """True when the thread began and has ended."""
         return self._has_begun.is_set() and not self._thread.is_alive()
 
     def stop(self) -> None:
-        """The program ends."""
+        """Stop the scheduler, for the program ends."""
         self._scheduler.stop(self._grace)
 
     def kill(self) -> None:
-        """The program is to end now."""
+        """Kill what runs: the program ends now."""
         self._scheduler.kill()
 
     def join(self, timeout: float) -> None:
@@ -105,7 +105,7 @@ def _stop_all() -> None:
     release = get_hub().hold()
     try:
         joinall(stopping)
-    except KeyboardInterrupt:  # once more: whoever sits there does not want to wait
+    except KeyboardInterrupt:  # Ctrl-C again: do not wait any longer
         for each in living:
             each.kill()
         joinall(stopping)
@@ -115,4 +115,4 @@ def _stop_all() -> None:
         each.join(_MAY_TAKE)
 
 
-os.register_at_fork(after_in_child=_living.clear)  # a fork takes no threads along
+os.register_at_fork(after_in_child=_living.clear)  # a forked child has no threads

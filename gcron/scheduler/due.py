@@ -1,6 +1,6 @@
-"""Which instants are due now, and which were missed: the rules for late looks and for a clock that is set.
+"""Which instants are due now, and which were missed: the rules for late looks and for steps of the clock.
 
-Pure arithmetic over schedules; the scheduler asks, and acts.
+Pure arithmetic over schedules. The watch asks, and acts.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from gcron.scheduler.job import Job
 __all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_due"]
 
 LONGEST_MADE_UP_STEP = 3 * 3600
-"""Seconds. A larger step of the clock means that it was wrong: nothing is made up."""
+"""Seconds. After a larger step the clock must have been wrong: nothing is made up."""
 _LATEST_START_OF_WILDCARD = 60
-# Seconds by which the clocks may drift apart between two looks before it counts as a step.
+# Seconds by which the two clocks may differ more than at the last look before that counts as a step.
 _STEP_THRESHOLD = 1.0
-# A night is 30,000 fires of a job that is due each second, each one that is counted costs up to 20 us, and there may be
-# 100,000 jobs.
+# A job that is due each second misses 30,000 fires in a night. To count one costs up to 20 us, and there may be 100,000
+# jobs.
 _MOST_COUNTED = 100
 _MOST_COUNTED_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What to do about a job whose instant has come."""
+    """What to do with a job whose instant has come."""
 
     fires: tuple[int, ...]
-    """The instants to fire for, oldest first; none when even the newest is too old."""
+    """The instants to fire, oldest first; none when even the newest is too old."""
     missed: tuple[int, int] | None
-    """The first and the last of the instants that are not fired; None when there are none."""
+    """The first and the last instant that are not fired; None when there are none."""
     caught_up: bool = False
-    """The fires are there by `catchup` alone, and run one after the other."""
+    """The fires come from `catchup` only, and run one after the other."""
 
 
 def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
-    """Decide on `job`, due at `due` and looked at only at `now` (docs/running.md, section 4).
+    """Decide on `job`, which was due at `due` and is looked at only `now` (docs/running.md, section 4).
 
-    At most one fire, never a burst: a fixed-time job is made up for 3 hours, any other one starts only within its
-    minute. Its `catchup` may add to that, at most `most` fires.
+    At most one fire, never a burst: a fixed-time job is made up for 3 hours, any other job starts only within its
+    minute. `catchup` may add fires, up to `most`.
     """
     if due == int(now):
         return Due((due,), None)
@@ -56,7 +56,7 @@ def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
 
 
 def _caught_up(job: Job, due: int, newest: int, now: float, most: int) -> tuple[int, ...]:
-    """Those from `due` to `newest` that are younger than the start deadline, of which `catchup=last` takes one."""
+    """The fires from `due` to `newest` that are within the start deadline; with `catchup=last` only the newest."""
     oldest = max(due, now - job.policy.start_deadline + 1e-6)
     most = most if job.policy.catchup == "all" else 1
     fires: list[int] = []
@@ -68,14 +68,14 @@ def _caught_up(job: Job, due: int, newest: int, now: float, most: int) -> tuple[
 
 
 class Counter:
-    """Counts missed fires, for one look at the clock: each span at most to a hundred, and not too many in all."""
+    """Counts the missed fires of one look at the clock: each span up to a hundred, and not too many in all."""
 
     def __init__(self) -> None:
         self._left = _MOST_COUNTED_AT_ONCE
         self._counted: dict[tuple[int, int, int], int] = {}
 
     def count(self, schedule: Schedule, first: int, last: int) -> int:
-        """How many there are from `first` to `last`, both of which are some; at least, where they are too many."""
+        """The number of fires from `first` to `last`, both included; fewer where they are too many to count."""
         span = id(schedule), first, last  # jobs of a large crontab share schedules
         if span not in self._counted:
             self._counted[span] = self._count(schedule, first, last)
@@ -92,14 +92,14 @@ class Counter:
 
 
 class StepDetector:
-    """Tells when the wall clock was set, by holding it against the monotonic one."""
+    """Detects that the wall clock was set, by comparing it with the monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = clock.now() - clock.monotonic()
 
     def step(self) -> float:
-        """Seconds by which the wall clock was set since the last call; 0 when it was not."""
+        """Seconds by which the wall clock was set since the last call; 0 if it was not."""
         offset = self._clock.now() - self._clock.monotonic()
         step, self._offset = offset - self._offset, offset
         return step if abs(step) >= _STEP_THRESHOLD else 0.0

@@ -1,7 +1,7 @@
-"""The argument vector of a command, and what /bin/sh does in it before the command's own shell begins: the prologue.
+"""The argument vector of a command, and the start script that /bin/sh runs before the command's own shell.
 
-All that may hang, or needs the rights of the job's user, is done there: after exec and as that user, so that a
-directory that hangs holds up nobody but its job, and a limit that is too low cannot hit gcron. Pure.
+The start script does all that may hang or needs the rights of the job's user: after exec and as that user. So a
+directory that hangs delays only its own job, and a limit that is too low cannot hit gcron. Pure.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import shutil
 
 from gcron.supervise.command import Command
 
-__all__ = ["arguments", "has_prologue", "why_refused"]
+__all__ = ["arguments", "needs_start_script", "why_refused"]
 
 DEFAULT_SHELL = "/bin/sh"
-# A shell elsewhere may be on a file system that hangs, and whoever starts a process waits until it is executed.
+# Any other shell may be on a file system that hangs, and the starter of a process waits until it is executed.
 _NEAR = ("/bin/", "/usr/bin/")
 
 # 126 is what shells mean by "cannot be executed".
-_PROLOGUE = "gcron-start"
+_SCRIPT_NAME = "gcron-start"
 _REFUSE = """refuse() { printf '%s\\n' "$0: $*" >&2; exit 126; }"""
 _ENTER = """cd -- "$1" 2>/dev/null || {
   [ -d "$1" ] && refuse "may not enter the directory $1$4"
@@ -55,20 +55,20 @@ _ULIMIT = {
 _LINE_NUMBER = re.compile(r"^(?:\w+ )?[0-9]+: ")
 
 
-def has_prologue(command: Command, home: str | None = None) -> bool:
-    """Whether there is something to do between the execution of /bin/sh and that of the command's own shell."""
-    # To go first takes privileges that the job's user may not have: see `gcron.supervise.spawning`.
+def needs_start_script(command: Command, home: str | None = None) -> bool:
+    """True when /bin/sh has something to do before it executes the command's own shell."""
+    # A negative niceness takes privileges that the job's user may not have: see `gcron.supervise.spawning`.
     asks = command.cwd or home or command.limits or command.nice > 0
     return bool(asks) or not _shell_of(command).startswith(_NEAR)
 
 
 def arguments(command: Command, home: str | None = None, discard: bool = False) -> list[str]:
-    """The argument vector to execute; unless the command names a directory, it begins in `home`.
+    """The argument vector to execute. It begins in the command's directory, or in `home` without one.
 
-    `discard`: once the prologue, if any, is over, outputs go to the null device.
+    `discard`: outputs go to the null device after the start script, if any.
     """
     shell = _shell_of(command)
-    if not has_prologue(command, home):
+    if not needs_start_script(command, home):
         return [shell, "-c", command.text]
     cwd = command.cwd or home
     steps = [_REFUSE]
@@ -81,7 +81,7 @@ def arguments(command: Command, home: str | None = None, discard: bool = False) 
     steps += [_CHECK_SHELL, _RUN_SILENTLY if discard else _RUN]
     nicely = [_NICE, "-n", str(command.nice)] if command.nice > 0 else []
     hint = "" if command.cwd else _IT_IS_HOME
-    return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), _PROLOGUE, cwd or "", shell, command.text, hint]
+    return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), _SCRIPT_NAME, cwd or "", shell, command.text, hint]
 
 
 def _shell_of(command: Command) -> str:
@@ -99,12 +99,12 @@ def _limit(name: str, value: int) -> str:
 
 
 def why_refused(exit_code: int | None, output: bytes) -> str:
-    """What kept the prologue from the command, by how it ended and what it said; empty when it came to the command."""
-    prefix = f"{_PROLOGUE}: ".encode()
+    """What the start script refused, by its exit status and output; empty when it reached the command."""
+    prefix = f"{_SCRIPT_NAME}: ".encode()
     if exit_code not in (126, 127) or not output.startswith(prefix):
         return ""
     lines = [line.removeprefix(prefix) for line in output.splitlines() if line.startswith(prefix)]
     # Shells name the line of the script: `1: `, `line 1: `.
     reason = "; ".join(_LINE_NUMBER.sub("", line.decode("utf-8", "backslashreplace")) for line in lines)
-    # The prologue has seen it: not found is what would read it.
+    # The start script has seen the file: what is not found is its interpreter.
     return f"{reason} (or what its first line names)" if reason.endswith(": not found") else reason

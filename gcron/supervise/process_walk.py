@@ -1,7 +1,7 @@
-"""Doing something with each of many processes, in a thread, whatever one of them does to the reader.
+"""Calls a function for each of many processes, in a thread, even when one of them makes the caller hang.
 
-Even a look at a process may take for ever: while its execve(2) waits for a dead file system, and while its memory
-does, whoever reads its /proc/PID/stat or /proc/PID/environ waits with it.
+To read about a process may take forever: while its execve(2) or its memory waits for a dead file system, a reader of
+its /proc/PID/stat or /proc/PID/environ waits too.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from gcron.runtime.event import AsyncResult
 from gcron.runtime.hub import get_hub
 from gcron.runtime.timeout import Timeout
 
-__all__ = ["Hang", "Sweeper"]
+__all__ = ["Hang", "Walker"]
 
 _Found = TypeVar("_Found")
 
-# Seconds that one call may take: the first that takes longer, and those after it in the same sweep.
+# Seconds that one call may take: the first slow one of a walk, and those after it.
 _PATIENCE, _SHORT_PATIENCE = 1.0, 0.05
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Hang:
-    """One call that has not returned. While it has not, it is what its process can be told from others by."""
+    """One call that has not returned. Until then it identifies the stuck process."""
 
 
-class Sweeper(Generic[_Found]):
-    """Calls a function for one pid after the other. A call that does not return is left to itself.
+class Walker(Generic[_Found]):
+    """Calls a function for one pid after the other. A call that does not return is abandoned.
 
-    Where it raises OSError or psutil.Error there is nothing to be found; but `sweep` raises it where the machine, or
-    this process, has no descriptors or memory left: nothing can be told then.
+    A call that raises OSError or psutil.Error finds nothing. Except when the machine or this process has no file
+    descriptors or memory left: then `walk` raises that error, for it cannot find anything.
 
-    Its thread is lost until it does, so it is called at most once at a time for each pid.
+    The thread of an abandoned call is lost until the call returns. So there is at most one such call for each pid.
     """
 
     def __init__(self) -> None:
         self.stuck: dict[int, Hang] = {}
-        """The pids of which a call has not returned. What hangs is alive: no other process can have its pid."""
+        """The pids whose call has not returned. A stuck process is alive: no other process can have its pid."""
 
-    def sweep(self, function: Callable[[int], _Found | None], pids: Iterable[int]) -> list[_Found]:
-        """What the calls returned, but for None. Parks; `pids` is iterated in the thread."""
+    def walk(self, function: Callable[[int], _Found | None], pids: Iterable[int]) -> list[_Found]:
+        """What the calls returned, without None. Parks; `pids` is iterated in the thread."""
         found: list[_Found] = []
         rest = iter(pids)
         patience = _PATIENCE
         while True:
-            walk = _Walk(function, rest, found, self.stuck)
+            walk = _Leg(function, rest, found, self.stuck)
             if walk.perform(patience):
                 return found
             patience = _SHORT_PATIENCE
 
 
-class _Walk(Generic[_Found]):
-    """One thread's part of a sweep: to the end, or to the first call that does not return."""
+class _Leg(Generic[_Found]):
+    """One thread's part of a walk: to the end, or to the first call that does not return."""
 
     def __init__(
         self, function: Callable[[int], _Found | None], rest: Iterator[int], found: list[_Found], stuck: dict[int, Hang]
@@ -72,10 +72,10 @@ class _Walk(Generic[_Found]):
         self._abandoned = False
 
     def perform(self, patience: float) -> bool:
-        """Walk to the end; False when a call took longer than `patience` seconds and was left to itself."""
+        """Walk to the end; False when a call took longer than `patience` seconds and was abandoned."""
         try:
             threading.Thread(target=self._walk, daemon=True).start()
-        except RuntimeError:  # the system allows no more threads, and here and now is better than not at all
+        except RuntimeError:  # the system allows no more threads; in this thread is better than not at all
             self._walk()
         release = get_hub().hold()
         try:
@@ -119,7 +119,7 @@ class _Walk(Generic[_Found]):
         except (psutil.Error, OSError) as error:
             if isinstance(error, OSError) and error.errno in _EXHAUSTED:
                 raise
-            # else it ended meanwhile, or is somebody else's
+            # else it ended meanwhile, or belongs to another user
         finally:
             with self._lock:
                 self._at = None

@@ -1,6 +1,6 @@
 """A Python function as an attempt: the same start, limits and outcomes as a process has.
 
-In a greenlet, which can be killed, or in a thread, which cannot: that one is left to itself when its time is over.
+It runs in a greenlet, which can be killed, or in a thread, which cannot: a thread is abandoned when its time is over.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.greenlet import Greenlet, GreenletExit, spawn
 from gcron.runtime.hub import describe, get_hub
 from gcron.runtime.waiting import wait
-from gcron.supervise.attempt import Listener
-from gcron.supervise.outcome import Outcome, RunResult
+from gcron.schedule.clock import Clock
+from gcron.supervise.command import Identity
+from gcron.supervise.events import Emit, JobOutput, Notice
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 
-__all__ = ["Call", "InThread", "ThreadCall", "Threads", "call_of"]
+__all__ = ["GreenletCall", "InThread", "ThreadCall", "Threads", "python_call"]
 
-# Seconds that a call waits for a thread before a person is told.
+# Seconds that a call waits for a thread before a notice says so.
 _SHORT_WAIT = 1.0
 
 
 class Threads(Protocol):
-    """A pool of threads: `gcron.runtime.threadpool.ThreadPool`."""
+    """A pool of threads: `gcron.threadpool.ThreadPool`."""
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Call the function in a thread, as soon as one is free."""
@@ -39,25 +41,31 @@ class InThread:
     pool: Threads = field(compare=False)
 
 
-def call_of(action: Callable[[], Any] | InThread, policy: Policy, listener: Listener) -> Call | ThreadCall:
-    """An attempt that calls it."""
+def python_call(
+    action: Callable[[], Any] | InThread, policy: Policy, identity: Identity, emit: Emit, clock: Clock
+) -> GreenletCall | ThreadCall:
+    """An attempt that calls `action`."""
     if isinstance(action, InThread):
-        return ThreadCall(action, policy, listener)
-    return Call(action, policy, listener)
+        return ThreadCall(action, policy, identity, emit, clock)
+    return GreenletCall(action, policy, identity, emit, clock)
 
 
-class Call:
+class GreenletCall:
     """One call of `function`, in a greenlet of its own; a policy's `timeout` kills that greenlet."""
 
-    def __init__(self, function: Callable[[], Any], policy: Policy, listener: Listener) -> None:
+    def __init__(
+        self, function: Callable[[], Any], policy: Policy, identity: Identity, emit: Emit, clock: Clock
+    ) -> None:
         self._function = function
         self._policy = policy
-        self._listener = listener
+        self._identity = identity
+        self._emit = emit
+        self._clock = clock
         self._greenlet: Greenlet | None = None
-        self._stopped: tuple[Outcome, str] | None = None
+        self._stopped: tuple[Outcome, Reason] | None = None
 
     def perform(self) -> RunResult:
-        """Call it and say how that ended. Never raises for what the function does."""
+        """Call it and return how that ended. Never raises for what the function does."""
         hub = get_hub()
         started_at = hub.monotonic()
         if self._stopped is not None:
@@ -72,40 +80,42 @@ class Call:
         if timer is not None:
             timer.cancel()
         end = _end_of(greenlet)
-        end.tell(self._listener)
+        _emit_traceback(end.error, self._identity, self._emit, self._clock)
         return end.result(hub.monotonic() - started_at, self._stopped)
 
-    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
-        """Raise `GreenletExit` in it; returns at once. A function that swallows it goes on."""
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+        """Raise `GreenletExit` in it; returns at once. A function that catches it goes on."""
         if self._stopped is None:
             self._stopped = (outcome, reason)
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
-    def give_up_starting(self, why: str) -> None:
-        """It waits for nothing."""
+    def give_up_starting(self, why: Reason) -> None:
+        """Do nothing: a greenlet always starts at once."""
 
     def end_remnants(self) -> str:
-        """There are none: a function's own processes are its own business."""
+        """Return nothing: gcron does not end processes that a function started."""
         return ""
 
 
 class ThreadCall:
-    """One call of a function in a thread. A policy's `timeout` ends the attempt, and the thread goes on."""
+    """One call of a function in a thread. A policy's `timeout` ends the attempt; the thread goes on."""
 
-    def __init__(self, action: InThread, policy: Policy, listener: Listener) -> None:
+    def __init__(self, action: InThread, policy: Policy, identity: Identity, emit: Emit, clock: Clock) -> None:
         self._action = action
         self._policy = policy
-        self._listener = listener
+        self._identity = identity
+        self._emit = emit
+        self._clock = clock
         self._turn = [True]
-        """Taken by the thread, which then begins, or by whoever does not wait for it any longer."""
+        """Taken by the thread, which then begins, or by the waiter, who then gives up."""
         self._never_begins = False
         self._has_begun = Event()
         self._is_given_up = Event()
-        self._stopped: tuple[Outcome, str] | None = None
+        self._stopped: tuple[Outcome, Reason] | None = None
 
     def perform(self) -> RunResult:
-        """Call it and say how that ended. Never raises for what the function does."""
+        """Call it and return how that ended. Never raises for what the function does."""
         if self._stopped is not None:
             return RunResult(*self._stopped)
         call = self._action.pool.spawn(self._perform)
@@ -123,27 +133,27 @@ class ThreadCall:
         duration = hub.monotonic() - started_at
         if call.ready():
             end: _End = call.get()
-            end.tell(self._listener)
+            _emit_traceback(end.error, self._identity, self._emit, self._clock)
             return end.result(duration, self._stopped)
         outcome, reason = self._verdict()
         function = self._action.function
         thread = f"the thread that calls {getattr(function, '__qualname__', None) or describe(function)}"
-        return RunResult(outcome, f"{reason}; its thread goes on", duration=duration, left_behind=thread)
+        return RunResult(outcome, reason.extended("; its thread goes on"), duration=duration, left_behind=thread)
 
-    def stop(self, outcome: Outcome, reason: str, now: bool = False) -> None:
-        """Wait for it no longer; returns at once."""
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+        """Stop waiting for it; returns at once."""
         if self._stopped is None:
             self._stopped = (outcome, reason)
         self._is_given_up.set()
 
-    def give_up_starting(self, why: str) -> None:
-        """If it waits for a thread, wait no longer."""
+    def give_up_starting(self, why: Reason) -> None:
+        """Stop waiting for a free thread, if it does."""
         if self._take_turn():
             self._never_begins = True
-            self.stop(Outcome.START_FAILED, f"no thread was free; {why}")
+            self.stop(Outcome.START_FAILED, Reason(ReasonCode.NO_CAPACITY, f"no thread was free; {why}"))
 
     def end_remnants(self) -> str:
-        """There are none: a function's own processes are its own business."""
+        """Return nothing: gcron does not end processes that a function started."""
         return ""
 
     def _wait_for_thread(self) -> None:
@@ -153,11 +163,13 @@ class ThreadCall:
         if wait(signs, min(_SHORT_WAIT, deadline), count=1):
             return
         if deadline > _SHORT_WAIT:
-            self._listener.notice("waits for a thread: all of them are busy with Python jobs")
+            text = "waits for a thread: all of them are busy with Python jobs"
+            self._emit(Notice(self._clock.now(), self._identity.job, self._identity.run_id, text))
         if not wait(signs, max(0.0, deadline - _SHORT_WAIT), count=1):
-            self.stop(Outcome.START_FAILED, f"no thread was free for {deadline:g} s")
+            reason = Reason(ReasonCode.NO_CAPACITY, f"no thread was free for {deadline:g} s")
+            self.stop(Outcome.START_FAILED, reason)
 
-    def _verdict(self) -> tuple[Outcome, str]:
+    def _verdict(self) -> tuple[Outcome, Reason]:
         assert self._stopped is not None, "nobody gave it up"
         return self._stopped
 
@@ -174,38 +186,41 @@ class ThreadCall:
         self._has_begun.set()
         try:
             return _call(self._action.function)
-        except KeyboardInterrupt as error:  # nobody's Ctrl-C: that one comes to the main thread
+        except KeyboardInterrupt as error:  # not a real Ctrl-C: that one comes to the main thread
             return _failed(error)
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a call has ended by itself."""
+    """How a call ended by itself."""
 
     outcome: Outcome
-    reason: str = ""
+    reason: Reason = NO_REASON
     value: object = None
     error: BaseException | None = None
 
-    def tell(self, listener: Listener) -> None:
-        """Let the error's traceback be output."""
-        if self.error is not None:
-            text = "".join(traceback.format_exception(self.error)).rstrip("\n")
-            listener.output("stderr", text.encode("utf-8", "backslashreplace").split(b"\n"), False)
-
-    def result(self, duration: float, stopped: tuple[Outcome, str] | None) -> RunResult:
-        """That of the attempt; when it was stopped, that decides."""
+    def result(self, duration: float, stopped: tuple[Outcome, Reason] | None) -> RunResult:
+        """The result of the attempt. If it was stopped, that decides."""
         if stopped is not None:
             return RunResult(*stopped, duration=duration, error=self.error)
         return RunResult(self.outcome, self.reason, duration=duration, value=self.value, error=self.error)
+
+
+def _emit_traceback(error: BaseException | None, identity: Identity, emit: Emit, clock: Clock) -> None:
+    """Make the traceback part of the run's output."""
+    if error is None:
+        return
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    lines = text.encode("utf-8", "backslashreplace").split(b"\n")
+    emit(JobOutput(clock.now(), identity.job, identity.run_id, "stderr", lines, late=False))
 
 
 def _call(function: Callable[[], Any]) -> _End:
     try:
         value = function()
     except GreenletExit:
-        return _End(Outcome.KILLED, "its greenlet was killed")
-    except KeyboardInterrupt:  # not the job's doing: Ctrl-C reaches whatever runs
+        return _End(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
+    except KeyboardInterrupt:  # not raised by the job: Ctrl-C reaches whatever runs
         raise
     except BaseException as error:  # SystemExit and Timeout too: no job can stop another
         if isinstance(error, SystemExit) and not error.code:
@@ -216,8 +231,8 @@ def _call(function: Callable[[], Any]) -> _End:
 
 def _failed(error: BaseException) -> _End:
     trace = error.__traceback__
-    own = error.with_traceback(trace and trace.tb_next)  # without the call of it here
-    return _End(Outcome.FAILED, f"{type(error).__name__}: {_text_of(error)}", error=own)
+    own = error.with_traceback(trace and trace.tb_next)  # without our own frame
+    return _End(Outcome.FAILED, Reason(ReasonCode.EXCEPTION, f"{type(error).__name__}: {_text_of(error)}"), error=own)
 
 
 def _text_of(error: BaseException) -> str:
@@ -225,16 +240,18 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except KeyboardInterrupt:
         raise
-    except BaseException as second:  # the job's own code, as the job is
+    except BaseException as second:  # the job's own code
         return f"<its text raises {type(second).__name__}>"
 
 
 def _end_of(greenlet: Greenlet) -> _End:
     if isinstance(greenlet.exception, KeyboardInterrupt):
-        return _End(Outcome.KILLED, "interrupted")
+        return _End(Outcome.KILLED, Reason(ReasonCode.INTERRUPTED, "interrupted"))
     end = greenlet.value
-    return end if isinstance(end, _End) else _End(Outcome.KILLED, "killed before it began")
+    if isinstance(end, _End):
+        return end
+    return _End(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "killed before it began"))
 
 
-def _too_long(limit: float) -> str:
-    return f"still running after {limit:g} s"
+def _too_long(limit: float) -> Reason:
+    return Reason(ReasonCode.TIMEOUT, f"still running after {limit:g} s")

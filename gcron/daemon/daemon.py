@@ -1,6 +1,7 @@
 """`gcron run` from its first to its last moment: jobs in, signals, log, exit status.
 
-The scheduler does the work; here it is given a log to speak to and is told when to stop.
+The scheduler does the work. `Daemon` composes it with a store, the log, the reloader and further parts, none of which
+knows another.
 """
 
 from __future__ import annotations
@@ -8,21 +9,32 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
-from gcron.daemon.status import Roll, fields_of, lines_of
+from gcron.daemon.status import status_fields, status_lines
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import SignalHandler, get_hub
 from gcron.schedule.clock import SystemClock
-from gcron.scheduler import Job, Run, Scheduler, StopReport
+from gcron.scheduler import Job, Run, Scheduler, StopReport, Store
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
+from gcron.supervise.run_state import RunState
 
-__all__ = ["EXIT_CLEAN", "EXIT_CONFIGURATION", "EXIT_JOBS_KILLED", "EXIT_LEFT_BEHIND", "Service", "Settings"]
+__all__ = [
+    "EXIT_CLEAN",
+    "EXIT_CONFIGURATION",
+    "EXIT_JOBS_KILLED",
+    "EXIT_LEFT_BEHIND",
+    "Daemon",
+    "MakePart",
+    "Part",
+    "Settings",
+]
 
 EXIT_CLEAN = 0
 EXIT_CONFIGURATION = 1
@@ -34,6 +46,19 @@ EXIT_LEFT_BEHIND = 4
 _LOG_MAY_TAKE = 3.0
 
 
+class Part(Protocol):
+    """Something beside the scheduler: it watches files, or answers requests."""
+
+    def start(self) -> None:
+        """Begin. The scheduler has started."""
+
+    def stop(self) -> None:
+        """End, within a second. The jobs have ended."""
+
+
+MakePart = Callable[[Scheduler], Part]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the command line decides."""
@@ -43,11 +68,12 @@ class Settings:
     """Seconds that running jobs may take to finish once gcron is told to stop."""
 
 
-class Service:
+class Daemon:
     """Runs `jobs` in the foreground until a signal says stop.
 
-    `reload` reads them anew: called in a thread, it returns the jobs or raises with all that is wrong. `watch` tells
-    when to, besides signals; `seen` is how it found the files before `jobs` were read.
+    `reload` reads them again: it is called in a thread, and returns the jobs or raises with all that is wrong. `watch`
+    says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `store`: what
+    remembers; in memory by default. `parts` are made with the scheduler, started in order and stopped in reverse.
     """
 
     def __init__(
@@ -58,21 +84,24 @@ class Service:
         reload: Callable[[], Sequence[Job]],
         watch: FileWatch | None = None,
         seen: Snapshot | None = None,
+        *,
+        store: Store | None = None,
+        parts: Sequence[MakePart] = (),
     ) -> None:
         self._settings = settings
         self._origin = origin
         self._clock = SystemClock()
         self._log = Log(settings.log, self._clock)
-        self._scheduler = Scheduler(clock=self._clock)
-        self._roll = Roll()
-        for kind in ("run-started", "process-started", "retry-planned", "run-finished"):
-            self._scheduler.on(kind, self._roll)
+        self._scheduler = Scheduler(clock=self._clock, store=store)
         self._scheduler.on("*", self._log.tell)
         self._scheduler.replace(jobs)
         self._stopper: Greenlet | None = None
         self._asked_to_stop = Flag()
         self._notifier = Notifier()
-        self._reloader = Reloader(self._scheduler, reload, self._tell_reload, self._clock, watch, seen, self._notifier)
+        self._reloader = Reloader(
+            self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
+        )
+        self._parts: list[Part] = [self._reloader, *(make(self._scheduler) for make in parts)]
         self._handlers: list[SignalHandler] = []
 
     def run(self) -> int:
@@ -84,18 +113,21 @@ class Service:
             signals.handle(signal.SIGQUIT, self._on_stop, "SIGQUIT", 0.0),
             signals.handle(signal.SIGHUP, self._reloader.ask, "SIGHUP"),
             signals.handle(signal.SIGUSR2, self._reloader.ask, "SIGUSR2"),
-            signals.handle(signal.SIGUSR1, self._tell_status),
+            signals.handle(signal.SIGUSR1, self._report_status),
         ]
-        # Now that they are handled: those that came earlier were held back (gcron_boot.py).
+        # Only now: earlier signals were held back until there are handlers (gcron_boot.py).
         hand_down_defaults()
         use_cgroups()
         self._scheduler.start()
-        self._reloader.start()
+        for part in self._parts:
+            part.start()
         self._log.say(self._greeting())
         self._notifier.ready()
         self._asked_to_stop.wait()
         assert self._stopper is not None
         report: StopReport = self._stopper.get()
+        for part in reversed(self._parts):
+            part.stop()
         remove_cgroups()
         status = self._farewell(report)
         self._log.close(_LOG_MAY_TAKE)
@@ -108,12 +140,12 @@ class Service:
 
     # -- while it runs --------------------------------------------------------------------------------------
 
-    def _tell_status(self) -> None:
+    def _report_status(self) -> None:
         now = self._clock.now()
-        parts = now, self._roll, self._scheduler, self._reloader
-        self._log.report("status", fields_of(*parts), lines_of(*parts))
+        fields = status_fields(now, self._scheduler, self._reloader)
+        self._log.report("status", fields, status_lines(now, self._scheduler, self._reloader))
 
-    def _tell_reload(self, text: str, bad: bool = False, **fields: object) -> None:
+    def _report_reload(self, text: str, bad: bool = False, **fields: object) -> None:
         lines = text.splitlines()
         parts = {"level": "error" if bad else "info", "message": lines[0], **fields}
         self._log.report("reload", parts, lines, bad)
@@ -132,18 +164,14 @@ class Service:
         self._log.say(f"{name}: stopping{rest}")
         self._notifier.stopping()
         self._log.stop_blocking()
-        self._reloader.stop()
         self._stopper = spawn(self._scheduler.stop, grace)
         self._asked_to_stop.set()
 
     def _running_jobs(self) -> str:
-        """Those that may finish: services would not, and are asked to end when no job needs them any more.
-
-        A run that has not begun, or that waits for its next attempt, ends at once.
-        """
+        """The jobs that may finish. Services never would: they are asked to end when no job needs them any more."""
         services = self._scheduler.services
-        running = [run for run in self._scheduler.running() if run.has_begun and not run.waits_for_retry]
-        return _names([run for run in running if run.job_name not in services])
+        running = [run for run in self._scheduler.running() if run.state in (RunState.RUNNING, RunState.STOPPING)]
+        return _names([run for run in running if run.has_begun and run.job not in services])
 
     def _farewell(self, report: StopReport) -> int:
         if report.left_behind:
@@ -165,5 +193,5 @@ class Service:
 
 
 def _names(runs: Sequence[Run]) -> str:
-    """Each job once, however often it runs."""
-    return ", ".join(dict.fromkeys(run.job_name for run in runs))
+    """The names of their jobs, each once."""
+    return ", ".join(dict.fromkeys(run.job for run in runs))

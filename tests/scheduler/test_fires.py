@@ -1,4 +1,4 @@
-"""Overlap, claims, triggers, @reboot, enabled, and a table that changes while it runs."""
+"""Claims, triggers, @reboot, enabled, and a job table that changes while it runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gcron.greenlet import GreenletExit, sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler
-from gcron.scheduler.claims import MemoryClaims
+from gcron.scheduler.store import Fire, MemoryStore
 from gcron.testing import VirtualClock
 
 Make = Callable[..., tuple[Scheduler, Any]]
@@ -35,7 +35,7 @@ def test_a_fire_that_is_due_while_the_job_runs_is_skipped_and_costs_no_later_one
         "skipped",
     ]
     skipped = next(event for event in recorder.of("run-finished") if event.result.outcome == "skipped")
-    assert skipped.result.reason == f"the run {first.run_id} is still under way"
+    assert skipped.result.reason.text == f"the run {first.run_id} is still under way"
     assert skipped.fire_at == first.fire_at + 60
 
 
@@ -48,13 +48,13 @@ def test_with_overlap_allowed_runs_go_side_by_side(clock: VirtualClock, make_sch
     assert len(scheduler.running()) == 3
 
 
-def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_claims(
+def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_a_store(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
-    claims = MemoryClaims()
+    store = MemoryStore()
     recorders = []
     for _ in range(3):
-        scheduler, recorder = make_scheduler(clock=clock, claims=claims)
+        scheduler, recorder = make_scheduler(clock=clock, store=store)
         scheduler.job("* * * * *", name="job")(lambda: None)
         scheduler.start()
         recorders.append(recorder)
@@ -64,15 +64,12 @@ def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_claims(
 
 
 def test_claims_come_in_order_until_the_clock_was_set_back() -> None:
-    claims = MemoryClaims()
-    assert claims.claim("a", 10)
-    assert not claims.claim("a", 10)
-    assert not claims.claim("a", 9)
-    assert claims.claim("b", 10)
-    assert claims.claim("a", 11)
-    claims.forget("a")
-    claims.forget("never seen")
-    assert claims.claim("a", 9)
+    store = MemoryStore()
+    assert store.claim([Fire("a", 10), Fire("a", 10), Fire("a", 9), Fire("b", 10)]) == [True, False, False, True]
+    assert store.claim([Fire("a", 11)]) == [True]
+    store.forget("a")
+    store.forget("never seen")
+    assert store.claim([Fire("a", 9)]) == [True]
 
 
 def test_a_trigger_runs_a_job_now_and_brings_its_result(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -82,7 +79,7 @@ def test_a_trigger_runs_a_job_now_and_brings_its_result(clock: VirtualClock, mak
     run = scheduler.trigger("answer")
     assert isinstance(run.result, AsyncResult)
     assert run in scheduler.running()
-    assert "running" in repr(run)
+    assert "waiting" in repr(run)
     assert run.result.get(timeout=5).value == 42
     assert "succeeded" in repr(run)
     assert recorder.of("run-finished")[0].fire_at is None
@@ -96,7 +93,7 @@ def test_a_run_may_be_stopped_by_whoever_has_it(clock: VirtualClock, make_schedu
     run = scheduler.trigger("long")
     run.stop()
     result = run.result.get(timeout=5)
-    assert (result.outcome, result.reason) == ("killed", "stopped on request")
+    assert (result.outcome, result.reason.text) == ("killed", "stopped on request")
 
 
 def test_reboot_jobs_run_once_at_the_start(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -183,7 +180,9 @@ def test_stopping_waits_for_what_finishes_in_time_and_ends_the_rest(clock: Virtu
     assert clock.now() - before == 100
     assert recorder.outcomes("short") == ["succeeded"]
     assert recorder.outcomes("long") == ["killed"]
-    assert recorder.of("run-finished", "long")[0].result.reason == "still running 100 s after gcron was told to stop"
+    assert (
+        recorder.of("run-finished", "long")[0].result.reason.text == "still running 100 s after gcron was told to stop"
+    )
     assert recorder.of("run-started", "often") == []
     with pytest.raises(RuntimeError):
         scheduler.trigger("short")

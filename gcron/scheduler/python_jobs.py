@@ -1,30 +1,31 @@
-"""What programs hand to a scheduler, held against what it takes: a mistake is told where it is made, not at the fire.
+"""Jobs made by Python calls: what a program passes is checked, and becomes a `Job`.
 
-May not know what is done with it.
+A mistake raises where it is made, not when the job is due. This module must not know what is done with a job.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta, tzinfo
+from functools import partial
 from typing import Any
 
+from gcron.policy import Policy
+from gcron.policy.services import describe_kind, find_useless
 from gcron.schedule import CronTrigger, Schedule, find_zone, resolve
 from gcron.scheduler.job import Job
+from gcron.supervise.command import OF_PROCESSES, command_of
+from gcron.supervise.python_call import InThread
 
 __all__ = [
     "When",
     "Zone",
-    "checked_command",
-    "checked_function",
-    "checked_grace",
     "checked_jobs",
-    "checked_name",
-    "checked_observer",
     "checked_when",
     "checked_zone",
+    "command_job",
+    "function_job",
+    "function_policy",
     "schedule_of",
 ]
 
@@ -35,7 +36,7 @@ Zone = str | tzinfo | None
 
 
 def checked_zone(zone: Zone) -> Zone:
-    """The time zone of schedules that name none. Raises ScheduleError when there is none of that name, TypeError."""
+    """Return `zone`. Raises ScheduleError when there is no zone of that name, TypeError for another type."""
     if not isinstance(zone, str | tzinfo | None):
         raise TypeError(f"a time zone is a name such as 'Europe/Berlin' or a tzinfo, not {zone!r}")
     if zone:
@@ -44,7 +45,7 @@ def checked_zone(zone: Zone) -> Zone:
 
 
 def checked_when(when: When) -> When:
-    """The same. Raises TypeError for what is neither a text nor a schedule, as where `job` is written without it."""
+    """Return `when`. Raises TypeError for what is neither a text nor a schedule, as in a bare `@scheduler.job`."""
     if isinstance(when, str | CronTrigger | Schedule):
         return when
     hint = "a text such as '*/5 * * * *', or what cron(), every() or at() returns"
@@ -62,8 +63,10 @@ def schedule_of(when: When, zone: Zone, name: str) -> Schedule:
     return resolve(checked_when(when), zone, name)
 
 
-def checked_function(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The same. Raises TypeError for what cannot be called without arguments, or would only return a coroutine."""
+def _checked_function(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Return `function`. Raises TypeError if it needs arguments, or if calling it would run nothing."""
+    import inspect  # 5 ms of a start that most programs do not need
+
     if not callable(function):
         raise TypeError(f"a job is a function, not {function!r}; a shell command is added by command()")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -80,8 +83,10 @@ def checked_function(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _needed_by(function: Callable[..., Any]) -> list[str]:
+    import inspect
+
     try:
-        # Not that of what it wraps: a decorator may be there to bring the arguments.
+        # Without `follow_wrapped`: a decorator may bring the arguments.
         parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     except (TypeError, ValueError):  # one in C may not say
         return []
@@ -89,8 +94,8 @@ def _needed_by(function: Callable[..., Any]) -> list[str]:
     return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
 
 
-def checked_command(command: str) -> str:
-    """The same. Raises TypeError for another type, ValueError where there is nothing to be run."""
+def _checked_command(command: str) -> str:
+    """Return `command`. Raises TypeError for another type, ValueError when there is nothing to run."""
     if not isinstance(command, str):
         hint = "shlex.join() makes one of a list" if isinstance(command, list | tuple) else "job() takes functions"
         raise TypeError(f"a command is a text for the shell, not {command!r}; {hint}")
@@ -99,8 +104,8 @@ def checked_command(command: str) -> str:
     return command
 
 
-def checked_name(name: str | None, otherwise: str) -> str:
-    """The name of a job, or what it is called without one. Raises TypeError, ValueError when it is empty."""
+def _checked_name(name: str | None, otherwise: str) -> str:
+    """The name of a job; `otherwise` when none is given. Raises TypeError, ValueError for an empty name."""
     if name is None:
         return otherwise
     if not isinstance(name, str):
@@ -111,7 +116,7 @@ def checked_name(name: str | None, otherwise: str) -> str:
 
 
 def checked_jobs(jobs: Iterable[Job]) -> list[Job]:
-    """All of them. Raises TypeError for what is no job."""
+    """All of them, as a list. Raises TypeError for what is no job."""
     jobs = list(jobs)
     for job in jobs:
         if not isinstance(job, Job):
@@ -119,19 +124,44 @@ def checked_jobs(jobs: Iterable[Job]) -> list[Job]:
     return jobs
 
 
-def checked_grace(grace: float) -> float:
-    """Seconds, maybe infinite. Raises TypeError, ValueError when they are negative or no number."""
-    if isinstance(grace, bool) or not isinstance(grace, int | float):
-        raise TypeError(f"grace is a number of seconds, not {grace!r}")
-    if grace < 0 or math.isnan(grace):
-        raise ValueError(f"grace is a number of seconds, 0 or more, not {grace!r}")
-    return grace
+def command_job(command: str, when: When, name: str | None, options: Mapping[str, object], timezone: Zone) -> Job:
+    """A job that runs a shell command. Without a `name`, the command is its name.
+
+    Raises ScheduleError, PolicyError, TypeError, and ValueError for an option without effect here.
+    """
+    policy = Policy.from_options(options)
+    name = _checked_name(name, _checked_command(command))
+    return _checked(Job(name, schedule_of(when, timezone, name), command_of(command, policy), policy))
 
 
-def checked_observer(observer: Callable[[Any], object]) -> Callable[[Any], object]:
-    """The same. Raises TypeError for what cannot be called, or would only return a coroutine."""
-    if not callable(observer):
-        raise TypeError(f"an observer is a function that takes an event, not {observer!r}")
-    if inspect.iscoroutinefunction(observer):
-        raise TypeError(f"{observer!r} is async, and nobody would await it: an observer is a plain function")
-    return observer
+def function_policy(options: Mapping[str, object]) -> Policy:
+    """The policy of a function.
+
+    Raises PolicyError, and ValueError for an option of processes: a function runs in this process.
+    """
+    policy = Policy.from_options(options)
+    if useless := [name for name in OF_PROCESSES if getattr(policy, name) is not None]:
+        raise ValueError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")
+    return policy
+
+
+def function_job(
+    action: Callable[[], Any] | InThread, when: When, name: str | None, policy: Policy, timezone: Zone
+) -> Job:
+    """A job that calls a function. Without a `name`, it has the name of the function. Raises as `command_job`."""
+    function = _checked_function(action.function if isinstance(action, InThread) else action)
+    name = _checked_name(name, _name_of(function))
+    return _checked(Job(name, schedule_of(when, timezone, name), action, policy))
+
+
+def _name_of(function: Callable[[], Any]) -> str:
+    while isinstance(function, partial):
+        function = function.func  # a partial has no name; its function has one
+    name = getattr(function, "__name__", "")
+    return name if isinstance(name, str) and name else type(function).__name__
+
+
+def _checked(job: Job) -> Job:
+    if useless := find_useless(job):
+        raise ValueError(f"job {job.name!r}: {', '.join(useless)} means nothing to {describe_kind(job)}")
+    return job

@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 import pytest
 
+from gcron.daemon.daemon import Daemon, Settings
 from gcron.daemon.formats import TextFormat
 from gcron.daemon.log import LogSettings
-from gcron.daemon.service import Service, Settings
 from gcron.greenlet import GreenletExit, sleep, spawn_later
 from gcron.policy import Policy
 from gcron.schedule import parse
@@ -294,7 +294,7 @@ def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock:
     job = Job("stubborn", parse("@reboot", "UTC"), stubborn, Policy())
     with log.open("wb") as out:
         settings = Settings(LogSettings(TextFormat(UTC), stdout_fd=out.fileno()), grace=5)
-        service = Service([job], settings, "a test", list)
+        service = Daemon([job], settings, "a test", list)
         spawn_later(1, os.kill, os.getpid(), signal.SIGTERM)
         assert service.run() == 4
         service.close()

@@ -1,6 +1,6 @@
-"""The job table: what is changed in it, and all the rooms that have to hear of the change.
+"""The job table: the one owner of the jobs. It changes them, and reports each change to the rooms that follow it.
 
-Belongs to one thread. May not know where jobs come from, nor whether others look on.
+It belongs to one thread. It must not know where jobs come from.
 """
 
 from __future__ import annotations
@@ -11,29 +11,23 @@ from dataclasses import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_mistakes, is_service
 from gcron.schedule import Schedule
-from gcron.scheduler.counts import Counts
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import Services
+from gcron.scheduler.status import Counts
 from gcron.scheduler.watch import Watch
 
 __all__ = ["JobTable"]
 
 
 class JobTable:
-    """Keeps `jobs`, by name, in the order in which they were added; the watch looks at the same ones."""
+    """All jobs by name, in the order in which they were added."""
 
     def __init__(
-        self,
-        jobs: dict[str, Job],
-        watch: Watch,
-        services: Services,
-        groups: Groups,
-        expectations: Expectations,
-        counts: Counts,
+        self, watch: Watch, services: Services, groups: Groups, expectations: Expectations, counts: Counts
     ) -> None:
-        self._jobs = jobs
+        self._jobs: dict[str, Job] = {}
         self._watch = watch
         self._services = services
         self._groups = groups
@@ -59,16 +53,16 @@ class JobTable:
         return job
 
     def start(self) -> None:
-        """Begin to fire. Raises ValueError when `after` of a job names what is no service."""
+        """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""
         _check_after(self.jobs)
-        self._watch.start()
+        self._watch.start(self.jobs)
         self._expectations.replace(self._expected())
         self._services.start()
 
     # -- coming and going -----------------------------------------------------------------------------------
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Add all of them, or none: raises ValueError for what is wrong with one."""
+        """Add all of them, or none: raises ValueError when one is wrong."""
         self._check(jobs)
         for job in jobs:
             self._add(job)
@@ -79,7 +73,7 @@ class JobTable:
                 raise ValueError(f"there is a job named {job.name!r} already")
             if job.policy.group is not None:
                 self._groups.check([job])
-        # Before the start, what a job comes after may be added later than the job.
+        # Before the start, the services of a job's `after` may be added later than the job.
         if self._watch.is_started and any(job.policy.after for job in jobs):
             _check_after([*self.jobs, *jobs])
 
@@ -95,13 +89,12 @@ class JobTable:
             self._expectations.add(job)
 
     def remove(self, name: str) -> None:
-        """Forget a job; a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
+        """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
         self._watch.settle()
         self.get(name)
         del self._jobs[name]
-        self._watch.forget(name)
+        self._forget(name)
         self._expectations.forget(name)
-        self._counts.forget(name)
         self._services.remove(name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
@@ -113,14 +106,11 @@ class JobTable:
         _check_after(list(wanted.values()))
         self._groups.adopt(wanted.values(), anew=True)
         self._watch.settle()
-        before = dict(self._jobs)
-        self._jobs.clear()
-        self._jobs.update(wanted)
+        before, self._jobs = self._jobs, wanted
         self._services.replace([job for job in wanted.values() if is_service(job)])
         removed = before.keys() - wanted.keys()
         for name in removed:
-            self._watch.forget(name)
-            self._counts.forget(name)
+            self._forget(name)
         changed = [job for name, job in wanted.items() if name in before and before[name] != job]
         added = [job for name, job in wanted.items() if name not in before]
         for job in [*added, *changed]:
@@ -129,11 +119,15 @@ class JobTable:
             self._expectations.replace(self._expected())
         return len(added), len(changed), len(removed)
 
+    def _forget(self, name: str) -> None:
+        self._watch.forget(name)
+        self._counts.forget(name)
+
     # -- at run time ----------------------------------------------------------------------------------------
 
     def reschedule(self, name: str, schedule: Schedule) -> Job:
         """Let a job have another schedule from now on. Raises KeyError, ValueError for a service or to make it one."""
-        self._watch.settle()  # what is due by now is due by the old one
+        self._watch.settle()  # what is due by now is due by the old schedule
         before = self._scheduled(name, "has no schedule")
         job = replace(before, schedule=schedule)
         if is_service(job):
@@ -142,26 +136,30 @@ class JobTable:
         self._watch.follow(job, before)
         return job
 
-    def pause(self, name: str) -> None:
-        """Let a job not be due until `resume`. Raises KeyError, ValueError for a service."""
+    def pause(self, name: str) -> bool:
+        """Let a job not be due until `resume`; False when it is paused already. Raises KeyError, ValueError."""
         self._watch.settle()  # what is due by now was due before
-        self._scheduled(name, "cannot be paused")
-        self._watch.pause(name)
+        job = self._scheduled(name, "cannot be paused")
+        if self._watch.is_paused(name):
+            return False
+        self._watch.pause(job)
         self._expectations.forget(name)
+        return True
 
-    def resume(self, name: str) -> None:
-        """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
+    def resume(self, name: str) -> bool:
+        """Let a job be due again, from now on; False when it is not paused. Raises KeyError."""
         job = self.get(name)
         if not self._watch.is_paused(name):
-            return
+            return False
         self._watch.resume(job)
         if self._watch.is_started:
             self._expectations.add(job)
+        return True
 
     def _scheduled(self, name: str, why_not: str) -> Job:
         job = self.get(name)
         if is_service(job):
-            raise ValueError(f"{name!r} is a service, which {why_not}: remove it, and add it anew")
+            raise ValueError(f"{name!r} is a service, which {why_not}: remove it, and add it again")
         return job
 
     def _expected(self) -> list[Job]:

@@ -1,6 +1,6 @@
-"""The thread that a scheduler lives in, and how other threads have things done there.
+"""The thread that owns a scheduler, and how other threads have calls made there.
 
-Nothing of a scheduler is locked: whatever changes it happens in one thread, that of its hub. May not know what is done.
+Nothing in a scheduler has a lock: all changes happen in one thread, that of its hub.
 """
 
 from __future__ import annotations
@@ -15,42 +15,41 @@ from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.waiting import wait
 
-__all__ = ["Home", "get_from_afar"]
+__all__ = ["OwnerThread", "get_across_threads"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Seconds that calls from other threads have to be answered when the thread is about to end. They take microseconds;
-# but a store of claims may hang.
+# Seconds in which the calls of other threads are answered when the scheduler ends. Each takes microseconds.
 _LAST_ANSWERS = 5.0
 
 
-class Home:
-    """One thread: nowhere before `settle`, nowhere again after `leave`."""
+class OwnerThread:
+    """The thread that owns a scheduler: none before `claim`, none after `leave`."""
 
     def __init__(self) -> None:
         self._hub: Hub | None = None
         self._pid = 0
         self._lock = threading.Lock()
-        """Between looking whether there is a thread and asking it for something, it may not leave."""
+        """The thread may not leave between the look at whether there is one and the request to it."""
         self._asked: set[AsyncResult[Any]] = set()
 
-    def settle(self) -> None:
-        """It is the calling thread from now on. Raises RuntimeError when it is another one."""
+    def claim(self) -> None:
+        """Let the calling thread be the owner. Raises RuntimeError when another thread is."""
         here = get_hub()
         if self._hub not in (None, here):
-            raise RuntimeError("the scheduler lives in another thread, which has started it or triggered a job")
+            raise RuntimeError("another thread owns the scheduler: it has started it, or triggered a job")
         self._hub, self._pid = here, os.getpid()
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it there, wait, and return what it returns or raise what it raises.
+        """Call `function` in the owner's thread, wait, and return what it returns or raise what it raises.
 
-        Directly, where that is here or nowhere. Raises RuntimeError in a process that was forked from its own.
+        Without an owner, or in its thread, the call is direct. Raises RuntimeError in a forked child process.
         """
         if self._hub is None:
             return function(*args, **kwargs)
         if self._pid != os.getpid():
-            raise RuntimeError(f"this scheduler lives in process {self._pid}, from which this one was forked")
+            raise RuntimeError(f"this scheduler belongs to process {self._pid}, and this process was forked from it")
         if self._hub is get_hub():
             return function(*args, **kwargs)
 
@@ -66,22 +65,22 @@ class Home:
         with self._lock:
             if (hub := self._hub) is not None:
                 self._asked.add(result)
-                hub.call_soon_threadsafe(spawn, answer)  # in a greenlet, where it may wait
-        return function(*args, **kwargs) if hub is None else get_from_afar(result)
+                hub.call_soon_threadsafe(spawn, answer)  # in a greenlet: the call may wait
+        return function(*args, **kwargs) if hub is None else get_across_threads(result)
 
     def leave(self) -> None:
-        """Nobody is there any more: what was asked for is answered yet, and whoever comes later is on his own."""
+        """Have no owner any more. Calls already asked for are answered; later calls run in the caller's thread."""
         with self._lock:
             self._hub = None
         asked = list(self._asked)
         wait(asked, _LAST_ANSWERS)
         for result in asked:
             if not result.ready():
-                result.set_exception(RuntimeError("the scheduler has stopped before it got to this"))
+                result.set_exception(RuntimeError("the scheduler stopped before it came to this call"))
 
 
-def get_from_afar(result: AsyncResult[R] | Greenlet) -> R:
-    """`result.get()`, maybe of what another thread brings: this one is not to believe that nothing can wake it."""
+def get_across_threads(result: AsyncResult[R] | Greenlet) -> R:
+    """`result.get()` of a result that another thread may set: without it, this thread would raise `LoopExit`."""
     here = get_hub()
     if getattr(result, "hub", None) is here:
         return result.get()

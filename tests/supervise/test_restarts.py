@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.policy import Policy
-from gcron.supervise.outcome import Outcome, RunResult
-from gcron.supervise.service import SHORTEST_CYCLE, Restarts, ServiceState
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.restarts import SHORTEST_CYCLE, Restarts, ServiceState
 
 
 def died(lived: float, outcome: Outcome = Outcome.FAILED) -> RunResult:
-    return RunResult(outcome, "exit status 1", duration=lived)
+    return RunResult(outcome, Reason(ReasonCode.EXIT_STATUS, "exit status 1"), duration=lived)
 
 
 def delays(policy: Policy, lives: list[float]) -> list[float]:
@@ -62,7 +62,7 @@ def test_a_start_that_failed_counts_as_a_short_life_however_long_it_took() -> No
     second = restarts.after(died(7, Outcome.START_FAILED))
 
     assert (first.state, first.delay) == (ServiceState.BACKING_OFF, 1)
-    assert (second.state, second.reason) == (
+    assert (second.state, second.reason.text) == (
         ServiceState.FAILED,
         "given up after 2 short lives in a row: exit status 1",
     )

@@ -1,6 +1,6 @@
-"""The gate: what becomes of a fire that is claimed while its job still runs, or that is made up with others.
+"""What becomes of a claimed fire: it starts, waits for an earlier run, replaces it, or is skipped.
 
-May not know why a fire is due, nor when: the watch says so.
+Also fires that are made up: they run one after the other. This module must not know why or when a fire is due.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from collections.abc import Iterator, Sequence
 from gcron.runtime.pool import Group
 from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
+from gcron.scheduler.claims import DueFires
 from gcron.scheduler.events import FiresMissed
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
-from gcron.supervise.outcome import Outcome
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 from gcron.supervise.run import Run
+from gcron.supervise.run_state import RunState
 
-__all__ = ["MOST_REMEMBERED", "Gate"]
+__all__ = ["MOST_REMEMBERED", "Overlap"]
 
 MOST_REMEMBERED = 1000
-"""Fires of one job that wait to be made up; the oldest beyond are missed."""
+"""Fires of one job that wait to be made up; older ones are missed."""
 
 
-class Gate:
+class Overlap:
     """Starts runs, or ends fires without one, as their jobs' `overlap` says."""
 
     def __init__(self, runs: Runs, clock: Clock) -> None:
@@ -32,38 +34,53 @@ class Gate:
         self._backlogs: dict[str, _Backlog] = {}
         self._catching_up = Group()
 
-    def admit(self, job: Job, fire_at: int) -> None:
-        """A fire is due: start it, queue it, replace what runs by it, or skip it."""
+    def admit(self, due: DueFires) -> None:
+        """These fires are claimed."""
+        if due.caught_up:
+            self._catch_up(due.job, due.fires)
+            return
+        for fire_at in due.fires:  # one, unless they are caught up
+            self._admit(due.job, fire_at)
+
+    def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
+        """End these fires without a run."""
+        now = self._clock.now()
+        for span in _spans(job.schedule, fires):
+            self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
+
+    def _admit(self, job: Job, fire_at: int) -> None:
+        """Start it, queue it, replace what runs by it, or skip it."""
         running = self._end_retries(job)
         if not running or job.policy.overlap == "allow":
             self._runs.start(job, fire_at)
         elif job.policy.overlap == "skip":
             how = "is still under way" if running[0].has_begun else "has not begun yet"
-            self._runs.skip(job, fire_at, f"the run {running[0].id} {how}")
+            self._runs.skip(job, fire_at, Reason(ReasonCode.OVERLAP, f"the run {running[0].run_id} {how}"))
         elif job.policy.overlap == "replace":
             for run in running:
                 if not run.is_stopping:  # a function that cleans up is not interrupted again
-                    run.stop(Outcome.KILLED, "replaced: the job is due again")
+                    run.stop(Outcome.KILLED, Reason(ReasonCode.REPLACED, "replaced: the job is due again"))
             self._runs.start(job, fire_at, after=running)
         elif sum(not run.has_begun for run in running) < job.policy.queue_limit:
             self._runs.start(job, fire_at, after=running)
         else:
             limit = job.policy.queue_limit
             waiting = "a fire waits" if limit == 1 else f"{limit} fires wait"
-            self._runs.skip(job, fire_at, f"{waiting} already for run {running[0].id}")
+            reason = Reason(ReasonCode.QUEUE_FULL, f"{waiting} already for run {running[0].run_id}")
+            self._runs.skip(job, fire_at, reason)
 
     def _end_retries(self, job: Job) -> list[Run]:
         """End those runs of it that wait for another attempt; return the others."""
         runs = self._runs.of(job.name)
         for run in runs:
-            if run.waits_for_retry:
-                run.end_retries("the job is due again")
-        return [run for run in runs if not run.waits_for_retry]
+            if run.state is RunState.RETRYING:
+                run.end_retries(Reason(ReasonCode.DUE_AGAIN, "the job is due again"))
+        return [run for run in runs if run.state is not RunState.RETRYING]
 
     # -- fires that are made up -----------------------------------------------------------------------------
 
-    def catch_up(self, job: Job, fires: Sequence[int]) -> None:
-        """Run `fires` one after the other, whatever `overlap` says of those that are due in time."""
+    def _catch_up(self, job: Job, fires: Sequence[int]) -> None:
+        """Run `fires` one after the other, whatever `overlap` says."""
         self._end_retries(job)
         backlog = self._backlogs.get(job.name)
         if backlog is not None:
@@ -74,22 +91,22 @@ class Gate:
             self._catching_up.spawn(self._work_off, backlog)
         if (excess := len(backlog.fires) - MOST_REMEMBERED) > 0:
             dropped = [backlog.fires.popleft() for _ in range(excess)]
-            self._tell_missed(job, dropped, f"{MOST_REMEMBERED} later ones wait to be made up")
+            self.miss(job, dropped, Reason(ReasonCode.BACKLOG_FULL, f"{MOST_REMEMBERED} later ones wait to be made up"))
 
     def follow(self, job: Job) -> None:
-        """The job is defined anew: what is not made up yet is run as it says now."""
+        """The job has changed: what is not made up yet runs by the new definition."""
         if job.name in self._backlogs:
             self._backlogs[job.name].job = job
 
-    def forget(self, name: str, why: str) -> None:
+    def forget(self, name: str, why: Reason) -> None:
         """Make up no more fires of that job."""
         backlog = self._backlogs.pop(name, None)
         if backlog is not None and backlog.fires:
-            self._tell_missed(backlog.job, list(backlog.fires), f"not made up: {why}")
+            self.miss(backlog.job, list(backlog.fires), Reason(why.code, f"not made up: {why}"))
             backlog.fires.clear()
 
     def set_back(self, name: str) -> None:
-        """The clock was set back: make up no fires of that job that are due once more by it."""
+        """The clock was set back: make up no fires of that job that will be due again."""
         backlog = self._backlogs.get(name)
         if backlog is None:
             return
@@ -97,29 +114,25 @@ class Gate:
         again = [fire for fire in backlog.fires if fire > now]
         if again:
             backlog.fires = deque(fire for fire in backlog.fires if fire <= now)
-            self._tell_missed(backlog.job, again, "not made up: the clock was set back, and shows their time again")
+            text = "not made up: the clock was set back, and shows their time again"
+            self.miss(backlog.job, again, Reason(ReasonCode.CLOCK_SET, text))
 
     def close(self) -> None:
         """Make up nothing more."""
         for name in list(self._backlogs):
-            self.forget(name, "gcron is told to stop")
+            self.forget(name, Reason(ReasonCode.SHUTDOWN, "gcron is told to stop"))
 
     def _work_off(self, backlog: _Backlog) -> None:
-        # One run at a time, so that what waits costs no more than its instant.
+        # One run at a time: a fire that waits costs no more than its instant.
         while backlog.fires:
             job = backlog.job
-            if not job.is_fixed_time and backlog.fires[0] > self._clock.now():  # nobody has looked at the clock yet
+            if not job.is_fixed_time and backlog.fires[0] > self._clock.now():  # the watch has not seen the step yet
                 self.set_back(job.name)
                 continue
             run = self._runs.start(job, backlog.fires.popleft(), after=self._runs.of(job.name))
-            run.result.wait()
+            run.ended.wait()
         if self._backlogs.get(backlog.job.name) is backlog:
             del self._backlogs[backlog.job.name]
-
-    def _tell_missed(self, job: Job, fires: Sequence[int], reason: str) -> None:
-        now = self._clock.now()
-        for span in _spans(job.schedule, fires):
-            self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
 
 
 class _Backlog:
@@ -131,7 +144,7 @@ class _Backlog:
 
 
 def _spans(schedule: Schedule, fires: Sequence[int]) -> Iterator[list[int]]:
-    """Part `fires` where others lie in between: those had an outcome of their own."""
+    """Split `fires` where others lie in between: those had an outcome of their own."""
     span: list[int] = []
     for fire in fires:
         if span and schedule.next_after(span[-1]) != fire:

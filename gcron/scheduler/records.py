@@ -1,0 +1,150 @@
+"""Events, runs and services as plain data: the one source for the log, the API, the history and webhooks.
+
+A record is a dictionary of what JSON can hold. Times are RFC 3339 in UTC, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from gcron.scheduler.events import (
+    FiresMissed,
+    JobEvent,
+    JobOutput,
+    JobPaused,
+    JobResumed,
+    Notice,
+    ProcessStarted,
+    RawOutput,
+    RetryPlanned,
+    RunFinished,
+    RunLate,
+    RunStarted,
+    SchedulerEvent,
+    ServiceStateChanged,
+    StoreFailed,
+    StoreRecovered,
+    SuccessOverdue,
+    SuccessResumed,
+)
+from gcron.scheduler.services import ServiceStatus
+from gcron.supervise.outcome import Reason, RunResult
+from gcron.supervise.restarts import ServiceState
+from gcron.supervise.run import Run
+
+__all__ = ["Record", "event_record", "instant", "run_record", "service_record"]
+
+Record = dict[str, Any]
+
+
+def instant(time: float | None) -> str | None:
+    """Seconds of UTC as RFC 3339 text: `2026-03-29T01:00:00Z`; whole seconds for an integer, else milliseconds."""
+    if time is None:
+        return None
+    timespec = "milliseconds" if isinstance(time, float) else "seconds"
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def event_record(event: SchedulerEvent) -> Record:
+    """Everything in an event except the output of a job: its lines, or its raw bytes."""
+    record: Record = {"time": instant(event.time), "event": event.kind}
+    if isinstance(event, JobEvent):
+        record["job"] = event.job
+    return record | _FIELDS[type(event)](event)
+
+
+def run_record(run: Run, now: float) -> Record:
+    """A run under way, or one that has just ended; `now` in seconds of UTC."""
+    since = run.started_at or run.created_at
+    record: Record = {
+        "job": run.job,
+        "run_id": run.run_id,
+        "state": str(run.state),
+        "fire_at": instant(run.fire_at),
+        "attempt": run.attempt,
+        "pid": run.pid,
+        "created": instant(run.created_at),
+        "started": instant(run.started_at),
+        "ended": instant(run.ended_at),
+        "seconds": round((run.ended_at or now) - since, 3),
+    }
+    return record if run.outcome is None else record | _result(run.outcome)
+
+
+def service_record(service: ServiceStatus, now: float) -> Record:
+    """How a service stands; `now` in seconds of UTC."""
+    return {
+        "job": service.name,
+        "state": str(service.state),
+        **_reason(service.reason),
+        "since": instant(service.since),
+        "restarts": service.restarts,
+        "life": None if service.run is None else run_record(service.run, now),
+    }
+
+
+def _reason(reason: Reason) -> Record:
+    return {"reason": reason.text, "reason_code": str(reason.code)}
+
+
+def _result(result: RunResult) -> Record:
+    record: Record = {
+        "outcome": str(result.outcome),
+        **_reason(result.reason),
+        "exit_code": result.exit_code,
+        "duration": round(result.duration, 6),
+        "output_bytes": result.output_size,
+        "attempts": result.attempts,
+    }
+    return record | ({"left_behind": result.left_behind} if result.left_behind else {})
+
+
+def _output(event: JobOutput | RawOutput) -> Record:
+    return {"run_id": event.run_id, "stream": event.stream} | ({"late": True} if event.late else {})
+
+
+def _service(event: ServiceStateChanged) -> Record:
+    record: Record = {"state": str(event.state), **_reason(event.reason), "restarts": event.restarts}
+    return record | ({"delay": round(event.delay, 6)} if event.state is ServiceState.BACKING_OFF else {})
+
+
+_FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
+    RunStarted: lambda event: {"run_id": event.run_id, "fire_at": instant(event.fire_at)},
+    ProcessStarted: lambda event: {"run_id": event.run_id, "pid": event.pid, "attempt": event.attempt},
+    JobOutput: _output,
+    RawOutput: _output,
+    Notice: lambda event: {"run_id": event.run_id, "text": event.text},
+    RetryPlanned: lambda event: {
+        "run_id": event.run_id,
+        "attempt": event.attempt,
+        "outcome": str(event.result.outcome),
+        **_reason(event.result.reason),
+        "delay": event.delay,
+    },
+    RunFinished: lambda event: {"run_id": event.run_id, "fire_at": instant(event.fire_at), **_result(event.result)},
+    FiresMissed: lambda event: {
+        "first": instant(event.first),
+        "last": instant(event.last),
+        "count": event.count,
+        **_reason(event.reason),
+    },
+    RunLate: lambda event: {
+        "run_id": event.run_id,
+        "fire_at": instant(event.fire_at),
+        "delay": round(event.delay, 6),
+        **_reason(event.reason),
+    },
+    SuccessOverdue: lambda event: {
+        "level": "error",
+        "within": event.within,
+        "last_success": instant(event.last_success),
+    },
+    SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
+    ServiceStateChanged: _service,
+    JobPaused: lambda event: {},
+    JobResumed: lambda event: {},
+    StoreFailed: lambda event: {"level": "error", **_reason(event.reason)},
+    StoreRecovered: lambda event: {"lost": event.lost},
+}

@@ -1,0 +1,282 @@
+"""The store door: a store that raises, stalls, lags or lies, beside jobs that have to start all the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import pytest
+
+from gcron.greenlet import sleep
+from gcron.hub import get_hub
+from gcron.scheduler import MemoryStore, Scheduler
+from gcron.scheduler import store as store_module
+from gcron.scheduler.job import Job
+from gcron.scheduler.store import Fire
+from gcron.supervise.timing import Timing
+from gcron.testing import VirtualClock
+
+Make = Callable[..., Any]
+
+
+class Fake:
+    """A store whose answers a test decides. It blocks, so it is called in threads."""
+
+    blocks = True
+    when_down: Literal["run", "skip"] = "run"
+    kinds: Sequence[str] = ()
+
+    def __init__(self, claim: Callable[[Sequence[Fire]], Any] | None = None, **fields: Any) -> None:
+        self.claims: list[list[Fire]] = []
+        self.written: list[Any] = []
+        self.forgotten: list[str] = []
+        self.closed = 0
+        self.only: set[str] | None = None
+        self.answer = claim or (lambda fires: [True] * len(fires))
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+    def must_claim(self, job: Job) -> bool:
+        return self.only is None or job.name in self.only
+
+    def claim(self, fires: Sequence[Fire]) -> Any:
+        self.claims.append(list(fires))
+        return self.answer(fires)
+
+    def forget(self, job: str) -> None:
+        self.forgotten.append(job)
+
+    def write(self, events: Sequence[Any]) -> None:
+        self.written.append(list(events))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def fail(argument: object) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Set at the end: threads that stall go on."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def due_each_minute(scheduler: Scheduler, *names: str) -> None:
+    for name in names:
+        scheduler.job("* * * * *", name=name)(lambda: None)
+
+
+def test_fires_of_one_instant_are_claimed_in_one_batch(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake()
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a", "b", "c")
+    scheduler.start()
+    sleep(121)
+    assert [[fire.job for fire in batch] for batch in store.claims] == [["a", "b", "c"]] * 2
+    assert recorder.outcomes() == ["succeeded"] * 6
+
+
+def test_a_fire_that_another_scheduler_has_claimed_does_not_start_here(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    store = Fake(lambda fires: [fire.job == "ours" for fire in fires])
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "ours", "theirs")
+    scheduler.start()
+    sleep(61)
+    assert [event.job for event in recorder.of("run-started")] == ["ours"]
+    assert recorder.of("fires-missed") == []
+
+
+def test_a_store_that_raises_ends_no_job(
+    clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One exception from the store silenced the job forever, and the message blamed its schedule."""
+    store = Fake(fail)
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a", "b")
+    scheduler.start()
+    sleep(181)
+    assert recorder.outcomes() == ["succeeded"] * 6
+    (failed,) = recorder.of("store-failed")
+    assert failed.reason.code == "store-failed"
+    assert failed.reason.text == "the store does not work: OSError: [Errno 28] No space left on device"
+    assert "schedule" not in capsys.readouterr().err
+    store.answer = lambda fires: [True] * len(fires)
+    sleep(60)
+    assert [event.lost for event in recorder.of("store-recovered")] == [0]
+
+
+def test_without_the_store_s_answer_a_fire_may_be_missed_instead(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(fail, when_down="skip")
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a")
+    scheduler.start()
+    sleep(121)
+    assert recorder.of("run-started") == []
+    missed = recorder.of("fires-missed")
+    assert [event.count for event in missed] == [1, 1]
+    assert {(event.reason.code, event.reason.text) for event in missed} == {
+        ("store-failed", "the store did not say whether it may start")
+    }
+
+
+@pytest.mark.parametrize("answer", [[], [True], [True] * 3])
+def test_a_store_that_answers_too_much_or_too_little_does_not_work(
+    clock: VirtualClock, make_scheduler: Make, answer: list[bool]
+) -> None:
+    scheduler, recorder = make_scheduler(clock=clock, store=Fake(lambda fires: answer))
+    due_each_minute(scheduler, "a", "b")
+    scheduler.start()
+    sleep(61)
+    assert recorder.outcomes() == ["succeeded"] * 2
+    assert len(recorder.of("store-failed")) == 1
+
+
+@pytest.mark.realtime
+def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Make, release: threading.Event) -> None:
+    """Claims ran one after the other in the watch: a store that stalled stopped every job."""
+    store = Fake(lambda fires: release.wait(20) and [True] * len(fires), only={"claimed"})
+    scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=0.3))
+    scheduler.job("@every 1s", name="claimed")(lambda: None)
+    scheduler.job("@every 1s", name="free")(lambda: None)
+    scheduler.start()
+    while len(recorder.of("run-finished", "claimed")) < 3:
+        sleep(0.01)
+    free = recorder.of("run-started", "free")
+    assert all(event.time - event.fire_at < 0.3 for event in free[:3])
+    claimed = [event.fire_at for event in recorder.of("run-started", "claimed")]
+    assert claimed == list(range(claimed[0], claimed[0] + len(claimed))), "none is missed, none comes twice"
+    assert len(recorder.of("store-failed")) == 1
+    assert len(store.claims) == 1, "while a call is stuck, no other waits behind it"
+    release.set()
+    while not recorder.of("store-recovered"):
+        sleep(0.01)
+
+
+@pytest.mark.realtime
+def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Make) -> None:
+    """Claims one by one, of 5 ms each, made the last of a thousand jobs start five seconds late."""
+
+    def slow(fires: Sequence[Fire]) -> list[bool]:
+        time.sleep(0.005)
+        return [True] * len(fires)
+
+    store = Fake(slow)
+    scheduler, recorder = make_scheduler(store=store)
+    for number in range(1000):
+        scheduler.job("@every 2s", name=f"job-{number}")(lambda: None)
+    scheduler.start()
+    while len(recorder.of("run-finished")) < 1000:
+        sleep(0.01)
+    assert len(store.claims[0]) == 1000
+    first = recorder.of("run-started")[:1000]
+    assert max(event.time for event in first) - min(event.time for event in first) < 2.0
+
+
+@pytest.mark.realtime
+def test_a_stop_in_the_middle_of_a_claim_leaves_no_fire_without_an_outcome(
+    make_scheduler: Make, release: threading.Event
+) -> None:
+    store = Fake(lambda fires: release.wait(20) and [True] * len(fires))
+    scheduler, recorder = make_scheduler(store=store)
+    scheduler.job("@every 1s", name="job")(lambda: None)
+    scheduler.start()
+    while not store.claims:
+        sleep(0.005)
+    began = time.monotonic()
+    scheduler.stop(grace=0)
+    assert time.monotonic() - began < 5
+    (missed,) = recorder.of("fires-missed")
+    assert (missed.job, missed.first, missed.count) == ("job", store.claims[0][0].fire_at, 1)
+    assert (missed.reason.code, missed.reason.text) == ("shutdown", "gcron is told to stop")
+    release.set()
+    sleep(0.05)
+    assert recorder.of("run-started") == []
+
+
+def test_a_removed_job_leaves_nothing_behind(clock: VirtualClock, make_scheduler: Make) -> None:
+    """The claims of removed jobs stayed in memory forever."""
+    store = MemoryStore()
+    scheduler, _ = make_scheduler(clock=clock, store=store)
+    scheduler.start()
+    for number in range(3):
+        due_each_minute(scheduler, f"job-{number}")
+        sleep(61)
+        scheduler.remove(f"job-{number}")
+    due_each_minute(scheduler, "kept", "gone")
+    sleep(61)
+    scheduler.replace([job for job in scheduler.jobs if job.name == "kept"])
+    assert list(store._latest) == ["kept"]
+
+
+def test_a_job_that_changes_during_its_claim_runs_as_it_was_when_due(clock: VirtualClock, make_scheduler: Make) -> None:
+    ran: list[str] = []
+    hub = get_hub()
+
+    def change(fires: Sequence[Fire]) -> list[bool]:
+        hub.call_soon_threadsafe(scheduler.remove, "job")
+        time.sleep(0.05)
+        return [True] * len(fires)
+
+    scheduler, recorder = make_scheduler(clock=clock, store=Fake(change))
+    scheduler.job("* * * * *", name="job")(lambda: ran.append("before"))
+    scheduler.start()
+    sleep(61)
+    assert ran == ["before"]
+    assert recorder.outcomes() == ["succeeded"]
+    assert scheduler.jobs == ()
+
+
+# -- history ----------------------------------------------------------------------------------------------------
+
+
+def test_the_store_gets_the_kinds_of_events_it_wants_in_order(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(kinds=("run-started", "run-finished", "job-paused"))
+    scheduler, _ = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a")
+    scheduler.start()
+    sleep(61)
+    scheduler.pause("a")
+    scheduler.stop()
+    assert [event.kind for batch in store.written for event in batch] == ["run-started", "run-finished", "job-paused"]
+    assert store.closed == 1
+
+
+def test_history_that_the_store_does_not_take_is_counted(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(kinds=("run-finished",))
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a")
+    scheduler.start()
+    store.write = fail  # type: ignore[method-assign]
+    sleep(181)
+    assert len(recorder.of("store-failed")) == 1
+    del store.write  # type: ignore[attr-defined]
+    sleep(60)
+    assert [event.lost for event in recorder.of("store-recovered")] == [3]
+    assert recorder.outcomes() == ["succeeded"] * 4
+
+
+def test_history_that_waits_for_a_store_is_bounded(
+    clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, release: threading.Event
+) -> None:
+    monkeypatch.setattr(store_module, "_MOST_WAITING", 10)
+    store = Fake(kinds=("run-finished",))
+    store.write = lambda events: release.wait(20)  # type: ignore[method-assign, assignment, return-value]
+    scheduler, recorder = make_scheduler(store=store)
+    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.start()
+    for _ in range(15):
+        scheduler.trigger("job").result.get(timeout=5)
+    assert len(recorder.of("store-failed")) == 1
+    assert len(scheduler._door._waiting) == 10
+    release.set()
+    while not recorder.of("store-recovered"):
+        sleep(0.005)
+    assert recorder.of("store-recovered")[0].lost == 4, "one is in the store's hands, ten wait, four are lost"
