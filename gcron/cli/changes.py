@@ -97,10 +97,10 @@ def _backward_words(schedule: CronSchedule, shift: Shift) -> str:
 
 def _walls(schedule: CronSchedule, begin: int, end: int) -> Iterator[int]:
     """The schedule's wall times from `begin` to before `end`."""
-    wall = schedule.walls.at_or_after(begin)
+    wall = schedule.pattern.at_or_after(begin)
     while wall is not None and wall < end:
         yield wall
-        wall = schedule.walls.at_or_after(wall + 1)
+        wall = schedule.pattern.at_or_after(wall + 1)
 
 
 def _listed(walls: list[int]) -> str:

@@ -29,7 +29,7 @@ from gcron.schedule import (
     parse,
 )
 from gcron.schedule.clock import SystemClock
-from gcron.schedule.kinds import DAY, NICKNAMES, WEEKDAY
+from gcron.schedule.layouts import DAY, NICKNAMES, WEEKDAY
 from gcron.schedule.wording import FieldWords, describe, describe_fields, describe_period
 
 __all__ = ["main"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gcron.schedule.draws import digest
+from gcron.schedule.seeded import digest
 
 __all__ = ["Names"]
 

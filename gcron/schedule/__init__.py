@@ -1,19 +1,24 @@
-"""When: from a schedule's text and a time zone to instants.
+"""Schedules: from a text and a time zone to instants.
 
-Pure: no clock and no greenlets; the only files read are the time zones', by the standard library.
+Pure: nothing here reads a clock (but `clock`, which is the clock) or starts anything. The only files read are those of
+time zones, by the standard library.
 """
 
-from gcron.schedule.base import Schedule
-from gcron.schedule.cron import CronSchedule
-from gcron.schedule.delayed import DelayedSchedule, put_off
-from gcron.schedule.durations import parse_duration
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
-from gcron.schedule.every import EverySchedule, Unscheduled
-from gcron.schedule.kinds import LAYOUTS
-from gcron.schedule.occurrences import Occurrence, occurrence
-from gcron.schedule.once import OnceSchedule
-from gcron.schedule.parsing import check, parse, split_schedule
-from gcron.schedule.triggers import CronTrigger, at, cron, every, resolve
+from gcron.schedule.factories import CronTrigger, at, cron, every, resolve
+from gcron.schedule.layouts import LAYOUTS
+from gcron.schedule.parsing import check, parse, parse_duration, split_schedule
+from gcron.schedule.schedules import (
+    CronSchedule,
+    DelayedSchedule,
+    EverySchedule,
+    Occurrence,
+    OnceSchedule,
+    Schedule,
+    Unscheduled,
+    occurrence,
+    put_off,
+)
 from gcron.schedule.zones import Shift, Zone, find_zone, shifts
 
 __all__ = [

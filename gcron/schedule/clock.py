@@ -1,7 +1,7 @@
-"""The clock interface: what the scheduler asks about time, and the machine's answer.
+"""Clocks: the interface through which the scheduler reads the time, and the machine's own clocks and zone.
 
-`now` is the wall clock that schedules are about; `monotonic` never goes back and shows, held against `now`, when
-somebody sets the clock.
+`now` is the wall clock, which schedules are about. `monotonic` never goes back: compared with `now`, it shows when the
+wall clock was set.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Clock(Protocol):
     """A source of time; `gcron.testing.VirtualClock` is another one."""
 
     longest_nap: float
-    """Seconds after which to look at the clock again where nothing else tells that it was set."""
+    """Seconds after which the clock is read again where the kernel does not report that it was set."""
 
     def now(self) -> float:
         """Seconds of UTC since 1970."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back and that nobody sets."""
+        """Seconds on a clock that never goes back and cannot be set."""
 
 
 class SystemClock:
@@ -42,17 +42,17 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds, those of a suspend included where the machine counts them (CLOCK_BOOTTIME, clock_gettime(2)).
+        """Seconds, also those of a suspend where the machine counts them (CLOCK_BOOTTIME, clock_gettime(2)).
 
-        So a machine that slept is like a process that was stopped: time has passed, and nobody has set the clock.
+        So a machine that slept is like a process that was stopped: time has passed, and the clock was not set.
         """
         return time.clock_gettime(_STEADY_CLOCK)
 
 
 def local_timezone() -> tzinfo:
-    """The machine's zone: `TZ`, or what /etc/localtime is (localtime(5)); UTC where neither says.
+    """Return the machine's zone: that of `TZ`, else of /etc/localtime (localtime(5)), else UTC.
 
-    Raises ValueError when TZ is no zone of the IANA data base, nor a file of one (tzset(3)).
+    Raises ValueError if TZ is neither a zone of the IANA data base nor a file with one (tzset(3)).
     """
     name = os.environ.get("TZ")
     if name is None:
@@ -72,7 +72,7 @@ def local_timezone() -> tzinfo:
 def _zone_of_file(path: Path) -> tzinfo:
     key = str(path.resolve(strict=True)).partition("zoneinfo/")[2]
     if key:
-        with contextlib.suppress(ZoneInfoNotFoundError, ValueError):  # a data base of its own
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError):  # of a data base that zoneinfo does not know
             return ZoneInfo(key)
     with path.open("rb") as file:
         return ZoneInfo.from_file(file, key=str(path))

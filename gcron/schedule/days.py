@@ -1,36 +1,70 @@
-"""The day rule: which days of a month match, worked out once for each of the 28 shapes a month can have.
+"""Which days an expression matches: the calendar by months, and the day rule.
 
-A table of 28 bit sets answers every question about days, those of `L`, `W` and `#` included, and makes leaps of
-forty years cheap. This module may not know years, times of day or zones.
+A month's *shape* is the weekday of its first day and its length, as one number from 0 to 27. Months of one shape have
+the same days, so a table of 28 bit sets answers every question about days, also for `L`, `W` and `#`, and makes leaps
+of forty years cheap. Days are counted from 1970-01-01. This module knows neither times of day nor zones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 from gcron.schedule.fields import DayMark, Field
-from gcron.schedule.months import LENGTHS, LENGTHS_IN_LEAP_YEAR, SHAPES
 
-__all__ = ["DayRule", "day_rule"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "DayRule", "day_rule", "month_place", "place_in_month"]
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH_WEEKDAY = 4  # a Thursday, counted from Sunday
+FIRST_DAY = date.min.toordinal() - _EPOCH
+LAST_DAY = date.max.toordinal() - _EPOCH
 
 _SATURDAY = 6
+_LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LENGTHS_IN_LEAP_YEAR = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+# Index n holds the shape n: the weekday of the first day (Sunday is 0) and the length.
+_SHAPES = tuple((first_weekday, length) for length in range(28, 32) for first_weekday in range(7))
+_ALL_WEEKS = sum(1 << week * 7 for week in range(5))
 
 
 @dataclass(frozen=True, slots=True)
 class DayRule:
-    """`by_shape`: the matching days as bits (bit n is day n); `months`: those in which any day ever matches."""
+    """`by_shape`: the matching days as bits (bit n is day n). `months`: those in which any day ever matches."""
 
     by_shape: tuple[int, ...]
     months: int
+
+
+# -- the calendar -----------------------------------------------------------------------------------------------------
+
+
+# Cached: schedules ask about the same few days, and working one out takes longer than the rest of a fire.
+@lru_cache(maxsize=4096)
+def place_in_month(day: int) -> tuple[int, int, int, int]:
+    """Return the year, the month, the day of the month and the month's shape."""
+    found = date.fromordinal(day + _EPOCH)
+    return found.year, found.month, found.day, month_place(found.year, found.month)[1]
+
+
+@lru_cache(maxsize=4096)
+def month_place(year: int, month: int) -> tuple[int, int]:
+    """Return the first day of a month and the month's shape."""
+    first = date(year, month, 1).toordinal() - _EPOCH
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    length = (_LENGTHS_IN_LEAP_YEAR if leap else _LENGTHS)[month]
+    return first, (length - 28) * 7 + (first + _EPOCH_WEEKDAY) % 7
+
+
+# -- the day rule -----------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4096)
 def day_rule(day: Field, month: Field, weekday: Field) -> DayRule:
     """Combine the three date fields.
 
-    Days of the month and of the week are ORed, unless one of the fields begins with `*`: then ANDed
-    (cronie; docs/crontab.md, section 3, rule 2).
+    A day matches if day of month or day of week matches. If one of the two fields begins with `*`, both must match
+    (cronie; docs/crontab.md, section 2).
     """
     by_shape = _days_by_shape(day, weekday)
     months = [number for number in range(1, 13) if month.bits >> number & 1 and _any_day(by_shape, number)]
@@ -41,7 +75,7 @@ def day_rule(day: Field, month: Field, weekday: Field) -> DayRule:
 def _days_by_shape(day: Field, weekday: Field) -> tuple[int, ...]:
     both = day.starred or weekday.starred
     table = []
-    for first_weekday, length in SHAPES:
+    for first_weekday, length in _SHAPES:
         of_month = _days_of_month(day, first_weekday, length)
         of_week = _days_of_week(weekday, first_weekday, length)
         table.append(of_month & of_week if both else of_month | of_week)
@@ -49,9 +83,9 @@ def _days_by_shape(day: Field, weekday: Field) -> tuple[int, ...]:
 
 
 def _any_day(by_shape: tuple[int, ...], month: int) -> bool:
-    # In the 400 years of the calendar's cycle every month, a leap February too, begins on each weekday.
-    possible = (LENGTHS[month], LENGTHS_IN_LEAP_YEAR[month])
-    return any(days for days, (_, length) in zip(by_shape, SHAPES, strict=True) if length in possible)
+    # The calendar repeats after 400 years, in which each month, also a leap February, begins on each weekday.
+    possible = (_LENGTHS[month], _LENGTHS_IN_LEAP_YEAR[month])
+    return any(days for days, (_, length) in zip(by_shape, _SHAPES, strict=True) if length in possible)
 
 
 def _days_of_month(field: Field, first_weekday: int, length: int) -> int:
@@ -62,7 +96,7 @@ def _days_of_month(field: Field, first_weekday: int, length: int) -> int:
 
 
 def _nearest_weekday(day: int, first_weekday: int, length: int) -> int:
-    """Return the day from Monday to Friday nearest to `day` in its month; a day the month lacks stays."""
+    """Return the day from Monday to Friday nearest to `day` in the same month, or `day` if the month lacks it."""
     if day > length:
         return day
     weekday = (first_weekday + day - 1) % 7
@@ -94,9 +128,6 @@ def _one_week(mark: DayMark, first_weekday: int, length: int) -> int:
 def _every_week(weekday: int, first_weekday: int, length: int) -> int:
     first = (weekday - first_weekday) % 7 + 1
     return _ALL_WEEKS << first & _days_up_to(length)
-
-
-_ALL_WEEKS = sum(1 << week * 7 for week in range(5))
 
 
 def _days_up_to(length: int) -> int:

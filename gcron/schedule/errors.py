@@ -1,24 +1,24 @@
-"""What is wrong with a schedule's text, and where.
+"""What is wrong with the text of a schedule, and where.
 
-This module may not know files or lines: columns count inside the text that was given.
+Columns count inside the text that was given. This module knows neither files nor lines.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["ScheduleError", "ScheduleWarning"]
 
 
 class ScheduleError(ValueError):
-    """A schedule's text that cannot be accepted.
+    """The text of a schedule that cannot be accepted.
 
-    `start` and `end` are 0-based columns inside the given text, `end` exclusive; both are 0 when the fault
-    lies outside the text (an unknown time zone). `hint` says what would be right, or is empty.
+    `start` and `end` are columns inside that text: from 0, `end` exclusive. Both are 0 when the fault lies outside
+    the text, as an unknown time zone does. `hint` says what would be right, or is empty.
     """
 
     def __init__(self, message: str, start: int = 0, end: int = 0, hint: str = "") -> None:
-        # All arguments go to the base class so that the error survives pickling.
+        # The base class gets all arguments, so that the error can be pickled.
         super().__init__(message, start, end, hint)
         self.message = message
         self.start = start
@@ -29,13 +29,12 @@ class ScheduleError(ValueError):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
     def shifted(self, columns: int) -> ScheduleError:
-        """Return the same error for a text in which the faulty part stands `columns` further right."""
+        """Return the same error for a text in which the faulty part is `columns` further right."""
         return ScheduleError(self.message, self.start + columns, self.end + columns, self.hint)
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleWarning:
-    """A part of a schedule's text that is accepted but hardly meant; the fields are those of ScheduleError."""
+class ScheduleWarning(NamedTuple):
+    """A part of a schedule's text that is accepted, but was probably not meant. Fields as in `ScheduleError`."""
 
     message: str
     start: int

@@ -1,27 +1,27 @@
 """One field of a cron expression: text in, a set of values out.
 
-The text is checked and normalised here, to the last character, before croniter expands it: croniter reads `5-5`
-as every minute, wraps `22-2` around, turns `*/90` into `0` and leaves a star in the values of `0,*`. This module
-may not know dates or zones.
+Numbers, names, ranges and steps are expanded here. Items with `L`, `W` or `#` are read by croniter, which is loaded
+only for them: importing it takes 60 ms and 7 MB. The rest is not for croniter: it reads `5-5` as every minute, wraps
+`22-2` around and makes 0 of `*/90`. Its errors name no column, so the items that it gets are checked first.
+
+This module knows neither dates nor zones.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from gcron.schedule.draws import draw
 from gcron.schedule.errors import ScheduleError
-from gcron.schedule.kinds import DAY, FIELDS, WEEKDAY, FieldKind
+from gcron.schedule.layouts import DAY, FIELDS, WEEKDAY, FieldKind
+from gcron.schedule.seeded import seeded_value
 
-__all__ = ["DayMark", "Field", "oversized_steps", "parse_field"]
+__all__ = ["DayMark", "Field", "is_seeded", "oversized_steps", "parse_field"]
 
 
-@dataclass(frozen=True, slots=True)
-class DayMark:
+class DayMark(NamedTuple):
     """A day that depends on the month. `kind` is one of:
 
     `L` the last day; `W` the weekday (Monday to Friday) nearest to day `value`;
@@ -33,115 +33,103 @@ class DayMark:
     nth: int = 0
 
 
-# A tuple and no dataclass: three of them are hashed for each entry that is loaded.
 class Field(NamedTuple):
-    """The values of a field as bits (bit n is the value n), and the days of it that depend on the month."""
+    """The values of a field as bits (bit n is the value n), and its days that depend on the month."""
 
     bits: int
     starred: bool
+    """Whether the text begins with `*`, or is `?`."""
     marks: tuple[DayMark, ...] = ()
 
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
 _RANGE = re.compile(r"(?P<low>[^-/]+)(?:-(?P<high>[^-/]+))?(?:/(?P<step>.*))?")
-_HASHED = re.compile(r"H(?:\((?P<low>[0-9]{1,9})-(?P<high>[0-9]{1,9})\))?(?:/(?P<step>.*))?", re.IGNORECASE)
-_DRAWN = re.compile(r"(?P<low>[^~/]*)~(?P<high>[^~/]*)")
-_SEEDED = re.compile(r"~|(?:^|,)H", re.IGNORECASE)
-_NEAREST_WEEKDAY = re.compile(r"(?P<day>[0-9]{1,9})W", re.IGNORECASE)
-_NTH_WEEKDAY = re.compile(r"(?P<day>[^#]*)#(?P<nth>.*)")
-_LAST_WEEKDAY = re.compile(r"(?P<day>[0-9]{1,9}|[a-z]{3})L", re.IGNORECASE)
+# Patterns as text are compiled at their first use: most crontabs have no need of them.
+_HASHED = r"[Hh](?:\((?P<low>[0-9]{1,9})-(?P<high>[0-9]{1,9})\))?(?:/(?P<step>.*))?"
+_BETWEEN = r"(?P<low>[^~/]*)~(?P<high>[^~/]*)"
+_NEAREST_WEEKDAY = r"(?P<day>[0-9]{1,9})[Ww]"
+_NTH_WEEKDAY = r"(?P<day>[^#]*)#(?P<nth>.*)"
+_LAST_WEEKDAY = r"(?P<day>[0-9]{1,9}|[A-Za-z]{3})[Ll]"
+_LONGEST_NUMBER = 9
 
 
 def parse_field(kind: FieldKind, text: str, seed: str = "") -> Field:
-    """Return what `text` means in the column `kind`; `seed` is the job's name, from which `H` and `~` draw.
+    """Return what `text` means as a field of this kind. `seed` is the job's name, which decides `H` and `~`.
 
     Raises ScheduleError, with columns inside `text`. Source: docs/crontab.md, section 2, which is cronie's dialect with
     the exceptions named there.
     """
-    return _parse_unseeded(kind, text) or _parse(kind, text, seed)
+    return _parse(kind, text, seed) if is_seeded(text) else _parse_unseeded(kind, text)
 
 
-# Crontabs repeat the same few field texts, and croniter takes 50 µs for each: 5 s and more for 100,000 entries.
-@lru_cache(maxsize=4096)
-def _parse_unseeded(kind: FieldKind, text: str) -> Field | None:
-    return None if _SEEDED.search(text) else _parse(kind, text, "")
-
-
-def _parse(kind: FieldKind, text: str, seed: str) -> Field:
-    if text == "?":
-        return _question_mark(kind)
-    spans: list[str] = []
-    marks: list[DayMark] = []
-    column = 0
-    for item in text.split(","):
-        try:
-            mark = _day_mark(kind, item)
-            if mark is not None:
-                marks.append(mark)
-            else:
-                spans.extend(_spans(kind, item, seed))
-        except ScheduleError as error:
-            raise error.shifted(column) from None
-        column += len(item) + 1
-    return Field(_expand(kind, tuple(spans)), text.startswith("*"), tuple(marks))
+def is_seeded(text: str) -> bool:
+    """Whether the job's name decides values of this field: it has an `H` or a `~`."""
+    if "H" in text or "h" in text:  # `thu` has one as well
+        return "~" in text or any(item[:1] in ("H", "h") for item in text.split(","))
+    return "~" in text
 
 
 def oversized_steps(kind: FieldKind, text: str) -> Iterator[tuple[int, int]]:
-    """Yield the columns, start and end, of each step in a valid field that leads out of its range at once.
+    """Yield the columns, start and end, of each step in a valid field that is larger than its range.
 
     Such a field is accepted, but says less than it seems to: `*/90` is minute 0, `10-20/30` is 10.
     """
     column = 0
     for item in text.split(","):
         match = _RANGE.fullmatch(item)
-        if match is not None and match["step"] is not None and _HASHED.fullmatch(item) is None:
+        if match is not None and match["step"] is not None and not is_seeded(item):
             low, high, step = _range_limits(kind, match)
             if step > high - low:
                 yield column + match.start("step"), column + match.end("step")
         column += len(item) + 1
 
 
+# Crontabs repeat the same few texts.
+@lru_cache(maxsize=4096)
+def _parse_unseeded(kind: FieldKind, text: str) -> Field:
+    return _parse(kind, text, "")
+
+
+def _parse(kind: FieldKind, text: str, seed: str) -> Field:
+    if text == "?":
+        return _question_mark(kind)
+    bits = 0
+    marks: list[DayMark] = []
+    column = 0
+    for item in text.split(","):
+        try:
+            mark = _day_mark(kind, item)
+            if mark is None:
+                bits |= _bits(kind, *_limits(kind, item, seed))
+            else:
+                marks.append(mark)
+        except ScheduleError as error:
+            raise error.shifted(column) from None
+        column += len(item) + 1
+    return Field(bits, text.startswith("*"), tuple(marks))
+
+
 def _question_mark(kind: FieldKind) -> Field:
     if kind not in (DAY, WEEKDAY):
         raise ScheduleError(f"'?' has no meaning in the {kind.name} field", 0, 1, "write *")
-    return Field(_expand(kind, (f"{kind.low}-{kind.high}",)), True)
+    return Field(_bits(kind, kind.low, kind.high, 1), True)
 
 
-# Cached once more, for drawn values: their texts differ in meaning from job to job, their spans hardly do.
-@lru_cache(maxsize=4096)
-def _expand(kind: FieldKind, spans: tuple[str, ...]) -> int:
-    if not spans:
-        return 0
-    # Imported here: croniter brings dateutil with it, 40 ms that `import gcron` need not take.
-    from croniter import croniter
-
-    columns = ["*"] * max(len(FIELDS), kind.index + 1)
-    columns[kind.index] = ",".join(spans)
-    values = croniter.expand(" ".join(columns))[0][kind.index]
-    if values == ["*"]:
-        values = range(kind.low, kind.high + 1)
-    return sum(1 << value for value in values)
+def _bits(kind: FieldKind, low: int, high: int, step: int) -> int:
+    bits = 0
+    for value in range(low, high + 1, step):
+        bits |= 1 << (value % 7 if kind is WEEKDAY else value)  # 7 is Sunday, too
+    return bits
 
 
-def _spans(kind: FieldKind, item: str, seed: str) -> Iterator[str]:
-    """Rewrite one item of a list in the forms that croniter gets right: `a`, and `a-b/n` with a < b."""
-    low, high, step = _limits(kind, item, seed)
-    if kind is WEEKDAY and high == 7:
-        # croniter knows 7, but counts a step through 6-7 as a wrapped range.
-        sunday_is_hit = (7 - low) % step == 0
-        if sunday_is_hit:
-            yield "0"
-        if low == 7:
-            return
-        high = 6
-    yield str(low) if low == high else f"{low}-{high}/{step}"
+# -- numbers, names, ranges, steps ------------------------------------------------------------------------------------
 
 
 def _limits(kind: FieldKind, item: str, seed: str) -> tuple[int, int, int]:
-    if hashed := _HASHED.fullmatch(item):
+    """Return the first value, the last that may be reached, and the step of one item of a list."""
+    if hashed := item[:1] in ("H", "h") and re.fullmatch(_HASHED, item):
         return _hashed_limits(kind, hashed, seed)
-    if drawn := _DRAWN.fullmatch(item):
-        value = _drawn_value(kind, drawn, seed)
+    if between := "~" in item and re.fullmatch(_BETWEEN, item):
+        value = _value_between(kind, between, seed)
         return value, value, 1
     match = _RANGE.fullmatch(item)
     if match is None:
@@ -173,17 +161,17 @@ def _hashed_limits(kind: FieldKind, match: re.Match[str], seed: str) -> tuple[in
     if low > high:
         raise _reversed(kind, match, low, high)
     if not match["step"]:
-        value = draw(kind.name, low, high, seed)
+        value = seeded_value(kind.name, low, high, seed)
         return value, value, 1
-    return draw(kind.name, low, min(low + step - 1, high), seed), high, step
+    return seeded_value(kind.name, low, min(low + step - 1, high), seed), high, step
 
 
-def _drawn_value(kind: FieldKind, match: re.Match[str], seed: str) -> int:
+def _value_between(kind: FieldKind, match: re.Match[str], seed: str) -> int:
     low = _value(kind, match, "low") if match["low"] else kind.low
     high = _value(kind, match, "high") if match["high"] else kind.high
     if low > high:
         raise _reversed(kind, match, low, high)
-    return draw(kind.name, low, high, seed)
+    return seeded_value(kind.name, low, high, seed)
 
 
 def _step(match: re.Match[str]) -> int:
@@ -192,8 +180,8 @@ def _step(match: re.Match[str]) -> int:
         return 1
     start, end = match.span("step")
     if not text:
-        raise ScheduleError("the step is missing", start, end, "write a number from 1 up behind the slash")
-    if not _NUMBER.fullmatch(text):
+        raise ScheduleError("the step is missing", start, end, "write a number from 1 up after the slash")
+    if not _is_number(text):
         raise ScheduleError(f"{text!r} is not a step", start, end, "write a number from 1 up")
     if int(text) == 0:
         raise ScheduleError("a step of 0 never moves", start, end, "write a step from 1 up")
@@ -204,12 +192,16 @@ def _value(kind: FieldKind, match: re.Match[str], group: str) -> int:
     text, (start, end) = match[group], match.span(group)
     if text.lower() in kind.names:
         return kind.low + kind.names.index(text.lower())
-    if not _NUMBER.fullmatch(text):
+    if not _is_number(text):
         raise _not_a_value(kind, text).shifted(start)
     if not kind.low <= int(text) <= kind.high_written:
         hint = f"write {kind.low} to {kind.high_written}"
         raise ScheduleError(f"{text} is out of range in the {kind.name} field", start, end, hint)
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST_NUMBER and text.isascii() and text.isdigit()
 
 
 def _not_a_value(kind: FieldKind, text: str) -> ScheduleError:
@@ -242,22 +234,43 @@ def _span(low: int, high: int) -> str:
     return str(low) if low >= high else f"{low}-{high}"
 
 
+# -- days that depend on the month ------------------------------------------------------------------------------------
+
+
 def _day_mark(kind: FieldKind, item: str) -> DayMark | None:
-    if kind is DAY and item in ("L", "l"):
-        return DayMark("L")
-    if kind is DAY and (match := _NEAREST_WEEKDAY.fullmatch(item)):
-        return DayMark("W", _value(kind, match, "day"))
-    if kind is not WEEKDAY:
-        return None
-    if match := _LAST_WEEKDAY.fullmatch(item):
-        return DayMark("last", _value(kind, match, "day") % 7)
-    if match := _NTH_WEEKDAY.fullmatch(item):
-        return _nth_weekday(kind, match)
+    """Return what an item with `L`, `W` or `#` means in a field for days; None if it is another item."""
+    last = item[-1:]
+    if kind is DAY:
+        if item in ("L", "l"):
+            return _read_mark(kind, item)
+        if last in ("W", "w") and (match := re.fullmatch(_NEAREST_WEEKDAY, item)):
+            return _read_mark(kind, f"{_value(kind, match, 'day')}W")
+    if kind is WEEKDAY:
+        if last in ("L", "l") and (match := re.fullmatch(_LAST_WEEKDAY, item)):
+            return _read_mark(kind, f"L{_value(kind, match, 'day')}")  # croniter has the day after the L
+        if "#" in item and (match := re.fullmatch(_NTH_WEEKDAY, item)):
+            return _read_mark(kind, _nth_weekday(kind, match))
     return None
 
 
-def _nth_weekday(kind: FieldKind, match: re.Match[str]) -> DayMark:
+def _nth_weekday(kind: FieldKind, match: re.Match[str]) -> str:
     if match["nth"] not in ("1", "2", "3", "4", "5"):
         message = f"{match['nth']!r} is not a week of the month"
         raise ScheduleError(message, *match.span("nth"), "write 1 to 5")
-    return DayMark("#", _value(kind, match, "day") % 7, int(match["nth"]))
+    return f"{_value(kind, match, 'day')}#{match['nth']}"
+
+
+# Cached: croniter takes 50 µs for one.
+@lru_cache(maxsize=1024)
+def _read_mark(kind: FieldKind, item: str) -> DayMark:
+    """Return what croniter reads in an item that was checked and is written as croniter has it."""
+    from croniter import croniter
+
+    columns = ["*"] * len(FIELDS)
+    columns[kind.position] = item
+    expanded, weeks = croniter.expand(" ".join(columns))
+    (value,) = expanded[kind.position]
+    if kind is DAY:
+        return DayMark("L") if value == "l" else DayMark("W", value)
+    (nth,) = weeks[value]
+    return DayMark("last", value) if nth == "l" else DayMark("#", value, nth)

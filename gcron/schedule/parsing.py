@@ -1,18 +1,14 @@
-"""From the text of a schedule to the schedule, and from an entry's line to that text."""
+"""From text to schedules and durations; and where the schedule ends in an entry's line."""
 
 from __future__ import annotations
 
 import re
 from datetime import tzinfo
 
-from gcron.schedule.base import Schedule
-from gcron.schedule.cron import CronSchedule
 from gcron.schedule.days import day_rule
-from gcron.schedule.durations import parse_duration
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
-from gcron.schedule.every import EverySchedule, Unscheduled
 from gcron.schedule.fields import Field, oversized_steps, parse_field
-from gcron.schedule.kinds import (
+from gcron.schedule.layouts import (
     DAY,
     FIELDS,
     HOUR,
@@ -21,16 +17,16 @@ from gcron.schedule.kinds import (
     MONTH,
     NICKNAMES,
     SECOND,
-    SEVEN,
     WEEKDAY,
     YEAR,
     FieldKind,
+    layout_of,
 )
-from gcron.schedule.seconds import SecondPattern
-from gcron.schedule.walls import WallPattern
+from gcron.schedule.schedules import CronSchedule, EverySchedule, Schedule, Unscheduled
+from gcron.schedule.wall_clock import SecondPattern, WallPattern
 from gcron.schedule.zones import Zone, find_zone
 
-__all__ = ["check", "parse", "split_schedule"]
+__all__ = ["check", "parse", "parse_duration", "split_schedule"]
 
 _UNSCHEDULED = {"@reboot": "reboot", "@service": "service", "@manual": "manual"}
 _EVERY = "@every"
@@ -38,36 +34,46 @@ _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
 _ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, _EVERY)
 
 _WORD = re.compile(r"[^ \t]+")
-# Possessive (`++`): a match never goes back, so the time is linear for any text. Groups are
-# atomic (`(?>…)`) instead: Python before 3.11.5 keeps what a possessive group took in vain (python/cpython#100061).
-_HEADS = {count: re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{{count - 1}}}") for count in (5, 6, 7)}
-_HEAD = _HEADS[len(FIELDS)]
-# What no command begins with, but a sixth and a seventh field do.
+# No command begins like this, but a sixth and a seventh field do.
 _WEEKDAY = "(?:sun|mon|tue|wed|thu|fri|sat)"
 _FIELD_LIKE = rf"(?:[0-9*?][0-9*?,/#LW-]*+|{_WEEKDAY}(?>(?:[,-]{_WEEKDAY})*)(?>(?:#[1-5]|L)?))(?![^ \t])"
-_MORE_FIELDS = re.compile(rf"[ \t]++{_FIELD_LIKE}(?>([ \t]++{_FIELD_LIKE})?)", re.IGNORECASE)
+# Possessive (`++`): a match never goes back, so the time is linear for any text. Groups are atomic (`(?>…)`)
+# instead: before 3.11.5, Python loses text after a possessive group (python/cpython#100061).
+_MORE = rf"[ \t]++(?i:{_FIELD_LIKE})"
+_FIVE_FIELDS = re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{4}}(?>(?P<sixth>{_MORE})?)(?>(?P<seventh>{_MORE})?)")
+
+_SECONDS_IN = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+# Twelve digits are 30,000 years: more is a mistake, and would overflow a timeout.
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
+_DURATION_PART = rf"({_NUMBER})(ms|[wdhms])"
+_DURATION_HINT = "write a number of seconds or parts with units from large to small, such as 90, 90s, 1h30m or 2d"
 
 
 def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: str | None = None) -> Schedule:
     """Return the schedule that `text` stands for: five or seven fields, a nickname, or `@every` with a duration.
 
-    `tz` is where its wall clock hangs: a name of the tz database, a `tzinfo`, or None for UTC. `seed`, the
-    job's name, settles the values of `H` and `~`. `fields` says which fields `text` has, as a key of `LAYOUTS`
-    (`seconds-first`); seven fields are seconds first and the year last anyway. Raises ScheduleError, with columns
-    inside `text`, and KeyError for unknown `fields`. Source: docs/crontab.md, sections 1 and 2.
+    `tz` is the zone of its wall clock: a name of the tz database, a `tzinfo`, or None for UTC. `seed` is the job's
+    name, which decides the values of `H` and `~`. `fields` says which fields `text` has, as a key of `LAYOUTS`
+    (`seconds-first`); seven fields always have the seconds first and the year last.
 
-    A `tzinfo` of one's own cannot be asked for its changes of offset and is probed every 137 minutes: a change that is
-    undone sooner than that may go unseen. Those of `zoneinfo` have no such changes.
+        >>> parse("30 2 * * *", "Europe/Berlin").next_after(1767225600)
+        1767231000
+
+    Raises ScheduleError, with columns inside `text`, and KeyError for unknown `fields`. Source: docs/crontab.md,
+    sections 1 and 2.
+
+    A `tzinfo` that is not of `zoneinfo` cannot be asked for its changes of offset. It is probed every 137 minutes; a
+    change that is undone sooner may go unseen.
     """
     zone = find_zone(tz)
     words = _WORD.findall(text)
     if words and words[0].startswith("@"):
         return _parse_nickname(text, zone, seed)
-    return _cron(text, _layout(text, len(words), fields), words, zone, seed)
+    return _cron(text, _checked_layout(text, len(words), fields), words, zone, seed)
 
 
 def check(text: str, *, fields: str | None = None) -> list[ScheduleWarning]:
-    """Return what is accepted in a valid schedule but hardly meant: steps larger than their range.
+    """Return what is accepted in a valid schedule but was probably not meant: steps larger than their range.
 
     `fields` as for `parse`.
     """
@@ -76,29 +82,53 @@ def check(text: str, *, fields: str | None = None) -> list[ScheduleWarning]:
     words = list(_WORD.finditer(text))
     return [
         _oversized_step(text, word.start() + start, word.start() + end)
-        for kind, word in zip(_layout(text, len(words), fields), words, strict=True)
+        for kind, word in zip(_checked_layout(text, len(words), fields), words, strict=True)
         for start, end in oversized_steps(kind, word[0])
     ]
 
 
 def split_schedule(text: str, *, fields: str | None = None) -> int:
-    """Return the column at which the schedule ends in an entry's text that has no leading blanks.
+    """Return the column at which the schedule ends in an entry's text, which begins without blanks.
 
-    The schedule is five fields between blanks, seven, as many as `fields` (see `parse`) has, a nickname, or
-    `@every` with a duration; it is not checked further. Raises ScheduleError when there is too little of it,
-    or when just a sixth field seems to follow.
+    The schedule is five fields, seven, as many as `fields` (see `parse`) has, a nickname, or `@every` with a
+    duration. It is not checked further. Raises ScheduleError if there is too little, or if only a sixth field
+    seems to follow.
     """
     if text.startswith("@"):
         return _nickname_end(text)
-    head = _HEAD.match(text) if fields is None else _HEADS[len(LAYOUTS[fields])].match(text)
-    if head is None:
-        raise _wrong_field_count(text.rstrip(" \t"), fields)
-    more = None if fields else _MORE_FIELDS.match(text, head.end())
-    if more is None:
-        return head.end()
-    if more[1] is None:
-        raise _wrong_field_count(text[: more.end()], fields)
-    return more.end()
+    if fields is not None:
+        return _declared_end(text, fields)
+    match = _FIVE_FIELDS.match(text)
+    if match is None:
+        raise _wrong_field_count(text.rstrip(" \t"), None)
+    if match["sixth"] and not match["seventh"]:
+        raise _wrong_field_count(match[0], None)
+    return match.end()
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` stands for: `90`, `90s`, `1h30m`, `2d`.
+
+    A bare number is seconds. The units are w, d, h, m, s and ms, each at most once, from large to small. Raises
+    ScheduleError for anything else.
+    """
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    seconds, column, units_left = 0.0, 0, list(_SECONDS_IN)
+    pattern = re.compile(_DURATION_PART)
+    while column < len(text):
+        part = pattern.match(text, column)
+        if part is None or part[2] not in units_left:
+            raise ScheduleError(f"{text!r} is not a duration", column, len(text), _DURATION_HINT)
+        seconds += float(part[1]) * _SECONDS_IN[part[2]]
+        units_left = units_left[units_left.index(part[2]) + 1 :]
+        column = part.end()
+    if not text:
+        raise ScheduleError("a duration is missing", 0, 0, _DURATION_HINT)
+    return seconds
+
+
+# -- where a schedule ends --------------------------------------------------------------------------------------------
 
 
 def _nickname_end(text: str) -> int:
@@ -112,9 +142,18 @@ def _nickname_end(text: str) -> int:
     return duration.end()
 
 
-def _layout(text: str, count: int, fields: str | None) -> tuple[FieldKind, ...]:
-    undeclared = SEVEN if count == len(SEVEN) else FIELDS
-    layout = undeclared if fields is None else LAYOUTS[fields]
+def _declared_end(text: str, fields: str) -> int:
+    match = re.match(rf"[^ \t]++(?:[ \t]++[^ \t]++){{{len(LAYOUTS[fields]) - 1}}}", text)
+    if match is None:
+        raise _wrong_field_count(text.rstrip(" \t"), fields)
+    return match.end()
+
+
+# -- cron expressions -------------------------------------------------------------------------------------------------
+
+
+def _checked_layout(text: str, count: int, fields: str | None) -> tuple[FieldKind, ...]:
+    layout = layout_of(count, fields)
     if count != len(layout):
         raise _wrong_field_count(text, fields)
     return layout
@@ -135,7 +174,8 @@ def _cron(text: str, layout: tuple[FieldKind, ...], words: list[str], zone: Zone
         return CronSchedule(text, zone, minutes, wildcard)
     seconds = _with_seconds(minutes, parsed.get(SECOND), parsed.get(YEAR))
     if seconds.at_or_after(0) is None:
-        raise _never_fires_in_its_years(text)
+        message = "this schedule can never fire: no year of it has such a day"
+        raise ScheduleError(message, 0, len(text), "choose a year that has the day")
     return CronSchedule(text, zone, seconds, wildcard)
 
 
@@ -145,7 +185,7 @@ def _with_seconds(minutes: WallPattern, second: Field | None, year: Field | None
 
 
 def _located_error(text: str, layout: tuple[FieldKind, ...], seed: str) -> ScheduleError:
-    """Find the faulty field again, now with its column: the way without errors is too hot to count columns."""
+    """Find the faulty field again, now with its column: valid schedules are too many to count columns in them."""
     for kind, word in zip(layout, _WORD.finditer(text), strict=True):
         try:
             parse_field(kind, word[0], seed)
@@ -164,58 +204,9 @@ def _never_fires(text: str, layout: tuple[FieldKind, ...]) -> ScheduleError:
     return ScheduleError(message, day.start(), weekday.end(), "loosen one of the three")
 
 
-def _never_fires_in_its_years(text: str) -> ScheduleError:
-    message = "this schedule can never fire: no year of it has such a day"
-    return ScheduleError(message, 0, len(text), "choose a year that has the day")
-
-
 def _oversized_step(text: str, start: int, end: int) -> ScheduleWarning:
     message = f"the step {text[start:end]} is larger than its range: only the first value is left"
     return ScheduleWarning(message, start, end, "write that value, or a smaller step")
-
-
-def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
-    words = list(_WORD.finditer(text))
-    name = words[0][0]
-    if name not in _ALL_NICKNAMES:
-        raise _unknown_nickname(words[0])
-    count = _word_count(name)
-    if len(words) < count:
-        raise _duration_missing(text)
-    if len(words) > count:
-        known = text[: words[count - 1].end()].lstrip()
-        raise ScheduleError(f"nothing may follow {known}", words[count].start(), words[-1].end())
-    if name == _EVERY:
-        return EverySchedule(text, zone, _period(words[1]))
-    if name in _UNSCHEDULED:
-        return Unscheduled(text, zone, _UNSCHEDULED[name])
-    return _cron(text, FIELDS, NICKNAMES[name].split(), zone, seed)
-
-
-def _word_count(nickname: str) -> int:
-    return 2 if nickname == _EVERY else 1
-
-
-def _period(word: re.Match[str]) -> int:
-    try:
-        seconds = parse_duration(word[0])
-    except ScheduleError as error:
-        raise error.shifted(word.start()) from None
-    if seconds < 1 or seconds != int(seconds):
-        message = "@every needs a whole number of seconds, at least 1"
-        raise ScheduleError(message, *word.span(), "write 90s, 5m or 1h30m")
-    return int(seconds)
-
-
-def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
-    message = f"{word[0]!r} is not a nickname"
-    if word[0].lower() in _ALL_NICKNAMES:
-        return ScheduleError(message, *word.span(), f"nicknames are lower case: write {word[0].lower()}")
-    return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
-
-
-def _duration_missing(text: str) -> ScheduleError:
-    return ScheduleError("@every needs a duration", 0, len(text), "write @every 90s or @every 1h30m")
 
 
 def _wrong_field_count(text: str, fields: str | None) -> ScheduleError:
@@ -239,3 +230,46 @@ def _three_readings(words: list[str]) -> str:
         f"with the year last `{' '.join(words[:5])}` in the year {words[5]}: write five fields, "
         "or say which in the file: # gcron-file: fields=seconds-first, seconds-last or year-last"
     )
+
+
+# -- nicknames --------------------------------------------------------------------------------------------------------
+
+
+def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
+    words = list(_WORD.finditer(text))
+    name = words[0][0]
+    if name not in _ALL_NICKNAMES:
+        raise _unknown_nickname(words[0])
+    count = 2 if name == _EVERY else 1
+    if len(words) < count:
+        raise _duration_missing(text)
+    if len(words) > count:
+        known = text[: words[count - 1].end()].lstrip()
+        raise ScheduleError(f"nothing may follow {known}", words[count].start(), words[-1].end())
+    if name == _EVERY:
+        return EverySchedule(text, zone, _period(words[1]))
+    if name in _UNSCHEDULED:
+        return Unscheduled(text, zone, _UNSCHEDULED[name])
+    return _cron(text, FIELDS, NICKNAMES[name].split(), zone, seed)
+
+
+def _period(word: re.Match[str]) -> int:
+    try:
+        seconds = parse_duration(word[0])
+    except ScheduleError as error:
+        raise error.shifted(word.start()) from None
+    if seconds < 1 or seconds != int(seconds):
+        message = "@every needs a whole number of seconds, at least 1"
+        raise ScheduleError(message, *word.span(), "write 90s, 5m or 1h30m")
+    return int(seconds)
+
+
+def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
+    message = f"{word[0]!r} is not a nickname"
+    if word[0].lower() in _ALL_NICKNAMES:
+        return ScheduleError(message, *word.span(), f"nicknames are lower case: write {word[0].lower()}")
+    return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
+
+
+def _duration_missing(text: str) -> ScheduleError:
+    return ScheduleError("@every needs a duration", 0, len(text), "write @every 90s or @every 1h30m")

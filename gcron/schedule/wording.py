@@ -1,8 +1,8 @@
 """A schedule in words that a person would say.
 
-The words are made from the values of the fields, never from their text: `*/15`, `0-59/15` and `0,15,30,45` are the
-same minutes and read the same. Only the day rule and the kind of entry depend on how a field begins. This module may
-not know zones or instants.
+The words are made from the values of the fields, not from their text: `*/15`, `0-59/15` and `0,15,30,45` are the same
+minutes and read the same. Only the day rule depends on how a field begins. This module knows neither zones nor
+instants.
 """
 
 from __future__ import annotations
@@ -11,32 +11,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gcron.schedule.fields import DayMark, Field, parse_field
-from gcron.schedule.kinds import DAY, FIELDS, HOUR, LAYOUTS, MINUTE, MONTH, SECOND, SEVEN, WEEKDAY, YEAR, FieldKind
+from gcron.schedule.fields import DayMark, Field, is_seeded, parse_field
+from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, YEAR, FieldKind, layout_of
 
 __all__ = ["FieldWords", "describe", "describe_fields", "describe_period", "join_words"]
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _NTH = ("", "first", "second", "third", "fourth", "fifth")
 _UNITS = ((604800, "week"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
-# Up to this many times of day are listed; more are told by their pattern.
+# Up to this many times of day are listed; more are described by their pattern.
 _MOST_LISTED = 6
-# A progression of at least so many values is told by its step.
+# This many values or more in equal steps are described by the step.
 _LEAST_STEPPED = 5
 
 
@@ -56,10 +46,10 @@ class _Days(NamedTuple):
 
 
 def describe(expression: str, seed: str = "", *, fields: str | None = None) -> str:
-    """The fields of a valid expression as one sentence without its full stop.
+    """Return a valid expression as one sentence without its full stop: `At 02:30 on Mondays`.
 
-    `seed` is the job's name, which settles `H` and `~`; `fields` as for `parse`. Raises ScheduleError for a field
-    that is wrong.
+    `seed` is the job's name, which decides `H` and `~`; `fields` as for `parse`. Raises ScheduleError for a field that
+    is wrong.
     """
     parsed = {kind: parse_field(kind, text, seed) for kind, text in _columns(expression, fields)}
     minutes, hours = _values(MINUTE, parsed[MINUTE]), _values(HOUR, parsed[HOUR])
@@ -74,22 +64,22 @@ def describe(expression: str, seed: str = "", *, fields: str | None = None) -> s
 
 
 def describe_fields(expression: str, seed: str = "", *, fields: str | None = None) -> list[FieldWords]:
-    """What each of the fields says, in their order; the parameters as for `describe`."""
+    """Return what each of the fields says, in their order; the parameters as for `describe`."""
     return [
-        FieldWords(kind.name, text, _field_words(kind, parse_field(kind, text, seed)), _is_drawn(text))
+        FieldWords(kind.name, text, _field_words(kind, parse_field(kind, text, seed)), is_seeded(text))
         for kind, text in _columns(expression, fields)
     ]
 
 
 def describe_period(seconds: int) -> str:
-    """`@every`'s period: `every 90 seconds`, `every 2 hours`."""
+    """Return a period in words: `every 90 seconds`, `every 2 hours`."""
     size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
     count = seconds // size
     return f"every {unit}" if count == 1 else f"every {count} {unit}s"
 
 
 def join_words(words: Sequence[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return the words as a list: `a`, `a and b`, `a, b and c`."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
@@ -97,19 +87,14 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
 
 def _columns(expression: str, fields: str | None) -> list[tuple[FieldKind, str]]:
     texts = expression.split()
-    layout = LAYOUTS[fields] if fields else SEVEN if len(texts) == len(SEVEN) else FIELDS
-    return list(zip(layout, texts, strict=True))
+    return list(zip(layout_of(len(texts), fields), texts, strict=True))
 
 
 def _extra_words(kind: FieldKind, field: Field | None) -> str:
-    """The end of the sentence for a field of seconds or years, which most expressions do not have."""
+    """The end of the sentence for a field of seconds or years. Most expressions have none."""
     if field is None or (kind is YEAR and _is_full(kind, field)) or (kind is SECOND and _values(kind, field) == [0]):
         return ""
     return f", at {_field_words(kind, field)}" if kind is SECOND else f", in {_field_words(kind, field)}"
-
-
-def _is_drawn(text: str) -> bool:
-    return "~" in text or any(item[:1] in ("H", "h") for item in text.split(","))
 
 
 def _values(kind: FieldKind, field: Field) -> list[int]:
@@ -120,7 +105,7 @@ def _values(kind: FieldKind, field: Field) -> list[int]:
 
 
 def _time_words(minutes: list[int], hours: list[int]) -> tuple[str, bool]:
-    """The words, and whether they tell a pattern (`Every 15 minutes`) and not times (`At 02:30`)."""
+    """The words, and whether they are a pattern (`Every 15 minutes`) and not times (`At 02:30`)."""
     if len(minutes) * len(hours) <= _MOST_LISTED:
         times = [_clock(hour, minute) for hour in hours for minute in minutes]
         return f"At {join_words(times)}", False
@@ -174,7 +159,7 @@ def _clock(hour: int, minute: int) -> str:
 
 
 def _days_words(days: _Days) -> str:
-    """The words for the three date fields; empty for every day of the year."""
+    """The words for the three date fields, empty for every day of the year."""
     month = _months_words(_values(MONTH, days.month))
     every_date, every_weekday = _is_full(DAY, days.day), _is_full(WEEKDAY, days.weekday)
     both_must_match = days.day.starred or days.weekday.starred
@@ -219,7 +204,7 @@ def _mark_words(mark: DayMark) -> str:
 
 
 def _months_words(months: list[int]) -> str:
-    """The names of the months; empty for all of them."""
+    """The names of the months, empty for all of them."""
     if len(months) == 12:
         return ""
     return join_words(_runs([_MONTHS[month - 1] for month in months], months))
@@ -251,13 +236,13 @@ def _field_words(kind: FieldKind, field: Field) -> str:
 
 
 def _step(values: list[int]) -> int:
-    """The difference between neighbours, when it is the same throughout; else 0."""
+    """The difference between neighbours if it is always the same, else 0."""
     differences = {after - before for before, after in pairwise(values)}
     return differences.pop() if len(differences) == 1 else 0
 
 
 def _runs(names: Sequence[str], values: Sequence[int]) -> list[str]:
-    """The names, where three or more neighbours are told as `first to last`."""
+    """The names; three or more neighbours are written as `first to last`."""
     words: list[str] = []
     start = 0
     for end in range(1, len(values) + 1):

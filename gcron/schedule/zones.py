@@ -1,7 +1,7 @@
 """Time zones as sequences of segments in which the offset from UTC is constant.
 
-Inside a segment the wall clock runs evenly, so schedules need plain integers; what happens where two segments
-meet is told by one number, the segment's `first_wall`. This module may not know expressions or schedules.
+Inside a segment the wall clock runs evenly, so schedules need plain integers. What happens where two segments meet
+is one number, the segment's `first_wall`. This module knows neither expressions nor schedules.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gcron.schedule.errors import ScheduleError
@@ -20,22 +21,22 @@ _EPOCH = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)
 _DAY = 86400
 
-# A day and a bit inside datetime's range, so that no offset leads out of it.
+# A little more than a day inside the range of datetime, so that no offset leads out of it.
 FIRST_INSTANT = (datetime(1, 1, 4) - _EPOCH) // _SECOND
 LAST_INSTANT = (datetime(9999, 12, 28) - _EPOCH) // _SECOND
 
 # Shifts below three hours are the clock changes that cron makes up for (docs/crontab.md, section 3, rule 4).
 _MAKE_UP_LIMIT = 3 * 3600
 
-# Segments are worked out by the block, 388 days long.
+# Segments are computed a block at a time; a block is 388 days long.
 _BLOCK_BITS = 25
-# How far apart the offset is probed: 36 hours. In the whole tz database no two changes of offset are nearer to
+# Seconds between two probes of the offset: 36 hours. In the whole tz database no two changes of offset are nearer to
 # each other than 95 hours (Africa/Freetown, 1939), so no pair of changes hides between two probes.
 _PROBE_STEP = 1 << 17
-# In a tzinfo of somebody's own making, a change and its undoing may be as near as they like: it is probed every 137
-# minutes. A tzinfo cannot be asked for its changes, so one that is undone even sooner may still go unseen.
+# In a tzinfo of other origin, a change may be undone at any time: it is probed every 137 minutes. A tzinfo cannot be
+# asked for its changes, so a change that is undone even sooner may go unseen.
 _FINE_PROBE_STEP = 1 << 13
-# How long before its block a zone's history is read: a repeated stretch may reach into the block.
+# Seconds before its block from which a zone's history is read: a repeated stretch may reach into the block.
 _LEAD = 2 * _DAY
 
 
@@ -43,9 +44,9 @@ _LEAD = 2 * _DAY
 class Segment:
     """The stretch of instants from `start` to before `end` (UTC seconds) in which a zone keeps one `offset`.
 
-    `first_wall` is the wall time from which fixed-time entries heed this segment. It is less than the wall time
-    at `start` by the stretch that a forward shift skipped and `start` makes up for; greater, by the stretch that
-    a backward shift shows again.
+    `first_wall` is the wall time from which fixed-time entries use this segment. Compared with the wall time at
+    `start`, it is earlier by what a forward shift skipped (`start` makes up for that), and later by what a backward
+    shift shows again.
     """
 
     start: int
@@ -54,8 +55,7 @@ class Segment:
     first_wall: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(NamedTuple):
     """A change of a zone's offset: at `instant` it goes from `before` to `after` (all in seconds)."""
 
     instant: int
@@ -64,7 +64,7 @@ class Shift:
 
 
 class Zone:
-    """A `tzinfo` with its segments, worked out once for each block of time that someone asks about."""
+    """A `tzinfo` with its segments. They are computed once for each block of time that is asked about."""
 
     __slots__ = ("_blocks", "_probe_step", "tz")
 
@@ -77,9 +77,9 @@ class Zone:
         return f"Zone({str(self.tz)!r})"
 
     def segment_at(self, instant: int) -> Segment:
-        """Return the segment that holds `instant`, cut at the ends of the block.
+        """Return the segment of `instant`, cut at the ends of the block.
 
-        `instant` must lie from FIRST_INSTANT to LAST_INSTANT.
+        `instant` must lie between FIRST_INSTANT and LAST_INSTANT.
         """
         number = instant >> _BLOCK_BITS
         block = self._blocks.get(number)
@@ -93,7 +93,7 @@ class Zone:
 
     def offset_at(self, instant: int) -> int:
         """Return the seconds that the wall clock is ahead of UTC at `instant`."""
-        # Not tz.utcoffset(local): in odd zones the way from a wall time back to its instant is ambiguous.
+        # Not tz.utcoffset(local): in some zones a wall time has more than one instant.
         clamped = min(max(instant, FIRST_INSTANT), LAST_INSTANT)
         utc = _EPOCH + timedelta(seconds=clamped)
         return (self.tz.fromutc(utc.replace(tzinfo=self.tz)).replace(tzinfo=None) - utc) // _SECOND
@@ -141,7 +141,7 @@ def _first_wall_after(shift: Shift, first_wall: int) -> int:
     size = shift.after - shift.before
     if not -_MAKE_UP_LIMIT <= size < _MAKE_UP_LIMIT:
         return shift.instant + shift.after
-    # What was shown until now; more than the clock just showed, if it was still repeating an earlier stretch.
+    # The latest wall time shown so far: later than the clock's, if it was still repeating an earlier stretch.
     return max(first_wall, shift.instant + shift.before)
 
 
@@ -158,12 +158,12 @@ def shifts(zone: Zone, start: int, end: int) -> Iterator[Shift]:
 
 @lru_cache(maxsize=1024)
 def zone_of(tz: tzinfo) -> Zone:
-    """Return the zone of a `tzinfo`; all schedules of a zone share one."""
+    """Return the `Zone` of a `tzinfo`. All schedules in a zone share one."""
     return Zone(tz)
 
 
 def find_zone(name: str | tzinfo | None) -> Zone:
-    """Return the zone of a name of the tz database, of a `tzinfo`, or UTC for None.
+    """Return the zone for a name of the tz database or a `tzinfo`; UTC for None.
 
     Raises ScheduleError when there is no such zone.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
-from gcron.schedule.draws import draw
+from gcron.schedule.seeded import seeded_value
 from gcron.scheduler.events import JobEvent, Notice, ProcessStarted, RetryPlanned, RunFinished, RunLate, RunStarted
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job
@@ -226,7 +226,7 @@ def _may_be_retried(result: RunResult) -> bool:
 
 def _jitter(job: Job, fire_at: int) -> float:
     """Seconds of this fire's jitter: a new value for each fire, and always the same value for the same fire."""
-    return draw("jitter", 0, round(job.policy.jitter * 1000), f"{job.name}\0{fire_at}") / 1000
+    return seeded_value("jitter", 0, round(job.policy.jitter * 1000), f"{job.name}\0{fire_at}") / 1000
 
 
 def _report(unfinished: Iterable[Run]) -> StopReport:

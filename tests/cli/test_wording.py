@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.schedule import CronSchedule, parse
-from gcron.schedule.kinds import FIELDS, NICKNAMES
+from gcron.schedule.layouts import FIELDS, NICKNAMES
 from gcron.schedule.wording import describe, describe_fields, describe_period, join_words
 
 WORDS = {
@@ -110,7 +110,7 @@ def test_a_nickname_is_short_for_the_fields_that_it_is_said_to_be(nickname: str)
     meant, said = parse(nickname), parse(NICKNAMES[nickname])
     assert isinstance(meant, CronSchedule)
     assert isinstance(said, CronSchedule)
-    assert (meant.walls, meant.wildcard) == (said.walls, said.wildcard)
+    assert (meant.pattern, meant.wildcard) == (said.pattern, said.wildcard)
 
 
 @pytest.mark.parametrize(

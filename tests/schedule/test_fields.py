@@ -9,7 +9,7 @@ import pytest
 
 from gcron.schedule import CronSchedule, EverySchedule, Schedule, ScheduleError, Unscheduled, check, parse
 from gcron.schedule.fields import parse_field
-from gcron.schedule.kinds import DAY, FIELDS, HOUR, MINUTE, MONTH, WEEKDAY
+from gcron.schedule.layouts import DAY, FIELDS, HOUR, MINUTE, MONTH, WEEKDAY
 
 
 def values(kind, text, seed=""):
@@ -125,7 +125,7 @@ def test_a_nickname_is_an_expression(nickname, expression):
     named, written = parse(nickname), parse(expression)
     assert isinstance(named, CronSchedule)
     assert isinstance(written, CronSchedule)
-    assert (named.text, named.walls, named.wildcard) == (nickname, written.walls, written.wildcard)
+    assert (named.text, named.pattern, named.wildcard) == (nickname, written.pattern, written.wildcard)
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_schedules_are_equal_by_text_and_zone():
 
 
 def test_blanks_between_and_around_fields_do_not_matter():
-    def walls(schedule: Schedule) -> object:
+    def pattern(schedule: Schedule) -> object:
         assert isinstance(schedule, CronSchedule)
-        return schedule.walls
+        return schedule.pattern
 
-    assert walls(parse(" \t5  4\t* * 1 ")) == walls(parse("5 4 * * 1"))
+    assert pattern(parse(" \t5  4\t* * 1 ")) == pattern(parse("5 4 * * 1"))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(expression, change,
     schedule = schedule_for(expression, zone)
     if schedule is None:
         return
-    fresh = CronSchedule(schedule.text, Zone(schedule.zone.tz), schedule.walls, schedule.wildcard)
+    fresh = CronSchedule(schedule.text, Zone(schedule.zone.tz), schedule.pattern, schedule.wildcard)
     asked = [schedule.next_after(instant + distance) for distance in distances]
     assert [fresh.next_after(instant + distance) for distance in reversed(distances)] == asked[::-1]
 

@@ -129,7 +129,7 @@ def test_a_leap_of_forty_years_looks_at_few_segments():
     zone = CountingZone(find_zone("Europe/Berlin").tz)
     zone.asked = 0
     schedule = parse("0 0 * 2 1#5", "Europe/Berlin")
-    counted = type(schedule)(schedule.text, zone, schedule.walls, schedule.wildcard)
+    counted = type(schedule)(schedule.text, zone, schedule.pattern, schedule.wildcard)
     fire = counted.next_after(midnight(2072, 3, 1))
     assert fire == midnight(2112, 2, 28) + 23 * HOUR
     assert counted.previous_before(fire) == midnight(2072, 2, 28) + 23 * HOUR

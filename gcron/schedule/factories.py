@@ -1,6 +1,6 @@
-"""Schedules as Python programs write them: `cron("*/5 * * * *")`, `every(90)`, `at(datetime(…))`.
+"""`cron(…)`, `every(…)`, `at(…)`: schedules as Python programs write them.
 
-What a trigger leaves open (whose zone? whose `H`?) is filled in by the scheduler and the job that it is given to.
+What such a call leaves open (the zone, the values of `H`) is decided by the scheduler and the job that get it.
 """
 
 from __future__ import annotations
@@ -8,11 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from gcron.schedule.base import Schedule
-from gcron.schedule.durations import parse_duration
-from gcron.schedule.every import EverySchedule
-from gcron.schedule.once import OnceSchedule
-from gcron.schedule.parsing import parse
+from gcron.schedule.parsing import parse, parse_duration
+from gcron.schedule.schedules import EverySchedule, OnceSchedule, Schedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, find_zone
 
 __all__ = ["CronTrigger", "at", "cron", "every", "resolve"]
@@ -23,29 +20,30 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class CronTrigger:
-    """What `cron` returns: an expression whose zone may be left to the scheduler, and `H` and `~` to the job's name."""
+    """What `cron` returns: an expression. The scheduler may decide its zone; the job's name decides `H` and `~`."""
 
     expression: str
     tz: str | tzinfo | None = None
     fields: str | None = None
 
     def schedule(self, timezone: str | tzinfo | None, seed: str) -> Schedule:
-        """The schedule that it is in `timezone`, unless it names a zone itself, for the job named `seed`."""
+        """Return its schedule for the job named `seed`. `timezone` counts only if `tz` is None."""
         return parse(self.expression, self.tz or timezone, seed=seed, fields=self.fields)
 
 
 def cron(expression: str, tz: str | tzinfo | None = None, *, fields: str | None = None) -> CronTrigger:
-    """A cron expression or a nickname, as in a crontab; `tz` is the scheduler's unless given.
+    """A cron expression or a nickname, as in a crontab: `cron("30 2 * * 1-5", "Europe/Berlin")`.
 
-    `fields` says what six fields are, as `gcron.schedule.parse` does. Raises ScheduleError for what is wrong.
+    Without `tz` the scheduler's zone counts. `fields` says which fields six are, as for `gcron.schedule.parse`. Raises
+    ScheduleError for a wrong expression.
     """
     trigger = CronTrigger(expression, tz, fields)
-    trigger.schedule(None, "")  # what is wrong is to be told here
+    trigger.schedule(None, "")  # raises here, where the expression is written
     return trigger
 
 
 def every(period: float | str | timedelta) -> EverySchedule:
-    """Every so many whole seconds (also as `1h30m` or a timedelta), at multiples of the period since 1970.
+    """Every `period`, at its multiples since 1970: `every(90)`, `every("1h30m")`, `every(timedelta(minutes=5))`.
 
     So the fires are the same on every host and after every restart. Raises ScheduleError for a text that is no
     duration, ValueError for a period that is not a whole number of seconds from 1 up.
@@ -59,9 +57,9 @@ def every(period: float | str | timedelta) -> EverySchedule:
 
 
 def at(moment: datetime) -> OnceSchedule:
-    """Once, at an aware `moment`, or in the second after it when it is no full one.
+    """Once, at an aware `moment`: `at(datetime(2027, 1, 1, tzinfo=UTC))`. Parts of a second are rounded up.
 
-    Raises ValueError when it has no zone, or lies outside the calendar.
+    Raises ValueError if it has no zone, or lies outside the calendar.
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no zone: at() needs an aware datetime")
@@ -72,7 +70,7 @@ def at(moment: datetime) -> OnceSchedule:
 
 
 def resolve(trigger: str | CronTrigger | Schedule, timezone: str | tzinfo | None, seed: str) -> Schedule:
-    """The schedule that any of these stands for; see `CronTrigger.schedule`. Raises ScheduleError."""
+    """Return the schedule of any of these, as `CronTrigger.schedule` does. Raises ScheduleError."""
     if isinstance(trigger, str):
         return parse(trigger, timezone, seed=seed)
     return trigger.schedule(timezone, seed) if isinstance(trigger, CronTrigger) else trigger

@@ -1,10 +1,10 @@
-"""The columns of a cron expression, as a table: their names, bounds, the names of their values, and their orders."""
+"""The fields of a cron expression as a table: names, bounds and names of values; and the orders they come in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 __all__ = [
     "DAY",
@@ -19,24 +19,24 @@ __all__ = [
     "WEEKDAY",
     "YEAR",
     "FieldKind",
+    "layout_of",
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FieldKind:
-    """A column of a cron expression.
+class FieldKind(NamedTuple):
+    """One of the fields that a cron expression may have."""
 
-    `low` and `high` bound its values; `high_written` is the largest number one may write (7 is a second name of
-    Sunday), `high_hashed` the largest that a bare `H` draws (a job on day 29 to 31 would miss some months).
-    """
-
-    index: int
+    position: int
+    """Its place in an expression of croniter."""
     name: str
     low: int
     high: int
     high_written: int
+    """The largest number that may be written: 7 is another name of Sunday."""
     high_hashed: int
+    """The largest value of a bare `H`: a job on day 29 to 31 would skip some months."""
     names: tuple[str, ...] = ()
+    """The names of its values, from `low` on."""
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -52,7 +52,7 @@ SECOND = FieldKind(5, "second", 0, 59, 59, 59)
 YEAR = FieldKind(6, "year", 1970, 2099, 2099, 2099)
 
 SEVEN = (SECOND, *FIELDS, YEAR)
-"""Seven columns have one order in all tools."""
+"""The order of seven fields, which is the same in all tools."""
 LAYOUTS: Mapping[str, tuple[FieldKind, ...]] = MappingProxyType(
     {
         "seconds-first": (SECOND, *FIELDS),
@@ -61,7 +61,7 @@ LAYOUTS: Mapping[str, tuple[FieldKind, ...]] = MappingProxyType(
         "seconds-first+year": SEVEN,
     }
 )
-"""The orders that a crontab may declare for all its lines (docs/crontab.md, section 4)."""
+"""The orders that a crontab may declare for all its lines (docs/crontab.md, section 2)."""
 
 NICKNAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -74,4 +74,14 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
         "@hourly": "0 * * * *",
     }
 )
-"""What is short for five fields (crontab(5))."""
+"""The names that stand for five fields (crontab(5))."""
+
+
+def layout_of(count: int, declared: str | None) -> tuple[FieldKind, ...]:
+    """Return the order of an expression's `count` fields: what was `declared` (a key of `LAYOUTS`), else five or seven.
+
+    The result may have another number of fields: then the expression is wrong. Raises KeyError for an unknown key.
+    """
+    if declared is not None:
+        return LAYOUTS[declared]
+    return SEVEN if count == len(SEVEN) else FIELDS
