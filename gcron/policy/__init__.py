@@ -1,8 +1,8 @@
-"""The options of a job: their table, the checks of their values, and `Policy`, which holds them."""
+"""The options of a job: `Policy` with a row for each option, and the checks of their values."""
 
-from gcron.policy.options import OPTIONS, Option, PolicyError
-from gcron.policy.policy import Policy
+from gcron.policy.options import Option, PolicyError
+from gcron.policy.policy import OPTIONS, Policy, options_of
 from gcron.policy.spelling import closest, nearest
 from gcron.policy.values import is_name, read_name
 
-__all__ = ["OPTIONS", "Option", "Policy", "PolicyError", "closest", "is_name", "nearest", "read_name"]
+__all__ = ["OPTIONS", "Option", "Policy", "PolicyError", "closest", "is_name", "nearest", "options_of", "read_name"]

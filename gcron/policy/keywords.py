@@ -1,7 +1,7 @@
-"""The options as keyword arguments, for those who write calls and those who check their types.
+"""The options as keyword arguments, with their types, for editors and type checkers.
 
-What is accepted here is what the checks of `OPTIONS` accept, at its most usual; which options there are, a test holds
-against that table. Durations are seconds, or a text such as `1h30m`.
+`OPTIONS` accepts these types and a few more. A test holds the names against that table. Durations are seconds, or a
+text such as `1h30m`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Size = int | str
 
 
 class _OfAll(TypedDict, total=False):
-    """Options that mean something to every job."""
+    """Options of every job."""
 
     after: str | list[str] | tuple[str, ...]
     enabled: bool
@@ -30,7 +30,7 @@ class _OfAll(TypedDict, total=False):
 
 
 class _OfSchedules(TypedDict, total=False):
-    """Options of what is due from time to time."""
+    """Options of scheduled jobs."""
 
     overlap: Literal["skip", "queue", "replace", "allow"]
     queue_limit: int
@@ -47,7 +47,7 @@ class _OfSchedules(TypedDict, total=False):
 
 
 class _OfServices(TypedDict, total=False):
-    """Options of what is kept running."""
+    """Options of services."""
 
     restart: Literal["always", "on-failure", "never"]
     restart_delay: Duration
@@ -59,7 +59,7 @@ class _OfServices(TypedDict, total=False):
 
 
 class _OfProcesses(TypedDict, total=False):
-    """Options that say how a process is set up."""
+    """Options of processes."""
 
     user: str | int | None
     cwd: str | os.PathLike[str] | None
@@ -78,12 +78,12 @@ class _OfProcesses(TypedDict, total=False):
 
 
 class CommandOptions(_OfAll, _OfSchedules, _OfProcesses, total=False):
-    """What `Scheduler.command` takes."""
+    """Options that `Scheduler.command` takes."""
 
 
 class ServiceOptions(_OfAll, _OfServices, _OfProcesses, total=False):
-    """What `Scheduler.service` takes."""
+    """Options that `Scheduler.service` takes."""
 
 
 class FunctionOptions(_OfAll, _OfSchedules, _OfServices, total=False):
-    """What `Scheduler.job` takes: a function is run when it is due, or kept running."""
+    """Options that `Scheduler.job` takes: a function is run when it is due, or kept running."""

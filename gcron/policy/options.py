@@ -1,40 +1,23 @@
-"""The options of a job, in one table: what they are called, and what they accept.
+"""`Option`: one row for each option of a job. A field of `Policy` is declared by its row.
 
-A crontab's directives and the keyword arguments of Python calls both come through `OPTIONS`, so that they
-cannot drift apart. This module may not know where an option came from, nor what is done with it.
+Directives, keyword arguments, their checks and messages, the lists of which option means something to which job, and
+the tables in docs/crontab.md all come from these rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
-from gcron.policy.spelling import nearest
-from gcron.policy.values import (
-    Refused,
-    limit_of,
-    one_of,
-    read_command,
-    read_count,
-    read_exit_codes,
-    read_factor,
-    read_name,
-    read_names,
-    read_nice,
-    read_path,
-    read_pattern,
-    read_seconds,
-    read_signal,
-    read_switch,
-    read_text,
-    read_time_limit,
-    read_umask,
-    read_user,
-)
+from gcron.policy.values import Refused
 
-__all__ = ["OPTIONS", "Option", "PolicyError", "option_named"]
+__all__ = ["Option", "PolicyError", "Scope", "option"]
+
+Scope = Literal["every job", "scheduled jobs", "services", "processes"]
+"""The jobs to which an option means something. `processes`: commands and services, but no Python functions."""
+
+_T = TypeVar("_T")
 
 
 class PolicyError(ValueError):
@@ -47,12 +30,16 @@ class PolicyError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One row of the table: an option's name in directives, and the check that its values go through."""
+class Option(NamedTuple):
+    """One row: an option's name in directives, what reads its values, for what it is, and its help."""
 
     name: str
-    check: Callable[[Any], Any]
+    reader: Callable[[Any], Any]
+    scope: Scope = "every job"
+    default: str | None = None
+    """As a directive would write it."""
+    help: str = ""
+    """What it means, with units, for docs/crontab.md."""
 
     @property
     def attribute(self) -> str:
@@ -60,68 +47,18 @@ class Option:
         return self.name.replace("-", "_")
 
     def read(self, value: object) -> Any:
-        """The checked value, from a directive's text or a Python object; raises PolicyError."""
+        """Return the checked value of a directive's text or a Python object. Raises PolicyError."""
         try:
-            return self.check(value)
+            return self.reader(value)
         except Refused as refused:
             message, hint = refused.args
             raise PolicyError(f"{self.name} {message}", key=self.name, hint=hint) from None
 
 
-def option_named(key: str) -> Option:
-    """The option that a directive or a keyword argument calls `key`; raises PolicyError when there is none."""
-    option = OPTIONS.get(key.replace("_", "-"))
-    if option is None:
-        known = [option.attribute for option in OPTIONS.values()]
-        raise PolicyError(f"unknown option {key!r}", key=key, hint=nearest(key, known))
-    return option
+def option(default: str | None, reader: Callable[[Any], _T], scope: Scope, help: str) -> _T:
+    """Declare a field of `Policy` by its row; its name is the field's.
 
-
-OPTIONS: Mapping[str, Option] = MappingProxyType(
-    {
-        option.name: option
-        for option in (
-            Option("overlap", one_of("skip", "queue", "replace", "allow")),
-            Option("queue-limit", read_count),
-            Option("group", read_name),
-            Option("timeout", read_time_limit),
-            Option("kill-after", read_seconds),
-            Option("stop-signal", read_signal),
-            Option("retries", read_count),
-            Option("retry-delay", read_seconds),
-            Option("retry-backoff", read_factor),
-            Option("retry-max-delay", read_seconds),
-            Option("catchup", one_of("none", "last", "all")),
-            Option("start-deadline", read_seconds),
-            Option("jitter", read_seconds),
-            Option("success-codes", read_exit_codes),
-            Option("user", read_user),
-            Option("cwd", read_path),
-            Option("umask", read_umask),
-            Option("nice", read_nice),
-            Option("env-file", read_path),
-            Option("shell", read_path),
-            Option("rlimit-as", limit_of("bytes")),
-            Option("rlimit-core", limit_of("bytes")),
-            Option("rlimit-cpu", limit_of("seconds")),
-            Option("rlimit-data", limit_of("bytes")),
-            Option("rlimit-fsize", limit_of("bytes")),
-            Option("rlimit-nofile", limit_of("files")),
-            Option("rlimit-nproc", limit_of("processes")),
-            Option("rlimit-stack", limit_of("bytes")),
-            Option("output", one_of("lines", "raw", "discard")),
-            Option("expect-within", read_time_limit),
-            Option("after", read_names),
-            Option("restart", one_of("always", "on-failure", "never")),
-            Option("restart-delay", read_seconds),
-            Option("restart-max-delay", read_seconds),
-            Option("restart-limit", read_count),
-            Option("min-uptime", read_seconds),
-            Option("ready-when", read_command),
-            Option("ready-line", read_pattern),
-            Option("enabled", read_switch),
-            Option("description", read_text),
-        )
-    }
-)
-"""All options of a policy by their name in directives."""
+    `default` is written as in a directive and read by `reader`; None stays None.
+    """
+    row = Option("", reader, scope, default, help)
+    return cast("_T", field(default=None if default is None else reader(default), metadata={"option": row}))

@@ -1,106 +1,158 @@
-"""`Policy`: how a job is run, whatever its schedule. Plain data, and the arithmetic of its delays."""
+"""`Policy`: how a job is run, whatever its schedule. Each field is one option, declared by its row."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 
-from gcron.policy.options import option_named
+from gcron.policy.options import Option, PolicyError, Scope, option
+from gcron.policy.spelling import nearest
+from gcron.policy.values import (
+    limit_of,
+    one_of,
+    read_command,
+    read_count,
+    read_exit_codes,
+    read_factor,
+    read_name,
+    read_names,
+    read_nice,
+    read_path,
+    read_pattern,
+    read_seconds,
+    read_signal,
+    read_switch,
+    read_text,
+    read_time_limit,
+    read_umask,
+    read_user,
+)
 
-__all__ = ["Policy"]
+__all__ = ["OPTIONS", "Policy", "options_of"]
+
+_SIZE = ": `512M`, `unlimited`"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a job is run, whatever its schedule (docs/crontab.md, section 4)."""
+    """How a job is run, whatever its schedule (docs/crontab.md, section 4). Times are in seconds."""
 
-    overlap: str = "skip"
-    """What happens to a fire that is due while the previous run still runs: skip, queue, replace, allow."""
-    queue_limit: int = 1
-    """With `overlap="queue"`: how many fires may wait for the run under way; further ones are skipped."""
-    group: str | None = None
-    """Jobs of one group share its limit, first come, first served."""
-    timeout: float | None = None
-    """Seconds until an attempt is asked to stop; None for no limit."""
-    kill_after: float = 10.0
-    """Seconds from `stop_signal` to KILL."""
-    stop_signal: signal.Signals = signal.SIGTERM
-    """What the whole tree is asked to stop with."""
-    retries: int = 0
-    """How often a failed attempt is followed by another."""
-    retry_delay: float = 10.0
-    """Seconds between the first attempt and the second."""
-    retry_backoff: float = 2.0
-    """By how much each further delay is longer than the one before."""
-    retry_max_delay: float = 600.0
-    """Seconds that no delay exceeds."""
-    catchup: str = "none"
-    """Which of the fires that gcron could not act on are run when it can again: none, the last, or all of them."""
-    start_deadline: float = 3600.0
-    """Seconds after which a fire is not begun any more."""
-    jitter: float = 0.0
-    """Seconds up to which a fire is put off, each by its own."""
-    success_codes: frozenset[int] = frozenset({0})
-    """Exit codes that count as success."""
-    user: str | None = None
-    """Whom the process belongs to, by name or number; None for gcron's own user."""
-    cwd: str | None = None
-    """Directory of the process; None for the inherited one."""
-    umask: int | None = None
-    """Mask of the modes of files that it makes; None for the inherited one."""
-    nice: int | None = None
-    """What is added to its niceness: 19 goes last."""
-    env_file: str | None = None
-    """A file of `NAME=value` lines, read before each attempt."""
-    shell: str | None = None
-    """Program that reads the command; None for the crontab's SHELL, or /bin/sh."""
-    rlimit_as: int | None = None
-    """Bytes of address space. These are the limits of setrlimit(2); None for the inherited one, -1 for none."""
-    rlimit_core: int | None = None
-    """Bytes of a core file."""
-    rlimit_cpu: int | None = None
-    """Seconds of processor time."""
-    rlimit_data: int | None = None
-    """Bytes of data."""
-    rlimit_fsize: int | None = None
-    """Bytes of a file that it writes."""
-    rlimit_nofile: int | None = None
-    """Open files."""
-    rlimit_nproc: int | None = None
-    """Processes of its user."""
-    rlimit_stack: int | None = None
-    """Bytes of stack."""
-    output: str = "lines"
-    """Where it goes: `lines` into the log, `raw` as it is to gcron's own stdout and stderr, `discard` nowhere."""
-    expect_within: float | None = None
-    """Seconds without a success after which an alarm is raised; None for never."""
-    after: tuple[str, ...] = ()
-    """Services that are to be ready before it begins."""
-    restart: str = "always"
-    """Of a service: after which ends it is started again: always, on-failure, never."""
-    restart_delay: float = 1.0
-    """Seconds before a service that died young is started again; doubles each time."""
-    restart_max_delay: float = 60.0
-    """Seconds that no such delay exceeds."""
-    restart_limit: int = 0
-    """How often in a row a service may die young before it is given up; 0: it never is."""
-    min_uptime: float = 1.0
-    """Seconds; a service that dies earlier died young."""
-    ready_when: str | None = None
-    """A shell command that succeeds once the service can be used; asked again and again until it does."""
-    ready_line: str | None = None
-    """A regular expression; the service can be used once a line of its output matches."""
-    enabled: bool = True
-    """False: known and shown, never fired."""
-    description: str = ""
-    """One line for people."""
+    kill_after: float = option("10s", read_seconds, "every job", "the time from `stop-signal` to KILL")
+    stop_signal: signal.Signals = option(
+        "TERM", read_signal, "every job", "the signal that asks the whole process tree to stop"
+    )
+    success_codes: frozenset[int] = option(
+        "0", read_exit_codes, "every job", "the exit statuses that count as success: `0,3`"
+    )
+    output: str = option(
+        "lines",
+        one_of("lines", "raw", "discard"),
+        "every job",
+        "where its output goes: `lines` into the log, `raw` unchanged to gcron's own outputs, `discard` nowhere",
+    )
+    after: tuple[str, ...] = option(
+        "", read_names, "every job", "the services that must be ready before it starts: `cache,db`"
+    )
+    enabled: bool = option("yes", read_switch, "every job", "`no`: it is listed, but never fires")
+    description: str = option("", read_text, "every job", "a line for people")
+
+    overlap: str = option(
+        "skip",
+        one_of("skip", "queue", "replace", "allow"),
+        "scheduled jobs",
+        "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "
+        "`replace` that run, or `allow` both",
+    )
+    queue_limit: int = option(
+        "1", read_count, "scheduled jobs", "with `overlap=queue`: how many fires may wait; further ones are skipped"
+    )
+    group: str | None = option(
+        None, read_name, "scheduled jobs", "the jobs of a group share its limit, first come, first served"
+    )
+    timeout: float | None = option(
+        "none", read_time_limit, "scheduled jobs", "the time after which an attempt is asked to stop, by `stop-signal`"
+    )
+    retries: int = option("0", read_count, "scheduled jobs", "how many more attempts may follow a failed one")
+    retry_delay: float = option("10s", read_seconds, "scheduled jobs", "the time before the second attempt")
+    retry_backoff: float = option(
+        "2", read_factor, "scheduled jobs", "the factor by which each further delay is longer"
+    )
+    retry_max_delay: float = option("10m", read_seconds, "scheduled jobs", "the longest of these delays")
+    catchup: str = option(
+        "none",
+        one_of("none", "last", "all"),
+        "scheduled jobs",
+        "which of the fires that gcron could not act on are made up: `none`, the `last`, or `all`",
+    )
+    start_deadline: float = option(
+        "1h",
+        read_seconds,
+        "scheduled jobs",
+        "how late a run may start: one that is made up, or that waits for services or its group",
+    )
+    jitter: float = option(
+        "0", read_seconds, "scheduled jobs", "each fire is delayed by a time of its own, up to this long"
+    )
+    expect_within: float | None = option(
+        "none", read_time_limit, "scheduled jobs", "an alarm is raised after this time without a success: `25h`"
+    )
+
+    restart: str = option(
+        "always",
+        one_of("always", "on-failure", "never"),
+        "services",
+        "after which ends it is started again: `always`, `on-failure`, `never`",
+    )
+    restart_delay: float = option(
+        "1s",
+        read_seconds,
+        "services",
+        "the time before it is started again if it ended before `min-uptime`; it doubles each time",
+    )
+    restart_max_delay: float = option("1m", read_seconds, "services", "the longest of these delays")
+    restart_limit: int = option(
+        "0", read_count, "services", "after how many such ends in a row it is given up; `0`: never"
+    )
+    min_uptime: float = option("1s", read_seconds, "services", "an end before this time is delayed and counted")
+    ready_when: str | None = option(
+        None, read_command, "services", "a command that succeeds once it can be used; repeated until it does"
+    )
+    ready_line: str | None = option(
+        None, read_pattern, "services", "a regular expression that a line of its output matches once it can be used"
+    )
+
+    user: str | None = option(
+        None, read_user, "processes", "the user of the process, by name or number; without it, gcron's own"
+    )
+    cwd: str | None = option(
+        None, read_path, "processes", "the directory to start in; without it, gcron's own, or the home of `user`"
+    )
+    umask: int | None = option(
+        None, read_umask, "processes", "the mask for the modes of files that it makes, octal: `027`"
+    )
+    nice: int | None = option(None, read_nice, "processes", "the number added to its niceness: `19` goes last")
+    env_file: str | None = option(
+        None, read_path, "processes", "a file of `NAME=value` lines, read before each attempt"
+    )
+    shell: str | None = option(
+        None, read_path, "processes", "the program that reads the command; without it, `SHELL` or /bin/sh"
+    )
+    rlimit_as: int | None = option(None, limit_of("bytes"), "processes", f"bytes of address space{_SIZE}")
+    rlimit_core: int | None = option(None, limit_of("bytes"), "processes", f"bytes of a core file{_SIZE}")
+    rlimit_cpu: int | None = option(None, limit_of("seconds"), "processes", "seconds of processor time")
+    rlimit_data: int | None = option(None, limit_of("bytes"), "processes", f"bytes of data{_SIZE}")
+    rlimit_fsize: int | None = option(None, limit_of("bytes"), "processes", f"bytes of a file that it writes{_SIZE}")
+    rlimit_nofile: int | None = option(None, limit_of("files"), "processes", "the number of open files")
+    rlimit_nproc: int | None = option(None, limit_of("processes"), "processes", "the number of its user's processes")
+    rlimit_stack: int | None = option(None, limit_of("bytes"), "processes", f"bytes of stack{_SIZE}")
 
     def delay_after(self, attempts: int) -> float | None:
-        """Seconds to wait after so many failed attempts; None when that is the end."""
+        """Return the seconds to wait after so many failed attempts; None if there is no further one."""
         if attempts > self.retries:
             return None
-        # Not the power itself: a thousand attempts at a back-off of 10 are beyond what a float holds.
+        # Not the power itself: a thousand attempts at a back-off of 10 are more than a float holds.
         delay = self.retry_delay
         for _ in range(attempts - 1):
             if delay >= self.retry_max_delay or delay == 0:
@@ -110,15 +162,39 @@ class Policy:
 
     @classmethod
     def from_options(cls, options: Mapping[str, object]) -> Policy:
-        """The defaults, changed by `options` (keys as in Python: `kill_after`).
+        """Return the defaults, changed by `options` (keys as in Python: `kill_after`).
 
         Raises PolicyError for an unknown key or a bad value.
         """
         return cls().with_options(options)
 
     def with_options(self, options: Mapping[str, object]) -> Policy:
-        """A copy changed by `options`; raises PolicyError for an unknown key or a bad value."""
+        """Return a copy changed by `options`. Raises PolicyError for an unknown key or a bad value."""
         if not options:
             return self
-        known = [(option_named(key), value) for key, value in options.items()]
-        return replace(self, **{option.attribute: option.read(value) for option, value in known})
+        known = [(_option_named(key), value) for key, value in options.items()]
+        return replace(self, **{row.attribute: row.read(value) for row, value in known})
+
+
+def _rows() -> Iterator[Option]:
+    for field in fields(Policy):
+        row: Option = field.metadata["option"]
+        yield row._replace(name=field.name.replace("_", "-"))
+
+
+OPTIONS: Mapping[str, Option] = MappingProxyType({row.name: row for row in _rows()})
+"""All options of a policy, by their names in directives."""
+
+
+def options_of(scope: Scope) -> tuple[str, ...]:
+    """Return the names in Python of the options with this scope."""
+    return tuple(row.attribute for row in OPTIONS.values() if row.scope == scope)
+
+
+def _option_named(key: str) -> Option:
+    """Return the option that a directive or a keyword argument calls `key`. Raises PolicyError if there is none."""
+    row = OPTIONS.get(key.replace("_", "-"))
+    if row is None:
+        known = [row.attribute for row in OPTIONS.values()]
+        raise PolicyError(f"unknown option {key!r}", key=key, hint=nearest(key, known))
+    return row

@@ -1,44 +1,22 @@
-"""What services, and those who come after them, may say: names that exist, no circles, options that mean something.
+"""Which options mean something to a job, and which services a job may wait for.
 
-Pure, and the same for a crontab's entries and for jobs made in Python.
+The same for the entries of crontabs and for jobs made in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
 from typing import Protocol, TypeVar
 
-from gcron.policy.policy import Policy
+from gcron.policy.policy import Policy, options_of
 from gcron.policy.spelling import nearest
 from gcron.schedule import Schedule, Unscheduled
 
 __all__ = ["Subject", "describe_kind", "find_mistakes", "find_useless", "is_service", "without_useless"]
 
-_OF_SERVICES = (
-    "restart",
-    "restart_delay",
-    "restart_max_delay",
-    "restart_limit",
-    "min_uptime",
-    "ready_when",
-    "ready_line",
-)
-_OF_SCHEDULES = (
-    "overlap",
-    "queue_limit",
-    "group",
-    "timeout",
-    "retries",
-    "retry_delay",
-    "retry_backoff",
-    "retry_max_delay",
-    "catchup",
-    "start_deadline",
-    "jitter",
-    "expect_within",
-)
+_OF_SERVICES = options_of("services")
+_OF_SCHEDULES = options_of("scheduled jobs")
 _DEFAULTS = Policy()
 
 
@@ -62,41 +40,36 @@ S = TypeVar("S", bound=Subject)
 
 
 def is_service(subject: Subject) -> bool:
-    """True for `@service`: kept running, at no time of the clock."""
+    """Whether it is an `@service`: kept running, at no time of the clock."""
     schedule = subject.schedule
     return type(schedule) is Unscheduled and schedule.kind == "service"
 
 
 def describe_kind(subject: Subject) -> str:
-    """What it is, where that decides which options mean something."""
+    """Return what it is, for messages about options that mean nothing to it."""
     return "a service" if is_service(subject) else "a job that is no service"
 
 
 def find_useless(subject: Subject) -> list[str]:
-    """The options, named as in directives, that mean nothing to it and are not as they are by default."""
+    """Return the options, named as in directives, that mean nothing to it but are not at their defaults."""
     names = _useless_to(subject)
     return [name.replace("_", "-") for name in names if getattr(subject.policy, name) != getattr(_DEFAULTS, name)]
 
 
 def without_useless(subject: Subject) -> Policy:
-    """Its policy, with what `find_useless` finds as it is by default."""
+    """Return its policy, with the options that `find_useless` finds at their defaults."""
     return replace(subject.policy, **{name: getattr(_DEFAULTS, name) for name in _useless_to(subject)})
 
 
 def find_mistakes(subjects: Sequence[S]) -> Iterator[tuple[S, str, str]]:
-    """Each subject that waits for what cannot be: (subject, what is wrong, what would be right)."""
+    """Yield each subject that waits for what never comes: (subject, what is wrong, what would be right)."""
     services = {subject.name: subject for subject in subjects if is_service(subject)}
     for subject in services.values():
         if subject.policy.ready_line is not None and subject.policy.output != "lines":
             message = f"ready-line= never sees a line with output={subject.policy.output}"
             yield subject, message, "say output=lines, or ask with ready-when="
     yield from _find_wrong_names(subjects, services)
-    try:
-        TopologicalSorter({name: service.policy.after for name, service in services.items()}).prepare()
-    except CycleError as error:
-        circle = error.args[1][::-1]
-        message = f"services wait for one another: {' after '.join(circle)}"
-        yield services[circle[0]], message, "leave one of these after= out"
+    yield from _find_circle(services)
 
 
 def _find_wrong_names(subjects: Sequence[S], services: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
@@ -110,5 +83,18 @@ def _find_wrong_names(subjects: Sequence[S], services: Mapping[str, S]) -> Itera
                 yield subject, f"after= names {name!r}, which is no service", "only an @service can be waited for"
 
 
-def _useless_to(subject: Subject) -> Iterable[str]:
+def _find_circle(services: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
+    if not any(service.policy.after for service in services.values()):
+        return
+    from graphlib import CycleError, TopologicalSorter  # only where services wait
+
+    try:
+        TopologicalSorter({name: service.policy.after for name, service in services.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        message = f"services wait for one another: {' after '.join(circle)}"
+        yield services[circle[0]], message, "leave one of these after= out"
+
+
+def _useless_to(subject: Subject) -> tuple[str, ...]:
     return _OF_SCHEDULES if is_service(subject) else _OF_SERVICES

@@ -1,7 +1,7 @@
-"""What the options of a job accept: a check for each kind of value.
+"""The values that options accept: a reader for each kind.
 
-A check takes a directive's text or a Python object, and returns the value or raises `Refused`. It may not know for
-which option it is asked.
+A reader takes a directive's text or a Python object, and returns the checked value or raises `Refused`. It does not
+know for which option.
 """
 
 from __future__ import annotations
@@ -38,34 +38,35 @@ __all__ = [
     "read_user",
 ]
 
-_SMALL_NUMBER = re.compile("[0-9]{1,6}")
-_SMALL_INTEGER = re.compile("-?[0-9]{1,2}")
-_OCTAL = re.compile("0?[0-7]{1,3}")
-_EXIT_CODE = re.compile("[0-9]{1,3}")
-_NAME = re.compile(r"\w[\w.:@+-]{0,99}")
-_USER = re.compile(r"[\w.][\w.@+-]{0,99}\$?")
-_SIZE = re.compile("([0-9]{1,15})([kKmMgGtT]?)")
+# As text: `re` compiles each at its first use.
+_SMALL_NUMBER = "[0-9]{1,6}"
+_SMALL_INTEGER = "-?[0-9]{1,2}"
+_OCTAL = "0?[0-7]{1,3}"
+_EXIT_CODE = "[0-9]{1,3}"
+_NAME = r"\w[\w.:@+-]{0,99}"
+_USER = r"[\w.][\w.@+-]{0,99}\$?"
+_SIZE = "([0-9]{1,15})([kKmMgGtT]?)"
 _SUCH_AS = {"bytes": "512M", "seconds": "60", "files": "1024", "processes": "200"}
 _SWITCH = {"yes": True, "no": False}
 
 
 class Refused(Exception):
-    """(what is wrong, after the option's name; what would be right)."""
+    """A value that is not accepted: (what is wrong, as a phrase after the option's name; what would be right)."""
 
 
 def one_of(*words: str) -> Callable[[object], str]:
-    """A check for one of these words."""
+    """Return a reader for one of these words."""
 
-    def check(value: object) -> str:
+    def read(value: object) -> str:
         if value in words:
             return str(value)
         raise Refused(f"cannot be {value!r}", "one of " + ", ".join(words))
 
-    return check
+    return read
 
 
 def read_seconds(value: object) -> float:
-    """Seconds, or a text such as `1h30m`."""
+    """Read seconds, or a text such as `1h30m`."""
     if isinstance(value, str):
         return _finite(_duration(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -87,7 +88,7 @@ def _finite(seconds: float) -> float:
 
 
 def read_time_limit(value: object) -> float | None:
-    """As `read_seconds`, above zero; None or `none` for no limit."""
+    """Read as `read_seconds`, but above zero; None or `none` is no limit."""
     if value is None or value == "none":
         return None
     seconds = read_seconds(value)
@@ -97,15 +98,15 @@ def read_time_limit(value: object) -> float | None:
 
 
 def read_count(value: object) -> int:
-    """A whole number from 0 up."""
-    number = int(value) if isinstance(value, str) and _SMALL_NUMBER.fullmatch(value) else value
+    """Read a whole number from 0 up."""
+    number = int(value) if isinstance(value, str) and re.fullmatch(_SMALL_NUMBER, value) else value
     if type(number) is not int or number < 0:
         raise Refused(f"cannot be {value!r}", "a whole number, 0 or more")
     return number
 
 
 def read_factor(value: object) -> float:
-    """A number from 1 up."""
+    """Read a number from 1 up."""
     try:
         factor = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
     except ValueError:
@@ -116,7 +117,7 @@ def read_factor(value: object) -> float:
 
 
 def read_signal(value: object) -> signal.Signals:
-    """A signal, or its name with or without `SIG`."""
+    """Read a signal, or its name with or without `SIG`."""
     if isinstance(value, signal.Signals):
         return value
     if isinstance(value, str):
@@ -127,7 +128,7 @@ def read_signal(value: object) -> signal.Signals:
 
 
 def read_exit_codes(value: object) -> frozenset[int]:
-    """One exit code or several, as numbers or as a text with commas."""
+    """Read one or more exit codes, as numbers or as a text with commas."""
     codes = _numbers(value.split(",")) if isinstance(value, str) else _numbers(value)
     if not codes:
         raise Refused("needs at least one exit code", "such as 0 or 0,3")
@@ -144,13 +145,13 @@ def _numbers(values: object) -> frozenset[int]:
 
 def _exit_code(value: object) -> int:
     text = str(value).strip(" ")
-    if _EXIT_CODE.fullmatch(text) and int(text) <= 255:
+    if re.fullmatch(_EXIT_CODE, text) and int(text) <= 255:
         return int(text)
     raise Refused(f"has a code that is not one: {text!r}", "exit codes are 0 to 255, separated by commas")
 
 
 def read_path(value: object) -> str | None:
-    """A path that is not empty, or None."""
+    """Read a path that is not empty, or None."""
     if value is None:
         return None
     if not isinstance(value, str | os.PathLike):
@@ -162,7 +163,7 @@ def read_path(value: object) -> str | None:
 
 
 def read_switch(value: object) -> bool:
-    """A bool, or `yes` or `no`."""
+    """Read a bool, `yes` or `no`."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value in _SWITCH:
@@ -171,35 +172,35 @@ def read_switch(value: object) -> bool:
 
 
 def read_command(value: object) -> str | None:
-    """A shell command that is not empty, or None."""
+    """Read a shell command that is not empty, or None."""
     if value is None or (isinstance(value, str) and value.strip() and "\0" not in value):
         return value
     raise Refused(f"cannot be {value!r}", "a shell command")
 
 
 def read_text(value: object) -> str:
-    """A text."""
+    """Read a text."""
     if isinstance(value, str):
         return value
     raise Refused(f"cannot be {value!r}", "a text")
 
 
 def read_user(value: object) -> str | None:
-    """The name or the number of a user, or None for gcron's own."""
+    """Read the name or the number of a user, or None for gcron's own."""
     if type(value) is int and value >= 0:
         value = str(value)
-    if value is None or (isinstance(value, str) and _USER.fullmatch(value)):
+    if value is None or (isinstance(value, str) and re.fullmatch(_USER, value)):
         return value
     raise Refused(f"cannot be {value!r}", "the name of a user, or a number")
 
 
 def read_name(value: object) -> str | None:
-    """A name, as jobs have them, or None."""
+    """Read a name, as jobs have them, or None."""
     return None if value is None else _checked_name(value)
 
 
 def read_names(value: object) -> tuple[str, ...]:
-    """Several names, as a sequence or as a text with commas; none at all is fine."""
+    """Read names, as a sequence or as a text with commas; there may be none."""
     if isinstance(value, str):
         value = [word.strip(" ") for word in value.split(",")] if value.strip(" ") else ()
     if not isinstance(value, list | tuple):
@@ -208,8 +209,8 @@ def read_names(value: object) -> tuple[str, ...]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a job or a group may be called so in a crontab."""
-    return _NAME.fullmatch(text) is not None
+    """Whether a job or a group in a crontab may have this name."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 def _checked_name(value: object) -> str:
@@ -219,27 +220,27 @@ def _checked_name(value: object) -> str:
 
 
 def read_umask(value: object) -> int | None:
-    """A file mode mask: octal digits as a text, or a number; None for the inherited one."""
+    """Read a file mode mask: octal digits as a text, or a number; None for the inherited one."""
     if value is None:
         return None
-    mask = int(value, 8) if isinstance(value, str) and _OCTAL.fullmatch(value) else value
+    mask = int(value, 8) if isinstance(value, str) and re.fullmatch(_OCTAL, value) else value
     if type(mask) is not int or not 0 <= mask <= 0o777:
         raise Refused(f"cannot be {value!r}", "octal digits, such as 022 or 077")
     return mask
 
 
 def read_nice(value: object) -> int | None:
-    """What is added to the niceness, -20 to 19; None for the inherited one."""
+    """Read what is added to the niceness, -20 to 19; None for the inherited one."""
     if value is None:
         return None
-    nice = int(value) if isinstance(value, str) and _SMALL_INTEGER.fullmatch(value) else value
+    nice = int(value) if isinstance(value, str) and re.fullmatch(_SMALL_INTEGER, value) else value
     if type(nice) is not int or not -20 <= nice <= 19:
         raise Refused(f"cannot be {value!r}", "-20 (goes first) to 19 (goes last)")
     return nice
 
 
 def read_pattern(value: object) -> str | None:
-    """A regular expression, or None."""
+    """Read a regular expression, or None."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -252,12 +253,12 @@ def read_pattern(value: object) -> str | None:
 
 
 def limit_of(unit: str) -> Callable[[object], int | None]:
-    """A check for a limit of resources counted in `unit`: a number, `unlimited`, or None for the inherited one.
+    """Return a reader for a limit counted in `unit`: a number, `unlimited`, or None for the inherited limit.
 
     Bytes may be followed by K, M, G or T, powers of 1024; `unlimited` is `resource.RLIM_INFINITY`.
     """
 
-    def check(value: object) -> int | None:
+    def read(value: object) -> int | None:
         if value is None or value == "unlimited":
             return None if value is None else RLIM_INFINITY
         size = _size(value, unit) if isinstance(value, str) else value
@@ -265,11 +266,11 @@ def limit_of(unit: str) -> Callable[[object], int | None]:
             raise Refused(f"cannot be {value!r}", f"{unit}, such as {_SUCH_AS[unit]}, or unlimited")
         return size
 
-    return check
+    return read
 
 
 def _size(text: str, unit: str) -> int | None:
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None or (match[2] and unit != "bytes"):
         return None
     return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")

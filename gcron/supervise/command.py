@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import fields
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
-from gcron.policy import Policy
+from gcron.policy import Policy, options_of
 
 __all__ = [
     "OF_PROCESSES",
@@ -24,14 +23,14 @@ __all__ = [
     "open_stdin",
 ]
 
-_LIMITS = tuple(option.name for option in fields(Policy) if option.name.startswith("rlimit_"))
+OF_PROCESSES = options_of("processes")
+"""The fields of a policy that say how a process is set up; None means as gcron itself."""
+_LIMITS = tuple(name for name in OF_PROCESSES if name.startswith("rlimit_"))
 _values_of = attrgetter(*_LIMITS)
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _UNLIMITED = (None,) * len(_LIMITS)
 RUN_ID = "GCRON_RUN_ID"
 """The variable that marks every process of a run. A process cannot lose it by forking."""
-OF_PROCESSES = ("user", "cwd", "umask", "nice", "env_file", "shell", *_LIMITS)
-"""The fields of a policy that say how a process is set up; None means as gcron itself."""
 
 Limits = tuple[tuple[str, int], ...]
 """Names of a policy's limits with their values; -1 for none."""
