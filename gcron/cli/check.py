@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+import sys
 
 from gcron.cli.files import complain, load_files, plural
+from gcron.cli.moments import MomentError
 
 __all__ = ["main"]
 
 
 def main(options: argparse.Namespace) -> int:
     """Print the problems; returns 1 when there is an error, and with `--strict` when there is a warning."""
-    loaded = load_files(options)
+    try:
+        loaded = load_files(options)
+    except MomentError as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return 1
     status = 1 if loaded.errors or (options.strict and loaded.problems) else 0
     if options.json:
         for problem in loaded.problems:
-            print(json.dumps(dataclasses.asdict(problem)))
+            print(json.dumps(problem._asdict()))
         return status
     complain(loaded.problems)
     errors = len(loaded.errors)

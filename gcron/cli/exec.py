@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 from gcron.cli.files import complain, describe_unknown_job, load_files
+from gcron.cli.moments import MomentError
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
 from gcron.policy.services import is_service, without_useless
@@ -38,8 +39,8 @@ def main(options: argparse.Namespace) -> int:
     """Run the job to its end; returns its exit status."""
     try:
         loaded = load_files(options)
-    except SystemExit as error:  # TZ is wrong; the status of other commands would be taken for the job's
-        print(error, file=sys.stderr)
+    except MomentError as error:  # the status of other commands would be taken for the job's
+        print(f"gcron: {error}", file=sys.stderr)
         return _OUR_OWN_FAILURE
     complain(loaded.errors)
     if loaded.errors:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from gcron.cli.files import Loaded, complain, describe_unknown_job, load_files
+from gcron.cli.files import complain, describe_unknown_job, load_files
 from gcron.cli.fires import Fire, Gap, Gaps, Window, fires_in, named_entries
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.spans import utc_text, wall_datetime
-from gcron.crontab import Entry
+from gcron.crontab import Entry, Loaded
 from gcron.schedule import occurrence
 from gcron.schedule.clock import SystemClock
 
@@ -27,11 +27,11 @@ _COUNT_IN_WINDOW = 1000
 
 def main(options: argparse.Namespace) -> int:
     """Print the fires to come; returns 1 when a file, the job or a time is wrong."""
-    loaded = load_files(options)
-    if loaded.errors:
-        complain(loaded.errors)
-        return 1
     try:
+        loaded = load_files(options)
+        if loaded.errors:
+            complain(loaded.errors)
+            return 1
         window = _window(options, loaded)
     except MomentError as error:
         print(f"gcron: {error}", file=sys.stderr)

@@ -7,10 +7,12 @@ import gc
 import os
 import shlex
 import sys
+from functools import partial
 
-from gcron.cli.files import Loaded, complain, load_files, plural
+from gcron.cli.files import complain, load_files, plural
+from gcron.cli.moments import MomentError, read_zone
 from gcron.cli.terminal import is_terminal, wants_colour
-from gcron.crontab import CrontabError, Problem
+from gcron.crontab import CrontabError, Loaded, LoadSettings, Problem, load_all
 from gcron.daemon.daemon import EXIT_CONFIGURATION, Daemon, Settings
 from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
 from gcron.daemon.log import LogSettings
@@ -37,7 +39,11 @@ def _daemon(options: argparse.Namespace) -> Daemon | None:
     watch = None if options.no_watch else FileWatch(options.files)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
     files = [path for path in options.files if not os.path.isdir(path)]
-    loaded = load_files(options)
+    try:
+        loaded = load_files(options)
+    except MomentError as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return None
     complain(loaded.errors)
     if warnings := len(loaded.problems) - len(loaded.errors):
         check = shlex.join(["gcron", "check", *(["--system"] if options.system else []), *options.files])
@@ -47,21 +53,19 @@ def _daemon(options: argparse.Namespace) -> Daemon | None:
         return None
     jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
     settings = Settings(_log(options, loaded, jobs), grace=options.grace)
-    return Daemon(jobs, settings, ", ".join(options.files), lambda: _read_again(options, files), watch, seen)
+    read_again = partial(_read_again, options.files, files, options.system, options.tz)
+    return Daemon(jobs, settings, ", ".join(options.files), read_again, watch, seen)
 
 
-def _read_again(options: argparse.Namespace, files: list[str]) -> list[Job]:
-    """What is to run from now on; `files`: those of the paths that were no directories at the start.
+def _read_again(paths: list[str], files: list[str], system: bool, timezone: str | None) -> list[Job]:
+    """Return what is to run from now on. `files` are the paths that were no directories at the start.
 
     Raises CrontabError or ValueError with all that is wrong.
     """
     # An empty directory in the place of a file, as a mount that fails leaves it, would be a cron.d without jobs.
     if turned := [Problem(path, 0, 0, 0, "error", _NO_FILE_ANY_MORE) for path in files if os.path.isdir(path)]:
         raise CrontabError(turned)
-    try:
-        loaded = load_files(options)
-    except SystemExit as error:  # says what is wrong with the options; no reason to end now
-        raise ValueError(str(error)) from None
+    loaded = load_all(paths, LoadSettings(system, read_zone(timezone), check_users=True))
     if loaded.errors:
         raise CrontabError(loaded.errors)
     return [job_of(entry, loaded.group_limits) for entry in loaded.entries]

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from gcron.cli.files import Loaded, complain, load_files, plural
+from gcron.cli.files import complain, load_files, plural
 from gcron.cli.moments import MomentError, read_moment
 from gcron.cli.progress import with_progress
 from gcron.cli.spans import utc_text, zone_name
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
-from gcron.crontab import Entry
+from gcron.crontab import Entry, Loaded
 from gcron.schedule import Zone
 from gcron.schedule.clock import SystemClock
 
@@ -67,12 +67,12 @@ class _Picture:
 
 def main(options: argparse.Namespace) -> int:
     """Draw the day; returns 1 when a file or a time is wrong."""
-    loaded = load_files(options)
-    if loaded.errors:
-        complain(loaded.errors)
-        return 1
     now = int(SystemClock().now())
     try:
+        loaded = load_files(options)
+        if loaded.errors:
+            complain(loaded.errors)
+            return 1
         start = read_moment(options.start, now, loaded.timezone)
         end, is_local_end = (
             read_moment(options.end, now, loaded.timezone) if options.end else (start.instant + _DAY, False)

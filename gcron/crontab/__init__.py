@@ -1,4 +1,4 @@
-"""Crontab files: text to entries, with everything that is wrong at its line and column.
+"""Crontab files: from text to entries, with every problem at its line and column.
 
 In short:
 
@@ -10,11 +10,11 @@ In short:
 """
 
 from gcron.crontab.assignment import Environment
+from gcron.crontab.checks import find_group_mistakes, group_limits
 from gcron.crontab.entry import Crontab, Entry, Group
-from gcron.crontab.grouping import find_group_mistakes, group_limits
+from gcron.crontab.loading import Loaded, LoadSettings, load, load_all, load_paths
 from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem, Severity, render, render_all
-from gcron.crontab.source import load, load_paths
 
 __all__ = [
     "Crontab",
@@ -22,11 +22,14 @@ __all__ = [
     "Entry",
     "Environment",
     "Group",
+    "LoadSettings",
+    "Loaded",
     "Problem",
     "Severity",
     "find_group_mistakes",
     "group_limits",
     "load",
+    "load_all",
     "load_paths",
     "parse",
     "render",

@@ -1,6 +1,6 @@
 """`NAME = value` lines, and the environment that they make for the entries below them (cronie's env.c).
 
-It may not know what the names mean: that is the parser's business.
+This module does not know what the names mean.
 """
 
 from __future__ import annotations
@@ -8,21 +8,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from gcron.crontab.problem import LineError
 
 __all__ = ["Assignment", "Environment", "History", "read_assignment"]
 
-# A name is one quoted string, or anything without blanks; neither holds `=`. The value is behind the match.
+# A name is one quoted string, or anything without blanks; neither holds `=`. The value comes after the match.
 # Possessive (`*+`): going back into the blanks would take the square of their number.
 _HEAD = re.compile(r"""[ \t]*+(?:"([^"=]*+)"|'([^'=]*+)'|([^\s"'=][^\s=]*+)|)[ \t]*+=[ \t]*+""")
 _BLANKS = " \t\r\v\f"
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A name, its value, and the columns of the value with its quotes (from 0, end exclusive)."""
 
     name: str
@@ -32,9 +31,9 @@ class Assignment:
 
 
 def read_assignment(line: str) -> Assignment | None:
-    """The assignment that a line is, or None if it is something else; raises LineError.
+    """Return the assignment in a line, or None if the line is something else. Raises LineError.
 
-    Cronie's quoting: unquoted and trimmed, or one quoted string with only blanks behind it; no escapes.
+    Cronie's quoting: unquoted and trimmed, or one quoted string with only blanks after it; no escapes.
     """
     head = _HEAD.match(line)
     if head is None:
@@ -55,24 +54,24 @@ def _unquoted(raw: str, start: int) -> str:
         raise LineError("the quote is not closed", start, start + 1, f"close it with {raw[0]}")
     if close + 1 < len(raw):
         hint = "quote the whole value or nothing of it; there are no escapes"
-        raise LineError("text behind the closing quote", start + close + 1, start + len(raw), hint)
+        raise LineError("text after the closing quote", start + close + 1, start + len(raw), hint)
     return raw[1:close]
 
 
 class History:
-    """All assignments of a file in order: name -> its values with the lines they stand on."""
+    """All assignments of a file in order: each name with its values and their lines."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[tuple[int, str]]] = {}
 
     def assign(self, line: int, name: str, value: str) -> Environment:
-        """Add an assignment below all others; the environment of the entries below it."""
+        """Add an assignment below all others. Returns the environment of the entries below it."""
         self._values.setdefault(name, []).append((line, value))
         return Environment(self._values, line)
 
 
 class Environment(Mapping[str, str]):
-    """The assignments above one place of a file: a view, sharing its storage with all others of the file.
+    """The assignments above one place of a file: a view that shares its storage with all others of the file.
 
     Copies would make a file of alternating assignments and entries cost the square of its length.
     """

@@ -1,24 +1,35 @@
 """`# gcron: key=value …` comments: which they are, and the options that they set (docs/crontab.md, section 4).
 
-It may not know which entry they are for; that is a matter of the lines around them.
+This module does not know for which entry a directive is: that depends on the lines around it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
+from gcron.crontab.machine import check_zone
 from gcron.crontab.problem import LineError
-from gcron.crontab.words import split_words, unquote
-from gcron.crontab.zone import check_zone
 from gcron.policy import OPTIONS, Option, PolicyError, is_name, nearest
 from gcron.policy import read_name as read_name_value
 from gcron.schedule import LAYOUTS, ScheduleError
 from gcron.schedule import parse as parse_schedule
 
-__all__ = ["DEFAULTS", "ENTRY", "FILE", "GROUP", "Directive", "Setting", "read_directive", "read_name", "read_settings"]
+__all__ = [
+    "DEFAULTS",
+    "ENTRY",
+    "FILE",
+    "GROUP",
+    "Directive",
+    "Setting",
+    "read_directive",
+    "read_group_name",
+    "read_settings",
+    "split_words",
+    "unquote",
+]
 
 ENTRY = "gcron"
 """The next entry's own options."""
@@ -32,26 +43,31 @@ _SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
 
 _OF_ONE_ENTRY = ("name", "every")
 
+# Each comment of a file is tried with the first two; the others are compiled at their first use.
 _DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:", re.IGNORECASE)
 _WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group)?))[ \t]++[a-z-]++=", re.IGNORECASE)
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_LIMIT = re.compile("[1-9][0-9]{0,5}")
+_KEY = "[A-Za-z][A-Za-z0-9_-]*"
+_LIMIT = "[1-9][0-9]{0,5}"
+
+# Possessive (`++`, `*+`): a match never goes back, so the time is linear for any text. Groups are atomic (`(?>…)`)
+# instead: before 3.11.5, Python loses text after a possessive group (python/cpython#100061).
+_SHELL_WORD = r"""(?>(?:[^ \t\r\n'"\\]++|'[^']*+'|"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|\\.)+)"""
+_PIECE = r"""([^'"\\]++)|'([^']*+)'|"([^"\\]*+(?>(?:\\.[^"\\]*+)*))"|\\(.)"""
+_BLANKS = " \t\r\n"
 
 MAX_ERRORS = 10
-"""Errors told of one line; a line of a megabyte may hold a hundred thousand."""
+"""Errors reported for one line; a line of a megabyte may hold a hundred thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """The head of a directive line: for what it is, and the column (from 0) where its words begin."""
+class Directive(NamedTuple):
+    """The head of a directive: its scope, and the column (from 0) where its words begin."""
 
     scope: str
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One option that a directive sets; the columns are those of its word (from 0, end exclusive)."""
+class Setting(NamedTuple):
+    """One option that a directive sets, and the columns of its word (from 0, end exclusive)."""
 
     key: str
     value: object
@@ -60,10 +76,12 @@ class Setting:
 
 
 def read_directive(line: str) -> Directive | None:
-    """The directive that a comment line is, or None for an ordinary comment; raises LineError."""
+    """Return the directive in a comment line, or None for an ordinary comment. Raises LineError."""
     match = _DIRECTIVE.match(line)
     if match is None:
-        _refuse_without_colon(line)
+        if slip := _WITHOUT_COLON.match(line):
+            hint = f"# {slip[1].lower()}: key=value"
+            raise LineError("a directive without its colon", slip.start(1), slip.end(1), hint)
         return None
     if match[1] in _SCOPES:
         return Directive(match[1], match.end())
@@ -75,30 +93,30 @@ def read_directive(line: str) -> Directive | None:
 
 
 def read_settings(line: str, directive: Directive, report: Callable[[LineError], None]) -> dict[str, Setting]:
-    """The options that a directive sets, by key; whatever is wrong with one of them is reported.
+    """Return the options that a directive sets, by key. Calls `report` with what is wrong.
 
-    The keys of entries are those of `gcron.policy.OPTIONS`, and `name`, `tz` and `every`; the file has `fields`, a
-    group has `limit`.
+    The keys of entries are those of `gcron.policy.OPTIONS`, and `name`, `tz` and `every`. A file has `fields`, a group
+    has `limit`.
     """
     settings: dict[str, Setting] = {}
     errors = 0
     for start, end in split_words(line, directive.start):
         try:
             setting = _read_setting(line, start, end, directive.scope)
-            _refuse_twice(setting, settings)
+            if setting.key in settings:
+                raise LineError(f"{setting.key} is given twice", start, end, "leave one of them out")
+            settings[setting.key] = setting
         except LineError as error:
             report(error)
             errors += 1
-        else:
-            settings[setting.key] = setting
         if errors == MAX_ERRORS:
             report(LineError("too many errors: the rest of the line was not read", start, end))
             break
     return settings
 
 
-def read_name(line: str, directive: Directive) -> Directive:
-    """Check the name that a `# gcron-group:` begins with; the directive behind it. Raises LineError."""
+def read_group_name(line: str, directive: Directive) -> Directive:
+    """Check the name that a `# gcron-group:` begins with. Returns the directive after it; raises LineError."""
     start, end = next(split_words(line, directive.start), (len(line), len(line)))
     if is_name(line[start:end]):
         return Directive(directive.scope, end)
@@ -106,21 +124,59 @@ def read_name(line: str, directive: Directive) -> Directive:
     raise LineError("a group needs a name", start, end, hint)
 
 
-def _refuse_without_colon(line: str) -> None:
-    slip = _WITHOUT_COLON.match(line)
-    if slip:
-        hint = f"# {slip[1].lower()}: key=value"
-        raise LineError("a directive without its colon", slip.start(1), slip.end(1), hint)
+# -- words as `shlex.split` reads them, with their columns ------------------------------------------------------------
 
 
-def _refuse_twice(setting: Setting, settings: Mapping[str, Setting]) -> None:
-    if setting.key in settings:
-        raise LineError(f"{setting.key} is given twice", setting.start, setting.end, "leave one of them out")
+def split_words(line: str, position: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield the columns (from 0, end exclusive) of each word from `position` on, quotes included.
+
+    A word with a quote that is not closed goes to the end of the line; `unquote` refuses it.
+    """
+    pattern = re.compile(_SHELL_WORD)
+    blanks = re.compile(f"[{_BLANKS}]*+")
+    while (start := _end_of_match(blanks, line, position)) < len(line):
+        position = _end_of_match(pattern, line, start)
+        if line[position : position + 1] in ("'", '"', "\\"):
+            position = len(line)
+        yield start, position
+
+
+def unquote(line: str, start: int, end: int) -> str:
+    """Return `line[start:end]`, a part of a word, without its quotes and backslashes. Raises LineError."""
+    raw = line[start:end]
+    if "'" not in raw and '"' not in raw and "\\" not in raw:
+        return raw
+    pattern = re.compile(_PIECE)
+    pieces: list[str] = []
+    position = start
+    while position < end:
+        match = pattern.match(line, position, end)
+        if match is None:
+            raise _unfinished(line, position)
+        bare, single, double, escaped = match.groups()
+        pieces.append(bare or single or escaped or "" if double is None else re.sub(r'\\(["\\])', r"\1", double))
+        position = match.end()
+    return "".join(pieces)
+
+
+def _end_of_match(pattern: re.Pattern[str], line: str, position: int) -> int:
+    match = pattern.match(line, position)
+    return match.end() if match else position
+
+
+def _unfinished(line: str, position: int) -> LineError:
+    if line[position] == "\\":
+        hint = "write \\\\ for a backslash"
+        return LineError("a backslash with nothing after it", position, position + 1, hint)
+    return LineError("the quote is not closed", position, position + 1, f"close it with {line[position]}")
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
 
 
 def _read_setting(line: str, start: int, end: int, scope: str) -> Setting:
     key, equals, _ = line[start:end].partition("=")
-    if not equals or not _KEY.fullmatch(key):
+    if not equals or not re.fullmatch(_KEY, key):
         raise LineError("not an option", start, end, "options are key=value, separated by blanks")
     key_end = start + len(key)
     readers = _READERS.get(scope, _ENTRY_READERS)
@@ -144,7 +200,7 @@ def _read_zone(text: str) -> str:
 
 
 def _read_every(text: str) -> str:
-    """The schedule text that stands in the place of the line's own fields, which other crons read."""
+    """Return the text of the schedule that is used instead of the line's own fields, which other crons read."""
     schedule = f"@every {text}"
     try:
         parse_schedule(schedule)
@@ -160,7 +216,7 @@ def _read_layout(text: str) -> str:
 
 
 def _read_limit(text: str) -> int:
-    if _LIMIT.fullmatch(text):
+    if re.fullmatch(_LIMIT, text):
         return int(text)
     raise PolicyError(f"limit cannot be {text!r}", key="limit", hint="how many of its jobs may run at once: 1 or more")
 

@@ -1,8 +1,8 @@
-"""Names for the jobs that give none: readable, unique in the file, the same while the line is the same.
+"""Names for the jobs that give none: readable, unique in the file, the same as long as the command is the same.
 
-A name comes from the command alone, so that a job keeps its history, and its place in `overlap`, when its
-schedule is edited. A command that is one plain word is its own name; any other gives its first words and six
-digits of its hash, so that commands which look alike never share a name, nor swap names when one goes.
+A name comes from the command alone, so a job keeps its history, and its place in `overlap`, when its schedule is
+edited. A command that is one plain word is its own name. Any other gives its first words and six digits of its hash:
+commands that look alike never share a name, nor swap names when one of them goes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LENGTH, _LENGTH_READ = 32, 40
 
 
 class Names:
-    """The names of one file's jobs: gives each derived name once, and none that `explicit` holds."""
+    """The names of one file's jobs. Gives each derived name once, and none that is in `explicit`."""
 
     def __init__(self, explicit: Iterable[str] = ()) -> None:
         self._taken = set(explicit)
         self._count: dict[str, int] = {}
 
     def derive(self, command: str) -> str:
-        """A name for the job with this command; the second of its kind ends in `-2`, the third in `-3`."""
+        """Return a name for the job with this command. The second of the same name ends in `-2`, the third in `-3`."""
         base = _base(command)
         name = base
         while name in self._taken:
@@ -49,6 +49,6 @@ def _base(command: str) -> str:
 def _readable(command: str) -> str:
     """The program without its directories, and as many of the next words as fit."""
     program, _, rest = command[:_READ].partition(" ")
-    # Words further behind would be cut off anyway, and finding them takes time with 100,000 entries.
+    # Only the first characters: words further on would be cut off anyway, and finding them takes time.
     words = _FIRST_WORDS.findall(f"{program.rpartition('/')[2]} {rest}"[:_LENGTH_READ])
     return "-".join(words)[:_LENGTH].strip("-.") or "job"

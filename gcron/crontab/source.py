@@ -1,21 +1,17 @@
-"""Reading crontabs from the file system: the only module of this room that touches it (docs/crontab.md, section 5).
+"""From a path to the bytes of a crontab (docs/crontab.md, section 5).
 
-A wrong path costs one clear line and no time: nothing here waits for a FIFO's writer, reads a device, or
-swallows a gigabyte. It may not know what a crontab says.
+A wrong path costs one clear line and no time: nothing here waits for a FIFO's writer, reads a device, or swallows a
+gigabyte. This module does not know what a crontab says.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
-from datetime import tzinfo
 
-from gcron.crontab.entry import Crontab
-from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem
 
-__all__ = ["MAX_SIZE", "load", "load_paths", "read"]
+__all__ = ["MAX_SIZE", "members_of", "read", "unreadable"]
 
 MAX_SIZE = 1024 * 1024
 """Bytes of the largest crontab that is read."""
@@ -35,60 +31,31 @@ _KINDS = (
 )
 
 
-def load(path: _Path, *, system: bool = False, timezone: str | tzinfo | None = None) -> Crontab:
-    """Read and parse one file; its content's problems are in the result.
-
-    Raises CrontabError if the file cannot be read (one problem), ValueError for an unknown `timezone`.
-    """
-    return parse(read(path), os.fspath(path), system=system, timezone=timezone)
-
-
-def load_paths(
-    paths: Iterable[_Path], *, system: bool = False, timezone: str | tzinfo | None = None
-) -> tuple[Crontab, ...]:
-    """Read and parse files, and for each directory its files in the manner of cron.d, by name.
-
-    Names with a dot or a `~`, or `#` in front, are leftovers of editors and package managers there;
-    directories below are not entered. Raises CrontabError with a problem for each path that cannot be read.
-    """
-    crontabs: list[Crontab] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            members = _members(path)
-        except CrontabError as error:
-            problems += error.problems
-            continue
-        for member in members:
-            try:
-                crontabs.append(load(member, system=system, timezone=timezone))
-            except CrontabError as error:
-                problems += error.problems
-    if problems:
-        raise CrontabError(problems)
-    return tuple(crontabs)
-
-
 def read(path: _Path) -> bytes:
-    """The bytes of a regular file of at most `MAX_SIZE`, unchanged while it was read.
+    """Return the bytes of a regular file of at most `MAX_SIZE`, unchanged while it was read.
 
-    When root, the file must belong to root or the caller, and nobody else may be able to write it. Raises
-    CrontabError with one problem.
+    For root, the file must belong to root or the caller, and nobody else may be able to write it. Raises CrontabError
+    with one problem.
     """
     name = os.fspath(path)
     try:
         descriptor = os.open(name, _FLAGS)
     except (OSError, ValueError) as error:
-        raise _unreadable(name, _reason(error)) from None
+        raise unreadable(name, _reason(error)) from None
     try:
         return _read_descriptor(name, descriptor)
     except OSError as error:
-        raise _unreadable(name, _reason(error)) from None
+        raise unreadable(name, _reason(error)) from None
     finally:
         os.close(descriptor)
 
 
-def _members(path: _Path) -> list[str]:
+def members_of(path: _Path) -> list[str]:
+    """Return the paths of a directory's crontabs in the manner of cron.d, by name; for a file, its own path.
+
+    Names with a dot or a `~`, or with `#` in front, are left over by editors and package managers. Directories below
+    are not entered. Raises CrontabError with one problem.
+    """
     name = os.fspath(path)
     try:
         if not os.path.isdir(name):
@@ -96,7 +63,7 @@ def _members(path: _Path) -> list[str]:
         with os.scandir(name) as members:
             return sorted(member.path for member in members if _is_crontab(member))
     except (OSError, ValueError) as error:
-        raise _unreadable(name, _reason(error)) from None
+        raise unreadable(name, _reason(error)) from None
 
 
 def _is_crontab(member: os.DirEntry[str]) -> bool:
@@ -112,36 +79,36 @@ def _read_descriptor(name: str, descriptor: int) -> bytes:
     data = _read_all(descriptor)
     _check_size(name, len(data))
     if _version(before) != _version(os.fstat(descriptor)):
-        raise _unreadable(name, "it changed while it was read", "try again; move a finished file into place")
+        raise unreadable(name, "it changed while it was read", "try again; move a finished file into place")
     return data
 
 
 def _check_kind(name: str, status: os.stat_result) -> None:
     kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "no file")
     if kind:
-        raise _unreadable(name, f"it is {kind}, not a regular file")
+        raise unreadable(name, f"it is {kind}, not a regular file")
 
 
 def _check_owner(name: str, status: os.stat_result) -> None:
-    """Root runs what the file says, so nobody else may have a say in it."""
+    """Root runs what the file says, so nobody else may be able to change it."""
     if os.geteuid() != 0:
         return
     if status.st_uid not in (0, os.getuid()):
-        raise _unreadable(name, f"it belongs to uid {status.st_uid}, not to root", "chown root it")
+        raise unreadable(name, f"it belongs to uid {status.st_uid}, not to root", "chown root it")
     if status.st_mode & stat.S_IWOTH:
-        raise _unreadable(name, "anybody can write it", "chmod o-w it")
-    # Root's own group is as trusted as root: what a checkout under umask 002 leaves in a container image.
+        raise unreadable(name, "anybody can write it", "chmod o-w it")
+    # Root's own group is trusted as root is: a checkout under umask 002 in a container image has such files.
     if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
-        raise _unreadable(name, f"group {status.st_gid} can write it", "chmod g-w it")
+        raise unreadable(name, f"group {status.st_gid} can write it", "chmod g-w it")
 
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_SIZE:
-        raise _unreadable(name, "it is larger than 1 MiB", "is this the right file?")
+        raise unreadable(name, "it is larger than 1 MiB", "is this the right file?")
 
 
 def _read_all(descriptor: int) -> bytes:
-    """Up to the end, or one byte more than may be: a file may grow, or tell no size (/proc)."""
+    """Read to the end, or one byte more than allowed: a file may grow, or have no size (/proc)."""
     data = bytearray()
     while len(data) <= MAX_SIZE:
         block = os.read(descriptor, min(_BLOCK, MAX_SIZE + 1 - len(data)))
@@ -161,5 +128,6 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def _unreadable(name: str, reason: str, hint: str = "") -> CrontabError:
+def unreadable(name: str, reason: str, hint: str = "") -> CrontabError:
+    """Return the error of a file that cannot be read."""
     return CrontabError([Problem(name, 0, 0, 0, "error", f"cannot be read: {reason}", hint)])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.crontab import parse
+from gcron.crontab.directive import split_words, unquote
 from gcron.crontab.problem import LineError
-from gcron.crontab.words import split_words, unquote
 from gcron.policy import Policy
 
 

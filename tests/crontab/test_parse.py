@@ -179,7 +179,7 @@ def test_an_unknown_user_is_told_at_its_column_and_looked_up_once(monkeypatch: p
         asked.append(name)
         raise KeyError(name)
 
-    monkeypatch.setattr("gcron.crontab.user.pwd.getpwnam", look_up)
+    monkeypatch.setattr("pwd.getpwnam", look_up)
     crontab = parse("0 3 * * *  rooot  a rooot\n@daily\trooot\tb\n", system=True)
 
     assert [(problem.severity, problem.line, problem.column) for problem in crontab.problems] == [

@@ -1,0 +1,102 @@
+"""What can be wrong across crontabs that are loaded together: names, options, services, groups, users.
+
+The checks are functions from entries to problems. This module touches no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.problem import Problem, Severity
+from gcron.policy import nearest
+from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
+
+__all__ = [
+    "find_group_mistakes",
+    "find_lines_of_others",
+    "find_taken_names",
+    "find_useless_options",
+    "find_wrong_after",
+    "group_limits",
+]
+
+# To look for the nearest of many names, for each of many, takes too long.
+_MOST_COMPARED = 100
+_NONE: Mapping[str, int] = MappingProxyType({})
+
+
+def find_taken_names(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Yield an error for each name that an earlier entry has. Inside one file there are none."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        earlier = first.setdefault(entry.name, entry)
+        if earlier is not entry:
+            message = f"the name {entry.name!r} is taken by {earlier.path}:{earlier.line}"
+            yield _problem("error", entry, message, "give one of them another name=")
+
+
+def find_useless_options(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Yield a warning for options that mean nothing to an entry: restart= of a job, retries= of a service."""
+    seen: set[tuple[int, bool]] = set()  # entries share what `# gcron-defaults:` says: it is reported once
+    for entry in entries:
+        kind = (id(entry.policy), is_service(entry))
+        if kind in seen:
+            continue
+        seen.add(kind)
+        if useless := [f"{name}=" for name in find_useless(entry)]:
+            message = f"{', '.join(useless)} means nothing to {describe_kind(entry)}"
+            yield _problem("warning", entry, message, "it is ignored")
+
+
+def find_wrong_after(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """Yield an error for each entry that waits for what never comes (see `find_mistakes`)."""
+    for entry, message, hint in find_mistakes(entries):
+        yield _problem("error", entry, message, hint)
+
+
+def find_lines_of_others(entries: Sequence[Entry], uid: int, name: str) -> Iterator[Problem]:
+    """Yield an error for each entry of another user than `name`, whose number is `uid`: only root may run those."""
+    if uid == 0:
+        return
+    for entry in entries:
+        user = entry.policy.user or entry.user
+        if user not in (None, name, str(uid)):
+            message = f"runs as {user}, which only root can have it do; this gcron runs as {name}"
+            others = "" if user in ("root", "0") else f", or as {user} with the lines of that user alone"
+            yield _problem("error", entry, message, f"run gcron as root{others}")
+
+
+def group_limits(crontabs: Sequence[Crontab]) -> dict[str, int]:
+    """Return the limit of each declared group. A group of one file holds for all that are loaded with it."""
+    return {group.name: group.limit for crontab in crontabs for group in crontab.groups}
+
+
+def find_group_mistakes(crontabs: Sequence[Crontab], known: Mapping[str, int] = _NONE) -> Iterator[Problem]:
+    """Yield an error for a group with two limits, and for an entry whose group is not declared.
+
+    `known` are limits that a program declares.
+    """
+    where = dict.fromkeys(known, "the program")
+    limits = dict(known)
+    for crontab in crontabs:
+        for group in crontab.groups:
+            place = where.setdefault(group.name, f"{crontab.path}:{group.line}")
+            if limits.setdefault(group.name, group.limit) != group.limit:
+                message = f"the group {group.name} has limit={limits[group.name]} in {place}"
+                hint = "give it one limit, or another name"
+                yield Problem(crontab.path, group.line, 1, 2, "error", message, hint)
+    reported: set[tuple[str, str]] = set()
+    for entry in (entry for crontab in crontabs for entry in crontab.entries):
+        name = entry.policy.group
+        if name is not None and name not in limits and (entry.path, name) not in reported:
+            reported.add((entry.path, name))
+            declare = f"declare it: # gcron-group: {name} limit=1"
+            few = 0 < len(limits) <= _MOST_COMPARED
+            hint = f"{nearest(name, limits)}; or {declare}" if few else declare
+            yield _problem("error", entry, f"there is no group {name}", hint)
+
+
+def _problem(severity: Severity, entry: Entry, message: str, hint: str) -> Problem:
+    return Problem(entry.path, entry.line, 1, 2, severity, message, hint)

@@ -1,0 +1,151 @@
+"""From paths to crontabs: one file, several, or several that run together and are checked against one another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+from gcron.crontab.checks import (
+    find_group_mistakes,
+    find_lines_of_others,
+    find_taken_names,
+    find_useless_options,
+    find_wrong_after,
+    group_limits,
+)
+from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.parser import parse
+from gcron.crontab.problem import CrontabError, Problem
+from gcron.crontab.source import members_of, read
+from gcron.schedule import find_zone
+
+__all__ = ["LoadSettings", "Loaded", "load", "load_all", "load_paths"]
+
+_Path = str | os.PathLike[str]
+_STDIN = "-"
+
+
+class LoadSettings(NamedTuple):
+    """How crontabs are read, and how much of them is checked."""
+
+    system: bool = False
+    """Whether they have a user column."""
+    timezone: str | tzinfo | None = None
+    """For entries without `tz=` or CRON_TZ; None is UTC."""
+    check_options: bool = True
+    """Whether options, services and groups are checked. When an entry is due does not depend on them."""
+    check_users: bool = False
+    """Whether a line of another user is an error, as it is where this process shall run it and is not root's."""
+
+
+class Loaded(NamedTuple):
+    """What several crontabs say together."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...]
+    """Of the files, and between them."""
+    group_limits: Mapping[str, int]
+    """Of the groups that they declare."""
+    timezone: tzinfo
+    """Of entries without a zone of their own."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that make them unfit to run."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def load(path: _Path, *, system: bool = False, timezone: str | tzinfo | None = None) -> Crontab:
+    """Read and parse one file. The problems of its content are in the result.
+
+    Raises CrontabError if the file cannot be read (one problem), ValueError for an unknown `timezone`.
+    """
+    return parse(read(path), os.fspath(path), system=system, timezone=timezone)
+
+
+def load_paths(
+    paths: Iterable[_Path], *, system: bool = False, timezone: str | tzinfo | None = None
+) -> tuple[Crontab, ...]:
+    """Read and parse files, and for each directory its files in the manner of cron.d (see `members_of`).
+
+    Raises CrontabError with a problem for each path that cannot be read.
+    """
+    crontabs: list[Crontab] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            members = members_of(path)
+        except CrontabError as error:
+            problems += error.problems
+            continue
+        for member in members:
+            try:
+                crontabs.append(load(member, system=system, timezone=timezone))
+            except CrontabError as error:
+                problems += error.problems
+    if problems:
+        raise CrontabError(problems)
+    return tuple(crontabs)
+
+
+def load_all(paths: Iterable[str], settings: LoadSettings, read_stdin: Callable[[], bytes] | None = None) -> Loaded:
+    """Read, parse and check crontabs that run together. Files that cannot be read are problems, too.
+
+    With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. Raises ValueError for an unknown
+    time zone.
+
+        loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
+        print(render_all(loaded.problems))
+    """
+    crontabs: list[Crontab] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            if path == _STDIN and read_stdin is not None:
+                crontabs.append(parse(read_stdin(), "<stdin>", system=settings.system, timezone=settings.timezone))
+                continue
+            found = load_paths([path], system=settings.system, timezone=settings.timezone)
+        except CrontabError as error:
+            problems += error.problems
+            continue
+        if not found:
+            problems.append(_nothing_in(path))
+        crontabs += found
+    for crontab in crontabs:
+        problems += crontab.problems
+    entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
+    problems += _find_problems(crontabs, entries, settings, any(problem.severity == "error" for problem in problems))
+    return Loaded(entries, tuple(problems), group_limits(crontabs), find_zone(settings.timezone).tz)
+
+
+def _find_problems(
+    crontabs: Sequence[Crontab], entries: Sequence[Entry], settings: LoadSettings, has_errors: bool
+) -> Iterator[Problem]:
+    for taken in find_taken_names(entries):
+        has_errors = True
+        yield taken
+    if settings.check_options:
+        yield from find_useless_options(entries)
+        if not has_errors:  # else the service or the group may be in a wrong line
+            yield from find_wrong_after(entries)
+            yield from find_group_mistakes(crontabs)
+    if settings.check_users:
+        uid = os.geteuid()
+        yield from find_lines_of_others(entries, uid, _name_of(uid))
+
+
+def _name_of(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # in a container the number may be all there is
+        return str(uid)
+
+
+def _nothing_in(directory: str) -> Problem:
+    """The warning for `jobs/` that holds only `jobs/backup.cron`: it would be waited for in vain."""
+    message = "holds no crontab: names with a dot or a ~, or # in front, are passed over, as in cron.d"
+    return Problem(directory, 0, 0, 0, "warning", message, "name the file itself, or give it a name without a dot")

@@ -1,0 +1,233 @@
+"""The first pass over a crontab: what each line is, and what holds for each entry by its place.
+
+Assignments and directives hold for lines below them. They are gathered here, so that the second pass, in `parser`, can
+take the entries one by one. This module does not look into the lines of entries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, cast
+
+from gcron.crontab.assignment import Assignment, Environment, History, read_assignment
+from gcron.crontab.directive import (
+    DEFAULTS,
+    ENTRY,
+    FILE,
+    Directive,
+    Setting,
+    read_directive,
+    read_group_name,
+    read_settings,
+)
+from gcron.crontab.entry import Group
+from gcron.crontab.machine import check_zone
+from gcron.crontab.problem import LineError, Problems
+from gcron.policy import Policy
+
+__all__ = ["Context", "Place", "Scanner"]
+
+_BLANKS = " \t\r"
+# First characters of an entry: fields, nicknames, the quiet `-`. Anything else may be an assignment.
+_ENTRY_STARTS = frozenset("0123456789*@-?~,/")
+# As text: `re` compiles each at its first use.
+_EXPANSION = r"\$(?:[A-Za-z_]\w*|\{\w+\})"
+_EXPORT = r"[ \t]*+(export|set|setenv)[ \t]++[A-Za-z_]\w*+[ \t]*+="
+_SHELL_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_MINUTES = r"[0-9]{0,6}"
+# Names that mean something to cron and nothing yet to gcron: a value that asks for something is warned about.
+_WITHOUT_EFFECT = ("MAILTO", "MAILFROM")
+
+
+class Context(NamedTuple):
+    """What holds for an entry by its place in the file."""
+
+    environment: Environment
+    policy: Policy
+    tz: str | None = None
+    """From `tz=` or CRON_TZ."""
+    name: str | None = None
+    """From `name=`."""
+    random_delay: int = 0
+    """From RANDOM_DELAY: the most minutes by which its fires are delayed."""
+    every: str | None = None
+    """From `every=`: the schedule that is used instead of the line's own."""
+
+
+Place = tuple[int, str, Context]
+"""An entry's line: its number from 1, its text, and what holds there."""
+
+
+class Scanner:
+    """Reads the lines of one file in order."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.entries: list[Place] = []
+        self.names: dict[str, int] = {}
+        """The names that directives give, and the lines of their entries."""
+        self.fields: str | None = None
+        """The order of the schedules' fields that the file declares, a key of `gcron.schedule.LAYOUTS`."""
+        self.groups: dict[str, Group] = {}
+        self._problems = problems
+        self._history = History()
+        self._cron_tz: str | None = None
+        self._defaults: dict[str, object] = {}
+        self._below = Context(Environment(), Policy())
+        """The context of an entry without directives of its own."""
+        self._pending: dict[str, Setting] = {}
+        """The settings for the next entry."""
+        self._directives: list[tuple[int, str]] = []
+        """The lines that wait for the next entry."""
+
+    def read(self, lines: Iterable[str]) -> None:
+        """Read all lines. Stops early if there are too many errors."""
+        # HOT PATH: `benchmarks/crontabs.py`.
+        for number, line in enumerate(lines, 1):
+            if line[:1] in _ENTRY_STARTS:
+                self.entries.append((number, line, self._own_context(number) if self._directives else self._below))
+            elif line:
+                self._read_other(number, line)
+                if self._problems.full:
+                    return
+        self._refuse_pending()
+
+    def _read_other(self, number: int, line: str) -> None:
+        text = line.lstrip(_BLANKS)
+        if not text:
+            return
+        try:
+            if text[0] == "#":
+                self._comment(number, line)
+            elif text[0] in _ENTRY_STARTS or not self._is_assignment(number, line):
+                self.entries.append((number, line, self._own_context(number) if self._directives else self._below))
+        except LineError as error:
+            self._problems.error(number, line, error)
+
+    def _own_context(self, number: int) -> Context:
+        values: dict[str, object] = {key: setting.value for key, setting in self._pending.items()}
+        name = cast("str | None", values.pop("name", None))
+        if name is not None:
+            self.names.setdefault(name, number)
+        tz = cast("str | None", values.pop("tz", self._below.tz))
+        every = cast("str | None", values.pop("every", None))
+        policy = self._below.policy.with_options(values)
+        self._pending = {}
+        self._directives.clear()
+        return self._below._replace(policy=policy, tz=tz, name=name, every=every)
+
+    # -- directives ---------------------------------------------------------------------------------------------------
+
+    def _comment(self, number: int, line: str) -> None:
+        directive = read_directive(line)
+        if directive is None:
+            return
+        if directive.scope == ENTRY:
+            self._add_pending(number, line, self._settings(number, line, directive))
+        elif directive.scope == DEFAULTS:
+            self._add_defaults(self._settings(number, line, directive))
+        elif directive.scope == FILE:
+            self._declare_file(number, line, directive)
+        else:
+            self._declare_group(number, line, directive)
+
+    def _settings(self, number: int, line: str, directive: Directive) -> dict[str, Setting]:
+        return read_settings(line, directive, lambda error: self._problems.error(number, line, error))
+
+    def _add_pending(self, number: int, line: str, settings: dict[str, Setting]) -> None:
+        self._directives.append((number, line))
+        for key, setting in settings.items():
+            if key in self._pending:
+                error = LineError(f"{key} is given twice", setting.start, setting.end, "once for an entry")
+                self._problems.error(number, line, error)
+            elif key == "name" and (taken := self.names.get(str(setting.value))):
+                message = f"the name {setting.value} is taken by line {taken}"
+                error = LineError(message, setting.start, setting.end, "names are unique in a file")
+                self._problems.error(number, line, error)
+            else:
+                self._pending[key] = setting
+
+    def _refuse_pending(self) -> None:
+        for number, line in self._directives:
+            start = line.index("#")
+            hint = "it belongs above an entry; # gcron-defaults: is for all entries below"
+            error = LineError("a directive with no entry after it", start, len(line), hint)
+            self._problems.error(number, line, error)
+
+    def _add_defaults(self, settings: dict[str, Setting]) -> None:
+        values = {key: setting.value for key, setting in settings.items()}
+        self._defaults.update(values)
+        values.pop("tz", None)
+        self._below = self._below._replace(policy=self._below.policy.with_options(values), tz=self._tz())
+
+    def _tz(self) -> str | None:
+        return cast("str | None", self._defaults.get("tz", self._cron_tz))
+
+    def _declare_file(self, number: int, line: str, directive: Directive) -> None:
+        declared = self._settings(number, line, directive).get("fields")
+        if declared is None:
+            return
+        columns = declared.start, declared.end
+        if self.fields is not None:
+            raise LineError("fields is given twice", *columns, "once for a file")
+        # It holds for the whole file: the lines above would have to be read again.
+        if self.entries:
+            hint = f"put it above line {self.entries[0][0]}"
+            raise LineError("fields must stand above the first entry", *columns, hint)
+        self.fields = str(declared.value)
+
+    def _declare_group(self, number: int, line: str, directive: Directive) -> None:
+        after_name = read_group_name(line, directive)
+        name = line[directive.start : after_name.start].strip()
+        columns = line.index(name, directive.start), after_name.start
+        limit = self._settings(number, line, after_name).get("limit")
+        if name in self.groups:
+            raise LineError(
+                f"the group {name} is declared in line {self.groups[name].line}", *columns, "once is enough"
+            )
+        if limit is None and "limit=" in line[after_name.start :]:
+            return  # its value is wrong, which was reported
+        if limit is None:
+            raise LineError(
+                f"the group {name} has no limit", *columns, "say how many of its jobs may run at once: limit=2"
+            )
+        self.groups[name] = Group(name, cast("int", limit.value), number)
+
+    # -- assignments --------------------------------------------------------------------------------------------------
+
+    def _is_assignment(self, number: int, line: str) -> bool:
+        """Take the line if it is an assignment."""
+        assignment = read_assignment(line)
+        if assignment is not None:
+            self._assign(number, line, assignment)
+            return True
+        if slip := re.match(_EXPORT, line):
+            hint = f"an assignment is NAME=value, without {slip[1]}"
+            raise LineError("a command of the shell, not of a crontab", slip.start(1), slip.end(1), hint)
+        return False
+
+    def _assign(self, number: int, line: str, assignment: Assignment) -> None:
+        name, value, start, end = assignment
+        if name == "CRON_TZ" and value and (hint := check_zone(value)) is not None:
+            raise LineError(f"unknown time zone {value!r}", start, end, hint)
+        if name == "RANDOM_DELAY" and not re.fullmatch(_MINUTES, value):
+            raise LineError(f"RANDOM_DELAY cannot be {value!r}", start, end, "a whole number of minutes")
+        self._warn_of_slips(number, line, assignment)
+        if name == "CRON_TZ":
+            self._cron_tz = value or None
+        random_delay = int(value or 0) if name == "RANDOM_DELAY" else self._below.random_delay
+        environment = self._history.assign(number, name, value)
+        self._below = self._below._replace(environment=environment, tz=self._tz(), random_delay=random_delay)
+
+    def _warn_of_slips(self, number: int, line: str, assignment: Assignment) -> None:
+        name, value, start, end = assignment
+        if name in _WITHOUT_EFFECT and value:
+            hint = "gcron sends no mail: what a job says is in gcron's log"
+            self._problems.warning(number, line, f"{name} has no effect here", start, end, hint)
+        if "$" in value and (expansion := re.compile(_EXPANSION).search(line, start, end)):
+            hint = "an assignment is not read by the shell; write the value out"
+            self._problems.warning(number, line, f"{expansion[0]} stays as it is", *expansion.span(), hint)
+        if not re.fullmatch(_SHELL_NAME, name):
+            hint = "letters, digits and _, no digit first"
+            message = f"no shell can read a variable named {name!r}"
+            self._problems.warning(number, line, message, 0, len(line), hint)
