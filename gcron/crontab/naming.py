@@ -15,10 +15,11 @@ from gcron.schedule.seeded import digest
 __all__ = ["Names"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,39}")
-_FIRST_WORDS = re.compile(r"[A-Za-z0-9_.]+")
 _READ = 200
 """Characters of the command in which its program is looked for."""
 _LENGTH, _LENGTH_READ = 32, 40
+# For bytes.translate: what is no letter, digit, `_` or `.` separates words.
+_WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_." else 32 for code in range(128)) + b" " * 128
 
 
 class Names:
@@ -41,14 +42,11 @@ class Names:
 
 
 def _base(command: str) -> str:
-    if _PLAIN.fullmatch(command):
+    if " " not in command and _PLAIN.fullmatch(command):
         return command
-    return f"{_readable(command)}-{digest(command, 3).hex()}"
-
-
-def _readable(command: str) -> str:
-    """The program without its directories, and as many of the next words as fit."""
-    program, _, rest = command[:_READ].partition(" ")
-    # Only the first characters: words further on would be cut off anyway, and finding them takes time.
-    words = _FIRST_WORDS.findall(f"{program.rpartition('/')[2]} {rest}"[:_LENGTH_READ])
-    return "-".join(words)[:_LENGTH].strip("-.") or "job"
+    # HOT PATH: the program without its directories, and as many of the next words as fit.
+    end = command.find(" ", 0, _READ)
+    start = command.rfind("/", 0, _READ if end < 0 else end) + 1
+    text = command[start : min(start + _LENGTH_READ, _READ)].encode("ascii", "replace")
+    words = b"-".join(text.translate(_WORDS).split())
+    return f"{words[:_LENGTH].strip(b'-.').decode() or 'job'}-{digest(command, 3).hex()}"

@@ -39,8 +39,7 @@ _WEEKDAY = "(?:sun|mon|tue|wed|thu|fri|sat)"
 _FIELD_LIKE = rf"(?:[0-9*?][0-9*?,/#LW-]*+|{_WEEKDAY}(?>(?:[,-]{_WEEKDAY})*)(?>(?:#[1-5]|L)?))(?![^ \t])"
 # Possessive (`++`): a match never goes back, so the time is linear for any text. Groups are atomic (`(?>…)`)
 # instead: before 3.11.5, Python loses text after a possessive group (python/cpython#100061).
-_MORE = rf"[ \t]++(?i:{_FIELD_LIKE})"
-_FIVE_FIELDS = re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{4}}(?>(?P<sixth>{_MORE})?)(?>(?P<seventh>{_MORE})?)")
+_FIVE_FIELDS = re.compile(rf"[^ \t]++(?:[ \t]++[^ \t]++){{4}}(?>((?:[ \t]++(?i:{_FIELD_LIKE})){{0,2}}))")
 
 _SECONDS_IN = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # Twelve digits are 30,000 years: more is a mistake, and would overflow a timeout.
@@ -101,7 +100,7 @@ def split_schedule(text: str, *, fields: str | None = None) -> int:
     match = _FIVE_FIELDS.match(text)
     if match is None:
         raise _wrong_field_count(text.rstrip(" \t"), None)
-    if match["sixth"] and not match["seventh"]:
+    if match[1] and len(match[1].split()) == 1:
         raise _wrong_field_count(match[0], None)
     return match.end()
 

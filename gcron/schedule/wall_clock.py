@@ -15,7 +15,6 @@ __all__ = ["SECONDS_IN_DAY", "SecondPattern", "WallPattern"]
 
 SECONDS_IN_DAY = 86400
 _MINUTES_IN_DAY = 1440
-_ALL_DAYS = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,21 @@ class WallPattern:
             day, minute_of_day = FIRST_DAY, 0
         if day > LAST_DAY:
             return None
-        _, month, day_of_month, shape = place_in_month(day)
-        rule = self.days
-        if rule.months >> month & rule.by_shape[shape] >> day_of_month & 1:
+        year, month, day_of_month, shape = place_in_month(day)
+        rule, all_hours, all_minutes = self.days, self.hours, self.minutes
+        days = rule.by_shape[shape] >> day_of_month if rule.months >> month & 1 else 0
+        if days & 1:
             hour, minute = divmod(minute_of_day, 60)
-            if self.hours >> hour & 1 and (minutes := self.minutes >> minute):
+            if all_hours >> hour & 1 and (minutes := all_minutes >> minute):
                 return (day * _MINUTES_IN_DAY + minute_of_day + (minutes & -minutes).bit_length() - 1) * 60
-            if hours := self.hours >> hour + 1:
-                return (day * _MINUTES_IN_DAY + (hour + 1 + _lowest(hours)) * 60 + _lowest(self.minutes)) * 60
-        next_day = self._day_after(day)
+            if hours := all_hours >> hour + 1:
+                hour += (hours & -hours).bit_length()
+                return (day * _MINUTES_IN_DAY + hour * 60 + (all_minutes & -all_minutes).bit_length() - 1) * 60
+        later = days >> 1
+        next_day = day + (later & -later).bit_length() if later else self._first_day_after(year, month)
         if next_day is None:
             return None
-        return next_day * SECONDS_IN_DAY + (_lowest(self.hours) * 60 + _lowest(self.minutes)) * 60
+        return next_day * SECONDS_IN_DAY + (_lowest(all_hours) * 60 + _lowest(all_minutes)) * 60
 
     def at_or_before(self, wall: int) -> int | None:
         """Return the last matching wall time not after `wall`; None if there is none since the year 1."""
@@ -57,12 +59,14 @@ class WallPattern:
             day, minute_of_day = LAST_DAY, _MINUTES_IN_DAY - 1
         if day < FIRST_DAY:
             return None
-        _, month, day_of_month, shape = place_in_month(day)
-        if self.days.months >> month & self.days.by_shape[shape] >> day_of_month & 1:
+        year, month, day_of_month, shape = place_in_month(day)
+        days = self.days.by_shape[shape] if self.days.months >> month & 1 else 0
+        if days >> day_of_month & 1:
             found = self._minute_up_to(minute_of_day)
             if found is not None:
                 return (day * _MINUTES_IN_DAY + found) * 60
-        previous_day = self._day_before(day)
+        earlier = days & (1 << day_of_month) - 1
+        previous_day = day - day_of_month + _highest(earlier) if earlier else self._last_day_before(year, month)
         if previous_day is None:
             return None
         return previous_day * SECONDS_IN_DAY + (_highest(self.hours) * 60 + _highest(self.minutes)) * 60
@@ -76,31 +80,27 @@ class WallPattern:
         hours = self.hours & (1 << hour) - 1
         return _highest(hours) * 60 + _highest(self.minutes) if hours else None
 
-    def _day_after(self, day: int) -> int | None:
-        year, month, day_of_month, _ = place_in_month(day)
-        wanted = _ALL_DAYS << day_of_month + 1
-        while year <= MAXYEAR:
-            first, shape = month_place(year, month)
-            days = self.days.by_shape[shape] & wanted
-            if days and self.days.months >> month & 1:
-                return first + _lowest(days) - 1
+    def _first_day_after(self, year: int, month: int) -> int | None:
+        """Return the first matching day in a later month, counted from 1970."""
+        while True:
             months = self.days.months >> month + 1
             year, month = (year, month + 1 + _lowest(months)) if months else (year + 1, _lowest(self.days.months))
-            wanted = _ALL_DAYS
-        return None
-
-    def _day_before(self, day: int) -> int | None:
-        year, month, day_of_month, _ = place_in_month(day)
-        wanted = (1 << day_of_month) - 1
-        while year >= MINYEAR:
+            if year > MAXYEAR:
+                return None
             first, shape = month_place(year, month)
-            days = self.days.by_shape[shape] & wanted
-            if days and self.days.months >> month & 1:
-                return first + _highest(days) - 1
+            if days := self.days.by_shape[shape]:
+                return first + _lowest(days) - 1
+
+    def _last_day_before(self, year: int, month: int) -> int | None:
+        """Return the last matching day in an earlier month, counted from 1970."""
+        while True:
             months = self.days.months & (1 << month) - 1
             year, month = (year, _highest(months)) if months else (year - 1, _highest(self.days.months))
-            wanted = _ALL_DAYS
-        return None
+            if year < MINYEAR:
+                return None
+            first, shape = month_place(year, month)
+            if days := self.days.by_shape[shape]:
+                return first + _highest(days) - 1
 
 
 @dataclass(frozen=True, slots=True)
