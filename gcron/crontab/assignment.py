@@ -17,7 +17,7 @@ __all__ = ["Assignment", "Environment", "History", "read_assignment"]
 
 # A name is one quoted string, or anything without blanks; neither holds `=`. The value comes after the match.
 # Possessive (`*+`): going back into the blanks would take the square of their number.
-_HEAD = re.compile(r"""[ \t]*+(?:"([^"=]*+)"|'([^'=]*+)'|([^\s"'=][^\s=]*+)|)[ \t]*+=[ \t]*+""")
+_HEAD = r"""[ \t]*+(?:"([^"=]*+)"|'([^'=]*+)'|([^\s"'=][^\s=]*+)|)[ \t]*+=[ \t]*+"""
 _BLANKS = " \t\r\v\f"
 
 
@@ -35,7 +35,7 @@ def read_assignment(line: str) -> Assignment | None:
 
     Cronie's quoting: unquoted and trimmed, or one quoted string with only blanks after it; no escapes.
     """
-    head = _HEAD.match(line)
+    head = re.match(_HEAD, line)
     if head is None:
         return None
     name = head[1] or head[2] or head[3] or ""

@@ -43,9 +43,9 @@ _SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
 
 _OF_ONE_ENTRY = ("name", "every")
 
-# Each comment of a file is tried with the first two; the others are compiled at their first use.
-_DIRECTIVE = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:", re.IGNORECASE)
-_WITHOUT_COLON = re.compile(r"[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group)?))[ \t]++[a-z-]++=", re.IGNORECASE)
+# As text: `re` compiles each at its first use.
+_DIRECTIVE = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:"
+_WITHOUT_COLON = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group)?))[ \t]++[a-z-]++="
 _KEY = "[A-Za-z][A-Za-z0-9_-]*"
 _LIMIT = "[1-9][0-9]{0,5}"
 
@@ -77,9 +77,11 @@ class Setting(NamedTuple):
 
 def read_directive(line: str) -> Directive | None:
     """Return the directive in a comment line, or None for an ordinary comment. Raises LineError."""
-    match = _DIRECTIVE.match(line)
+    if "gcron" not in line.lower():
+        return None
+    match = re.match(_DIRECTIVE, line)
     if match is None:
-        if slip := _WITHOUT_COLON.match(line):
+        if slip := re.match(_WITHOUT_COLON, line):
             hint = f"# {slip[1].lower()}: key=value"
             raise LineError("a directive without its colon", slip.start(1), slip.end(1), hint)
         return None

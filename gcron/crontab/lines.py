@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gcron.crontab.problem import LineError, Problems
 from gcron.schedule import ScheduleError, split_schedule
 
-__all__ = ["EntryLine", "bare_percents", "looks_like_user", "read_entry_line", "split_lines"]
+__all__ = ["PLAIN_LINE", "EntryLine", "bare_percents", "looks_like_user", "read_entry_line", "split_lines"]
 
 _BOM = "\ufeff"
 _CONTROLS = bytes([*range(1, 9), *range(14, 32), 127])
@@ -28,6 +28,9 @@ _USER = r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?"
 _IN_COMMAND = r"\\.|%"
 # In the input each `%` after a backslash stands for itself, whatever is before the backslash.
 _IN_INPUT = r"\\%|%"
+
+PLAIN_LINE = re.compile(r"([0-9*][^ \t]*+(?:[ \t]++[^ \t]++){4})[ \t]++(/[^%\\]*+)")
+"""Five fields and the path of a program, without `%` and backslash: most lines, whose two parts need no checks."""
 
 # Owners of system jobs that are not programs; then those that are programs too, which a path after them gives away.
 _USERS = frozenset({"root", "nobody", "www-data", "daemon", "apache", "_www", "ec2-user", "ubuntu", "debian"})
@@ -132,13 +135,10 @@ def read_entry_line(line: str, system: bool, fields: str | None = None) -> Entry
     `fields` is the order of fields that the file declares, if any. The command may be empty: the parser reports that
     after the errors of the schedule, which may be the reason.
     """
-    # HOT PATH: `benchmarks/crontabs.py`.
-    start, quiet, schedule = 0, False, line
-    if line[0] in " \t-":
-        start = len(line) - len(line.lstrip(_BLANKS))
-        quiet = line.startswith("-", start)
-        start += quiet
-        schedule = line[start:]
+    start = len(line) - len(line.lstrip(_BLANKS))
+    quiet = line.startswith("-", start)
+    start += quiet
+    schedule = line[start:]
     try:
         end = split_schedule(schedule, fields=fields)
     except ScheduleError as error:

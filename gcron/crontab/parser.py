@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import tzinfo
 
 from gcron.crontab.entry import Crontab, Entry
-from gcron.crontab.lines import EntryLine, bare_percents, looks_like_user, read_entry_line, split_lines
+from gcron.crontab.lines import PLAIN_LINE, EntryLine, bare_percents, looks_like_user, read_entry_line, split_lines
 from gcron.crontab.machine import check_user, check_zone
 from gcron.crontab.naming import Names
 from gcron.crontab.problem import LineError, Problems
@@ -82,6 +82,7 @@ class _EntryReader:
         self._fields = fields
         self._timezone = timezone
         self._now = int(now)
+        self._may_be_plain = not system and fields is None
         self._problems = problems
         self._schedules: dict[tuple[str, str | None], tuple[str, Schedule, bool]] = {}
         self._step_warnings: dict[str, list[ScheduleWarning]] = {}
@@ -100,13 +101,19 @@ class _EntryReader:
 
     def _entry(self, number: int, line: str, context: Context, names: Names) -> Entry:
         # HOT PATH: `benchmarks/crontabs.py`.
-        parts = read_entry_line(line, self._system, self._fields)
-        quiet, schedule_text, start, user, mail_on_failure, text, _, command, stdin = parts
         environment, policy, tz, name, random_delay, every = context
+        plain = self._may_be_plain and PLAIN_LINE.fullmatch(line)
+        if plain:
+            (schedule_text, text), start = plain.groups(), 0
+            quiet, user, mail_on_failure, command, stdin = False, None, False, text, None
+        else:
+            parts = read_entry_line(line, self._system, self._fields)
+            quiet, schedule_text, start, user, mail_on_failure, text, _, command, stdin = parts
         if name is None:
             name = names.derive(text.strip())
         # One object for all entries that share both text and zone.
-        schedule_text, schedule, is_over = self._schedules.get((schedule_text, tz)) or self._schedule(parts, tz, name)
+        known = self._schedules.get((schedule_text, tz)) or self._schedule(schedule_text, start, tz, name)
+        schedule_text, schedule, is_over = known
         if every is not None:
             schedule_text, schedule = every, parse_schedule(every, tz or self._timezone)
         elif is_over:
@@ -115,9 +122,10 @@ class _EntryReader:
             self._problems.warning(number, line, message, start, start + len(schedule_text), hint)
         if random_delay:
             schedule = put_off(schedule, random_delay, name)
-        if not command.strip(" \t"):
-            raise _no_command(parts)
-        self._warn_of_slips(number, line, parts)
+        if not plain:
+            self._check(number, line, parts)
+        if "/" in schedule_text:
+            self._warn_of_steps(number, line, schedule_text, start)
         return Entry(
             name,
             self._path,
@@ -134,13 +142,11 @@ class _EntryReader:
             quiet,
         )
 
-    def _schedule(self, parts: EntryLine, tz: str | None, name: str) -> tuple[str, Schedule, bool]:
-        """Return the schedule's text, the schedule, and whether it is over."""
-        text = parts.schedule
+    def _schedule(self, text: str, start: int, tz: str | None, name: str) -> tuple[str, Schedule, bool]:
+        """Return the schedule's text, the schedule, and whether it is over; `start` is its column in the line."""
         try:
             schedule = parse_schedule(text, tz or self._timezone, seed=name, fields=self._fields)
         except ScheduleError as error:
-            start = parts.schedule_start
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
         # Only years end a schedule.
         in_years = isinstance(schedule, CronSchedule) and schedule.in_years
@@ -149,15 +155,20 @@ class _EntryReader:
             self._schedules[text, tz] = found
         return found
 
-    # -- what was probably not meant ----------------------------------------------------------------------------------
+    # -- what is wrong, or was probably not meant ---------------------------------------------------------------------
 
-    def _warn_of_slips(self, number: int, line: str, parts: EntryLine) -> None:
-        quiet, schedule, schedule_start, user, mail_on_failure, text, text_start, _, _ = parts
+    def _warn_of_steps(self, number: int, line: str, schedule: str, column: int) -> None:
+        warnings = self._step_warnings.get(schedule)
+        if warnings is None:
+            warnings = self._step_warnings[schedule] = check_schedule(schedule, fields=self._fields)
+        for message, start, end, hint in warnings:
+            self._problems.warning(number, line, message, column + start, column + end, hint)
+
+    def _check(self, number: int, line: str, parts: EntryLine) -> None:
+        quiet, _, schedule_start, user, mail_on_failure, text, text_start, command, _ = parts
+        if not command.strip(" \t"):
+            raise _no_command(parts)
         warn = self._problems.warning
-        if "/" in schedule:
-            for warning in self._warnings_of_steps(schedule):
-                start, end = schedule_start + warning.start, schedule_start + warning.end
-                warn(number, line, warning.message, start, end, warning.hint)
         if user is not None:
             self._warn_of_unknown_user(number, line, parts, user)
         elif looks_like_user(text):
@@ -177,12 +188,6 @@ class _EntryReader:
         if mail_on_failure:
             hint = "gcron sends no mail, so none on success either"
             warn(number, line, "-n has no effect here", text_start, text_start, hint)
-
-    def _warnings_of_steps(self, schedule: str) -> list[ScheduleWarning]:
-        warnings = self._step_warnings.get(schedule)
-        if warnings is None:
-            warnings = self._step_warnings[schedule] = check_schedule(schedule, fields=self._fields)
-        return warnings
 
     def _warn_of_unknown_user(self, number: int, line: str, parts: EntryLine, user: str) -> None:
         if user not in self._user_hints:  # the answer may come over the network

@@ -58,14 +58,12 @@ def parse_field(kind: FieldKind, text: str, seed: str = "") -> Field:
     Raises ScheduleError, with columns inside `text`. Source: docs/crontab.md, section 2, which is cronie's dialect with
     the exceptions named there.
     """
-    return _parse(kind, text, seed) if is_seeded(text) else _parse_unseeded(kind, text)
+    return _parse_unseeded(kind, text) or _parse(kind, text, seed)
 
 
 def is_seeded(text: str) -> bool:
     """Whether the job's name decides values of this field: it has an `H` or a `~`."""
-    if "H" in text or "h" in text:  # `thu` has one as well
-        return "~" in text or any(item[:1] in ("H", "h") for item in text.split(","))
-    return "~" in text
+    return "~" in text or any(item[:1] in ("H", "h") for item in text.split(","))
 
 
 def oversized_steps(kind: FieldKind, text: str) -> Iterator[tuple[int, int]]:
@@ -83,10 +81,10 @@ def oversized_steps(kind: FieldKind, text: str) -> Iterator[tuple[int, int]]:
         column += len(item) + 1
 
 
-# Crontabs repeat the same few texts.
+# Cached: crontabs repeat the same few texts.
 @lru_cache(maxsize=4096)
-def _parse_unseeded(kind: FieldKind, text: str) -> Field:
-    return _parse(kind, text, "")
+def _parse_unseeded(kind: FieldKind, text: str) -> Field | None:
+    return None if is_seeded(text) else _parse(kind, text, "")
 
 
 def _parse(kind: FieldKind, text: str, seed: str) -> Field:

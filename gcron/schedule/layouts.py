@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
 
 __all__ = [
     "DAY",
@@ -23,7 +23,9 @@ __all__ = [
 ]
 
 
-class FieldKind(NamedTuple):
+# Equal only to itself: it is the key of caches and tables, where hashing its values would take time.
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldKind:
     """One of the fields that a cron expression may have."""
 
     position: int
