@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from dataclasses import replace
 
 from gcron.cli.files import complain, describe_unknown_job, load_files
 from gcron.cli.moments import MomentError
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
+from gcron.frozen import replace
 from gcron.policy.services import is_service, without_useless
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import GreenletExit, spawn

@@ -1,7 +1,7 @@
 """The options of a job: `Policy` with a row for each option, and the checks of their values."""
 
-from gcron.policy.options import Option, PolicyError
-from gcron.policy.policy import OPTIONS, Policy, options_of
+from gcron.policy.options import OPTIONS, Option, PolicyError, options_of
+from gcron.policy.policy import Policy
 from gcron.policy.spelling import closest, nearest
 from gcron.policy.values import is_name, read_name
 

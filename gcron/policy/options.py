@@ -1,4 +1,4 @@
-"""`Option`: one row for each option of a job. A field of `Policy` is declared by its row.
+"""The table of a job's options, one row for each. `Policy` declares them.
 
 Directives, keyword arguments, their checks and messages, the lists of which option means something to which job, and
 the tables in docs/crontab.md all come from these rows.
@@ -6,13 +6,13 @@ the tables in docs/crontab.md all come from these rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import field
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from gcron.policy.values import Refused
 
-__all__ = ["Option", "PolicyError", "Scope", "option"]
+__all__ = ["OPTIONS", "Option", "PolicyError", "Scope", "option", "options_of"]
 
 Scope = Literal["every job", "scheduled jobs", "services", "processes"]
 """The jobs to which an option means something. `processes`: commands and services, but no Python functions."""
@@ -55,10 +55,20 @@ class Option(NamedTuple):
             raise PolicyError(f"{self.name} {message}", key=self.name, hint=hint) from None
 
 
-def option(default: str | None, reader: Callable[[Any], _T], scope: Scope, help: str) -> _T:
-    """Declare a field of `Policy` by its row; its name is the field's.
+def option(name: str, reader: Callable[[Any], _T], default: str | None, scope: Scope, help: str) -> _T:
+    """Put a row into the table. Returns the default, for the field of `Policy` with this name.
 
     `default` is written as in a directive and read by `reader`; None stays None.
     """
-    row = Option("", reader, scope, default, help)
-    return cast("_T", field(default=None if default is None else reader(default), metadata={"option": row}))
+    _rows[name] = Option(name, reader, scope, default, help)
+    return cast("_T", None if default is None else reader(default))
+
+
+_rows: dict[str, Option] = {}
+OPTIONS: Mapping[str, Option] = MappingProxyType(_rows)
+"""All options of a policy, by their names in directives."""
+
+
+def options_of(scope: Scope) -> tuple[str, ...]:
+    """Return the names in Python of the options with this scope."""
+    return tuple(row.attribute for row in OPTIONS.values() if row.scope == scope)

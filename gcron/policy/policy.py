@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
+from collections.abc import Mapping
 
-from gcron.policy.options import Option, PolicyError, Scope, option
+from gcron.frozen import frozen, replace
+from gcron.policy.options import OPTIONS, Option, PolicyError, option
 from gcron.policy.spelling import nearest
 from gcron.policy.values import (
     limit_of,
@@ -30,123 +29,101 @@ from gcron.policy.values import (
     read_user,
 )
 
-__all__ = ["OPTIONS", "Policy", "options_of"]
+__all__ = ["Policy"]
 
 _SIZE = ": `512M`, `unlimited`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """How a job is run, whatever its schedule (docs/crontab.md, section 4). Times are in seconds."""
 
-    kill_after: float = option("10s", read_seconds, "every job", "the time from `stop-signal` to KILL")
-    stop_signal: signal.Signals = option(
-        "TERM", read_signal, "every job", "the signal that asks the whole process tree to stop"
-    )
-    success_codes: frozenset[int] = option(
-        "0", read_exit_codes, "every job", "the exit statuses that count as success: `0,3`"
-    )
-    output: str = option(
-        "lines",
-        one_of("lines", "raw", "discard"),
-        "every job",
-        "where its output goes: `lines` into the log, `raw` unchanged to gcron's own outputs, `discard` nowhere",
-    )
-    after: tuple[str, ...] = option(
-        "", read_names, "every job", "the services that must be ready before it starts: `cache,db`"
-    )
-    enabled: bool = option("yes", read_switch, "every job", "`no`: it is listed, but never fires")
-    description: str = option("", read_text, "every job", "a line for people")
+    # fmt: off
+    kill_after: float = option("kill-after", read_seconds, "10s", "every job",
+        "the time from `stop-signal` to KILL")
+    stop_signal: signal.Signals = option("stop-signal", read_signal, "TERM", "every job",
+        "the signal that asks the whole process tree to stop")
+    success_codes: frozenset[int] = option("success-codes", read_exit_codes, "0", "every job",
+        "the exit statuses that count as success: `0,3`")
+    output: str = option("output", one_of("lines", "raw", "discard"), "lines", "every job",
+        "where its output goes: `lines` into the log, `raw` unchanged to gcron's own outputs, `discard` nowhere")
+    after: tuple[str, ...] = option("after", read_names, "", "every job",
+        "the services that must be ready before it starts: `cache,db`")
+    enabled: bool = option("enabled", read_switch, "yes", "every job",
+        "`no`: it is listed, but never fires")
+    description: str = option("description", read_text, "", "every job",
+        "a line for people")
 
-    overlap: str = option(
-        "skip",
-        one_of("skip", "queue", "replace", "allow"),
-        "scheduled jobs",
+    overlap: str = option("overlap", one_of("skip", "queue", "replace", "allow"), "skip", "scheduled jobs",
         "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "
-        "`replace` that run, or `allow` both",
-    )
-    queue_limit: int = option(
-        "1", read_count, "scheduled jobs", "with `overlap=queue`: how many fires may wait; further ones are skipped"
-    )
-    group: str | None = option(
-        None, read_name, "scheduled jobs", "the jobs of a group share its limit, first come, first served"
-    )
-    timeout: float | None = option(
-        "none", read_time_limit, "scheduled jobs", "the time after which an attempt is asked to stop, by `stop-signal`"
-    )
-    retries: int = option("0", read_count, "scheduled jobs", "how many more attempts may follow a failed one")
-    retry_delay: float = option("10s", read_seconds, "scheduled jobs", "the time before the second attempt")
-    retry_backoff: float = option(
-        "2", read_factor, "scheduled jobs", "the factor by which each further delay is longer"
-    )
-    retry_max_delay: float = option("10m", read_seconds, "scheduled jobs", "the longest of these delays")
-    catchup: str = option(
-        "none",
-        one_of("none", "last", "all"),
-        "scheduled jobs",
-        "which of the fires that gcron could not act on are made up: `none`, the `last`, or `all`",
-    )
-    start_deadline: float = option(
-        "1h",
-        read_seconds,
-        "scheduled jobs",
-        "how late a run may start: one that is made up, or that waits for services or its group",
-    )
-    jitter: float = option(
-        "0", read_seconds, "scheduled jobs", "each fire is delayed by a time of its own, up to this long"
-    )
-    expect_within: float | None = option(
-        "none", read_time_limit, "scheduled jobs", "an alarm is raised after this time without a success: `25h`"
-    )
+        "`replace` that run, or `allow` both")
+    queue_limit: int = option("queue-limit", read_count, "1", "scheduled jobs",
+        "with `overlap=queue`: how many fires may wait; further ones are skipped")
+    group: str | None = option("group", read_name, None, "scheduled jobs",
+        "the jobs of a group share its limit, first come, first served")
+    timeout: float | None = option("timeout", read_time_limit, "none", "scheduled jobs",
+        "the time after which an attempt is asked to stop, by `stop-signal`")
+    retries: int = option("retries", read_count, "0", "scheduled jobs",
+        "how many more attempts may follow a failed one")
+    retry_delay: float = option("retry-delay", read_seconds, "10s", "scheduled jobs",
+        "the time before the second attempt")
+    retry_backoff: float = option("retry-backoff", read_factor, "2", "scheduled jobs",
+        "the factor by which each further delay is longer")
+    retry_max_delay: float = option("retry-max-delay", read_seconds, "10m", "scheduled jobs",
+        "the longest of these delays")
+    catchup: str = option("catchup", one_of("none", "last", "all"), "none", "scheduled jobs",
+        "which of the fires that gcron could not act on are made up: `none`, the `last`, or `all`")
+    start_deadline: float = option("start-deadline", read_seconds, "1h", "scheduled jobs",
+        "how late a run may start: one that is made up, or that waits for services or its group")
+    jitter: float = option("jitter", read_seconds, "0", "scheduled jobs",
+        "each fire is delayed by a time of its own, up to this long")
+    expect_within: float | None = option("expect-within", read_time_limit, "none", "scheduled jobs",
+        "an alarm is raised after this time without a success: `25h`")
 
-    restart: str = option(
-        "always",
-        one_of("always", "on-failure", "never"),
-        "services",
-        "after which ends it is started again: `always`, `on-failure`, `never`",
-    )
-    restart_delay: float = option(
-        "1s",
-        read_seconds,
-        "services",
-        "the time before it is started again if it ended before `min-uptime`; it doubles each time",
-    )
-    restart_max_delay: float = option("1m", read_seconds, "services", "the longest of these delays")
-    restart_limit: int = option(
-        "0", read_count, "services", "after how many such ends in a row it is given up; `0`: never"
-    )
-    min_uptime: float = option("1s", read_seconds, "services", "an end before this time is delayed and counted")
-    ready_when: str | None = option(
-        None, read_command, "services", "a command that succeeds once it can be used; repeated until it does"
-    )
-    ready_line: str | None = option(
-        None, read_pattern, "services", "a regular expression that a line of its output matches once it can be used"
-    )
+    restart: str = option("restart", one_of("always", "on-failure", "never"), "always", "services",
+        "after which ends it is started again: `always`, `on-failure`, `never`")
+    restart_delay: float = option("restart-delay", read_seconds, "1s", "services",
+        "the time before it is started again if it ended before `min-uptime`; it doubles each time")
+    restart_max_delay: float = option("restart-max-delay", read_seconds, "1m", "services",
+        "the longest of these delays")
+    restart_limit: int = option("restart-limit", read_count, "0", "services",
+        "after how many such ends in a row it is given up; `0`: never")
+    min_uptime: float = option("min-uptime", read_seconds, "1s", "services",
+        "an end before this time is delayed and counted")
+    ready_when: str | None = option("ready-when", read_command, None, "services",
+        "a command that succeeds once it can be used; repeated until it does")
+    ready_line: str | None = option("ready-line", read_pattern, None, "services",
+        "a regular expression that a line of its output matches once it can be used")
 
-    user: str | None = option(
-        None, read_user, "processes", "the user of the process, by name or number; without it, gcron's own"
-    )
-    cwd: str | None = option(
-        None, read_path, "processes", "the directory to start in; without it, gcron's own, or the home of `user`"
-    )
-    umask: int | None = option(
-        None, read_umask, "processes", "the mask for the modes of files that it makes, octal: `027`"
-    )
-    nice: int | None = option(None, read_nice, "processes", "the number added to its niceness: `19` goes last")
-    env_file: str | None = option(
-        None, read_path, "processes", "a file of `NAME=value` lines, read before each attempt"
-    )
-    shell: str | None = option(
-        None, read_path, "processes", "the program that reads the command; without it, `SHELL` or /bin/sh"
-    )
-    rlimit_as: int | None = option(None, limit_of("bytes"), "processes", f"bytes of address space{_SIZE}")
-    rlimit_core: int | None = option(None, limit_of("bytes"), "processes", f"bytes of a core file{_SIZE}")
-    rlimit_cpu: int | None = option(None, limit_of("seconds"), "processes", "seconds of processor time")
-    rlimit_data: int | None = option(None, limit_of("bytes"), "processes", f"bytes of data{_SIZE}")
-    rlimit_fsize: int | None = option(None, limit_of("bytes"), "processes", f"bytes of a file that it writes{_SIZE}")
-    rlimit_nofile: int | None = option(None, limit_of("files"), "processes", "the number of open files")
-    rlimit_nproc: int | None = option(None, limit_of("processes"), "processes", "the number of its user's processes")
-    rlimit_stack: int | None = option(None, limit_of("bytes"), "processes", f"bytes of stack{_SIZE}")
+    user: str | None = option("user", read_user, None, "processes",
+        "the user of the process, by name or number; without it, gcron's own")
+    cwd: str | None = option("cwd", read_path, None, "processes",
+        "the directory to start in; without it, gcron's own, or the home of `user`")
+    umask: int | None = option("umask", read_umask, None, "processes",
+        "the mask for the modes of files that it makes, octal: `027`")
+    nice: int | None = option("nice", read_nice, None, "processes",
+        "the number added to its niceness: `19` goes last")
+    env_file: str | None = option("env-file", read_path, None, "processes",
+        "a file of `NAME=value` lines, read before each attempt")
+    shell: str | None = option("shell", read_path, None, "processes",
+        "the program that reads the command; without it, `SHELL` or /bin/sh")
+    rlimit_as: int | None = option("rlimit-as", limit_of("bytes"), None, "processes",
+        f"bytes of address space{_SIZE}")
+    rlimit_core: int | None = option("rlimit-core", limit_of("bytes"), None, "processes",
+        f"bytes of a core file{_SIZE}")
+    rlimit_cpu: int | None = option("rlimit-cpu", limit_of("seconds"), None, "processes",
+        "seconds of processor time")
+    rlimit_data: int | None = option("rlimit-data", limit_of("bytes"), None, "processes",
+        f"bytes of data{_SIZE}")
+    rlimit_fsize: int | None = option("rlimit-fsize", limit_of("bytes"), None, "processes",
+        f"bytes of a file that it writes{_SIZE}")
+    rlimit_nofile: int | None = option("rlimit-nofile", limit_of("files"), None, "processes",
+        "the number of open files")
+    rlimit_nproc: int | None = option("rlimit-nproc", limit_of("processes"), None, "processes",
+        "the number of its user's processes")
+    rlimit_stack: int | None = option("rlimit-stack", limit_of("bytes"), None, "processes",
+        f"bytes of stack{_SIZE}")
+    # fmt: on
 
     def delay_after(self, attempts: int) -> float | None:
         """Return the seconds to wait after so many failed attempts; None if there is no further one."""
@@ -174,21 +151,6 @@ class Policy:
             return self
         known = [(_option_named(key), value) for key, value in options.items()]
         return replace(self, **{row.attribute: row.read(value) for row, value in known})
-
-
-def _rows() -> Iterator[Option]:
-    for field in fields(Policy):
-        row: Option = field.metadata["option"]
-        yield row._replace(name=field.name.replace("_", "-"))
-
-
-OPTIONS: Mapping[str, Option] = MappingProxyType({row.name: row for row in _rows()})
-"""All options of a policy, by their names in directives."""
-
-
-def options_of(scope: Scope) -> tuple[str, ...]:
-    """Return the names in Python of the options with this scope."""
-    return tuple(row.attribute for row in OPTIONS.values() if row.scope == scope)
 
 
 def _option_named(key: str) -> Option:

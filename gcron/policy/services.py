@@ -6,10 +6,11 @@ The same for the entries of crontabs and for jobs made in Python.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from gcron.policy.policy import Policy, options_of
+from gcron.frozen import replace
+from gcron.policy.options import options_of
+from gcron.policy.policy import Policy
 from gcron.policy.spelling import nearest
 from gcron.schedule import Schedule, Unscheduled
 

@@ -7,10 +7,10 @@ of forty years cheap. Days are counted from 1970-01-01. This module knows neithe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
+from gcron.frozen import frozen
 from gcron.schedule.fields import DayMark, Field
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "DayRule", "day_rule", "month_place", "place_in_month"]
@@ -28,7 +28,7 @@ _SHAPES = tuple((first_weekday, length) for length in range(28, 32) for first_we
 _ALL_WEEKS = sum(1 << week * 7 for week in range(5))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DayRule:
     """`by_shape`: the matching days as bits (bit n is day n). `months`: those in which any day ever matches."""
 

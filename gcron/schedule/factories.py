@@ -5,9 +5,9 @@ What such a call leaves open (the zone, the values of `H`) is decided by the sch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from gcron.frozen import frozen
 from gcron.schedule.parsing import parse, parse_duration
 from gcron.schedule.schedules import EverySchedule, OnceSchedule, Schedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, find_zone
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CronTrigger:
     """What `cron` returns: an expression. The scheduler may decide its zone; the job's name decides `H` and `~`."""
 

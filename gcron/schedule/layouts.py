@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from gcron.frozen import frozen
 
 __all__ = [
     "DAY",
@@ -24,7 +25,7 @@ __all__ = [
 
 
 # Equal only to itself: it is the key of caches and tables, where hashing its values would take time.
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class FieldKind:
     """One of the fields that a cron expression may have."""
 
@@ -39,6 +40,9 @@ class FieldKind:
     """The largest value of a bare `H`: a job on day 29 to 31 would skip some months."""
     names: tuple[str, ...] = ()
     """The names of its values, from `low` on."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

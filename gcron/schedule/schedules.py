@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from gcron.frozen import frozen
 from gcron.schedule.seeded import seeded_value
 from gcron.schedule.wall_clock import SECONDS_IN_DAY, SecondPattern, WallPattern
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone, shifts
@@ -41,6 +41,9 @@ class Schedule(ABC):
     text: str
     zone: Zone
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.text!r}, {self.zone})"
+
     @abstractmethod
     def next_after(self, instant: int) -> int | None:
         """Return the first fire strictly after `instant`, or None if there is none."""
@@ -65,7 +68,7 @@ class Schedule(ABC):
             instant = fire
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CronSchedule(Schedule):
     """A cron expression in a zone (docs/crontab.md, section 3, rules 1 and 2).
 
@@ -76,9 +79,9 @@ class CronSchedule(Schedule):
 
     text: str
     zone: Zone
-    pattern: WallPattern | SecondPattern = field(repr=False)
+    pattern: WallPattern | SecondPattern
     """The wall times that match."""
-    wildcard: bool = field(repr=False)
+    wildcard: bool
 
     @property
     def in_years(self) -> bool:
@@ -126,7 +129,7 @@ class CronSchedule(Schedule):
         return segment.start + segment.offset if self.wildcard else segment.first_wall
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EverySchedule(Schedule):
     """Fires at every multiple of `period` seconds since 1970: the same on every host and after every restart."""
 
@@ -145,7 +148,7 @@ class EverySchedule(Schedule):
         return fire if fire >= FIRST_INSTANT else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnceSchedule(Schedule):
     """Fires at `instant`, once."""
 
@@ -162,7 +165,7 @@ class OnceSchedule(Schedule):
         return self.instant if self.instant < instant else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unscheduled(Schedule):
     """Never fires by the clock. `kind` is `reboot` (once at start), `service` (keep running) or `manual`."""
 
@@ -179,7 +182,7 @@ class Unscheduled(Schedule):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DelayedSchedule(Schedule):
     """The fires of `schedule`, each `delay` seconds later: what `RANDOM_DELAY` makes of a schedule."""
 

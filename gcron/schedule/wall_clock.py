@@ -6,9 +6,9 @@ neither zones nor instants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
 
+from gcron.frozen import frozen
 from gcron.schedule.days import FIRST_DAY, LAST_DAY, DayRule, month_place, place_in_month
 
 __all__ = ["SECONDS_IN_DAY", "SecondPattern", "WallPattern"]
@@ -17,7 +17,7 @@ SECONDS_IN_DAY = 86400
 _MINUTES_IN_DAY = 1440
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WallPattern:
     """The wall times that match: bit sets of minutes and hours, and a rule for the days.
 
@@ -103,7 +103,7 @@ class WallPattern:
                 return first + _highest(days) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecondPattern:
     """The minutes of `minutes` in `years`, and of each the `seconds`: two bit sets, where bit n is the value n.
 

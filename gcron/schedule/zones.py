@@ -7,12 +7,12 @@ is one number, the segment's `first_wall`. This module knows neither expressions
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from gcron.frozen import frozen
 from gcron.schedule.errors import ScheduleError
 
 __all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "shifts", "zone_of"]
@@ -40,7 +40,7 @@ _FINE_PROBE_STEP = 1 << 13
 _LEAD = 2 * _DAY
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """The stretch of instants from `start` to before `end` (UTC seconds) in which a zone keeps one `offset`.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 
+from gcron.frozen import replace
 from gcron.policy import Policy
 from gcron.runtime.event import Event
 from gcron.runtime.hub import get_hub
