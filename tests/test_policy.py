@@ -1,24 +1,54 @@
-"""The table of options, as Python calls use it."""
+"""The table of options: values, keyword arguments, and the tables in the documentation."""
 
-import dataclasses
+import re
 import signal
+from itertools import takewhile
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from gcron.policy import OPTIONS, Policy, PolicyError
+from gcron.policy import OPTIONS, Policy, PolicyError, options_of
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
+from gcron.policy.options import Scope
 from gcron.policy.services import find_useless
 from gcron.schedule import parse
 from gcron.scheduler import Job
-from gcron.supervise.command import OF_PROCESSES
 
 KEYWORDS = (CommandOptions, ServiceOptions, FunctionOptions)
+FIELDS = Policy.__match_args__  # type: ignore[attr-defined]
+DOCS = Path(__file__).parents[1] / "docs" / "crontab.md"
+LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
-def test_every_option_is_a_field_and_every_field_an_option() -> None:
-    fields = {field.name for field in dataclasses.fields(Policy)}
+def test_every_row_is_a_field_and_every_field_a_row() -> None:
+    """A row has its name written twice, for the table and for type checkers: the two must be the same."""
+    assert [option.attribute for option in OPTIONS.values()] == list(FIELDS)
 
-    assert {option.attribute for option in OPTIONS.values()} == fields
+
+def test_a_row_has_a_help_text_and_a_default_that_its_reader_takes() -> None:
+    for option in OPTIONS.values():
+        assert option.help
+        assert getattr(Policy(), option.attribute) == (None if option.default is None else option.read(option.default))
+
+
+@pytest.mark.parametrize("scope", get_args(Scope))
+def test_the_documentation_has_each_row_with_its_help_and_default(scope: str) -> None:
+    rows = [
+        f"| `{option.name}` | {f'`{option.default}` ' if option.default else ''}| {option.help} |"
+        for option in OPTIONS.values()
+        if option.scope == scope
+    ]
+
+    assert rows
+    assert documented_rows(scope) == rows
+
+
+def documented_rows(scope: str) -> list[str]:
+    """The rows below the heading for the scope in docs/crontab.md, section 4, with the texts of links."""
+    lines = iter(DOCS.read_text(encoding="utf-8").splitlines())
+    assert f"### Options of {scope}" in lines
+    return [LINK.sub(r"\1", line) for line in takewhile(lambda line: line[:1] != "#", lines) if line.startswith("| `")]
 
 
 def test_no_options_are_the_defaults() -> None:
@@ -80,7 +110,7 @@ def test_no_options_are_the_defaults() -> None:
         ("ready_line", "^Ready", "^Ready"),
     ],
 )
-def test_a_value_is_taken(key: str, value: object, expected: object) -> None:
+def test_a_value_is_read(key: str, value: object, expected: object) -> None:
     assert getattr(Policy.from_options({key: value}), key) == expected
 
 
@@ -152,31 +182,30 @@ def test_a_value_is_taken(key: str, value: object, expected: object) -> None:
         ("ready_line", 3),
     ],
 )
-def test_a_bad_value_is_refused_by_its_key(key: str, value: object) -> None:
+def test_a_bad_value_is_refused_with_its_key(key: str, value: object) -> None:
     with pytest.raises(PolicyError) as caught:
         Policy.from_options({key: value})
 
     assert caught.value.key.replace("-", "_") == key
 
 
-def test_an_unknown_key_is_refused_with_the_nearest() -> None:
+def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(PolicyError) as caught:
         Policy.from_options({"kil_after": 3})
 
     assert (caught.value.key, caught.value.hint) == ("kil_after", "did you mean kill_after?")
 
 
-def test_the_typed_keywords_are_the_options() -> None:
+def test_the_typed_keywords_are_the_rows() -> None:
     command, service, function = (set(options.__annotations__) for options in KEYWORDS)
 
-    assert command | service == {field.name for field in dataclasses.fields(Policy)}
-    assert function == (command | service) - set(OF_PROCESSES)
+    assert command | service == set(FIELDS)
+    assert function == (command | service) - set(options_of("processes"))
 
 
 @pytest.mark.parametrize(("keywords", "schedule"), [(CommandOptions, "@daily"), (ServiceOptions, "@service")])
 def test_the_typed_keywords_are_those_that_mean_something(keywords: type, schedule: str) -> None:
-    names = [field.name for field in dataclasses.fields(Policy)]
-    everything = Policy(**dict.fromkeys(names, object()))  # no value as it is by default
+    everything = Policy(**dict.fromkeys(FIELDS, object()))  # no value is the default
     useless = find_useless(Job("job", parse(schedule), lambda: None, everything))
 
-    assert set(keywords.__annotations__) == set(names) - {name.replace("-", "_") for name in useless}
+    assert set(keywords.__annotations__) == set(FIELDS) - {name.replace("-", "_") for name in useless}
