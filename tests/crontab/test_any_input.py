@@ -1,5 +1,6 @@
 """Any input at all: no exception, no endless work, and a printed entry reads as itself."""
 
+import re
 import time
 
 import pytest
@@ -23,6 +24,7 @@ WORDS = [
     b"-n ",
 ]
 MARKS = [b"'", b'"', b"\\", b"%", b"\n", b"\r\n", b"\t", b" ", b"-", b"="]
+NOW = 1_780_000_000.0
 BYTES = [b"\xff", b"\xef\xbb\xbf", "日".encode(), b"\x1b", b"\0"]
 PIECES = st.sampled_from([*SCHEDULES, *WORDS, *MARKS, *BYTES])
 MIX = st.lists(PIECES, max_size=25).map(b"".join)
@@ -45,7 +47,7 @@ EDITS = st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 6), st.bin
 
 
 @given(EDITS, st.booleans())
-def test_a_mutated_crontab_is_read_or_told_of(edits: list[tuple[int, int, bytes]], system: bool) -> None:
+def test_a_mutated_crontab_has_entries_or_problems(edits: list[tuple[int, int, bytes]], system: bool) -> None:
     data = VALID
     for position, length, text in edits:
         data = data[:position] + text + data[position + length :]
@@ -151,3 +153,39 @@ def printed(lines: list[str] | None) -> str:
 
 def given_input(lines: list[str] | None) -> bytes | None:
     return None if lines is None else "".join(f"{line}\n" for line in lines).encode()
+
+
+@given(MIX | EDITS.map(lambda edits: b"".join(text for _, _, text in edits)) | st.sampled_from([VALID]), st.booleans())
+def test_a_plain_line_is_read_as_any_other(data: bytes, in_a_path: bool) -> None:
+    """Most lines are taken apart by one expression. Without it, all lines go the long way, to the same entries."""
+    text = re.sub(rb"(?m)^([0-9*][^\n]*? )(\S*)$", rb"\1/bin/\2", data) if in_a_path else data
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = parse(text, now=NOW)
+        patch.setattr("gcron.crontab.parser.PLAIN_LINE", re.compile("(?!)"))
+        assert parse(text, now=NOW) == quick
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 3 * * * /usr/bin/backup --all",
+        "*/90 3 * * *\t/usr/bin/backup  ",
+        "0 3 * * * /usr/bin/backup\r",
+        "61 3 * * * /usr/bin/backup",
+        "0 3 31 2 * /usr/bin/backup",
+        "H 3 * * * /usr/bin/backup",
+        "* * * * 1-5 / ",
+        "0 0 0 1 1 ? 2025 /bin/true",
+        "0 3 * * */2 /bin/date +%F",
+        "0 3 * * * /bin/a \\",
+    ],
+)
+@pytest.mark.parametrize("above", ["", "# gcron: name=x every=5m\n", "RANDOM_DELAY=5\nCRON_TZ=Asia/Tokyo\n"])
+def test_a_line_with_the_path_of_a_program_is_read_as_any_other(
+    line: str, above: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = parse(f"{above}{line}\n", now=NOW)
+    monkeypatch.setattr("gcron.crontab.parser.PLAIN_LINE", re.compile("(?!)"))
+
+    assert parse(f"{above}{line}\n", now=NOW) == quick

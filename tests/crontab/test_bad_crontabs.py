@@ -1,4 +1,4 @@
-"""Bad crontabs as files, each named for what is wrong with it, beside what people are told."""
+"""Bad crontabs as files, each named for what is wrong with it, beside the expected messages."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ BAD = sorted((Path(__file__).parent / "bad").glob("*.crontab"))
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_a_bad_crontab_is_told_of_as_expected(path: Path) -> None:
+def test_a_bad_crontab_has_the_expected_problems(path: Path) -> None:
     crontab = parse(path.read_bytes(), path.name)
 
     told = "\n".join(map(render, crontab.problems)) + "\n"
@@ -18,7 +18,7 @@ def test_a_bad_crontab_is_told_of_as_expected(path: Path) -> None:
     assert told == path.with_suffix(".expected").read_text()
 
 
-def test_no_expectation_lacks_its_crontab() -> None:
+def test_each_expected_text_has_its_crontab() -> None:
     expected = (Path(__file__).parent / "bad").glob("*.expected")
 
     assert sorted(path.stem for path in expected) == sorted(path.stem for path in BAD)

@@ -71,7 +71,7 @@ def test_a_plain_command_is_its_own_name() -> None:
     assert names("0 1 * * * backup\n") == ["backup"]
 
 
-def test_a_name_tells_program_and_first_words() -> None:
+def test_a_name_has_the_program_and_the_first_words() -> None:
     (name,) = names("30 2 * * * /usr/bin/pg_dump orders | gzip > /backup/orders.gz\n")
 
     assert name.startswith("pg_dump-orders-gzip-")
@@ -106,7 +106,7 @@ def test_words_are_those_of_shlex(text: str) -> None:
     assert found == expected
 
 
-def test_every_stands_in_the_place_of_the_fields_that_other_crons_read() -> None:
+def test_every_replaces_the_fields_that_other_crons_read() -> None:
     entry = parse("# gcron: every=2s\n* * * * * date\n").entries[0]
 
     assert entry.schedule_text == "@every 2s"
@@ -114,7 +114,7 @@ def test_every_stands_in_the_place_of_the_fields_that_other_crons_read() -> None
     assert entry.command == "date"
 
 
-def test_the_fields_below_every_are_checked_all_the_same() -> None:
+def test_fields_that_every_replaces_are_still_checked() -> None:
     (problem,) = parse("# gcron: every=2s\n61 * * * * date\n").errors
 
     assert (problem.line, problem.column) == (2, 1)

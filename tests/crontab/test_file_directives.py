@@ -1,4 +1,4 @@
-"""`# gcron-file:` and `# gcron-group:`: what a file declares for itself; and what is told to have no effect."""
+"""`# gcron-file:` and `# gcron-group:`: what a file declares for itself; and what is warned about."""
 
 from datetime import UTC, datetime
 
@@ -40,7 +40,7 @@ def test_a_file_may_declare_its_fields(fields: str, schedule: str, fire: str) ->
     assert [entry.command for entry in crontab.entries] == ["7 backup"]
 
 
-def test_a_user_stands_behind_the_declared_fields() -> None:
+def test_a_user_stands_after_the_declared_fields() -> None:
     (entry,) = parse("# gcron-file: fields=seconds-first\n0 5 4 * * * root backup\n", system=True).entries
 
     assert (entry.schedule_text, entry.user, entry.command) == ("0 5 4 * * *", "root", "backup")
@@ -78,7 +78,7 @@ def test_a_wrong_declaration_is_an_error(text: str, expected: list[str]) -> None
     assert errors(text) == expected
 
 
-def test_groups_are_in_the_model() -> None:
+def test_groups_are_in_the_result() -> None:
     crontab = parse("# gcron-group: db limit=2\n# gcron: group=db\n@daily a\n")
 
     assert crontab.groups == (Group("db", 2, 1),)
@@ -96,7 +96,7 @@ def test_groups_are_in_the_model() -> None:
         ('MAILTO=""\nMAILTO=\nRANDOM_DELAY=5\n', []),
     ],
 )
-def test_what_cron_knows_and_gcron_does_not_do_is_told(text: str, told: list[str]) -> None:
+def test_what_has_an_effect_only_in_cron_is_warned_about(text: str, told: list[str]) -> None:
     """Accepted and ignored without a word, each of these was a promise that nobody kept."""
     assert warnings(text) == told
 

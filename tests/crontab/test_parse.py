@@ -1,4 +1,4 @@
-"""What lines mean: assignments, entries, percent signs, text that comes from other systems."""
+"""What lines mean: assignments, entries, percent signs, text from other systems."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_line_numbers_count_all_lines() -> None:
     assert one("# one\n\nA=1\n0 3 * * * backup\n").line == 4
 
 
-def test_blank_lines_and_comments_are_nothing() -> None:
+def test_blank_lines_and_comments_make_no_entries() -> None:
     assert parse(" \t\n\n# comment\n   # 0 3 * * * backup\n").entries == ()
 
 
@@ -105,7 +105,7 @@ def test_an_unknown_default_zone_is_the_callers_error() -> None:
         parse("", timezone="Mars/Olympus")
 
 
-def test_random_delay_puts_jobs_off_by_minutes_of_their_own() -> None:
+def test_random_delay_delays_each_job_by_its_own_minutes() -> None:
     lines = "".join(f"0 9 * * * job-{number}\n" for number in range(300))
     above, *below = parse(f"0 9 * * * above\nRANDOM_DELAY=20\n{lines}", timezone="UTC").entries
 
@@ -172,7 +172,7 @@ def test_a_system_crontab_has_a_user_column() -> None:
     assert (entry.user, entry.command, entry.mail_on_failure) == ("root", "/usr/bin/backup", True)
 
 
-def test_an_unknown_user_is_told_at_its_column_and_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_user_is_reported_at_its_column_and_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def look_up(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Reading from the file system: what is refused, and that it costs one line and no time."""
+"""Reading from the file system: what is refused costs one line and no time."""
 
 import os
 import socket
@@ -71,7 +71,7 @@ def test_an_unreadable_file_is_refused(crontab: Path) -> None:
     assert refusal(crontab) == "permission denied"
 
 
-def test_an_open_that_is_not_permitted_is_told(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_that_is_not_permitted_is_reported(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, flags: int) -> int:
         raise PermissionError(13, "Permission denied")
 
@@ -159,7 +159,7 @@ def test_a_directory_means_its_files_in_the_manner_of_cron_d(tmp_path: Path) -> 
     assert [Path(crontab.path).name for crontab in load_paths([tmp_path])] == ["a", "b"]
 
 
-def test_all_paths_that_cannot_be_read_are_told_at_once(tmp_path: Path, crontab: Path) -> None:
+def test_all_paths_that_cannot_be_read_are_reported_together(tmp_path: Path, crontab: Path) -> None:
     with pytest.raises(CrontabError) as caught:
         load_paths([tmp_path / "x", crontab, tmp_path / "y"])
 

@@ -1,4 +1,4 @@
-"""A schedule that is put off: its fires are those of the schedule behind it, moved."""
+"""Delayed schedules: the fires of a schedule, moved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_fires_are_moved_and_none_is_lost(instant: int, delay: int) -> None:
     assert delayed.next_after(before) == fire
 
 
-def test_a_made_up_fire_is_one_also_when_it_is_put_off() -> None:
+def test_a_delayed_made_up_fire_is_marked_as_made_up() -> None:
     schedule = parse("30 2 * * *", BERLIN)
     shift = 1774746000  # 2026-03-29 03:00+02:00, which makes up for 02:30
     assert occurrence(schedule, shift) is Occurrence.MADE_UP
@@ -35,13 +35,13 @@ def test_a_made_up_fire_is_one_also_when_it_is_put_off() -> None:
     assert occurrence(DelayedSchedule(schedule, 600), shift + 600) is Occurrence.MADE_UP
 
 
-def test_what_no_clock_starts_is_not_put_off() -> None:
+def test_a_schedule_without_clock_times_is_not_delayed() -> None:
     reboot = parse("@reboot")
 
     assert put_off(reboot, 60, "a") is reboot
 
 
-def test_most_is_a_bound() -> None:
+def test_no_delay_exceeds_the_given_minutes() -> None:
     schedule = parse("0 0 * * *", "UTC")
 
     fires = {put_off(schedule, 3, f"job {number}").next_after(-1) for number in range(200)}

@@ -149,7 +149,7 @@ def test_a_wildcard_entry_begins_its_minute_or_hour_with_a_star(expression, wild
 
 
 @pytest.mark.parametrize(("text", "kind"), [("@reboot", "reboot"), ("@service", "service"), ("@manual", "manual")])
-def test_what_no_clock_starts_never_fires_by_the_clock(text, kind):
+def test_reboot_service_and_manual_never_fire_by_the_clock(text, kind):
     schedule = parse(text)
     assert isinstance(schedule, Unscheduled)
     assert (schedule.kind, schedule.next_after(0), schedule.previous_before(0)) == (kind, None, None)
@@ -193,7 +193,7 @@ def test_blanks_between_and_around_fields_do_not_matter():
         (WEEKDAY, "mon~fri", range(1, 6)),
     ],
 )
-def test_a_drawn_value_is_spread_evenly_over_its_range(kind, text, allowed):
+def test_a_seeded_value_is_spread_evenly_over_its_range(kind, text, allowed):
     drawn = Counter(values(kind, text, f"job-{number}")[0] for number in range(200 * len(allowed)))
     assert set(drawn) == set(allowed)
     # 200 are expected of each; eight standard deviations leave no room for chance.
@@ -215,29 +215,29 @@ def test_h_h_reaches_every_minute_of_the_day_evenly():
     assert max(instants.values()) < 40
 
 
-def test_a_drawn_step_begins_anywhere_in_its_first_round():
+def test_a_seeded_step_begins_anywhere_in_its_first_round():
     phases = {tuple(values(MINUTE, "H/15", f"job-{number}")) for number in range(300)}
     assert phases == {tuple(range(first, 60, 15)) for first in range(15)}
 
 
-def test_a_drawn_step_stays_in_its_range():
+def test_a_seeded_step_stays_in_its_range():
     for number in range(50):
         found = values(MINUTE, "H(10-29)/15", f"job-{number}")
         assert found == list(range(found[0], 30, 15))
         assert 10 <= found[0] < 25
 
 
-def test_minute_and_hour_are_drawn_independently():
+def test_seeded_minute_and_hour_are_independent():
     times = {(*values(MINUTE, "H", f"job-{n}"), *values(HOUR, "H", f"job-{n}")) for n in range(20_000)}
     assert len(times) == 1440
 
 
-def test_a_draw_never_moves():
+def test_seeded_values_never_change():
     # Golden: whoever changes the hash moves everybody's jobs.
     assert [values(MINUTE, "H", name) for name in ("backup", "report", "")] == [[9], [35], [19]]
 
 
-def test_a_drawn_schedule_depends_on_its_seed_only():
+def test_a_seeded_schedule_depends_on_its_seed_only():
     assert parse("H H * * *", seed="backup") == parse("H H * * *", seed="backup")
     assert parse("H H * * *", seed="backup") != parse("H H * * *", seed="report")
     assert parse("5 4 * * *", seed="backup") == parse("5 4 * * *", seed="report")

@@ -133,7 +133,7 @@ def instant(text: str) -> int:
         ("@every 30m", "2026-11-01T01:30-05:00", Occurrence.SECOND_PASS),
     ],
 )
-def test_a_fire_tells_what_is_odd_about_its_local_time(expression, fire, expected):
+def test_occurrence_shows_what_is_odd_about_a_local_time(expression, fire, expected):
     schedule = parse(expression, "America/New_York")
     assert schedule.previous_before(instant(fire) + 1) == instant(fire)
     assert occurrence(schedule, instant(fire)) is expected

@@ -1,4 +1,4 @@
-"""What is refused: with which words, at which columns, and with which way out."""
+"""What is refused: the message, its columns, and its hint."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def refusal_of(text: str) -> ScheduleError | None:
 
 
 @given(st.text(alphabet="0123456789*/-,~#?LWHh() \t@abejnmorsuvy\n\0é", max_size=30))
-def test_no_text_makes_anything_but_a_schedule_or_a_located_error(text):
+def test_any_text_is_a_schedule_or_an_error_with_columns(text):
     error = refusal_of(text)
     assert error is None or 0 <= error.start <= error.end <= len(text)
 

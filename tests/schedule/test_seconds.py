@@ -151,12 +151,12 @@ def test_all_years_and_second_zero_are_the_five_fields():
         at = following
 
 
-def test_a_step_is_looked_at_in_every_column():
+def test_steps_of_all_fields_are_checked():
     assert [warning.message for warning in check("*/90 0 0 * * *", fields="seconds-first")] == [
         "the step 90 is larger than its range: only the first value is left"
     ]
 
 
-def test_a_drawn_second_is_a_second():
+def test_a_seeded_second_is_a_second():
     seconds = {parse("H 0 0 * * * *", seed=f"job-{number}").next_after(0) for number in range(3000)}
     assert seconds == {*range(1, 60), 86400}

@@ -21,7 +21,7 @@ def test_an_expression_takes_the_schedulers_zone_unless_it_has_one() -> None:
     assert resolve("30 2 * * *", BERLIN, "job") == parse("30 2 * * *", BERLIN)
 
 
-def test_what_is_drawn_is_drawn_by_the_job() -> None:
+def test_the_name_of_the_job_decides_h() -> None:
     assert resolve(cron("H H * * *"), None, "a") == parse("H H * * *", seed="a")
     assert resolve(cron("H H * * *"), None, "a") != resolve(cron("H H * * *"), None, "b")
 
@@ -33,13 +33,13 @@ def test_six_fields_are_declared() -> None:
 
 
 @pytest.mark.parametrize("expression", ["61 * * * *", "* * * *", "@evry 5s", "0 0 31 2 *"])
-def test_a_wrong_expression_is_told_where_it_is_written(expression: str) -> None:
+def test_a_wrong_expression_raises_in_the_call(expression: str) -> None:
     with pytest.raises(ScheduleError):
         cron(expression)
 
 
 @pytest.mark.parametrize("period", [90, 90.0, "90", "90s", "1m30s", timedelta(seconds=90)])
-def test_a_period_is_on_the_grid_of_the_epoch(period: Any) -> None:
+def test_a_period_fires_at_its_multiples_since_1970(period: Any) -> None:
     schedule = every(period)
     assert schedule == parse("@every 90s")
     assert resolve(schedule, BERLIN, "job") is schedule
