@@ -155,15 +155,25 @@ def given_input(lines: list[str] | None) -> bytes | None:
     return None if lines is None else "".join(f"{line}\n" for line in lines).encode()
 
 
-@given(MIX | EDITS.map(lambda edits: b"".join(text for _, _, text in edits)) | st.sampled_from([VALID]), st.booleans())
-def test_a_plain_line_is_read_as_any_other(data: bytes, in_a_path: bool) -> None:
-    """Most lines are taken apart by one expression. Without it, all lines go the long way, to the same entries."""
-    text = re.sub(rb"(?m)^([0-9*][^\n]*? )(\S*)$", rb"\1/bin/\2", data) if in_a_path else data
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["", "-", " ", "H "]),
+        st.sampled_from(["0 3 * * *", "*/9 3\t* * 1-5", "0 3 31 2 *", "61 3 * * *", "0 0 3 * *", "@daily"]),
+        st.sampled_from([" ", "\t ", " 7 ", " mon ", " ? 2025 ", " root "]),
+        st.text("/%\\-ab *\r", max_size=6).map("/".__add__) | st.text("/%\\-ab *\r", max_size=6),
+    ).map("".join),
+    max_size=4,
+).map("\n".join)
 
+
+@given(LINES, st.booleans())
+def test_a_plain_line_is_read_as_any_other(text: str, system: bool) -> None:
+    """Most lines are taken apart by one expression. Without it, all lines go the long way, to the same entries."""
     with pytest.MonkeyPatch.context() as patch:
-        quick = parse(text, now=NOW)
+        quick = parse(text, system=system, now=NOW)
         patch.setattr("gcron.crontab.parser.PLAIN_LINE", re.compile("(?!)"))
-        assert parse(text, now=NOW) == quick
+
+        assert parse(text, system=system, now=NOW) == quick
 
 
 @pytest.mark.parametrize(
