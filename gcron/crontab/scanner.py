@@ -212,14 +212,14 @@ class Scanner:
             raise LineError(f"unknown time zone {value!r}", start, end, hint)
         if name == "RANDOM_DELAY" and not re.fullmatch(_MINUTES, value):
             raise LineError(f"RANDOM_DELAY cannot be {value!r}", start, end, "a whole number of minutes")
-        self._warn_of_slips(number, line, assignment)
+        self._warn_of_mistakes(number, line, assignment)
         if name == "CRON_TZ":
             self._cron_tz = value or None
         random_delay = int(value or 0) if name == "RANDOM_DELAY" else self._below.random_delay
         environment = self._history.assign(number, name, value)
         self._below = self._below._replace(environment=environment, tz=self._tz(), random_delay=random_delay)
 
-    def _warn_of_slips(self, number: int, line: str, assignment: Assignment) -> None:
+    def _warn_of_mistakes(self, number: int, line: str, assignment: Assignment) -> None:
         name, value, start, end = assignment
         if name in _WITHOUT_EFFECT and value:
             hint = "gcron sends no mail: what a job says is in gcron's log"

@@ -173,7 +173,7 @@ def _cron(text: str, layout: tuple[FieldKind, ...], words: list[str], zone: Zone
         return CronSchedule(text, zone, minutes, wildcard)
     seconds = _with_seconds(minutes, parsed.get(SECOND), parsed.get(YEAR))
     if seconds.at_or_after(0) is None:
-        message = "this schedule can never fire: no year of it has such a day"
+        message = "this schedule can never fire: none of its years has such a day"
         raise ScheduleError(message, 0, len(text), "choose a year that has the day")
     return CronSchedule(text, zone, seconds, wildcard)
 

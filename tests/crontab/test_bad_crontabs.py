@@ -13,9 +13,9 @@ BAD = sorted((Path(__file__).parent / "bad").glob("*.crontab"))
 def test_a_bad_crontab_has_the_expected_problems(path: Path) -> None:
     crontab = parse(path.read_bytes(), path.name)
 
-    told = "\n".join(map(render, crontab.problems)) + "\n"
+    shown = "\n".join(map(render, crontab.problems)) + "\n"
 
-    assert told == path.with_suffix(".expected").read_text()
+    assert shown == path.with_suffix(".expected").read_text()
 
 
 def test_each_expected_text_has_its_crontab() -> None:

@@ -87,7 +87,7 @@ def test_groups_are_in_the_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("MAILTO=ops@example.com\n", ["MAILTO has no effect here"]),
         ("MAILFROM=cron@example.com\n", ["MAILFROM has no effect here"]),
@@ -96,18 +96,18 @@ def test_groups_are_in_the_result() -> None:
         ('MAILTO=""\nMAILTO=\nRANDOM_DELAY=5\n', []),
     ],
 )
-def test_what_has_an_effect_only_in_cron_is_warned_about(text: str, told: list[str]) -> None:
+def test_what_has_an_effect_only_in_cron_is_warned_about(text: str, expected: list[str]) -> None:
     """Accepted and ignored without a word, each of these was a promise that nobody kept."""
-    assert warnings(text) == told
+    assert warnings(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("schedule", "told"),
+    ("schedule", "expected"),
     [
         ("0 0 0 1 1 ? 2026", ["this schedule is over: it never fires again"]),
         ("0 0 0 1 1 ? 2027", []),
         ("0 0 0 1 1 ? *", []),
     ],
 )
-def test_a_schedule_of_past_years_is_warned_about(schedule: str, told: list[str]) -> None:
-    assert warnings(f"{schedule} a\n") == told
+def test_a_schedule_of_past_years_is_warned_about(schedule: str, expected: list[str]) -> None:
+    assert warnings(f"{schedule} a\n") == expected

@@ -76,8 +76,8 @@ def wall_clock(tz: tzinfo, instant: int) -> datetime:
     return datetime.fromtimestamp(instant, UTC).astimezone(tz).replace(tzinfo=None)
 
 
-def _stretch(first: datetime, behind: datetime, step: timedelta) -> Iterator[datetime]:
-    while first < behind:
+def _stretch(first: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
+    while first < end:
         yield first
         first += step
 

@@ -72,7 +72,7 @@ def random_item(dice: random.Random, low: int, high: int) -> str:
 
 
 def read_differently(expression: str) -> bool:
-    """A step behind a single value or a range of one: see `test_a_range_of_one_value_with_a_step`."""
+    """A step after a single value or a range of one: see `test_a_range_of_one_value_with_a_step`."""
     items = [item.partition("/") for field in expression.split() for item in field.split(",")]
     return any(step and len({*span.split("-")}) == 1 and span != "*" for span, _, step in items)
 

@@ -33,7 +33,7 @@ NIGHTS = [
      ["01 01:00-04:00", "01 01:30-04:00", "01 01:00-05:00", "01 01:30-05:00"]),
     ("hourly is a wildcard", "America/New_York", "@hourly", "2026-11-01", "2026-11-01",
      ["01 00:00-04:00", "01 01:00-04:00", *(f"01 {hour:02}:00-05:00" for hour in range(1, 24))]),
-    ("a yearly job just behind a shift is not leapt over", "America/New_York", "0 4 1 11 *", "2026-11-01", "2026-11-01",
+    ("a yearly job just after a shift is not leapt over", "America/New_York", "0 4 1 11 *", "2026-11-01", "2026-11-01",
      ["01 04:00-05:00"]),
     ("nor is one just ahead of a shift, looking back", "Europe/Berlin", "30 1 29 3 *", "2026-03-29", "2026-03-29",
      ["29 01:30+01:00"]),

@@ -61,7 +61,7 @@ REFUSED = [
     ("* * *", "* * *", "five fields, here are 3", "minute, hour, day of month"),
     ("", "", "missing", "minute, hour, day of month"),
     ("30 0 2 * * 1", "30 0 2 * * 1", "three different things", "seconds first"),
-    ("0 30 2 29 2 ? 2026", "0 30 2 29 2 ? 2026", "can never fire: no year", "choose a year"),
+    ("0 30 2 29 2 ? 2026", "0 30 2 29 2 ? 2026", "can never fire: none of its years", "choose a year"),
     ("60 30 2 * * ? *", "60", "out of range in the second field", "write 0 to 59"),
     ("0 30 2 * * ? 1969", "1969", "out of range in the year field", "write 1970 to 2099"),
     ("0 30 2 * * ? 2030-2026", "2030-2026", "reversed", "2030-2099,1970-2026"),
