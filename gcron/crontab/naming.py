@@ -45,8 +45,8 @@ def _base(command: str) -> str:
     if " " not in command and _PLAIN.fullmatch(command):
         return command
     # HOT PATH: the program without its directories, and as many of the next words as fit.
-    end = command.find(" ", 0, _READ)
-    start = command.rfind("/", 0, _READ if end < 0 else end) + 1
-    text = command[start : min(start + _LENGTH_READ, _READ)].encode("ascii", "replace")
+    head = command[:_READ]
+    start = head.partition(" ")[0].rfind("/") + 1
+    text = head[start : start + _LENGTH_READ].encode("ascii", "replace")
     words = b"-".join(text.translate(_WORDS).split())
     return f"{words[:_LENGTH].strip(b'-.').decode() or 'job'}-{digest(command, 3).hex()}"

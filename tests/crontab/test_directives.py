@@ -2,6 +2,7 @@
 
 import shlex
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,23 @@ def test_a_name_has_the_program_and_the_first_words() -> None:
     (name,) = names("30 2 * * * /usr/bin/pg_dump orders | gzip > /backup/orders.gz\n")
 
     assert name.startswith("pg_dump-orders-gzip-")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/usr/bin/pg_dump orders | gzip > /backup/orders.gz", "pg_dump-orders-gzip-backup-order-c03f8b"),
+        ("cd /srv && ./run --fast", "cd-srv-.-run-fast-f2e22f"),
+        ("«é» x", "x-5ccb66"),
+        ("/opt/a b/c", "a-b-c-58048c"),
+        ("./", "job-0d700c"),
+        ("a" * 50, "a" * 32 + "-38d020"),
+        ("/x/" + "y" * 300, "y" * 32 + "-3e6f13"),
+    ],
+)
+def test_names_never_change(command: str, name: str) -> None:
+    """Golden: whoever changes how names are made takes their history from all jobs."""
+    assert names(f"@daily {command}\n") == [name]
 
 
 def test_equal_commands_are_counted() -> None:
