@@ -6,16 +6,23 @@ would take a quarter of gcron's start. Here only the constructor is compiled. Th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, overload
 
 __all__ = ["frozen", "replace"]
 
 _T = TypeVar("_T")
 
 
+@overload
+def frozen(cls: type[_T]) -> type[_T]: ...
+@overload
+def frozen(*, uncompared: tuple[str, ...]) -> Callable[[type[_T]], type[_T]]: ...
+
+
 @dataclass_transform(frozen_default=True)
-def frozen(cls: type[_T]) -> type[_T]:
+def frozen(cls: type[_T] | None = None, *, uncompared: tuple[str, ...] = ()) -> Any:
     """Return the class with slots for its annotated names, a constructor, comparison by value, hash and repr.
 
         @frozen
@@ -23,19 +30,29 @@ def frozen(cls: type[_T]) -> type[_T]:
             x: int
             y: int = 0
 
-    Methods that the class or a base defines, also `__eq__` and the like, stay. Bases may not have fields.
+    Methods that the class or a base defines, also `__eq__` and the like, stay. The fields of frozen bases come first.
+    `uncompared`: fields that equality and hash leave out.
     """
-    annotations: dict[str, Any] = cls.__annotations__
-    names = tuple(annotations)
+    return (lambda cls: _frozen(cls, uncompared)) if cls is None else _frozen(cls, uncompared)
+
+
+def _frozen(cls: type[_T], uncompared: tuple[str, ...]) -> type[_T]:
+    own = {name: kind for name, kind in cls.__annotations__.items() if not str(kind).startswith("ClassVar")}
     body = dict(cls.__dict__)
-    defaults = {name: body.pop(name) for name in names if name in body}
+    own_defaults = {name: body.pop(name) for name in own if name in body}
     # Belong to the class that is replaced.
     body.pop("__dict__", None)
     body.pop("__weakref__", None)
-    body |= {"__slots__": names, "__match_args__": names}
-    for name, method in _methods_of(names).items():
-        if not any(name in base.__dict__ for base in cls.__mro__[:-1]):
-            body[name] = method
+    base: Any = next((base for base in cls.__mro__[1:] if "__frozen_fields__" in base.__dict__), None)
+    annotations = {**base.__frozen_fields__, **own} if base is not None else own
+    defaults = {**base.__frozen_defaults__, **own_defaults} if base is not None else own_defaults
+    names = tuple(annotations)
+    body |= {"__slots__": tuple(own), "__match_args__": names}
+    body |= {"__frozen_fields__": annotations, "__frozen_defaults__": defaults}
+    compared = tuple(name for name in names if name not in uncompared)
+    for name, method in _methods_of(names, compared).items():
+        if base is not None or not any(name in base.__dict__ for base in cls.__mro__[:-1]):
+            body.setdefault(name, method)
     metaclass: Any = type(cls)
     made: type[_T] = metaclass(cls.__name__, cls.__bases__, body)
     made.__init__ = _constructor(made, annotations, defaults)  # type: ignore[method-assign]
@@ -44,21 +61,21 @@ def frozen(cls: type[_T]) -> type[_T]:
 
 def replace(instance: _T, **changes: Any) -> _T:
     """Return a copy of an object of a frozen class, with these values changed."""
-    names: tuple[str, ...] = instance.__slots__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = instance.__match_args__  # type: ignore[attr-defined]
     return type(instance)(**{name: getattr(instance, name) for name in names} | changes)
 
 
-def _methods_of(names: tuple[str, ...]) -> dict[str, Any]:
-    get = attrgetter(*names)
+def _methods_of(names: tuple[str, ...], compared: tuple[str, ...]) -> dict[str, Any]:
+    get, get_compared = attrgetter(*names), attrgetter(*compared)
 
     def values_of(instance: object) -> Any:
         return get(instance) if len(names) > 1 else (get(instance),)
 
     def equals(self: object, other: object) -> bool:
-        return get(self) == get(other) if other.__class__ is self.__class__ else NotImplemented
+        return get_compared(self) == get_compared(other) if other.__class__ is self.__class__ else NotImplemented
 
     def hash_of(self: object) -> int:
-        return hash(get(self))
+        return hash(get_compared(self))
 
     def text_of(self: object) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in zip(names, values_of(self), strict=True))

@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import pytest
 
@@ -110,3 +111,44 @@ def test_what_the_class_or_a_base_defines_stays() -> None:
 def test_the_constructor_shows_its_parameters() -> None:
     assert str(inspect.signature(Point)) == "(x: 'int', y: 'int' = 0) -> None"
     assert Point.__doc__ == "A point."
+
+
+@frozen
+class Event:
+    kind: ClassVar[str] = "event"
+    time: float
+
+
+@frozen
+class JobEvent(Event):
+    kind: ClassVar[str] = "job"
+    job: str
+    late: bool = False
+
+
+@frozen
+class Bare(JobEvent):
+    kind: ClassVar[str] = "bare"
+
+
+@frozen(uncompared=("source",))
+class Named:
+    name: str
+    source: str = ""
+
+
+def test_the_fields_of_a_base_come_first() -> None:
+    event = JobEvent(1.0, "backup", late=True)
+    assert (event.time, event.job, event.late, event.kind, Event.kind) == (1.0, "backup", True, "job", "event")
+    assert repr(event) == "JobEvent(time=1.0, job='backup', late=True)"
+    assert replace(event, time=2.0) == JobEvent(2.0, "backup", True)
+    assert event != Bare(1.0, "backup", True)
+    assert hash(event) == hash(JobEvent(1.0, "backup", True))
+    assert copy.copy(Bare(1.0, "backup")) == pickle.loads(pickle.dumps(Bare(1.0, "backup")))
+    assert not hasattr(event, "__dict__")
+
+
+def test_fields_can_be_left_out_of_comparisons() -> None:
+    assert Named("a", "file:1") == Named("a", "file:2") != Named("b", "file:1")
+    assert hash(Named("a", "file:1")) == hash(Named("a", "file:2"))
+    assert repr(Named("a", "b")) == "Named(name='a', source='b')"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from gcron.daemon.dispositions import hand_down_defaults
@@ -17,6 +16,7 @@ from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.status import status_fields, status_lines
 from gcron.daemon.watching import FileWatch, Snapshot
+from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import SignalHandler, get_hub
@@ -59,7 +59,7 @@ class Part(Protocol):
 MakePart = Callable[[Scheduler], Part]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What the command line decides."""
 

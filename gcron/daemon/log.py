@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gcron.daemon.formats import Format
 from gcron.daemon.sink import OnStall, Outlets
+from gcron.frozen import frozen
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobOutput, RawOutput, SchedulerEvent
 
 __all__ = ["Log", "LogSettings"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogSettings:
     """What the command line decides about the log."""
 

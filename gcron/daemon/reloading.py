@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from gcron.daemon.notify import Notifier
@@ -38,13 +37,13 @@ class Report(Protocol):
         """Log `text` for people, line by line; for machines its first line and `fields`."""
 
 
-@dataclass(slots=True)
 class _Read:
     """The result of a read in a thread: the jobs, or what is wrong, and the state of the files."""
 
-    jobs: Sequence[Job]
-    problem: str
-    snapshot: Snapshot | None = None
+    def __init__(self, jobs: Sequence[Job], problem: str, snapshot: Snapshot | None = None) -> None:
+        self.jobs = jobs
+        self.problem = problem
+        self.snapshot = snapshot
 
 
 class Reloader:

@@ -10,9 +10,9 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from gcron.frozen import frozen
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import READ, get_hub
@@ -35,14 +35,14 @@ _Place = tuple[str, str]
 """A directory, and a name in it; an empty one stands for all of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(uncompared=("settled", "fresh"))
 class Snapshot:
     """How files stood at one look."""
 
     statuses: tuple[object, ...]
-    settled: bool = field(compare=False)
+    settled: bool
     """False when one of them had changed so shortly before that an equal snapshot proves nothing."""
-    fresh: bool = field(default=False, compare=False)
+    fresh: bool = False
     """True when one of them had changed just now: it may be under a writer's hands."""
 
 

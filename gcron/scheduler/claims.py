@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
+from gcron.frozen import frozen, replace
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.job import Job
@@ -14,7 +14,7 @@ from gcron.supervise.outcome import Reason, ReasonCode
 __all__ = ["Claims", "DueFires"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DueFires:
     """The fires of a job that are due now."""
 

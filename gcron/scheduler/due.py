@@ -5,8 +5,7 @@ Pure arithmetic over schedules. The watch asks, and acts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gcron.frozen import frozen
 from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
 from gcron.scheduler.job import Job
@@ -24,7 +23,7 @@ _MOST_COUNTED = 100
 _MOST_COUNTED_AT_ONCE = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """What to do with a job whose instant has come."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+from gcron.frozen import frozen
 from gcron.supervise.events import JobEvent, JobOutput, Notice, ProcessStarted, RawOutput, SchedulerEvent
 from gcron.supervise.outcome import Reason, RunResult
 from gcron.supervise.restarts import ServiceState
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunStarted(JobEvent):
     """A fire is claimed; its process is about to start."""
 
@@ -44,7 +44,7 @@ class RunStarted(JobEvent):
     """Seconds of UTC at which it was due; None when triggered by hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPlanned(JobEvent):
     """An attempt of a run failed, and another one follows."""
 
@@ -57,7 +57,7 @@ class RetryPlanned(JobEvent):
     """Seconds until the next."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFinished(JobEvent):
     """A fire has its outcome. Skipped fires have this event too, without a start."""
 
@@ -67,7 +67,7 @@ class RunFinished(JobEvent):
     result: RunResult
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FiresMissed(JobEvent):
     """Fires that fell into a time when gcron could not act: a suspend, a stopped process, a step of the clock."""
 
@@ -80,7 +80,7 @@ class FiresMissed(JobEvent):
     """How many they are; at least that many, if they are more than a hundred or many jobs missed some at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunLate(JobEvent):
     """A run begins seconds after it was due; its jitter does not count."""
 
@@ -93,7 +93,7 @@ class RunLate(JobEvent):
     """What delayed it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuccessOverdue(JobEvent):
     """A job has not succeeded within its `expect-within`. Emitted once, until it has succeeded again."""
 
@@ -104,7 +104,7 @@ class SuccessOverdue(JobEvent):
     """Seconds of UTC; None when gcron knows of none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SuccessResumed(JobEvent):
     """A job that was overdue has succeeded."""
 
@@ -113,7 +113,7 @@ class SuccessResumed(JobEvent):
     """Seconds since its success before, or since gcron knows it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceStateChanged(JobEvent):
     """A service starts, can be used, or ended. Each of its lives is a run with events of its own."""
 
@@ -126,21 +126,21 @@ class ServiceStateChanged(JobEvent):
     """Seconds until it is started again, when it is backing off."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobPaused(JobEvent):
     """A job is not due until it is resumed."""
 
     kind: ClassVar[str] = "job-paused"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobResumed(JobEvent):
     """A paused job is due again, from now on."""
 
     kind: ClassVar[str] = "job-resumed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreFailed(SchedulerEvent):
     """The store does not work: history is lost, and jobs may run again after a crash. Emitted once per failure."""
 
@@ -148,7 +148,7 @@ class StoreFailed(SchedulerEvent):
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreRecovered(SchedulerEvent):
     """The store works again."""
 

@@ -7,7 +7,6 @@ of the silence where the machine counts it (CLOCK_BOOTTIME). Jobs without the op
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from gcron.policy.services import is_service
@@ -96,16 +95,16 @@ class Expectations:
             self._timer = None
 
 
-@dataclass(slots=True)
 class _Silence:
     """The time since the last success of a job, or since gcron knows the job."""
 
-    within: float
-    since: float
-    """By the clock's `monotonic`."""
-    last_success: float | None = None
-    """Seconds of UTC."""
-    reported: bool = False
+    def __init__(self, within: float, since: float) -> None:
+        self.within = within
+        self.since = since
+        """By the clock's `monotonic`."""
+        self.last_success: float | None = None
+        """Seconds of UTC."""
+        self.reported = False
 
     @property
     def deadline(self) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
+from gcron.frozen import frozen
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
 from gcron.supervise.command import Command, command_of
@@ -18,7 +18,7 @@ __all__ = ["Job", "job_of", "jobs_of"]
 _NO_GROUPS: Mapping[str, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(uncompared=("source",))
 class Job:
     """Something to run, and when."""
 
@@ -26,7 +26,7 @@ class Job:
     schedule: Schedule
     action: Command | Callable[[], Any] | InThread
     policy: Policy
-    source: str = field(default="", compare=False)
+    source: str = ""
     """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""
     group_limit: int | None = None
     """How many runs of its group there may be at once, as its file declares; None: as `Scheduler.group` says."""

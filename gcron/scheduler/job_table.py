@@ -6,8 +6,8 @@ It belongs to one thread. It must not know where jobs come from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
+from gcron.frozen import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_mistakes, is_service
 from gcron.schedule import Schedule

@@ -6,8 +6,8 @@ This module must not know schedules: the scheduler says what runs, and for which
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from gcron.frozen import frozen, replace
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
 from gcron.schedule.seeded import seeded_value
@@ -37,7 +37,7 @@ LATE_AFTER = 5.0
 _DO_NOT_RETRY = 125
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopReport:
     """How a shutdown went."""
 

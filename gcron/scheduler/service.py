@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
+from gcron.frozen import replace
 from gcron.policy.services import without_useless
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep

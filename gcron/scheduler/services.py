@@ -6,10 +6,10 @@ Their lives are runs in a table of their own. So a stop can go in order: first t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from math import inf
 
+from gcron.frozen import frozen
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, Notice
@@ -27,7 +27,7 @@ __all__ = ["ServiceStatus", "Services"]
 _SHUTDOWN = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceStatus:
     """How a service stands at one moment."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from gcron.frozen import frozen
 from gcron.scheduler.events import FiresMissed, RunFinished, RunLate, SchedulerEvent
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import ServiceStatus
@@ -15,25 +15,25 @@ from gcron.supervise.run import Run
 __all__ = ["Counts", "JobCounts", "JobStatus"]
 
 
-@dataclass(slots=True)
 class JobCounts:
     """How often each outcome came since gcron started, of one job or of all."""
 
-    succeeded: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    killed: int = 0
-    start_failed: int = 0
-    skipped: int = 0
-    missed: int = 0
-    """Fires; a span of more than a hundred counts at least a hundred."""
-    unknown_exit: int = 0
-    stopped: int = 0
-    """Lives of a service that were asked to end."""
-    retried: int = 0
-    """Attempts beyond the first of their run."""
-    late: int = 0
-    """Runs that began 5 s or more after they were due, with any outcome; see `RunLate`."""
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.failed = 0
+        self.timed_out = 0
+        self.killed = 0
+        self.start_failed = 0
+        self.skipped = 0
+        self.missed = 0
+        """Fires; a span of more than a hundred counts at least a hundred."""
+        self.unknown_exit = 0
+        self.stopped = 0
+        """Lives of a service that were asked to end."""
+        self.retried = 0
+        """Attempts beyond the first of their run."""
+        self.late = 0
+        """Runs that began 5 s or more after they were due, with any outcome; see `RunLate`."""
 
     def add(self, name: str, count: int = 1) -> None:
         """Add `count` to the field of this name, or of this outcome."""
@@ -42,11 +42,21 @@ class JobCounts:
 
     def copy(self) -> JobCounts:
         """A copy, which stays as it is."""
-        return replace(self)
+        copied = JobCounts()
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def as_dict(self) -> dict[str, int]:
         """All of them by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return dict(self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobCounts) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"JobCounts({', '.join(f'{name}={count}' for name, count in self.__dict__.items() if count)})"
 
 
 class Counts:
@@ -86,7 +96,7 @@ class Counts:
         self._jobs.setdefault(job, JobCounts()).add(name, count)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobStatus:
     """How a job stands at one moment."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.threadpool import ThreadPool
@@ -29,7 +29,7 @@ _MOST_WAITING = 20_000
 _LARGEST_BATCH = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fire:
     """A job and an instant at which it is due. Whatever must happen once is keyed by it."""
 

@@ -6,15 +6,15 @@ The scheduler has more kinds of events (`gcron.scheduler.events`), of the same f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
+from gcron.frozen import frozen
 from gcron.supervise.output import Stream
 
 __all__ = ["Emit", "JobEvent", "JobOutput", "Notice", "ProcessStarted", "RawOutput", "SchedulerEvent"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SchedulerEvent:
     """Something that happened."""
 
@@ -23,7 +23,7 @@ class SchedulerEvent:
     """Seconds of UTC."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobEvent(SchedulerEvent):
     """Something that happened to a job."""
 
@@ -31,7 +31,7 @@ class JobEvent(SchedulerEvent):
     """Name of the job."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessStarted(JobEvent):
     """A run's process exists."""
 
@@ -42,7 +42,7 @@ class ProcessStarted(JobEvent):
     """From 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobOutput(JobEvent):
     """A run wrote lines: bytes as they came, without newlines."""
 
@@ -56,7 +56,7 @@ class JobOutput(JobEvent):
     """The last line goes on in the next event of this run and stream: it is long, or came in pieces."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawOutput(JobEvent):
     """A run with `output=raw` wrote bytes."""
 
@@ -67,7 +67,7 @@ class RawOutput(JobEvent):
     late: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice(JobEvent):
     """Something about a run that a person would want to know."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from traceback import format_exception
+
+from gcron.frozen import frozen, replace
 
 __all__ = ["NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason"]
 
@@ -75,7 +76,7 @@ class ReasonCode(StrEnum):
     NOT_STARTED = "not-started"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """Why: a code for programs and a text for people. `str(reason)` is the text, and no text is false."""
 
@@ -100,7 +101,7 @@ class Reason:
 NO_REASON = Reason(ReasonCode.NONE, "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(uncompared=("error",))
 class RunResult:
     """The end of a run."""
 
@@ -121,7 +122,7 @@ class RunResult:
     """Number of attempts, retries included."""
     left_behind: str = ""
     """Names of processes that could not be ended; empty when there are none."""
-    error: BaseException | None = field(default=None, compare=False)
+    error: BaseException | None = None
     """What a Python job raised."""
 
     @property

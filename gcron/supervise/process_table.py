@@ -12,11 +12,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import psutil
 
+from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import Hub, get_hub
@@ -30,7 +30,7 @@ __all__ = ["ProcessInfo", "ProcessTable", "Snapshot", "describe", "process_table
 _CHASE = 0.3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessInfo:
     """A process as a snapshot found it."""
 
@@ -53,14 +53,14 @@ class ProcessInfo:
         return f"pid {self.pid} ({self.name}, {self.state})" if self.name else f"pid {self.pid}"
 
 
-@dataclass(slots=True)
 class Snapshot:
     """The processes that there were."""
 
-    of_pid: dict[int, ProcessInfo] = field(default_factory=dict)
-    of_run: defaultdict[str, list[ProcessInfo]] = field(default_factory=lambda: defaultdict(list))
-    of_session: defaultdict[int, list[ProcessInfo]] = field(default_factory=lambda: defaultdict(list))
-    of_parent: defaultdict[int, list[ProcessInfo]] = field(default_factory=lambda: defaultdict(list))
+    def __init__(self) -> None:
+        self.of_pid: dict[int, ProcessInfo] = {}
+        self.of_run: defaultdict[str, list[ProcessInfo]] = defaultdict(list)
+        self.of_session: defaultdict[int, list[ProcessInfo]] = defaultdict(list)
+        self.of_parent: defaultdict[int, list[ProcessInfo]] = defaultdict(list)
 
     def add(self, process: ProcessInfo) -> None:
         """Enter a process under pid, run, session and parent."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gcron.frozen import frozen
 from gcron.policy import Policy
 from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.greenlet import Greenlet, GreenletExit, spawn
@@ -33,12 +33,12 @@ class Threads(Protocol):
         """Call the function in a thread, as soon as one is free."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(uncompared=("pool",))
 class InThread:
     """A function that is called in a thread of `pool`."""
 
     function: Callable[[], Any]
-    pool: Threads = field(compare=False)
+    pool: Threads
 
 
 def python_call(
@@ -190,7 +190,7 @@ class ThreadCall:
             return _failed(error)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _End:
     """How a call ended by itself."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from gcron.frozen import frozen
 from gcron.policy import Policy
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
@@ -34,7 +34,7 @@ class ServiceState(StrEnum):
     """It is given up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sequel:
     """What follows the end of a life."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gcron.crontab.assignment import read_assignment
 from gcron.crontab.problem import CrontabError, LineError
 from gcron.crontab.source import read
+from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.threadpool import ThreadPool
 from gcron.runtime.waiting import wait
@@ -26,13 +27,13 @@ __all__ = ["Surroundings", "find_surroundings", "read_env_file"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What the lookups found."""
 
     account: Account | None = None
     """The user that the process runs as; None for gcron's own."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = MappingProxyType({})
     """Those of the env-file."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gcron.frozen import frozen
 
 __all__ = ["TIMING", "Timing"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """How long gcron waits for what should end soon (docs/running.md). All in seconds."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from gcron.frozen import frozen
 
 __all__ = ["Account", "find_account", "variables_of"]
 
@@ -23,7 +24,7 @@ _LOCALE = b"LC_"
 _HIGHEST_ID = 2**32 - 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """A user with exactly the groups that the system gives them."""
 
