@@ -31,7 +31,8 @@ def frozen(cls: type[_T] | None = None, *, uncompared: tuple[str, ...] = ()) -> 
             y: int = 0
 
     Methods that the class or a base defines, also `__eq__` and the like, stay. The fields of frozen bases come first.
-    `uncompared`: fields that equality and hash leave out.
+    `uncompared`: fields that equality and hash leave out. The functions of `dataclasses` (`asdict`, `fields`,
+    `replace`) take such objects.
     """
     return (lambda cls: _frozen(cls, uncompared)) if cls is None else _frozen(cls, uncompared)
 
@@ -49,6 +50,7 @@ def _frozen(cls: type[_T], uncompared: tuple[str, ...]) -> type[_T]:
     names = tuple(annotations)
     body |= {"__slots__": tuple(own), "__match_args__": names}
     body |= {"__frozen_fields__": annotations, "__frozen_defaults__": defaults}
+    body["__dataclass_fields__"] = _DataclassFields()
     compared = tuple(name for name in names if name not in uncompared)
     for name, method in _methods_of(names, compared).items():
         if base is not None or not any(name in base.__dict__ for base in cls.__mro__[:-1]):
@@ -63,6 +65,21 @@ def replace(instance: _T, **changes: Any) -> _T:
     """Return a copy of an object of a frozen class, with these values changed."""
     names: tuple[str, ...] = instance.__match_args__  # type: ignore[attr-defined]
     return type(instance)(**{name: getattr(instance, name) for name in names} | changes)
+
+
+class _DataclassFields:
+    """The class attribute that the functions of `dataclasses` look for. Made when asked for."""
+
+    def __get__(self, instance: object, owner: Any) -> Any:
+        from dataclasses import field, make_dataclass
+
+        defaults = owner.__frozen_defaults__
+        fields = [
+            (name, kind, field(default=defaults[name], kw_only=True) if name in defaults else field())
+            for name, kind in owner.__frozen_fields__.items()
+        ]
+        made: Any = make_dataclass(owner.__name__, fields)
+        return made.__dataclass_fields__
 
 
 def _methods_of(names: tuple[str, ...], compared: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import pickle
 from abc import ABC, abstractmethod
@@ -152,3 +153,11 @@ def test_fields_can_be_left_out_of_comparisons() -> None:
     assert Named("a", "file:1") == Named("a", "file:2") != Named("b", "file:1")
     assert hash(Named("a", "file:1")) == hash(Named("a", "file:2"))
     assert repr(Named("a", "b")) == "Named(name='a', source='b')"
+
+
+def test_the_functions_of_dataclasses_take_them() -> None:
+    event = JobEvent(1.0, "backup", late=True)
+    assert dataclasses.is_dataclass(event)
+    assert dataclasses.replace(event, job="other") == JobEvent(1.0, "other", True)
+    assert dataclasses.asdict(event) == {"time": 1.0, "job": "backup", "late": True}
+    assert [field.name for field in dataclasses.fields(Named)] == ["name", "source"]
