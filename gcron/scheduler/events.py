@@ -1,4 +1,4 @@
-"""The events that observers get: plain data, one class for each kind. Those of attempts are in `gcron.supervise.events`."""
+"""The events that observers get: plain data, one class for each kind. Those of attempts: `gcron.supervise.events`."""
 
 from __future__ import annotations
 
