@@ -9,14 +9,13 @@ deadline.
 from __future__ import annotations
 
 import os
-from typing import IO, Any
 
 from gcron.policy import Policy
+from gcron.runtime.children import UNKNOWN_STATUS
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.pool import Group
-from gcron.runtime.subprocess import UNKNOWN_STATUS
 from gcron.schedule.clock import Clock
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.events import Emit, JobOutput, Notice, ProcessStarted, RawOutput
@@ -24,7 +23,7 @@ from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunR
 from gcron.supervise.output import AnyPump, Excerpt, Lines, LineSplitter, Pump, Stream, Unsplit
 from gcron.supervise.process_table import describe
 from gcron.supervise.process_tree import ProcessTree
-from gcron.supervise.spawning import NO_CAPACITY, check_capacity
+from gcron.supervise.spawning import NO_CAPACITY, PipeEnd, check_capacity
 from gcron.supervise.start_script import why_refused
 from gcron.supervise.surroundings import find_surroundings
 from gcron.supervise.timing import TIMING, Timing
@@ -158,7 +157,7 @@ class Attempt:
         discard = self._policy.output == "discard"
         return ProcessTree(self._command, surroundings, self._identity, discard, self._timing)
 
-    def _pump(self, pipe: IO[Any], stream: Stream) -> AnyPump:
+    def _pump(self, pipe: PipeEnd, stream: Stream) -> AnyPump:
         if self._policy.output == "raw":
             return Pump(pipe, stream, self._excerpt, Unsplit(), self._hand_on_raw)
         return Pump(pipe, stream, self._excerpt, LineSplitter(), self._hand_on)
@@ -186,7 +185,7 @@ class Attempt:
         if limit is not None:
             reason = Reason(ReasonCode.TIMEOUT, f"still running after {limit:g} s")
             timer = get_hub().call_later(limit, self.stop, Outcome.TIMED_OUT, reason)
-        tree.leader.rawlink(lambda leader: self._over.set())
+        tree.leader.at_end(self._over.set)
         self._over.wait()
         if timer is not None:
             timer.cancel()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import READ, get_hub
@@ -166,12 +166,22 @@ class Splitter(Protocol[Part_co]):
         """Return what waits; unless it is `at_end`, more may come."""
 
 
+class ReadEnd(Protocol):
+    """The reading end of a pipe."""
+
+    def fileno(self) -> int:
+        """The descriptor, which does not block."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class Pump(Generic[Part]):
     """Reads `pipe` to its end and calls `listener(stream, part, late)` with every part that `splitter` makes of it."""
 
     def __init__(
         self,
-        pipe: IO[Any],
+        pipe: ReadEnd,
         stream: Stream,
         excerpt: Excerpt,
         splitter: Splitter[Part],

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import IO, Any
 
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
-from gcron.runtime.subprocess import DEVNULL, PIPE
 from gcron.supervise.cgroup import Cgroup, enter_cgroup
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.output import Stream
 from gcron.supervise.process_table import ProcessInfo, Snapshot, process_table, signal_each
-from gcron.supervise.spawning import start
+from gcron.supervise.spawning import PipeEnd, start
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
 
@@ -45,7 +43,7 @@ class ProcessTree:
     ) -> None:
         self._timing = timing
         self.run_id = identity.run_id
-        self.leader = start(command, surroundings, identity, DEVNULL if discard else PIPE)
+        self.leader = start(command, surroundings, identity, discard)
         self.pid = self.leader.pid
         self._cgroup: Cgroup | None = None
         # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
@@ -54,7 +52,7 @@ class ProcessTree:
         self._can_see = True
         self.was_killed = False
         """The stop signal was not enough, or was not tried."""
-        pipes: dict[Stream, IO[Any] | None] = {"stdout": self.leader.stdout, "stderr": self.leader.stderr}
+        pipes: dict[Stream, PipeEnd | None] = {"stdout": self.leader.stdout, "stderr": self.leader.stderr}
         self.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
         """Its pipes; none when its output is discarded."""
 
