@@ -1,13 +1,14 @@
-"""The tutorial, followed to the letter: each file is written, each command run, and says what the page says.
+"""The tutorial, followed to the letter: each file is written, each command runs on a terminal and prints what is shown.
 
-Blocks are taken in their order. One of `crontab` is written to the file; in one of `console`, a line that begins with
-`$` is a command, `^C` a press of those keys, and all else is printed, as far as it does not depend on the time and the
-machine. While `gcron run` runs it may print more than that.
+Blocks are taken in their order. A `crontab` block is written to the file. In a `console` block, a line that begins with
+`$` is a command, `^C` is Ctrl-C, and all other lines must be printed; times and process numbers may differ. `gcron run`
+may print more lines than the page shows.
 """
 
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shlex
 import signal
@@ -17,16 +18,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 PAGE = Path(__file__).parent.parent / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(crontab|console)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")} | {"TZ": "UTC"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+# The terminal that the page describes.
+ENVIRONMENT |= {"TZ": "UTC", "COLUMNS": "120", "LINES": "40", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 # What differs each time.
-VARYING = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00|(?<=pid )\d+|(?<=after )[\d.]+(?= s\))|(?<=next in )\d(?= s;)"
-)
+VARYING = re.compile(r"^\d\d:\d\d:\d\d|(?<=pid )\d+|(?<=after )[\d.]+(?= s\))|(?<=next in )\d(?= s;)")
 PATIENCE = 20.0
 
 
@@ -34,15 +36,15 @@ def same(line: str) -> str:
     return VARYING.sub("…", line.rstrip())
 
 
-class Running:
-    """`gcron run`, as it is followed in a terminal."""
+class OnTerminal:
+    """A command that runs on a pseudo-terminal."""
 
     def __init__(self, argv: list[str], directory: Path) -> None:
-        self.process = subprocess.Popen(
-            argv, cwd=directory, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert self.process.stdout is not None
-        self._lines: Iterator[str] = iter(self.process.stdout)
+        ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(argv, cwd=directory, env=ENVIRONMENT, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self._terminal = open(ours, encoding="utf-8")  # noqa: SIM115 - closed by `end`
+        self.lines = lines_of(self._terminal)
         self._clock = threading.Timer(PATIENCE, self.process.kill)
         self._clock.start()
 
@@ -51,7 +53,7 @@ class Running:
             self.process.send_signal(signal.SIGINT)
             return
         seen = []
-        for printed in self._lines:
+        for printed in self.lines:
             seen.append(printed)
             if same(printed) == same(line):
                 return
@@ -62,8 +64,13 @@ class Running:
             self.process.terminate()
         self.process.wait(10)
         self._clock.cancel()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._terminal.close()
+
+
+def lines_of(terminal: TextIO) -> Iterator[str]:
+    """The lines printed there, until every process has closed it: Linux reports that as EIO."""
+    with suppress(OSError):
+        yield from terminal
 
 
 def arguments(command: str) -> list[str]:
@@ -72,7 +79,7 @@ def arguments(command: str) -> list[str]:
     return [*words[:program], sys.executable, "-m", "gcron", *words[program + 1 :]]
 
 
-def follow(page: str, directory: Path, runs: list[Running]) -> None:
+def follow(page: str, directory: Path, runs: list[OnTerminal]) -> None:
     """Do what it says; the `runs` that begin on the way are the caller's to end."""
     for kind, text in BLOCK.findall(page):
         if kind == "crontab":
@@ -85,21 +92,23 @@ def follow(page: str, directory: Path, runs: list[Running]) -> None:
             assert printed_by(command, directory) == lines
             continue
         if command is not None:
-            runs.append(Running(command, directory))
+            runs.append(OnTerminal(command, directory))
         for line in lines:
             runs[-1].expect(line)
 
 
 def printed_by(command: list[str], directory: Path) -> list[str]:
-    done = subprocess.run(
-        command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    assert done.stderr == ""
-    return done.stdout.splitlines()
+    run = OnTerminal(command, directory)
+    try:
+        printed = [line.rstrip("\n") for line in run.lines]
+        assert run.process.wait(PATIENCE) == 0
+    finally:
+        run.end()
+    return printed
 
 
 def test_the_tutorial_can_be_followed(tmp_path: Path) -> None:
-    runs: list[Running] = []
+    runs: list[OnTerminal] = []
     try:
         follow(PAGE.read_text(encoding="utf-8"), tmp_path, runs)
         assert [running.process.wait(10) for running in runs] == [0, 0, 0]
