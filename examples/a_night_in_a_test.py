@@ -1,4 +1,4 @@
-"""A test of one's own crontab: what happens in the night in which the clocks go forward, in milliseconds.
+"""Test a crontab on virtual time: the night on which the clocks go forward, in milliseconds.
 
 Prints:
     backup was due at 2027-03-28 03:00 and succeeded

@@ -1,4 +1,4 @@
-"""A periodic greenlet prints on while a subprocess works, and is killed after it.
+"""A greenlet prints periodically while a subprocess works. After that, the greenlet is killed.
 
 Prints "cron" about five times, and then
     Linux

@@ -1,4 +1,4 @@
-"""One event wakes many waiters; one result arrives at all who ask for it.
+"""One event wakes all its waiters; every caller of `get` receives the same result.
 
 Prints:
     the kettle is on

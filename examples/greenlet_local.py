@@ -1,4 +1,4 @@
-"""A local holds, for each greenlet, what that greenlet put there.
+"""Each greenlet has its own values in a `local`.
 
 Prints:
     anna sees anna

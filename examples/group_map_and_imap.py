@@ -1,4 +1,4 @@
-"""A group: join all members, or map a function over items in order, as they come, or as they finish.
+"""Join a group of greenlets, or map a function over items: all at once, in order, or in the order in which they finish.
 
 Prints:
     a group of 3

@@ -1,4 +1,4 @@
-"""A pool never runs more than its size at once, however much it is given.
+"""A pool never runs more greenlets at once than its size.
 
 Prints:
     8 connections were made, at most 3 at once

@@ -1,17 +1,17 @@
-"""A queue with room for three: putting waits, getting gives up, and the impatient never wait.
+"""A queue with room for three: `put` waits for room, `get` has a time-out, `put_nowait` and `get_nowait` never wait.
 
 Prints:
     put 0
     put 1
     put 2
-    full for the impatient
+    put_nowait: the queue is full
     get 0
     put 3
     get 1
     get 2
     get 3
-    empty for the impatient
-    nobody puts any more
+    get_nowait: the queue is empty
+    get: nothing came in time
 """
 
 import gcron
@@ -31,7 +31,7 @@ gcron.sleep(0)
 try:
     tray.put_nowait(9)
 except Full:
-    print("full for the impatient")
+    print("put_nowait: the queue is full")
 
 print(f"get {tray.get()}")
 cooking.join()
@@ -41,8 +41,8 @@ while not tray.empty():
 try:
     tray.get_nowait()
 except Empty:
-    print("empty for the impatient")
+    print("get_nowait: the queue is empty")
 try:
     tray.get(timeout=0.01)
 except Empty:
-    print("nobody puts any more")
+    print("get: nothing came in time")

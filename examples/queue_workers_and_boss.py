@@ -1,4 +1,4 @@
-"""A boss fills a queue, workers empty it together, and the boss knows when all is done.
+"""A boss fills a queue, two workers empty it, and `join` returns when all items are done.
 
 Prints:
     boss has put 6 parcels

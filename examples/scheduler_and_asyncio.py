@@ -1,4 +1,4 @@
-"""An asyncio program awaits jobs: the scheduler runs in a thread of its own, the event loop goes on meanwhile.
+"""An asyncio program awaits jobs. The scheduler runs in a thread of its own, so the event loop goes on meanwhile.
 
 Prints:
     import: succeeded, wrote b'3 rows\\n'

@@ -1,4 +1,4 @@
-"""A scheduler inside a program: a Python job, a shell command, and what came of each run."""
+"""A scheduler in a program: a Python job, a shell command, and the outcome of each run."""
 
 from gcron.scheduler import RunFinished, Scheduler
 

@@ -1,4 +1,4 @@
-"""A web application with a scheduler in a thread of its own: the page shows what the job has made.
+"""A web application with a scheduler in a thread of its own. The page shows the result of a job.
 
 Prints:
     fresh as of run 1
@@ -21,7 +21,7 @@ def refresh() -> None:
 
 
 def application(environ, start_response):
-    """Knows nothing of greenlets, and may ask for a run all the same."""
+    """Run in a thread without greenlets; it may trigger a job."""
     if environ["PATH_INFO"] == "/refresh":
         scheduler.trigger("refresh").result.get(timeout=10)
     start_response("200 OK", [("Content-Type", "text/plain")])

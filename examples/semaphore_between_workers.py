@@ -1,4 +1,4 @@
-"""Two kinds of workers share two permits, first come, first served.
+"""Readers and writers share two permits, first come, first served.
 
 Prints:
     reader 0 in
@@ -9,7 +9,7 @@ Prints:
     writer 1 in
     writer 0 out
     writer 1 out
-    a permit too many: refused
+    released once too often: refused
 """
 
 import gcron
@@ -39,4 +39,4 @@ gcron.joinall(
 try:
     permits.release()
 except ValueError:
-    print("a permit too many: refused")
+    print("released once too often: refused")

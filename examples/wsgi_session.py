@@ -1,4 +1,4 @@
-"""A Werkzeug application whose request stands in a greenlet's local: concurrent requests each see their own.
+"""A Werkzeug application that keeps its request in a `local`: each of several concurrent requests sees its own.
 
 Prints:
     hello anna, 1 of 3 in the room
@@ -33,12 +33,12 @@ def application(environ, start_response):
 
 
 def greet() -> Response:
-    """A view: it is given nothing, and asks `request`, whoever's that is."""
+    """A view. It has no argument: `request` is the request of the present greenlet."""
     arrived.append(request.args["name"])
     print(f"hello {request.args['name']}, {len(arrived)} of {len(GUESTS)} in the room")
     if len(arrived) == len(GUESTS):
         everybody_is_here.set()
-    everybody_is_here.wait()  # all requests are in the middle of this function now
+    everybody_is_here.wait()  # now all requests wait in this function
     return Response(request.args["name"])
 
 
