@@ -1,35 +1,36 @@
-"""Daemons: what it takes to start one, to hold its jobs, and to start very many of them in one second.
+"""Daemons: how quickly they start, what they hold, and how they cope with many jobs due at one second.
 
     python benchmarks/daemon.py --impl yacron --only burst
 
-Every implementation is a process of its own that reads a file of jobs; the marks that jobs leave (files, whose time
-of change the kernel sets) are all that is looked at from outside.
+Every implementation is a process of its own that reads a file of jobs. Its jobs leave marks: files, whose time of
+change the kernel sets. Nothing else is looked at from outside.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+import daemons
 import harness
+from daemons import AT_START, Daemon, Job, not_due
 from harness import Area, Measure
 
 _START = (Measure("first job", "ms"), Measure("memory", "MB"))
 SIZES = (10, 1_000, 10_000, 100_000)
 AREAS = (
-    *(Area(f"start-{size}", f"{size:,} jobs: until one ran, and held", size, _START, 1, False) for size in SIZES),
+    # Short enough to repeat; the first start of all compiles what it imports.
+    Area("start-10", "10 jobs: until one ran, and held", SIZES[0], _START, repeat=5, warm_up=True),
+    *(Area(f"start-{size}", f"{size:,} jobs: until one ran, and held", size, _START, 1, False) for size in SIZES[1:]),
     Area("restart", "a service killed: until its successor runs", 20, (Measure("down", "ms"),), 1, False),
     Area(
         "burst", "1,000 shell jobs due at one second: the last one started", 1_000, (Measure("late", "ms"),), 1, False
@@ -43,110 +44,64 @@ LIFE = 1.2
 # Where a thousand marks a second do not measure the journal of a disk.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
-_JOBS_IN_A_FILE = 10_000
 
-HERE = Path(__file__).resolve().parent
+class Scheduling:
+    """The areas of a daemon that runs jobs by a schedule."""
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A schedule of five fields, or `@reboot`, and a shell command."""
-
-    schedule: str
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """How an implementation is told its jobs, and how it is started with that file."""
-
-    write: Callable[[Sequence[Job], Path], None]
-    command: tuple[str, ...]
-    write_service: Callable[[str, Path], None] | None = None
-    """How it is told to keep one shell command running."""
-    most: int = SIZES[-1]
-    """Jobs beyond which it takes minutes to start."""
-
-
-class Areas:
-    """The areas, in terms of a daemon."""
-
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, most: int = SIZES[-1]) -> None:
+        """`most`: jobs beyond which the daemon takes minutes to start."""
         self._daemon = daemon
-        if daemon.write_service is not None:
-            self.restart = self._restart
         for size in SIZES:
-            if size <= daemon.most:
+            if daemon.runs_at_start and size <= most:
                 setattr(self, f"start_{size}", self._start)
 
     def _start(self, size: int) -> tuple[float, float]:
         """Seconds until a job that is due at the start has run, and bytes that the process then holds."""
         with tempfile.TemporaryDirectory() as folder:
-            mark = Path(folder, "mark")
-            jobs = [
-                Job("@reboot", f": > {mark}"),
-                *(Job(_not_due(number), f"job {number}") for number in range(size - 1)),
-            ]
+            mark, path = Path(folder, "mark"), Path(folder, "jobs")
+            others = [Job(not_due(number), f"job {number}") for number in range(size - 1)]
+            write = self._daemon.write_large or self._daemon.write
+            write([Job(AT_START, f": > {mark}"), *others], path)
             begin = time.time()
-            with self._running(jobs, folder) as process:
-                _wait_for(lambda: mark.exists(), PATIENCE, process)
+            with self._daemon.running(path) as process:
+                _wait_for(mark.exists, PATIENCE, process)
                 return mark.stat().st_mtime - begin, _memory(process.pid)
 
     def burst(self, size: int) -> float:
         """Seconds from the full minute until the last of the jobs has begun."""
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-            marks = Path(folder, "marks")
+            marks, path = Path(folder, "marks"), Path(folder, "jobs")
             marks.mkdir()
             due = _minute_to_come()
             schedule = f"{datetime.fromtimestamp(due, UTC):%M %H} * * *"
-            jobs = [Job(schedule, f": > {marks}/{number}") for number in range(size)]
-            with self._running(jobs, folder) as process:
+            self._daemon.write([Job(schedule, f": > {marks}/{number}") for number in range(size)], path)
+            with self._daemon.running(path) as process:
                 time.sleep(max(0.0, due - time.time()))
                 _wait_for(lambda: len(os.listdir(marks)) == size, BURST_PATIENCE, process)
             starts = [mark.stat().st_mtime for mark in marks.iterdir()]
             harness.check(min(starts) >= due - 0.01, "a job started early")  # the kernel's coarse clock sets the mark
             return max(starts) - due
 
-    def _restart(self, count: int) -> float:
-        """The median of the seconds from the death of a process to the first act of the one in its place."""
-        assert self._daemon.write_service is not None
+
+class Supervising:
+    """The area of a daemon that keeps a service running."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def restart(self, count: int) -> float:
+        """The median of the seconds from the death of a process to the first act of its successor."""
         with tempfile.TemporaryDirectory() as folder:
-            mark, file = Path(folder, "pid"), Path(folder, "services")
-            self._daemon.write_service(f"echo $$ > {mark}; exec sleep 1000", file)
-            with self._started(file) as process:
+            mark, path = Path(folder, "pid"), Path(folder, "services")
+            self._daemon.write([Job("@service", f"echo $$ > {mark}; exec sleep 1000")], path)
+            with self._daemon.running(path) as process:
                 _wait_for(mark.exists, BURST_PATIENCE, process)
                 downs = [_kill_and_wait(mark, process) for _ in range(count)]
         return statistics.median(downs)
 
-    @contextmanager
-    def _running(self, jobs: Sequence[Job], folder: str) -> Iterator[subprocess.Popen[bytes]]:
-        file = Path(folder, "jobs")
-        self._daemon.write(jobs, file)
-        with self._started(file) as process:
-            yield process
 
-    @contextmanager
-    def _started(self, file: Path) -> Iterator[subprocess.Popen[bytes]]:
-        process = subprocess.Popen(
-            [*self._daemon.command, file],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"TZ": "UTC"},
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _not_due(number: int) -> str:
-    return f"{number % 60} {number // 60 % 24} 29 2 *"
+class Both(Scheduling, Supervising):
+    """All areas."""
 
 
 def _minute_to_come() -> int:
@@ -183,87 +138,32 @@ def _memory(pid: int) -> int:
 # -- implementations ----------------------------------------------------------------------------------------
 
 
-def write_crontab(jobs: Sequence[Job], file: Path) -> None:
-    """As every cron reads it."""
-    file.write_text("".join(f"{job.schedule}  {job.command}\n" for job in jobs))
+def _supervisord() -> Supervising:
+    if find_spec("supervisor") is None:
+        raise ModuleNotFoundError("No module named 'supervisor'")
+    return Supervising(Daemon((sys.executable, "-m", "supervisor.supervisord", "-c"), _write_supervisor))
 
 
-def write_crontabs(jobs: Sequence[Job], folder: Path) -> None:
-    """As gcron reads many: a directory, for a file has at most 1 MiB."""
-    folder.mkdir()
-    for number, start in enumerate(range(0, len(jobs), _JOBS_IN_A_FILE)):
-        write_crontab(jobs[start : start + _JOBS_IN_A_FILE], folder / str(number))
-
-
-def write_yaml(jobs: Sequence[Job], file: Path) -> None:
-    """As yacron reads it; its names are to be unique."""
-    entries = (
-        f'- name: "{number}"\n  schedule: "{job.schedule}"\n  command: "{job.command}"\n  concurrencyPolicy: Forbid\n'
-        for number, job in enumerate(jobs)
-    )
-    file.write_text("jobs:\n" + "".join(entries))
-
-
-def write_service(command: str, file: Path) -> None:
-    """As gcron reads it."""
-    file.write_text(f"@service {command}\n")
-
-
-def write_supervisor(command: str, file: Path) -> None:
-    """As supervisord reads it."""
-    folder = file.parent
+def _write_supervisor(services: Sequence[Job], path: Path) -> None:
+    folder = path.parent
     script = folder / "service.sh"
-    script.write_text(command)
-    file.write_text(
+    script.write_text(services[0].command)
+    path.write_text(
         f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={folder}/pidfile\n"
         f"[program:service]\ncommand=/bin/sh {script}\nautorestart=true\nstartsecs=1\n"
     )
-
-
-def _gcron() -> Areas:
-    return Areas(Daemon(write_crontabs, (sys.executable, "-m", "gcron", "run"), write_service))
-
-
-def _supervisord() -> Areas:
-    _require("supervisor")
-    areas = Areas(Daemon(write_crontab, (sys.executable, "-m", "supervisor.supervisord", "-c"), write_supervisor, 0))
-    areas.burst = None  # type: ignore[method-assign, assignment]
-    return areas
-
-
-def _apscheduler() -> Areas:
-    _require("apscheduler")
-    return Areas(Daemon(write_crontab, (sys.executable, str(HERE / "daemon_apscheduler.py"))))
-
-
-def _yacron() -> Areas:
-    _require("yacron")
-    return Areas(Daemon(write_yaml, (sys.executable, "-m", "yacron", "-c"), most=1_000))
-
-
-def _supercronic() -> Areas:
-    program = shutil.which("supercronic")
-    if program is None:
-        raise ModuleNotFoundError("no supercronic on the PATH")
-    areas = Areas(Daemon(write_crontab, (program,)))
-    for size in SIZES:
-        delattr(areas, f"start_{size}")  # it has no @reboot that would tell when it is there
-    return areas
-
-
-def _require(module: str) -> None:
-    if find_spec(module) is None:
-        raise ModuleNotFoundError(f"No module named {module!r}")
 
 
 PROGRAM = harness.Program(
     "daemon",
     AREAS,
     {
-        "gcron": _gcron,
-        "apscheduler": _apscheduler,
-        "yacron": _yacron,
-        "supercronic": _supercronic,
+        "gcron": lambda: Both(daemons.gcron()),
+        "apscheduler": lambda: Scheduling(daemons.apscheduler()),
+        "cronstable": lambda: Scheduling(daemons.cronstable()),
+        "cronstable-uvloop": lambda: Scheduling(daemons.cronstable_uvloop()),
+        "yacron": lambda: Scheduling(daemons.yacron(), most=1_000),
+        "supercronic": lambda: Scheduling(daemons.supercronic()),
         "supervisord": _supervisord,
     },
 )

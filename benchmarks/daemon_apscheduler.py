@@ -23,6 +23,7 @@ def main() -> None:
         else:
             *fields, command = line.split(None, 5)
             trigger = CronTrigger.from_crontab(" ".join(fields), "UTC")
+        command = command.replace("\\%", "%")
         scheduler.add_job(subprocess.run, trigger, args=(command,), kwargs={"shell": True})
     scheduler.start()
 

@@ -130,7 +130,10 @@ def _samples(area: Area, body: Body, size: int, repeat: int) -> Iterator[tuple[f
 
 
 def _origin(impl: str) -> dict[str, object]:
-    packages = (impl, "greenlet") if impl in ("gcron", "gevent", "greenlet") else (impl,)
+    # An implementation is named after its package, or its packages: `gcron-run`, `cronstable-uvloop`.
+    packages = impl.split("-")
+    if packages[0] in ("gcron", "gevent"):
+        packages.append("greenlet")
     versions = {package: version for package in packages if (version := _version(package))}
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return {"versions": versions, "python": python, "system": f"{platform.system()} {platform.machine()}"}

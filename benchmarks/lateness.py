@@ -2,19 +2,22 @@
 
     python benchmarks/lateness.py --impl gcron --only calls
 
-Every start is held against the second that it is for: one that is early, double or lost fails the program.
+Each start is compared with its second. The program fails when a start is early, double or missing.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
+import daemons
 import harness
+from daemons import EVERY_SECOND, Daemon, Job, not_due
 from harness import Area, Measure
 
 _LATENESS = (Measure("median", "ms"), Measure("p99", "ms"), Measure("worst", "ms"))
@@ -28,7 +31,6 @@ AREAS = (
     Area("idle", f"{MANY:,} jobs, none due: CPU in a minute", 20, (Measure("cpu", "ms"),), 1, warm_up=False),
 )
 
-EVERY_SECOND = "* * * * * * *"  # seconds first, years last
 # Seconds until the first start that counts: reading and planning 10,000 jobs is over by then.
 SETTLING = 5.0
 
@@ -68,28 +70,31 @@ class Peer:
 
     def process(self, seconds: int) -> tuple[float, ...]:
         with tempfile.NamedTemporaryFile("r") as stamps:
-            settled = self._run([f"date +\\%s.\\%N >> {stamps.name}"], 0, seconds)
+            settled = self._run([f"date +%s.%N >> {stamps.name}"], 0, seconds)
             return _lateness([[float(line) for line in stamps]], settled)
 
     def idle(self, seconds: int) -> float:
-        session = self._session()
-        session.start([], MANY)
-        session.wait(SETTLING)
-        begin = session.cpu()
-        session.wait(seconds)
-        used = session.cpu() - begin
-        session.stop()
-        return used * 60 / seconds
+        with self._started([], MANY) as session:
+            begin = session.cpu()
+            session.wait(seconds)
+            return (session.cpu() - begin) * 60 / seconds
 
     def _run(self, actions: Sequence[Action], others: int, seconds: int) -> float:
         """Run them, and return the instant from which the starts count."""
+        with self._started(actions, others) as session:
+            settled = time.time()
+            session.wait(seconds + 0.5)  # however the clock stands just now, so many seconds begin
+        return settled
+
+    @contextmanager
+    def _started(self, actions: Sequence[Action], others: int) -> Iterator[Session]:
         session = self._session()
         session.start(actions, others)
-        session.wait(SETTLING)
-        settled = time.time()
-        session.wait(seconds + 0.5)  # however the clock stands just now, so many seconds begin
-        session.stop()
-        return settled
+        try:
+            session.wait(SETTLING)
+            yield session
+        finally:
+            session.stop()
 
 
 def _stamp_into(instants: list[float]) -> Callable[[], None]:
@@ -126,11 +131,11 @@ class Gcron:
         self._scheduler = Scheduler()
         for number, action in enumerate(every_second):
             if isinstance(action, str):
-                self._scheduler.command(action.replace("\\%", "%"), EVERY_SECOND, name=str(number))
+                self._scheduler.command(action, EVERY_SECOND, name=str(number))
             else:
                 self._scheduler.job(EVERY_SECOND, name=str(number))(action)
         for number in range(others):
-            self._scheduler.job(_not_due(number), name=f"other-{number}")(_nothing)
+            self._scheduler.job(not_due(number), name=f"other-{number}")(_nothing)
         self._scheduler.start()
 
     def wait(self, seconds: float) -> None:
@@ -144,30 +149,33 @@ class Gcron:
     cpu = staticmethod(_own_cpu)
 
 
-class GcronRun:
-    """`gcron run` with a crontab and a log. It has no Python jobs."""
+class Process:
+    """A daemon with a file of jobs, and its log on the null device. It has no Python jobs."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
 
     def start(self, every_second: Sequence[Action], others: int) -> None:
-        lines = [f"{EVERY_SECOND}  {action}\n" for action in every_second]
-        lines += [f"{_not_due(number)}  true\n" for number in range(others)]
-        with tempfile.NamedTemporaryFile("w", suffix=".crontab") as file:
-            file.writelines(lines)
-            file.flush()
-            command = [sys.executable, "-m", "gcron", "run", "--tz", "UTC", file.name]
-            import psutil  # not there yet when run.py --setup asks for this module's areas
+        import psutil  # not there yet when run.py --setup asks for this module's areas
 
-            self._process = psutil.Popen(command, stdout=subprocess.DEVNULL)
-            time.sleep(SETTLING)  # the file goes once it is read
+        jobs = [Job(EVERY_SECOND, str(action)) for action in every_second]
+        jobs += [Job(not_due(number), "true") for number in range(others)]
+        write = self._daemon.write_large if others and self._daemon.write_large else self._daemon.write
+        self._stack = ExitStack()
+        path = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "jobs")
+        write(jobs, path)
+        self._process = self._stack.enter_context(self._daemon.running(path))
+        self._times = psutil.Process(self._process.pid).cpu_times
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def stop(self) -> None:
-        self._process.terminate()
-        harness.check(self._process.wait() == 0, "gcron run failed")
+        self._stack.close()
+        harness.check(self._process.returncode == 0, "the daemon failed")
 
     def cpu(self) -> float:
-        times = self._process.cpu_times()
+        times = self._times()
         return float(times.user + times.system)
 
 
@@ -182,7 +190,7 @@ class APScheduler:
         for action in every_second:
             self._scheduler.add_job(_callable(action), CronTrigger(second="*", timezone="UTC"))
         for number in range(others):
-            self._scheduler.add_job(_nothing, CronTrigger.from_crontab(_not_due(number), "UTC"))
+            self._scheduler.add_job(_nothing, CronTrigger.from_crontab(not_due(number), "UTC"))
         self._scheduler.start()
 
     def wait(self, seconds: float) -> None:
@@ -194,18 +202,13 @@ class APScheduler:
     cpu = staticmethod(_own_cpu)
 
 
-def _not_due(number: int) -> str:
-    return f"{number % 60} {number // 60 % 24} 29 2 *"
-
-
 def _nothing() -> None:
     return
 
 
 def _callable(action: Action) -> Callable[[], Any]:
     if isinstance(action, str):
-        command = action.replace("\\%", "%")
-        return lambda: subprocess.run(command, shell=True, check=True)
+        return lambda: subprocess.run(action, shell=True, check=True)
     return action
 
 
@@ -215,6 +218,10 @@ class CommandsOnly:
     def __init__(self, peer: Peer) -> None:
         self.process = peer.process
         self.idle = peer.idle
+
+
+def _commands_only(daemon: Daemon) -> CommandsOnly:
+    return CommandsOnly(Peer(lambda: Process(daemon)))
 
 
 def _apscheduler() -> Peer:
@@ -228,8 +235,10 @@ PROGRAM = harness.Program(
     AREAS,
     {
         "gcron": lambda: Peer(Gcron),
-        "gcron-run": lambda: CommandsOnly(Peer(GcronRun)),
+        "gcron-run": lambda: _commands_only(daemons.gcron()),
         "apscheduler": _apscheduler,
+        "cronstable": lambda: _commands_only(daemons.cronstable()),
+        "cronstable-uvloop": lambda: _commands_only(daemons.cronstable_uvloop()),
     },
 )
 

@@ -10,17 +10,15 @@ taken but for what queues hold.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 
+import daemons
 import harness
+from daemons import AT_START, EVERY_SECOND, Daemon, Job
 from harness import Area, Measure
 
 _A_MEGABYTE = (Measure("a megabyte", "ms"),)
@@ -36,57 +34,44 @@ PATIENCE = 120.0
 _LINE = "0" * 99
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """How an implementation is told its job, and how it is started with that file."""
-
-    write: Callable[[str, Path], None]
-    command: tuple[str, ...]
-    formats: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"text": ()})
-    """Its options for each format of log that it has."""
-
-
 class Areas:
     """The areas, in terms of a daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        for format in daemon.formats:
-            setattr(self, format, lambda size, format=format: self._to_null(format, size))
-            setattr(self, f"{format}_file", lambda size, format=format: self._to_file(format, size))
+    def __init__(self, daemon: Daemon, **formats: Daemon) -> None:
+        """`formats`: the daemon with the options for another format of log than text."""
+        for format, daemon_of_format in {"text": daemon, **formats}.items():
+            setattr(self, format, lambda size, daemon=daemon_of_format: _to_null(daemon, size))
+            setattr(self, f"{format}_file", lambda size, daemon=daemon_of_format: _to_file(daemon, size))
 
-    def _to_null(self, format: str, size: int) -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            return self._seconds(format, size, Path(folder), Path(os.devnull)) / (size / 1e6)
 
-    def _to_file(self, format: str, size: int) -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder, "log")
-            seconds = self._seconds(format, size, Path(folder), log) / (size / 1e6)
-            harness.check(_count(log, _LINE.encode()) == size // 100, "lines are missing in the log")
-            return seconds
+def _to_null(daemon: Daemon, size: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        return _seconds(daemon, size, Path(folder), Path(os.devnull)) / (size / 1e6)
 
-    def _seconds(self, format: str, size: int, folder: Path, log: Path) -> float:
-        file, begin, end = folder / "job", folder / "begin", folder / "end"
-        script = folder / "script"
-        script.write_text(
-            f"[ -e {begin} ] && exit\n: > {begin}\nyes {_LINE} | head -c {size // 100 * 100}\n: > {end}\n"
-        )
-        self._daemon.write(f"/bin/sh {script}", file)
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [*self._daemon.command, *self._daemon.formats[format], file],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=os.environ | {"TZ": "UTC"},
-            )
-        try:
+
+def _to_file(daemon: Daemon, size: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        seconds = _seconds(daemon, size, Path(folder), log) / (size / 1e6)
+        missing = size // 100 - _count(log, _LINE.encode())
+        harness.check(missing == 0, f"{missing:,} of {size // 100:,} lines are missing in the log")
+        return seconds
+
+
+def _seconds(daemon: Daemon, size: int, folder: Path, log: Path) -> float:
+    """Seconds from the job's first act until all of its output was taken from it."""
+    begin, end, errors, jobs = folder / "begin", folder / "end", folder / "errors", folder / "jobs"
+    script = folder / "script"
+    script.write_text(f"[ -e {begin} ] && exit\n: > {begin}\nyes {_LINE} | head -c {size // 100 * 100}\n: > {end}\n")
+    daemon.write([Job(AT_START if daemon.runs_at_start else EVERY_SECOND, f"/bin/sh {script}")], jobs)
+    with log.open("wb") as stdout, errors.open("wb") as stderr:
+        # supercronic logs on stderr alone.
+        to = stderr if daemon.notice_of_loss else stdout
+        with daemon.running(jobs, stdout, to) as process:
             _wait_for(end, process)
-        finally:
-            process.terminate()
-            process.wait(30)
-        return end.stat().st_mtime - begin.stat().st_mtime
+    lost = daemon.notice_of_loss and daemon.notice_of_loss in errors.read_bytes()
+    harness.check(not lost, "the daemon says that it threw output away")
+    return end.stat().st_mtime - begin.stat().st_mtime
 
 
 def _wait_for(mark: Path, process: subprocess.Popen[bytes]) -> None:
@@ -105,40 +90,29 @@ def _count(log: Path, needle: bytes) -> int:
 # -- implementations ----------------------------------------------------------------------------------------
 
 
-def write_crontab(command: str, file: Path) -> None:
-    """As gcron reads it."""
-    file.write_text(f"@reboot {command}\n")
-
-
-def write_seconds(command: str, file: Path) -> None:
-    """As supercronic reads it, which has no @reboot: each second, but once at a time."""
-    file.write_text(f"* * * * * * * {command}\n")
-
-
-def write_yaml(command: str, file: Path) -> None:
-    """As yacron reads it."""
-    file.write_text(f'jobs:\n- name: job\n  schedule: "@reboot"\n  command: "{command}"\n  captureStdout: true\n')
-
-
 def _gcron() -> Areas:
-    formats = {"text": (), "json": ("--log-format", "json")}
-    return Areas(Daemon(write_crontab, (sys.executable, "-m", "gcron", "run"), formats))
-
-
-def _yacron() -> Areas:
-    if find_spec("yacron") is None:
-        raise ModuleNotFoundError("No module named 'yacron'")
-    return Areas(Daemon(write_yaml, (sys.executable, "-m", "yacron", "-c")))
+    return _with_json(daemons.gcron(), "--log-format", "json")
 
 
 def _supercronic() -> Areas:
-    program = shutil.which("supercronic")
-    if program is None:
-        raise ModuleNotFoundError("no supercronic on the PATH")
-    return Areas(Daemon(write_seconds, (program,), {"text": (), "json": ("-json",)}))
+    return _with_json(daemons.supercronic(), "-json")
 
 
-PROGRAM = harness.Program("log", AREAS, {"gcron": _gcron, "yacron": _yacron, "supercronic": _supercronic})
+def _with_json(daemon: Daemon, *options: str) -> Areas:
+    return Areas(daemon, json=replace(daemon, command=(*daemon.command, *options)))
+
+
+PROGRAM = harness.Program(
+    "log",
+    AREAS,
+    {
+        "gcron": _gcron,
+        "cronstable": lambda: Areas(daemons.cronstable()),
+        "cronstable-uvloop": lambda: Areas(daemons.cronstable_uvloop()),
+        "yacron": lambda: Areas(daemons.yacron()),
+        "supercronic": _supercronic,
+    },
+)
 
 if __name__ == "__main__":
     harness.main(PROGRAM)

@@ -1,15 +1,17 @@
-"""Every implementation of every area in one session, interleaved, with gcron's ratio to each peer.
+"""Measure every implementation of every area in one session, and print gcron's ratio to each.
 
-    python benchmarks/run.py --setup          # once: the peers, into benchmarks/.venv
+    python benchmarks/run.py --setup                    # once: the peers, into benchmarks/.venv
     python benchmarks/run.py runtime spawn
+    python benchmarks/run.py runtime --against ../old   # this gcron and that of another checkout
 
-The rounds of an area go A B C A B C ..., each in a fresh process: a machine that drifts does so for all.
+The rounds of an area go A B C A B C ..., each in a fresh process: a machine that slows down does so for all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +30,19 @@ PROGRAMS = ("runtime", "spawn", "schedule", "pipes", "crontabs", "wsgi", "latene
 OURS = "gcron"
 PATIENCE_SECONDS = 600
 
+BEFORE = "-before"
+"""What the name of an implementation ends in when it runs the gcron of the other checkout."""
+
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """An implementation, and the environment that its processes get beside the usual one."""
+
+    name: str
+    impl: str
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,6 +87,8 @@ def main() -> int:
         _set_up()
         return 0
     python = options.python or _own_python()
+    if options.against and (fault := _fault_of(options.against, python)):
+        parser.error(fault)
     all_lines: list[Line] = []
     failed = False
     for name in options.programs or PROGRAMS:
@@ -108,11 +124,39 @@ def _parser(programs: dict[str, Program]) -> argparse.ArgumentParser:
         choices=impls,
         help="only these and gcron (default: all; repeatable)",
     )
+    parser.add_argument(
+        "--against",
+        type=_folder,
+        metavar="DIR",
+        help=f"also measure the gcron of another checkout, as gcron{BEFORE}",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="processes of each implementation (default: 5)")
     parser.add_argument("--repeat", type=int, help="measurements a process (default: the area's own)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements, one a line")
     parser.add_argument("--python", help="interpreter (default: that of benchmarks/.venv, or this one)")
     return parser
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).resolve()
+    if not (path / OURS / "__init__.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text} has no package {OURS}")
+    return path
+
+
+def _fault_of(checkout: Path, python: str) -> str | None:
+    """Why a process that shall import the gcron of a checkout would not."""
+    command = [python, "-c", f"import {OURS}; print({OURS}.__file__)"]
+    environment = os.environ | _environment_of(checkout)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, env=environment, check=False)
+    if done.returncode:
+        return f"the gcron of {checkout} cannot be imported: {done.stderr.strip().splitlines()[-1]}"
+    found = Path(done.stdout.strip())
+    return None if found.is_relative_to(checkout) else f"{found} is imported, not the gcron of {checkout}"
+
+
+def _environment_of(checkout: Path) -> dict[str, str]:
+    return {"PYTHONPATH": str(checkout)}  # comes before what is installed
 
 
 def _set_up() -> None:
@@ -130,33 +174,48 @@ def _own_python() -> str:
 
 
 def _measure(python: str, program: Program, area: Area, options: argparse.Namespace) -> tuple[Results, list[Line]]:
-    impls = [impl for impl in program.impls if not options.impl or impl in options.impl or impl == OURS]
     results = Results(area)
     all_lines: list[Line] = []
+    contestants = list(_contestants(program, options))
     for number in range(options.rounds):
-        for impl in impls:
-            if impl in results.gaps:
+        for contestant in contestants:
+            name = contestant.name
+            if name in results.gaps:
                 continue
-            _report_progress(f"{program.name} {area.name}: round {number + 1} of {options.rounds}, {impl}")
+            _report_progress(f"{program.name} {area.name}: round {number + 1} of {options.rounds}, {name}")
             try:
-                lines = _run_once(python, program, area, impl, options)
+                lines = _run_once(python, program, area, contestant, options)
             except Failed as failure:
-                results.gaps[impl] = str(failure)
+                results.gaps[name] = str(failure)
                 continue
             all_lines += [{"program": program.name, "round": number} | line for line in lines]
             if lines:  # none when the implementation has no such thing
-                results.add(impl, number, lines)
+                results.add(name, number, lines)
     _report_progress("")
     return results, all_lines
 
 
-def _run_once(python: str, program: Program, area: Area, impl: str, options: argparse.Namespace) -> list[Line]:
-    command = [python, str(HERE / f"{program.name}.py"), "--impl", impl, "--only", area.name]
+def _contestants(program: Program, options: argparse.Namespace) -> Iterator[Contestant]:
+    for impl in program.impls:
+        if options.impl and impl not in options.impl and impl != OURS:
+            continue
+        yield Contestant(impl, impl)
+        if options.against and impl.split("-")[0] == OURS:
+            yield Contestant(impl + BEFORE, impl, _environment_of(options.against))
+
+
+def _run_once(
+    python: str, program: Program, area: Area, contestant: Contestant, options: argparse.Namespace
+) -> list[Line]:
+    command = [python, str(HERE / f"{program.name}.py"), "--impl", contestant.impl, "--only", area.name]
     command += ["--scale", str(options.scale)]
     if options.repeat:
         command += ["--repeat", str(options.repeat)]
+    environment = os.environ | contestant.environment
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment, check=False
+        )
     except subprocess.TimeoutExpired:
         raise Failed(f"no end after {PATIENCE_SECONDS} s") from None
     if done.returncode == NOT_INSTALLED:
@@ -164,7 +223,7 @@ def _run_once(python: str, program: Program, area: Area, impl: str, options: arg
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1])
     sys.stderr.write(done.stderr)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) | {"impl": contestant.name} for line in done.stdout.splitlines()]
 
 
 def _report_progress(text: str) -> None:
@@ -183,17 +242,17 @@ def _print_table(program: str, results: Results) -> None:
     for measure in results.area.measures:
         print(f"\n{program} {results.area.name}: {results.area.about}")
         head = f"{measure.name}, {measure.unit}"
-        print(f"  {head:<20} {'median':>9}  {'min - max':>19}   {'/ gcron':>7}  {'min - max':>13}")
+        print(f"  {head:<23} {'median':>9}  {'min - max':>19}   {'/ gcron':>7}  {'min - max':>13}")
         for row in _rows(results, measure.name):
             print(f"  {row}")
     for impl, gap in results.gaps.items():
-        print(f"  {impl:<20} {gap}")
+        print(f"  {impl:<23} {gap}")
     sys.stdout.flush()
 
 
 def _rows(results: Results, measure: str) -> Iterator[str]:
     for impl in results.samples:
-        row = f"{impl:<20} {_spread(results.values(impl, measure), 9, 19, 3)}"
+        row = f"{impl:<23} {_spread(results.values(impl, measure), 9, 19, 3)}"
         ratios = results.ratios(impl, measure)
         yield row if impl == OURS or not ratios else f"{row}   {_spread(ratios, 7, 13, 2)}"
 
