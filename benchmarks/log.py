@@ -46,31 +46,29 @@ class Areas:
 
 def _to_null(daemon: Daemon, size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        return _seconds(daemon, size, Path(folder), Path(os.devnull)) / (size / 1e6)
+        errors = Path(folder, "errors")
+        seconds = _seconds(daemon, size, Path(folder), Path(os.devnull), errors)
+        lost = daemon.notice_of_loss is not None and daemon.notice_of_loss in errors.read_bytes()
+        harness.check(not lost, "the daemon says that it threw output away")
+        return seconds / (size / 1e6)
 
 
 def _to_file(daemon: Daemon, size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        seconds = _seconds(daemon, size, Path(folder), log) / (size / 1e6)
+        seconds = _seconds(daemon, size, Path(folder), log, log)
         missing = size // 100 - _count(log, _LINE.encode())
         harness.check(missing == 0, f"{missing:,} of {size // 100:,} lines are missing in the log")
-        return seconds
+        return seconds / (size / 1e6)
 
 
-def _seconds(daemon: Daemon, size: int, folder: Path, log: Path) -> float:
+def _seconds(daemon: Daemon, size: int, folder: Path, stdout: Path, stderr: Path) -> float:
     """Seconds from the job's first act until all of its output was taken from it."""
-    begin, end, errors, jobs = folder / "begin", folder / "end", folder / "errors", folder / "jobs"
-    script = folder / "script"
+    begin, end, jobs, script = folder / "begin", folder / "end", folder / "jobs", folder / "script"
     script.write_text(f"[ -e {begin} ] && exit\n: > {begin}\nyes {_LINE} | head -c {size // 100 * 100}\n: > {end}\n")
     daemon.write([Job(AT_START if daemon.runs_at_start else EVERY_SECOND, f"/bin/sh {script}")], jobs)
-    with log.open("wb") as stdout, errors.open("wb") as stderr:
-        # supercronic logs on stderr alone.
-        to = stderr if daemon.notice_of_loss else stdout
-        with daemon.running(jobs, stdout, to) as process:
-            _wait_for(end, process)
-    lost = daemon.notice_of_loss and daemon.notice_of_loss in errors.read_bytes()
-    harness.check(not lost, "the daemon says that it threw output away")
+    with stdout.open("ab") as out, stderr.open("ab") as errors, daemon.running(jobs, out, errors) as process:
+        _wait_for(end, process)
     return end.stat().st_mtime - begin.stat().st_mtime
 
 

@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-EVERY_SECOND = "* * * * * * *"  # seconds first, years last
+from daemons import EVERY_SECOND
+
 # Seconds until the process is as large as it gets, and between two looks at it.
 SETTLING, LOOK_EVERY = 30, 10
 # Growth beyond which it counts as a leak: bytes, descriptors.
