@@ -2,8 +2,9 @@
 
     benchmarks/.venv/bin/python benchmarks/imports.py --impl gcron
 
-Python itself takes the times (`-X importtime`), and taking them slows the imports down: compare the shares, and take
-the duration of a start from `daemon.py`, area `start-10`. All numbers are medians of the runs.
+Python itself takes the times (`-X importtime`), which slows the imports down: compare the shares. How long a start
+really takes is in the first line, and in `daemon.py`, area `start-10`. Shown is the run whose imports were fastest,
+so that the rows fit together.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +57,10 @@ def main() -> None:
     starts = [_start(daemon)[0] for _ in range(options.runs)]
     os.environ["PYTHONPROFILEIMPORTTIME"] = "1"
     interpreter = frozenset(_parse(_import_times_of_nothing()))
-    profile = _median_profile([_parse(_start(daemon)[1]) for _ in range(options.runs)])
+    profile = min((_parse(_start(daemon)[1]) for _ in range(options.runs)), key=_own_total)
     imported = {name: cost for name, cost in profile.items() if name not in interpreter}
     print(f"start to first job: {statistics.median(starts):.0f} ms ({min(starts):.0f} - {max(starts):.0f}), without -X")
-    print(f"imports: {sum(cost.own for cost in imported.values()):.0f} ms, {len(imported)} modules")
+    print(f"imports: {_own_total(imported):.0f} ms, {len(imported)} modules")
     _print_packages(imported)
     _print_modules(imported, options.most)
 
@@ -97,26 +97,20 @@ def _parse(text: str) -> dict[str, Cost]:
     return {name: Cost(int(own) / 1000, int(total) / 1000) for own, total, name in _ROW.findall(text)}
 
 
-def _median_profile(profiles: Sequence[Profile]) -> dict[str, Cost]:
-    names = set.union(*(set(profile) for profile in profiles))
-    return {name: _median_cost([profile[name] for profile in profiles if name in profile]) for name in names}
-
-
-def _median_cost(costs: Sequence[Cost]) -> Cost:
-    return Cost(statistics.median(cost.own for cost in costs), statistics.median(cost.total for cost in costs))
+def _own_total(profile: Profile) -> float:
+    return sum(cost.own for cost in profile.values())
 
 
 # -- tables -------------------------------------------------------------------------------------------------
 
 
 def _print_packages(imported: Profile) -> None:
-    own: Counter[str] = Counter()
-    modules = Counter(_package(name) for name in imported)
+    packages: dict[str, list[float]] = {}
     for name, cost in imported.items():
-        own[_package(name)] += cost.own  # type: ignore[assignment]
+        packages.setdefault(_package(name), []).append(cost.own)
     print(f"\n{'ms':>7}  {'modules':>7}  package")
-    for package, milliseconds in own.most_common():
-        print(f"{milliseconds:7.1f}  {modules[package]:7}  {package}")
+    for package, costs in sorted(packages.items(), key=lambda item: sum(item[1]), reverse=True):
+        print(f"{sum(costs):7.1f}  {len(costs):7}  {package}")
 
 
 def _package(module: str) -> str:
@@ -129,12 +123,8 @@ def _package(module: str) -> str:
 
 def _print_modules(imported: Profile, most: int) -> None:
     print(f"\n{'total':>7}  {'own':>7}  module, in ms")
-    for name, cost in _by_total(imported.items(), most):
+    for name, cost in sorted(imported.items(), key=lambda item: item[1].total, reverse=True)[:most]:
         print(f"{cost.total:7.1f}  {cost.own:7.1f}  {name}")
-
-
-def _by_total(costs: Iterable[tuple[str, Cost]], most: int) -> Iterator[tuple[str, Cost]]:
-    return iter(sorted(costs, key=lambda item: item[1].total, reverse=True)[:most])
 
 
 if __name__ == "__main__":
