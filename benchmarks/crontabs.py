@@ -1,4 +1,4 @@
-"""Crontabs: what it costs to load a large one, until each entry knows when it fires first.
+"""Crontabs: what it costs to load a large one, until each entry has its first fire.
 
     python benchmarks/crontabs.py --impl cronsim
 
@@ -61,7 +61,7 @@ class Gcron:
 
 
 def crontab(count: int) -> str:
-    """A crontab of `count` entries: most once a day or a week at a time of their own, some at everybody's."""
+    """A crontab of `count` entries: most at a time of their own, once a day or a week, some at a common one."""
     draw = random.Random(count)
     lines = []
     for number in range(count):

@@ -1,6 +1,6 @@
-"""What every benchmark program shares: its areas, its command line, and JSON lines out.
+"""What every benchmark program shares: areas and measures, the command line, and JSON lines as output.
 
-It knows no implementation and imports none: a program brings its areas, and a way to load what `--impl` names.
+It imports no implementation: a program has its areas, and a way to load what `--impl` names.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
-# What the bodies' numbers, seconds or bytes, are multiplied with.
+# Factors from the numbers of the bodies, seconds or bytes, to those that are shown.
 UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "MB": 1e-6}
 NOT_INSTALLED = 3
-"""Exit status of a program whose implementation is missing, so that `run.py` can tell it from a failure."""
+"""Exit status of a program whose implementation is missing: to `run.py` this is no failure."""
 
 Seconds = float | tuple[float, ...]
 Body = Callable[[int], Seconds]
-"""Does the work for a size and returns seconds (or bytes) for each operation, one number a measure of the area."""
+"""Does the work of a size and returns seconds (or bytes) for each operation: one number for each measure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number that an area yields; less is better."""
+    """One number that an area gives; less is better."""
 
     name: str
     unit: str
@@ -44,17 +44,17 @@ class Area:
     repeat: int = 3
     warm_up: bool = True
     collector: bool = True
-    """Whether Python's garbage collector runs meanwhile, as it does in the programs of users."""
+    """Whether Python's garbage collector is on, as it is in the programs of users."""
 
     @property
     def method(self) -> str:
-        """The method of an implementation that does this work."""
+        """The name of the method that does this work in an implementation."""
         return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A benchmark program: its areas, and the implementations that `load` knows how to bring."""
+    """A benchmark program: its areas, and a function that loads each implementation."""
 
     name: str
     areas: tuple[Area, ...]

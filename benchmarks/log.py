@@ -1,10 +1,10 @@
-"""A job's output into the log: what a daemon takes to read it, make records of it and write them.
+"""A job's output into the log: how long a daemon takes to read it, make records of it and write them.
 
     python benchmarks/log.py --impl gcron --only text
 
 Every implementation is a process of its own that runs one shell job, which prints lines of 100 bytes as fast as they
-are taken from it. Two marks (files, whose time of change the kernel sets) tell when it began and when all of it was
-taken but for what queues hold.
+are taken from it. The job leaves two marks when it begins and when all its output has been taken: files, whose time of
+change the kernel sets. What the daemon's queues hold then is not waited for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How each implementation of the process programs runs a coroutine; those without coroutines never suspend one."""
+"""How each implementation of `pipes.py` and `spawn.py` runs a coroutine. Those without coroutines never suspend one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Run = Callable[[Coroutine[Any, Any, float]], float]
 def implementations(
     on_popen: Callable[[str], T], on_asyncio: Callable[[Run], T], on_trio: Callable[[Run], T]
 ) -> dict[str, Callable[[], T]]:
-    """A program's table: made of a module with a `Popen`, of what runs `asyncio`'s coroutines, or trio's."""
+    """A program's implementations: `on_popen` makes one of a module's `Popen`, the others of what runs a coroutine."""
     return {
         "gcron": lambda: on_popen("gcron.subprocess"),
         "gevent": lambda: on_popen("gevent.subprocess"),
@@ -39,7 +39,7 @@ def _asyncio_run() -> Run:
     import asyncio
 
     if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
-        # What later versions start with; 3.11 would start a thread for each child.
+        # The default of later versions; 3.11 would start a thread for each child.
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     return asyncio.run
 

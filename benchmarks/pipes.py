@@ -1,4 +1,4 @@
-"""Pipes: what moving much data from and to a child process costs.
+"""Pipes: what it costs to move much data from and to a child process.
 
     python benchmarks/pipes.py --impl gcron --only read
 
@@ -182,7 +182,7 @@ class _TrioReader:
         return data
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """trio has bytes alone: what its users write themselves."""
+        """trio has no lines: this is what its users write themselves."""
         rest = b""
         while data := await self.stream.receive_some(READ_SIZE):
             *lines, rest = (rest + data).split(b"\n")

@@ -1,8 +1,8 @@
-"""A table for people, in Markdown, of what `run.py --json` has kept: gcron's value, and each peer's ratio to it.
+"""Make a Markdown table of what `run.py --json` has kept: gcron's value, and each peer's ratio to it.
 
     python benchmarks/report.py results.jsonl more.jsonl
 
-The rounds of several files count together. Best peers stand first; bold is who is ahead of gcron.
+The rounds of several files count together. The best peer stands first. Bold: the peer is ahead of gcron.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from harness import Area
 from run import OURS, Line, Results
 
-# A file's rounds are kept apart from those of the file before by this much.
+# Added to the numbers of a file's rounds, so that they differ from those of the file before.
 _MOST_ROUNDS = 10_000
 
 Key = tuple[str, str]

@@ -73,11 +73,11 @@ class Results:
 
 
 class Failed(Exception):
-    """A program gave no measurements."""
+    """A program gave no measurements; the text says why."""
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 when something failed."""
+    """Run what the command line asks for; returns 1 when something failed."""
     programs = {name: import_module(name).PROGRAM for name in PROGRAMS}
     parser = _parser(programs)
     options = parser.parse_args()

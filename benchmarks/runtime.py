@@ -1,4 +1,4 @@
-"""The runtime: what a task, a switch and a hand-over cost.
+"""The runtime: what a task, a switch and handing over an item cost.
 
     python benchmarks/runtime.py --impl gcron --only spawn-join
 
@@ -28,8 +28,8 @@ AREAS = (
         (Measure("cpu each", "µs"), Measure("worst lateness", "ms")),
         repeat=1,
         warm_up=False,
-        # A collector's pause of 0.2 s between reading the clock and arming the timer would be the worst
-        # lateness; whom it strikes there is decided by allocation counts, not by anybody's timers.
+        # A collector's pause of 0.2 s between reading the clock and arming the timer would be the worst lateness. Which
+        # implementation has one there depends on its allocations, not on its timers.
         collector=False,
     ),
 )

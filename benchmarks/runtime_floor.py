@@ -1,6 +1,6 @@
 """The floor under gcron and gevent: raw greenlets that switch to each other; no loop, no errors, no waiting.
 
-It promises nothing that a runtime promises; it shows what part of a number is the switch itself.
+It keeps no promise of a runtime. It shows which part of a number is the switch itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workload import POOL_WIDTH, TURN_TAKERS, delay_until, increment, wake_times
 
 class Floor:
     def spawn_join(self, count: int) -> float:
-        """One greenlet runs all tasks: it is handed one, runs it, switches back."""
+        """One greenlet runs all tasks: it gets one, runs it, switches back."""
         carrier = _carrier()
         start = perf_counter()
         for _ in range(count):
@@ -115,7 +115,7 @@ class Floor:
 
 
 def _carrier() -> greenlet:
-    """A greenlet that runs whatever it is switched to with, for as long as somebody switches to it."""
+    """A greenlet that runs each function that is passed to its `switch`."""
 
     def carry() -> None:
         home = getcurrent().parent

@@ -1,4 +1,4 @@
-"""The runtime's areas on trio: nurseries, memory channels, and events in the place of futures."""
+"""The runtime's areas on trio: nurseries, memory channels, and events instead of futures."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def queue_reply(count: int) -> float:
 
 
 class _Result:
-    """The smallest thing that hands over a value: trio has no future of its own."""
+    """The smallest thing that passes on a value: trio has no futures."""
 
     __slots__ = ("event", "value")
 

@@ -1,4 +1,4 @@
-"""Schedules: what one "when does it fire next?" costs.
+"""Schedules: what it costs to find the next fire.
 
     python benchmarks/schedule.py --impl cronsim --only next-fire
 
@@ -28,8 +28,8 @@ AREAS = (
     Area("rare-fire", "the next fire of days a year or four apart", 8, (Measure("each", "µs"),)),
 )
 
-# What stands in real crontabs, from every minute to once a year. No day field here and no weekday together with it:
-# the peers disagree on what that means.
+# As in real crontabs, from every minute to once a year. None has both a day of the month and a weekday: the peers
+# disagree on what that means.
 EXPRESSIONS = (
     "* * * * *", "*/5 * * * *", "*/10 * * * *", "*/15 * * * *", "0 * * * *", "17 * * * *", "5,35 * * * *",
     "0 */2 * * *", "30 */6 * * *", "0 0 * * *", "15 3 * * *", "30 2 * * *", "25 6 * * *", "47 6 * * 0",
@@ -40,7 +40,7 @@ EXPRESSIONS = (
 RARE = ("0 0 29 2 *", "0 12 29 2 *", "30 4 31 12 *", "0 0 1 1 *")
 
 Fires = Callable[[str, datetime], Iterator[Any]]
-"""From an expression and an aware start to its fires after it; of whatever type the implementation gives them."""
+"""From an expression and an aware start to its fires after it, in the type that the implementation has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Engine:
 
 
 def _timed_fires(fires: Iterator[Any], end: datetime, count: int) -> tuple[int, float]:
-    """Take fires until one lies behind `end`; return how many were asked for, and the seconds it took."""
+    """Take fires until one comes after `end`; return how many were asked for, and the seconds it took."""
     asked, spent = 0, 0.0
     for _ in range(count):
         start = perf_counter()
@@ -129,7 +129,7 @@ def _apscheduler() -> Engine:
 
     def fires(expression: str, start: datetime) -> Iterator[datetime]:
         trigger = CronTrigger.from_crontab(expression, timezone=TZ)
-        # Its answer is "at or after"; told the previous fire, it takes the instant after that.
+        # It answers "at or after". With the previous fire, it begins at the instant after that.
         fire = trigger.get_next_fire_time(None, start + timedelta(microseconds=1))
         while fire is not None:
             yield fire
@@ -144,7 +144,7 @@ def _crontab() -> Engine:
     def fires(expression: str, start: datetime) -> Iterator[datetime]:
         entry = CronTab(expression)
         while True:
-            # Seconds from then: 0.22, which yacron wants, gives nothing else.
+            # Seconds from then: version 0.22, which yacron needs, gives nothing else.
             seconds = entry.next(now=start, default_utc=False)
             start = (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
             yield start

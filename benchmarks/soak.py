@@ -1,4 +1,4 @@
-"""A soak: 60 jobs of every second for minutes; every fire accounted for, memory and descriptors watched.
+"""A soak test: 60 jobs of every second for minutes. Is each fire in the log once, do memory or descriptors grow?
 
     python benchmarks/soak.py --minutes 10
 
@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from daemons import EVERY_SECOND
 
-# Seconds until the process is as large as it gets, and between two looks at it.
+# Seconds until the process has its full size, and between two looks at it.
 SETTLING, LOOK_EVERY = 30, 10
 # Growth beyond which it counts as a leak: bytes, descriptors.
 MOST_GROWTH, MOST_DESCRIPTORS = 2 << 20, 5
@@ -40,7 +40,7 @@ class Look:
 
 
 def main() -> int:
-    """Run the soak and print what came of it."""
+    """Run the jobs, print what was seen, and return 1 when something is wrong."""
     options = _parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         crontab, log = Path(folder, "crontab"), Path(folder, "log")
@@ -74,7 +74,7 @@ def _run(crontab: Path, log: IO[bytes], seconds: float) -> list[Look]:
             looks.append(_look(process.pid, second))
             if sys.stderr.isatty():
                 print(f"\r{second:.0f} of {seconds:.0f} s", end="", file=sys.stderr)
-            # At half past a second, when nothing of the last one is in flight any more.
+            # In the middle of a second, when the runs of the last one are over.
             time.sleep(LOOK_EVERY + 0.5 - time.time() % 1)
     finally:
         process.terminate()

@@ -1,4 +1,4 @@
-"""Processes: what starting one and learning of its end cost.
+"""Processes: what it costs to start one and to learn of its end.
 
     python benchmarks/spawn.py --impl gcron --only popen-wait
 
@@ -89,7 +89,7 @@ async def _exit_to_wait(call: Call, count: int) -> float:
 
 @contextmanager
 def _pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that stays ours: no implementation takes it for the child's stream and waits for its end."""
+    """A pipe that no implementation knows: none takes it for the child's stream and waits for its end."""
     source, sink = os.pipe()
     try:
         yield source, sink
@@ -99,7 +99,7 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 
 def _stamp_command(folder: Path) -> list[str]:
-    """The child that tells when it exits: in C, or without a compiler in Python, which exits more slowly."""
+    """The child that writes when it exits: in C, or without a compiler in Python, which exits more slowly."""
     compiler = shutil.which("cc")
     if compiler is None:
         print("spawn: no C compiler, exit-to-wait includes the end of a Python process", file=sys.stderr)
@@ -111,10 +111,10 @@ def _stamp_command(folder: Path) -> list[str]:
 
 @contextmanager
 def _ballast() -> Iterator[None]:
-    """Memory that a fork must copy the page tables of: private, touched, in small pages.
+    """Memory whose page tables a fork must copy: private, touched, in small pages.
 
-    An anonymous `mmap` is shared by default, and huge pages make the tables 512 times smaller: either would
-    hide the cost.
+    Shared memory, the default of an anonymous `mmap`, would hide the cost. So would huge pages: they make the tables
+    512 times smaller.
     """
     with mmap.mmap(-1, BALLAST_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         if hasattr(mmap, "MADV_NOHUGEPAGE"):

@@ -1,4 +1,4 @@
-"""What must be equal in every implementation of the runtime's areas: constants, plain functions, how often and how."""
+"""What is the same in every implementation of the runtime's areas: constants and plain functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def increment(number: int) -> int:
 
 
 def wake_times(count: int) -> list[float]:
-    """Instants on the monotonic clock, evenly spread and in an order that no timer queue can profit from."""
+    """Instants on the monotonic clock, evenly spread, in an order that helps no timer queue."""
     start = monotonic() + SLEEPERS_LEAD
     times = [start + SLEEPERS_SPREAD * number / count for number in range(count)]
     random.Random(count).shuffle(times)
@@ -31,7 +31,7 @@ def wake_times(count: int) -> list[float]:
 
 
 def delay_until(wake_time: float) -> float:
-    """Seconds to sleep; an error when the start took so long that lateness would not be about timers."""
+    """Seconds to sleep. Raises RuntimeError when the start took too long: lateness would say nothing about timers."""
     delay = wake_time - monotonic()
     if delay < 0:
         raise RuntimeError(f"a sleeper started too late: SLEEPERS_LEAD of {SLEEPERS_LEAD} s is too short")
@@ -39,9 +39,9 @@ def delay_until(wake_time: float) -> float:
 
 
 class CoroutineAreas:
-    """The areas of a module that has a coroutine function for each, and a way to run one to its end.
+    """The areas of a module that has a coroutine function for each.
 
-    Neither the start of a loop nor its end is counted: the functions take the time.
+    The functions take the time, so that neither the start of a loop nor its end is counted.
     """
 
     def __init__(self, work: ModuleType, run: Callable[..., Any]) -> None:

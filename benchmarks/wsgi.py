@@ -2,10 +2,9 @@
 
     python benchmarks/wsgi.py --impl gcron --only keep-alive
 
-The client is a process of its own, the same for all: this file, run with a port. Its 16 connections each ask, wait
-for the answer and ask again. The listening socket, and so every connection, has TCP_NODELAY: gevent's server sends
-head and body in two segments, and would otherwise wait 40 ms with the second for the client's delayed
-acknowledgement.
+The client is a process of its own, the same for all: this file, run with a port. Each of its 16 connections asks,
+waits for the answer and asks again. The listening socket has TCP_NODELAY, and so has every connection: gevent's server
+sends head and body in two segments, and the second would wait 40 ms for the client's delayed acknowledgement.
 """
 
 from __future__ import annotations
