@@ -114,11 +114,14 @@ class Reloader:
                 self._notifier.ready()
 
     def _follow(self, watch: FileWatch) -> None:
-        while True:
+        as_before = get_hub().threadpool.spawn(watch.open, self._seen)
+        if as_before.get():
             watch.wait()
+        while True:
             with self._one_at_a_time:
                 if (found := self._in_thread(self._read_if_changed)) is not None:
                     self._apply(_CHANGED, found, asked=False)
+            watch.wait()
 
     def _apply(self, why: str, found: _Read, asked: bool) -> None:
         if self._is_over:

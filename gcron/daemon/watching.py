@@ -1,7 +1,7 @@
-"""What tells that files may have changed: inotify where there is one, and a look at them every 10 s everywhere.
+"""Notices that files may have changed: by inotify where there is one, and by a look at them every 10 s everywhere.
 
-Watched is each directory entry that decides what a path leads to: the file's own, and those of symbolic links on the
-way (Kubernetes changes a mounted file by renaming a link to its directory). May not know what is in the files.
+It watches each directory entry that decides where a path leads: the file's own, and those of symbolic links on the way
+(Kubernetes changes a mounted file by renaming a link to its directory). This module must not know what is in the files.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from gcron.runtime.hub import READ, get_hub
 __all__ = ["LOOK_EVERY", "FileWatch", "Snapshot"]
 
 LOOK_EVERY = 10.0
-"""Seconds between two looks when nothing tells of a change: network file systems, bind mounts, renamed parents."""
-# Seconds without a further change until one is told; and at most so many after the first, however many follow.
+"""Seconds between two looks when nothing reports a change: network file systems, bind mounts, renamed parents."""
+# A change is reported after so many seconds without another one, and at the latest so many seconds after the first.
 _QUIET, _LONGEST_STORM = 0.2, 1.6
-# A file that changed within so many seconds before a look may change once more and keep its status (man 7 inode:
-# times have the granularity of the file system's clock), so one look more is due.
+# A file that changed within so many seconds before a look may change again and keep its status (man 7 inode: times have
+# the granularity of the file system's clock). So another look is needed.
 _GRANULARITY = 2.0
-# As above, of a local file system: the kernel's tick, 10 ms at most, and some more. Who reads a file can wait for it.
+# The same for a local file system: the kernel's tick, 10 ms at most, and some more. A reader can wait that long.
 _TICK = 0.03
-# As many links as the kernel follows.
+# The kernel follows as many links.
 _MOST_LINKS = 40
 
 _Place = tuple[str, str]
-"""A directory, and a name in it; an empty one stands for all of them."""
+"""A directory, and a name in it; an empty name stands for all of them."""
 
 
 @frozen(uncompared=("settled", "fresh"))
 class Snapshot:
-    """How files stood at one look."""
+    """The state of the files at one look."""
 
     statuses: tuple[object, ...]
     settled: bool
-    """False when one of them had changed so shortly before that an equal snapshot proves nothing."""
+    """False when one of them changed so shortly before that an equal snapshot proves nothing."""
     fresh: bool = False
-    """True when one of them had changed just now: it may be under a writer's hands."""
+    """True when one of them changed just now: somebody may be writing it."""
 
 
 class FileWatch:
@@ -51,12 +51,21 @@ class FileWatch:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = tuple(paths)
-        self._inotify = _open_inotify()
+        self._inotify: Any = None
         self._names: dict[int, set[str]] = {}
         """By watch descriptor."""
 
+    def open(self, seen: Snapshot | None = None) -> bool:
+        """Let the kernel report changes, if it can; False when the files are no longer as `seen`.
+
+        It takes 20 ms (inotify_simple runs ldconfig as it is imported) and may hang as files do: call it in a thread,
+        and not before the first fire.
+        """
+        self._inotify = _open_inotify()
+        return self.look() == seen
+
     def look(self) -> Snapshot:
-        """How the files stand now; from now on changes of this are told. May hang as files do: call it in a thread."""
+        """How the files stand now. Later changes are reported. It may hang as files do: call it in a thread."""
         if self._inotify is not None:
             self._watch_places()
         now = time.time()
@@ -71,34 +80,34 @@ class FileWatch:
             sleep(LOOK_EVERY)
             return
         deadline = hub.monotonic() + LOOK_EVERY
-        while not self._is_told(max(0.0, deadline - hub.monotonic())):
+        while not self._is_reported(max(0.0, deadline - hub.monotonic())):
             if hub.monotonic() >= deadline:
                 return
-            sleep(_QUIET)  # somebody writes next to our files, maybe without end
+            sleep(_QUIET)  # somebody writes files beside ours, maybe without end
         deadline = hub.monotonic() + _LONGEST_STORM
         sleep(_QUIET)
-        while self._is_told(0) and hub.monotonic() < deadline:
+        while self._is_reported(0) and hub.monotonic() < deadline:
             sleep(_QUIET)
 
     # -- inotify --------------------------------------------------------------------------------------------
 
-    def _is_told(self, timeout: float) -> bool:
-        """Wait for news; true when some of it is about our files."""
+    def _is_reported(self, timeout: float) -> bool:
+        """Wait for reports; True when one of them is about our files."""
         if not timeout or _wait_readable(self._inotify.fd, timeout):
             return any(self._concerns_us(event) for event in self._inotify.read(timeout=0))
         return False
 
     def _concerns_us(self, event: Any) -> bool:
         flags = _flags()
-        if event.mask & flags.IGNORED:  # the end of a watch: what ended it was told before
+        if event.mask & flags.IGNORED:  # the end of a watch: its cause was reported before
             return False
         names = self._names.get(event.wd)
-        # An unknown watch: news was lost (the queue is bounded), or is about a directory that is no longer ours.
+        # An unknown watch: reports were lost (the queue is bounded), or are about a directory that is no longer ours.
         return names is None or not event.name or "" in names or event.name in names
 
     def _watch_places(self) -> None:
         flags = _flags()
-        # Not MODIFY: a file that is being written is of no use yet, and others near it may be written all day.
+        # Not MODIFY: a file that is being written cannot be used yet, and others beside it may be written all day.
         mask = flags.CLOSE_WRITE | flags.MOVED_FROM | flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.ATTRIB
         mask |= flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
         names: dict[int, set[str]] = {}
@@ -106,13 +115,13 @@ class FileWatch:
             try:
                 names.setdefault(self._inotify.add_watch(directory, mask), set()).add(name)
             except OSError:
-                continue  # not there (yet), or no watch is left for us: the looks serve
+                continue  # not there (yet), or no watch is left for us: the looks every 10 s remain
         before, self._names = self._names, names
         for left in before.keys() - names.keys():
             try:
                 self._inotify.rm_watch(left)
             except OSError:
-                continue  # went with its directory
+                continue  # it went with its directory
 
 
 def _open_inotify() -> Any:
@@ -121,7 +130,7 @@ def _open_inotify() -> Any:
 
         return INotify(nonblocking=True)
     except (ImportError, AttributeError, TypeError, OSError):
-        return None  # not Linux, or more instances than the user may have
+        return None  # not Linux, or more instances than this user may have
 
 
 def _flags() -> Any:
@@ -156,7 +165,7 @@ def _status(path: str) -> tuple[Any, ...]:
         found = os.stat(path)
     except (OSError, ValueError) as error:
         return path, 0, str(error), 0.0, 0.0
-    if stat.S_ISDIR(found.st_mode):  # what is in it tells more than its times
+    if stat.S_ISDIR(found.st_mode):  # its files say more than its times
         return path, found.st_mode, found.st_uid, 0.0, 0.0
     identity = found.st_dev, found.st_ino, found.st_uid, found.st_gid, found.st_size
     nanoseconds = found.st_mtime_ns, found.st_ctime_ns
@@ -182,7 +191,7 @@ def _places(paths: Iterable[str]) -> Iterator[_Place]:
 
 
 def _way(path: str) -> Iterator[_Place]:
-    """Each place where a link on the way of `path` stands, and that of what it leads to."""
+    """The place of each link on the way of `path`, and the place where it leads."""
     todo = _parts(os.path.abspath(path))
     here = "/"
     links = 0

@@ -439,3 +439,24 @@ def test_the_jobs_that_a_reload_was_about_are_named() -> None:
         "SIGHUP: read again: 12 added, 1 changed, 1 removed",
         f"  added {ten} and 2 more; changed edited; removed gone",
     ]
+
+
+def test_a_change_before_the_watch_is_open_is_seen(tmp_path: Path) -> None:
+    """The watch opens after the first fire: a file that changed in between would wait for the look after 10 s."""
+    path = tmp_path / "crontab"
+    path.write_text("")
+    os.utime(path, (0, 0))
+    watch = FileWatch([str(path)])
+    seen = watch.look()
+    reads: list[int] = []
+
+    def read() -> list[Job]:
+        reads.append(1)
+        return [job("read")]
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock(), watch, seen)
+    path.write_text("changed\n")
+    reloader.start()
+    wait_until(lambda: len(scheduler.jobs) == 1)
+    reloader.stop()

@@ -29,7 +29,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def waiting(watch: FileWatch) -> Greenlet:
     """Begin to wait for a change."""
-    watch.look()
+    watch.open()
     greenlet = spawn(watch.wait)
     sleep(0)
     return greenlet
