@@ -1,4 +1,4 @@
-"""`gcron check`: everything that is wrong with crontab files, at once."""
+"""`gcron check`: everything that is wrong with crontab files."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import json
 import sys
 
 from gcron.cli.files import complain, load_files, plural
-from gcron.cli.moments import MomentError
+from gcron.cli.times import TimeError
 
 __all__ = ["main"]
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the problems; returns 1 when there is an error, and with `--strict` when there is a warning."""
+    """Print the problems; returns 1 if there is an error, and with `--strict` if there is a warning."""
     try:
         loaded = load_files(options)
-    except MomentError as error:
+    except TimeError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return 1
     status = 1 if loaded.errors or (options.strict and loaded.problems) else 0

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import shtab
 
-from gcron.cli.topics import find_topics
+from gcron.cli.help import find_topics
+from gcron.cli.options import make_parser
 
 __all__ = ["main"]
 
 
 def main(options: argparse.Namespace) -> int:
     """Print the script for one shell."""
-    options.whole_parser.prog = "gcron"  # also where it was called by another name
-    _complete_values(options.command_parsers)
-    print(shtab.complete(options.whole_parser, shell=options.shell))
+    parser = make_parser()
+    for action in _actions(parser):
+        if action.dest == "files":
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        if action.dest == "topic":
+            action.choices = tuple(find_topics())
+    print(shtab.complete(parser, shell=options.shell))
     return 0
 
 
-def _complete_values(parsers: Sequence[argparse.ArgumentParser]) -> None:
-    for parser in parsers:
-        for action in parser._actions:
-            if action.dest == "files":
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
-            if action.dest == "topic":
-                action.choices = tuple(find_topics())
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the options and arguments of all commands."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from command._actions

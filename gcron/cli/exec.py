@@ -7,7 +7,7 @@ import signal
 import sys
 
 from gcron.cli.files import complain, describe_unknown_job, load_files
-from gcron.cli.moments import MomentError
+from gcron.cli.times import TimeError
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
 from gcron.frozen import replace
@@ -26,12 +26,12 @@ from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 
 __all__ = ["main"]
 
-# As of timeout(1), env(1), nice(1): it is not the job that these statuses tell of.
+# As in timeout(1), env(1), nice(1): statuses that are not the job's.
 _TIMED_OUT = 124
 _OUR_OWN_FAILURE = 125
 _CANNOT_START = 126
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
-# Seconds that the rest of the output may take when nobody reads it, once somebody wants an end.
+# Seconds for the rest of the output after a stop signal, in case nobody reads it.
 _OUTPUT_MAY_TAKE = 1.0
 
 
@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> int:
     """Run the job to its end; returns its exit status."""
     try:
         loaded = load_files(options)
-    except MomentError as error:  # the status of other commands would be taken for the job's
+    except TimeError as error:  # not 1, as in other commands: that may be the job's status
         print(f"gcron: {error}", file=sys.stderr)
         return _OUR_OWN_FAILURE
     complain(loaded.errors)
@@ -53,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 class _Foreground:
-    """One attempt of `job`, whose output is passed through."""
+    """One attempt of `job`; its output is passed through."""
 
     def __init__(self, job: Job) -> None:
         assert isinstance(job.action, Command)
@@ -61,15 +61,15 @@ class _Foreground:
         self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
         identity = Identity(job.name, new_run_id())
         self._attempt = Attempt(job.action, self._policy, identity, self._take, SystemClock())
-        # Here somebody may take all the time to read: `gcron exec FILE JOB | less`.
+        # A reader may take all the time that it wants: `gcron exec FILE JOB | less`.
         self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
         self._stop_signal: signal.Signals | None = None
-        """What we were told to stop by."""
-        self._in_a_hurry = Event()
+        """The first stop signal that gcron got."""
+        self._stopping = Event()
         self._is_over = False
 
     def run(self) -> int:
-        """Run it to its end; returns the exit status, of the job where it has one."""
+        """Run the job to its end; returns its exit status, or gcron's if it has none."""
         for signum in _STOP:
             if signal.getsignal(signum) is not signal.SIG_IGN:  # under nohup, or behind `&` in a script
                 get_hub().signals.handle(signum, self._on_stop, signum)
@@ -85,23 +85,23 @@ class _Foreground:
         again = self._stop_signal is not None
         self._stop_signal = self._stop_signal or signum
         self._outlets.stop_blocking()
-        self._in_a_hurry.set()
+        self._stopping.set()
         self._attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, signum.name), now=again)
 
     # -- the end --------------------------------------------------------------------------------------------
 
     def _finish_output(self) -> None:
-        wait([spawn(self._outlets.close, None), self._in_a_hurry], count=1)
-        if self._in_a_hurry.is_set():
+        wait([spawn(self._outlets.close, None), self._stopping], count=1)
+        if self._stopping.is_set():
             self._outlets.close(_OUTPUT_MAY_TAKE)
 
     def _conclude(self, result: RunResult) -> int:
-        """Say what the exit status cannot, and return that."""
+        """Return the exit status; what it cannot say is printed."""
         if result.left_behind:
             self._say(f"could not be killed: {result.left_behind}")
         status = self._status(result)
         if self._outlets.lost and self._stop_signal is None:
-            self._say(f"{self._outlets.lost} bytes of its output are lost: there was no room for them")
+            self._say(f"{self._outlets.lost} bytes of its output are lost: they could not be written")
             return status or _OUR_OWN_FAILURE
         return status
 
@@ -120,7 +120,6 @@ class _Foreground:
         return code if code >= 0 else 128 - code
 
     def _say(self, text: str) -> None:
-        """Tell whoever started us."""
         print(f"gcron: {self._job.name}: {text}", file=sys.stderr)
 
     # -- its events -----------------------------------------------------------------------------------------
@@ -128,11 +127,11 @@ class _Foreground:
     def _take(self, event: JobEvent) -> None:
         if isinstance(event, RawOutput):
             self._pass_through(event)
-        elif isinstance(event, Notice) and not self._is_over:  # later output of remaining processes is not waited for
+        elif isinstance(event, Notice) and not self._is_over:  # gcron does not wait for what remaining processes print
             self._say(event.text)
 
     def _pass_through(self, event: RawOutput) -> None:
-        """When nobody reads our output (`| head`), close the job's pipe: the job sees what it would see there."""
+        """Write it. If nobody reads any more (`| head`), close the job's pipe: the job gets SIGPIPE, as in a shell."""
         sink = self._outlets.stdout if event.stream == "stdout" else self._outlets.stderr
         if sink.is_off:
             raise GreenletExit

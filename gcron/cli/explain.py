@@ -1,4 +1,4 @@
-"""`gcron explain`: a schedule in words, with its next fires and what the next changes of the clock do to it."""
+"""`gcron explain`: a schedule in words, with its next fires and what the next clock changes do to it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from gcron.cli.changes import change_title, change_words, coming_changes, mark_words
-from gcron.cli.moments import MomentError, read_moment, read_zone
-from gcron.cli.spans import offset_text, relative_text, utc_text, zone_name
+from gcron.cli.clock_changes import change_title, change_words, coming_changes, mark_words
 from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
+from gcron.cli.times import TimeError, offset_text, read_moment, read_zone, relative_text, utc_text, zone_name
 from gcron.schedule import (
     CronSchedule,
     EverySchedule,
@@ -35,25 +34,25 @@ from gcron.schedule.wording import FieldWords, describe, describe_fields, descri
 __all__ = ["main"]
 
 _CHANGES = 2
-_AMBIGUOUS = 6
 _UNSCHEDULED = {
     "reboot": "Once, when gcron starts; not when it reads its files again",
-    "service": "Kept running: started with gcron, and again whenever it ends",
+    "service": "Kept running: started with gcron, and again each time it ends",
     "manual": "Never by the clock, only when it is triggered",
 }
 _WILDCARD = (
-    "wildcard entry (minute or hour begins with *): it follows the clock on the wall. A time that a clock change "
-    "skips is not run; one that is shown twice runs both times."
+    "wildcard entry (minute or hour begins with *): it follows the wall clock. Times that a clock change "
+    "skips do not run; times that come twice run both times."
 )
 _FIXED = (
-    "fixed-time entry (neither minute nor hour begins with *): it runs once for each of its times. Times skipped by a "
-    "clock change of less than 3 h run once at the change; one shown twice runs the first time only."
+    "fixed-time entry (neither minute nor hour begins with *): it runs once for each of its times. If a "
+    "clock change of less than 3 h skips a time, it runs once at the change; if a time comes twice, it runs only the "
+    "first time."
 )
 _EVERY = "fixed grid: every multiple of the period since 1970 in UTC, the same on every host and after every restart."
 
 
 class _Explanation(NamedTuple):
-    """Everything that is said, for people and for machines alike."""
+    """Everything to show, to people and to machines."""
 
     schedule: Schedule
     words: str
@@ -68,18 +67,17 @@ class _Explanation(NamedTuple):
 
 
 def main(options: argparse.Namespace) -> int:
-    """Explain one schedule; returns 1 when it is wrong."""
+    """Explain one schedule; returns 1 if it is wrong."""
     try:
         timezone = read_zone(options.tz)
         start = read_moment(options.start, int(SystemClock().now()), timezone).instant
-    except MomentError as error:
+    except TimeError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return 1
     text = " ".join(options.expression).strip()
     try:
-        explanation = _explain(
-            text, parse(text, timezone, seed=options.job or "", fields=options.fields), options, start
-        )
+        schedule = parse(text, timezone, seed=options.job or "", fields=options.fields)
+        explanation = _explain(text, schedule, options, start)
     except ScheduleError as error:
         _print_error(text, error)
         if hint := _hint(options, text):
@@ -95,7 +93,7 @@ def main(options: argparse.Namespace) -> int:
 def _explain(text: str, schedule: Schedule, options: argparse.Namespace, start: int) -> _Explanation:
     seed = options.job or ""
     expression = NICKNAMES.get(text, text) if isinstance(schedule, CronSchedule) else ""
-    # A nickname is short for five fields, whatever the others of a file are.
+    # A nickname stands for five fields, whatever --fields says.
     layout = None if text in NICKNAMES else options.fields
     fields = describe_fields(expression, seed, fields=layout) if expression else []
     return _Explanation(
@@ -128,7 +126,7 @@ def _words(schedule: Schedule, expression: str, seed: str, layout: str | None) -
 
 
 def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) -> Iterator[tuple[str, str]]:
-    """What one should know besides, each with its title."""
+    """Yield what else one should know, each with a title."""
     if isinstance(schedule, EverySchedule):
         yield "kind", _EVERY
     if not isinstance(schedule, CronSchedule):
@@ -144,7 +142,7 @@ def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) ->
     drawn = [field.name for field in fields if field.drawn]
     if drawn and job is None:
         names = " and ".join(drawn)
-        yield "H, ~", f"the {names} come from the job's name: say it with --job. Shown is a job without a name."
+        yield "H, ~", f"the job's name decides the {names}: give it with --job. Shown are the values without a name."
     elif drawn:
         yield "H, ~", f"drawn for the job {job!r}; the same on every host and after every restart."
 
@@ -155,7 +153,7 @@ def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) ->
 def _print(explanation: _Explanation) -> None:
     text = explanation.schedule.text.strip()
     named = f"{text} = {explanation.expression}" if explanation.expression not in ("", text) else text
-    print_wrapped(f"{named}")
+    print_wrapped(named)
     print_wrapped(f"{explanation.words}.", "", "")
     if explanation.fields:
         print()
@@ -176,7 +174,7 @@ def _print_fields(fields: Sequence[FieldWords]) -> None:
     for field in fields:
         words = f"{field.words} (drawn)" if field.drawn else field.words
         lead = f"  {field.name:{names}}"
-        # On a narrow terminal a long list of values would leave no room for its own meaning.
+        # On a narrow terminal a long list of values would leave no room for its meaning.
         if names + texts + 20 > width():
             print_wrapped(f"{field.text}  {words}", lead, " " * len(lead))
         else:
@@ -200,7 +198,7 @@ def _print_fires(explanation: _Explanation) -> None:
         line += f" {offset_text(offset) if offset != shown_offset else '':6}"
         shown_offset = offset
         rest = [relative_text(fire - explanation.start, explanation.is_now), mark_words(schedule, fire)]
-        # A time and a span stay on one line: `2 h` at the end of a line and `30 min` on the next is hard to read.
+        # No line breaks within a duration: `2 h` at the end of a line and `30 min` on the next is hard to read.
         words = ", ".join(part.replace(" ", FIXED_BLANK) for part in rest if part)
         print_wrapped(f"{line.replace(' ', FIXED_BLANK)}  {words}", "", "      ")
 
@@ -211,7 +209,7 @@ def _print_changes(explanation: _Explanation) -> None:
         return
     if not explanation.changes:
         print()
-        print_wrapped(f"{zone_name(schedule.zone)} changes no clock in the next three years.")
+        print_wrapped(f"{zone_name(schedule.zone)} has no clock change in the next three years.")
         return
     print("\nclock changes:")
     for change in explanation.changes:
@@ -228,24 +226,24 @@ def _print_error(text: str, error: ScheduleError) -> None:
 
 
 def _hint(options: argparse.Namespace, text: str) -> str:
-    """What the command line looks like that holds no schedule; empty when there is nothing to say."""
+    """Return what the user may have meant by a command line without a valid schedule; else an empty string."""
     words: list[str] = options.expression
-    if len(words) <= len(("FILE", "JOB")) and os.path.isfile(words[0]):
+    if len(words) <= 2 and os.path.isfile(words[0]):
         file, *job = map(shlex.quote, words)
         command = " ".join(["gcron next", *(f"--job {name}" for name in job), file])
         return f"that is a file; {command} shows what fires when"
     if len(words) > 1 and not text.startswith("@"):
         return "put the schedule in quotes, or the shell replaces each * by the names of files"
     fields = text.split()
-    if _is_command(fields[_AMBIGUOUS - 1 :]):
-        return f"give the schedule alone: gcron explain '{' '.join(fields[: _AMBIGUOUS - 1])}'"
-    if len(fields) == _AMBIGUOUS and options.fields is None:
+    if _is_command(fields[5:]):
+        return f"give the schedule alone: gcron explain '{' '.join(fields[:5])}'"
+    if len(fields) == 6 and options.fields is None:
         return "--fields=seconds-first (seconds-last, year-last) explains one of them"
     return ""
 
 
 def _is_command(rest: Sequence[str]) -> bool:
-    """True when what follows five fields begins like no sixth: then it is a whole line of a crontab."""
+    """Whether what follows five fields cannot be a sixth field: then the text is a whole line of a crontab."""
     if not rest or rest[0][0].isdigit():
         return False
     try:

@@ -1,4 +1,4 @@
-"""`gcron`: from the command line to a command, and what holds for all of them. Commands are loaded when called for."""
+"""`gcron`: from the command line to a command, and what all commands have in common. Only one command is loaded."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from gcron.cli.options import make_parser
 
 __all__ = ["main"]
 
-# What a write says when the disk under stdout is full or broken; no fault of ours, so no traceback.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-# In tables, which stay aligned.
-_TWINS = {"…": "~", "→": ">"}
+# Errors of a write when the disk under stdout is full or broken: not gcron's fault, so there is no traceback.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+# For our own signs in tables, which stay aligned, if the terminal's encoding has no character for them.
+_REPLACEMENTS = {"…": "~", "→": ">"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line, by default that of the process; returns the exit status."""
     _open_standard_streams()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         try:
-            options = make_parser().parse_args(arguments)
+            options = make_parser(only=words[0] if words else None).parse_args(words)
             command = import_module(f"gcron.cli.{options.command}")
             status = int(command.main(options))
         finally:
-            # Here, where a reader that is gone is no news; `--help` ends by SystemExit and has printed, too.
+            # Here, where a reader that is gone is handled; also for `--help`, which ends by SystemExit.
             sys.stdout.flush()
     except BrokenPipeError:
         # `gcron next FILE | head`: the reader has seen enough.
         _drop_output()
         return 0
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _DISK_ERRORS:
             raise
         print(f"gcron: cannot write the output: {os.strerror(error.errno)}", file=sys.stderr)
         _drop_output()
@@ -47,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Let the rest of stdout go nowhere: Python would write it again while it exits, and complain again."""
+    """Send the rest of stdout to /dev/null: Python would try to write it again at its exit, and complain again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_streams() -> None:
-    """Make 0, 1 and 2 what they are taken for, when we were started without: the next files would get these numbers."""
+    """Open descriptors 0, 1 and 2 if we were started without them: the next files would get these numbers."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
@@ -69,8 +70,7 @@ def _open_standard_streams() -> None:
 
 
 def _replace_unknown(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What the terminal's encoding has no character for: our own signs have a twin there, of the same width."""
-    if isinstance(error, UnicodeEncodeError) and (twin := _TWINS.get(error.object[error.start])):
-        return twin, error.start + 1
-    # Names of files and jobs need not be UTF-8.
-    return codecs.backslashreplace_errors(error)
+    """Replace a character that the encoding of stdout does not have."""
+    if isinstance(error, UnicodeEncodeError) and (sign := _REPLACEMENTS.get(error.object[error.start])):
+        return sign, error.start + 1
+    return codecs.backslashreplace_errors(error)  # names of files and jobs need not be UTF-8

@@ -1,113 +1,60 @@
-"""The options of `gcron`'s commands: what they are called, what they take, and what `--help` says of them.
+"""The commands of `gcron`: their options, and what `--help` prints.
 
-Each command has its parser here, so that `--help` answers without loading what the command needs.
+All of them are here, so that `--help` answers without loading what a command needs. Examples and statuses are written
+for terminals of 80 columns.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import TypeAlias
 
-from gcron.cli import texts
+from gcron.cli.parser import CommandParser, Parser
 from gcron.version import __version__
 
 __all__ = ["make_parser"]
 
-# What a job finds in its environment says who it is; to a gcron that it starts, it is no option.
-_OF_JOBS = {"GCRON_JOB"}
-_SWITCH = {
-    "1": True,
-    "yes": True,
-    "true": True,
-    "on": True,
-    "": False,
-    "0": False,
-    "no": False,
-    "false": False,
-    "off": False,
-}
-_FILES_HELP = "crontab files, or directories of them in the manner of cron.d"
-_OR_STDIN = "; - is standard input"
+_Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what was probably meant. Help that cannot be written is an error as for any other output, not silence."""
-
-    def print_help(self, file: Any = None) -> None:
-        """See `ArgumentParser.print_help`."""
-        print(self.format_help(), end="", file=file)
-
-    def error(self, message: str) -> NoReturn:
-        """See `ArgumentParser.error`."""
-        super().error(f"{message} ({self.prog} --help tells more)")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is None or value in action.choices:
-            return
-        choices = [str(choice) for choice in action.choices]
-        hint = _did_you_mean(str(value), choices) or f" (choose from {', '.join(choices)})"
-        raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint}")
-
-
-class _CommandParser(_Parser):
-    """The options of one command. Each has its default from the environment, when this command is called for."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `ArgumentParser.parse_known_args`."""
-        for action in self._actions:
-            self._take_default_from_environment(action)
-        parsed, unknown = super().parse_known_args(args, namespace)
-        if unknown:  # told here, with the usage of this command; argparse would print that of the whole
-            hint = _did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-        return parsed, unknown
-
-    def _take_default_from_environment(self, action: argparse.Action) -> None:
-        option = next((option for option in action.option_strings if option.startswith("--")), "--help")
-        variable = "GCRON_" + option[2:].replace("-", "_").upper()
-        value = os.environ.get(variable)
-        if value is None or option == "--help" or variable in _OF_JOBS:
-            return
-        try:
-            action.default = self._switch(value) if action.nargs == 0 else self._get_values(action, [value])
-        except (argparse.ArgumentError, ValueError) as error:
-            self.error(f"{variable}: {getattr(error, 'message', error)}")
-
-    def _switch(self, value: str) -> bool:
-        if value.lower() not in _SWITCH:
-            raise ValueError(f"cannot be {value!r}: yes or no")
-        return _SWITCH[value.lower()]
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
-    parser = _Parser(
-        "gcron",
-        description=texts.DESCRIPTION,
-        epilog=texts.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line. With the name of a command it knows `only` this one: that is quicker."""
+    parser = Parser("gcron", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"gcron {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
-    _add_run(commands)
-    _add_exec(commands)
-    _add_check(commands)
-    _add_next(commands)
-    _add_explain(commands)
-    _add_timeline(commands)
-    _add_help(commands)
-    _add_completion(commands, parser)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="gcron", parser_class=CommandParser
+    )
+    for name in [only] if only in _COMMANDS else _COMMANDS:
+        _COMMANDS[name](commands)
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+_DESCRIPTION = """\
+A cron that supervises what it starts.
+
+  gcron run crontab.example      run its jobs, here in the foreground
+  gcron exec crontab.example JOB run one job now
+  gcron check crontab.example    show everything that is wrong with it
+  gcron next crontab.example     show what fires when
+  gcron explain '30 2 * * mon'   explain a schedule in words
+  gcron help                     list the topics of the documentation
+"""
+_EPILOG = """\
+Every long option except --job can also be set in the environment: --log-format
+as GCRON_LOG_FORMAT.
+
+Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
+read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
+4 a process that cannot be killed is left; 130 Ctrl-C.
+"""
+
+
+def _add_run(commands: _Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="run the jobs, in the foreground",
-        description="Run the jobs of crontab files in the foreground, until TERM or Ctrl-C: then no new job starts, "
-        "running ones may finish for --grace seconds, and what still runs is ended with its whole process tree.",
+        description="Run the jobs of crontab files in the foreground, until TERM or Ctrl-C. Then no new job starts, "
+        "running jobs have --grace seconds to finish, and those that still run are ended with their process trees.",
     )
     _add_files(parser, stdin="")
     parser.add_argument(
@@ -117,13 +64,6 @@ def _add_run(commands: argparse._SubParsersAction[_CommandParser]) -> None:
         metavar="DURATION",
         help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s)",
     )
-    _add_log(parser)
-    parser.add_argument(
-        "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
-    )
-
-
-def _add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-format",
         choices=("text", "json", "logfmt"),
@@ -131,27 +71,35 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
         help="text for people, json and logfmt for machines",
     )
     parser.add_argument(
-        "--split-logs",
-        action="store_true",
-        help="job output alone on stdout, what gcron itself has to say on stderr",
+        "--split-logs", action="store_true", help="job output alone on stdout, gcron's own messages on stderr"
     )
     parser.add_argument(
         "--on-stall",
         choices=("drop", "block"),
         default="drop",
-        help="when nobody reads the log any more: drop job output and count it (default), or let jobs wait",
+        help="when nobody reads the log: drop job output and count it (default), or let jobs wait",
+    )
+    parser.add_argument(
+        "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
 
 
-def _add_exec(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_exec(commands: _Commands) -> None:
     parser = commands.add_parser(
         "exec",
         help="run one job now, in the foreground",
-        description="Run one job now, in the foreground, exactly as the scheduler would: with its\n"
-        "environment, user, directory and limits, without a terminal. What it prints is\n"
-        "passed through, byte for byte.",
-        epilog=texts.EXEC_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run one job now, in the foreground, as the scheduler would: with its environment, user, "
+        "directory and limits, without a terminal. Its output is passed through, byte for byte.",
+        epilog="""\
+examples:
+  gcron exec crontab backup                   works in the shell, not in cron?
+  gcron exec --system /etc/crontab logrotate  a file with a user column, as root
+  gcron exec crontab report > report.csv      the job's output, nothing else
+
+exit status: the job's own; 128 + N if signal N ended the job or stopped gcron
+exec; 124 after the job's timeout; 125 if gcron itself fails: a wrong file, or
+no such job; 126, 127 if the job cannot be started
+""",
     )
     parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
     parser.add_argument("job", metavar="JOB", help="the job's name, as gcron next shows it")
@@ -159,26 +107,45 @@ def _add_exec(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.set_defaults(tz=None)
 
 
-def _add_check(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_check(commands: _Commands) -> None:
     parser = commands.add_parser(
         "check",
-        help="say everything that is wrong with crontab files",
-        description="Report every error and warning with file, line and column, and what would be\nright.",
-        epilog=texts.CHECK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="show everything that is wrong with crontab files",
+        description="Show every error and warning with file, line and column, and what would be right.",
+        epilog="""\
+examples:
+  gcron check crontab                 errors and warnings, with their place
+  crontab -l | gcron check -          your crontab in an ordinary cron
+  gcron check --strict crontab        fail on warnings too, in a pre-commit hook
+  gcron check --system /etc/crontab   a file with a user column
+  gcron check --json crontab          one object a line, for editors
+
+exit status: 0 no errors; 1 errors, or with --strict warnings; 2 the command
+line is wrong
+""",
     )
     _add_files(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a problem")
-    parser.add_argument("--strict", action="store_true", help="warnings are a reason to fail, too")
+    parser.add_argument("--strict", action="store_true", help="fail on warnings, too")
 
 
-def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_next(commands: _Commands) -> None:
     parser = commands.add_parser(
         "next",
         help="show what fires when",
-        description="Show the fires to come, in order, with local times that are skipped or repeated\nmarked.",
-        epilog=texts.NEXT_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Show the next fires in order. Local times that a clock change skips or repeats are marked.",
+        epilog="""\
+examples:
+  gcron next crontab                      the next ten fires of all jobs
+  gcron next -n 3 --job backup crontab    the next three of one job
+  gcron next --from=-1d --to now crontab  what was due since yesterday
+
+  what happens on the night of a clock change:
+  gcron next --from 2027-03-28 --to 2027-03-29 crontab
+
+exit status: 0 shown; 1 a file, job or time is wrong; 2 the command line is
+wrong
+""",
     )
     _add_files(parser)
     count = "how many fires (default 10; with --to, all of them up to 1000)"
@@ -189,21 +156,29 @@ def _add_next(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a fire")
 
 
-def _add_explain(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_explain(commands: _Commands) -> None:
     parser = commands.add_parser(
         "explain",
-        help="say a schedule in words",
-        description="Say a schedule in words: its fields, its next fires, and what the next two\n"
-        "changes of the clock (daylight saving time) do to it.",
-        epilog=texts.EXPLAIN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="explain a schedule in words",
+        description="Explain a schedule in words: its fields, its next fires, and what the next two clock changes "
+        "(daylight saving time) do to it.",
+        epilog="""\
+examples:
+  gcron explain '30 2 1 * mon'                  the 1st or a Monday? either
+  gcron explain '30 2 * * *' --tz Europe/Paris  with the clock changes there
+  gcron explain 'H H * * *' --job backup        the time drawn from that name
+  gcron explain '@every 90s'
+
+exit status: 0 explained; 1 the schedule, zone or time is wrong; 2 the command
+line is wrong
+""",
     )
     parser.add_argument("expression", nargs="+", metavar="EXPR", help="five fields in quotes, or a nickname")
     parser.add_argument(
         "--fields",
         choices=("seconds-first", "seconds-last", "year-last", "seconds-first+year"),
         metavar="ORDER",
-        help="what six or seven fields are, as a crontab says by `# gcron-file: fields=`: seconds-first, "
+        help="the order of six or seven fields, as `# gcron-file: fields=` sets it in a crontab: seconds-first, "
         "seconds-last, year-last or seconds-first+year",
     )
     parser.add_argument("--tz", metavar="ZONE", help="zone of the schedule (default: this machine's)")
@@ -213,7 +188,7 @@ def _add_explain(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def _add_timeline(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_timeline(commands: _Commands) -> None:
     parser = commands.add_parser(
         "timeline",
         help="draw the coming day",
@@ -221,33 +196,56 @@ def _add_timeline(commands: argparse._SubParsersAction[_CommandParser]) -> None:
     )
     _add_files(parser)
     _add_from(parser)
-    parser.add_argument("--to", dest="end", metavar="TIME", help="up to this time (default: a day)")
-    parser.add_argument("--rows", type=_count, metavar="N", help="how many jobs have a row of their own (default 40)")
+    parser.add_argument("--to", dest="end", metavar="TIME", help="up to this time (default: one day)")
+    parser.add_argument("--rows", type=_count, metavar="N", help="how many jobs have their own row (default 40)")
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
-def _add_help(commands: argparse._SubParsersAction[_CommandParser]) -> None:
+def _add_help(commands: _Commands) -> None:
     parser = commands.add_parser(
         "help",
         help="show the documentation",
-        description="Show a page of the documentation, or a part of one; without TOPIC, the list of\nthem.",
-        epilog=texts.HELP_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Show a page of the documentation, or a part of one. Without TOPIC, list them all.",
+        epilog="""\
+examples:
+  gcron help                    the list of topics
+  gcron help options            what may follow # gcron:
+  gcron help next               what the command prints, with samples
+  gcron help crontab | less     in a pipe it is plain Markdown
+
+exit status: 0 shown; 2 there is no such topic
+""",
     )
     parser.add_argument("topic", nargs="?", metavar="TOPIC", help="such as crontab, options, signals")
-    parser.add_argument("--no-pager", action="store_true", help="print it all at once, not by $PAGER")
+    parser.add_argument("--no-pager", action="store_true", help="print it all at once, without $PAGER")
 
 
-def _add_completion(commands: argparse._SubParsersAction[_CommandParser], whole: argparse.ArgumentParser) -> None:
+def _add_completion(commands: _Commands) -> None:
     parser = commands.add_parser(
         "completion",
         help="print the script that completes gcron's options in your shell",
         description="Print the script with which a shell completes gcron's commands and options.",
-        epilog=texts.COMPLETION_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""\
+save it where the shell looks for it:
+  gcron completion bash > ~/.local/share/bash-completion/completions/gcron
+  gcron completion zsh > ~/.zfunc/_gcron   # fpath+=~/.zfunc before compinit
+  gcron completion tcsh > ~/.gcron.tcsh    # source ~/.gcron.tcsh in .tcshrc
+""",
     )
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")
-    parser.set_defaults(whole_parser=whole, command_parsers=tuple(commands.choices.values()))
+
+
+# In the order of `gcron --help`.
+_COMMANDS = {
+    "run": _add_run,
+    "exec": _add_exec,
+    "check": _add_check,
+    "next": _add_next,
+    "explain": _add_explain,
+    "timeline": _add_timeline,
+    "help": _add_help,
+    "completion": _add_completion,
+}
 
 
 def _add_from(parser: argparse.ArgumentParser) -> None:
@@ -255,21 +253,14 @@ def _add_from(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", default="now", metavar="TIME", help=described)
 
 
-def _add_files(parser: argparse.ArgumentParser, stdin: str = _OR_STDIN) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES_HELP + stdin)
+def _add_files(parser: argparse.ArgumentParser, stdin: str = "; - is standard input") -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help=f"crontab files, or directories like cron.d{stdin}")
     parser.add_argument("--system", action="store_true", help="the files have a user column, like /etc/crontab")
     parser.add_argument("--tz", metavar="ZONE", help="zone of schedules that name none (default: this machine's)")
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    from gcron.policy import closest
-
-    close = closest(word, known)
-    return "" if close is None else f"; did you mean {close}?"
-
-
 def _seconds(text: str) -> float:
-    from gcron.schedule import ScheduleError, parse_duration
+    from gcron.schedule import ScheduleError, parse_duration  # slow to import, and not needed for --help
 
     try:
         return parse_duration(text)

@@ -10,8 +10,8 @@ import sys
 from functools import partial
 
 from gcron.cli.files import complain, load_files, plural
-from gcron.cli.moments import MomentError, read_zone
 from gcron.cli.terminal import is_terminal, wants_colour
+from gcron.cli.times import TimeError, read_zone
 from gcron.crontab import CrontabError, Loaded, LoadSettings, Problem, load_all
 from gcron.daemon.daemon import EXIT_CONFIGURATION, Daemon, Settings
 from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
@@ -21,61 +21,42 @@ from gcron.scheduler.job import Job, job_of
 
 __all__ = ["main"]
 
-_NO_FILE_ANY_MORE = "cannot be read: it is a directory now, and was a file"
-
 
 def main(options: argparse.Namespace) -> int:
-    """Run the jobs of the files until a signal says stop."""
-    # What is read stays. To look through it for garbage again and again takes a sixth of the start, and delays fires.
-    gc.disable()
-    daemon = _daemon(options)
+    """Run the jobs of the files until a signal stops gcron; returns the exit status."""
+    daemon = _make_daemon(options)
+    # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
+    # that would delay fires.
     gc.freeze()
     gc.enable()
     return EXIT_CONFIGURATION if daemon is None else daemon.run()
 
 
-def _daemon(options: argparse.Namespace) -> Daemon | None:
-    """What is to run; None, and all that is wrong is told, when it shall not."""
+def _make_daemon(options: argparse.Namespace) -> Daemon | None:
+    """Return the daemon; if something is wrong, print it all and return None."""
     watch = None if options.no_watch else FileWatch(options.files)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
     files = [path for path in options.files if not os.path.isdir(path)]
     try:
         loaded = load_files(options)
-    except MomentError as error:
+    except TimeError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return None
     complain(loaded.errors)
     if warnings := len(loaded.problems) - len(loaded.errors):
         check = shlex.join(["gcron", "check", *(["--system"] if options.system else []), *options.files])
-        print(f"gcron: {plural(warnings, 'warning')}; `{check}` tells them", file=sys.stderr)
+        them = "it" if warnings == 1 else "them"
+        print(f"gcron: {plural(warnings, 'warning')}; run `{check}` to see {them}", file=sys.stderr)
     if loaded.errors:
         print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
         return None
     jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
-    settings = Settings(_log(options, loaded, jobs), grace=options.grace)
+    log = LogSettings(_make_format(options, loaded, jobs), split=options.split_logs, on_stall=options.on_stall)
     read_again = partial(_read_again, options.files, files, options.system, options.tz)
-    return Daemon(jobs, settings, ", ".join(options.files), read_again, watch, seen)
+    return Daemon(jobs, Settings(log, grace=options.grace), ", ".join(options.files), read_again, watch, seen)
 
 
-def _read_again(paths: list[str], files: list[str], system: bool, timezone: str | None) -> list[Job]:
-    """Return what is to run from now on. `files` are the paths that were no directories at the start.
-
-    Raises CrontabError or ValueError with all that is wrong.
-    """
-    # An empty directory in the place of a file, as a mount that fails leaves it, would be a cron.d without jobs.
-    if turned := [Problem(path, 0, 0, 0, "error", _NO_FILE_ANY_MORE) for path in files if os.path.isdir(path)]:
-        raise CrontabError(turned)
-    loaded = load_all(paths, LoadSettings(system, read_zone(timezone), check_users=True))
-    if loaded.errors:
-        raise CrontabError(loaded.errors)
-    return [job_of(entry, loaded.group_limits) for entry in loaded.entries]
-
-
-def _log(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> LogSettings:
-    return LogSettings(_format(options, loaded, jobs), split=options.split_logs, on_stall=options.on_stall)
-
-
-def _format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
+def _make_format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
     if options.log_format == "json":
         return JsonFormat()
     if options.log_format == "logfmt":
@@ -83,3 +64,19 @@ def _format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> For
     text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
     text.fit([job.name for job in jobs])
     return text
+
+
+def _read_again(paths: list[str], files: list[str], system: bool, timezone: str | None) -> list[Job]:
+    """Return the jobs to run from now on. `files`: the paths that were no directories at the start.
+
+    Raises CrontabError or ValueError with all that is wrong.
+    """
+    # A mount that fails leaves an empty directory in the place of a file. That would pass for a cron.d without jobs.
+    replaced = [path for path in files if os.path.isdir(path)]
+    if replaced:
+        message = "cannot be read: it is a directory now, and was a file"
+        raise CrontabError([Problem(path, 0, 0, 0, "error", message) for path in replaced])
+    loaded = load_all(paths, LoadSettings(system, read_zone(timezone), check_users=True))
+    if loaded.errors:
+        raise CrontabError(loaded.errors)
+    return [job_of(entry, loaded.group_limits) for entry in loaded.entries]

@@ -1,4 +1,4 @@
-"""Whether stdout is for somebody who looks at it, how wide it is there, and whether that one likes colours."""
+"""Standard output: whether it is a terminal, how wide that is, and whether it wants colours."""
 
 from __future__ import annotations
 
@@ -7,39 +7,37 @@ import shutil
 import sys
 import textwrap
 
-__all__ = ["FIXED_BLANK", "is_terminal", "print_wrapped", "wants_colour", "width"]
+__all__ = ["FIXED_BLANK", "WIDEST_TEXT", "is_terminal", "print_wrapped", "wants_colour", "width"]
 
 FIXED_BLANK = "\N{NO-BREAK SPACE}"
-"""Stands for a blank at which no line is broken."""
+"""Stands for a blank at which no line may break."""
+WIDEST_TEXT = 100
+"""Longer lines of text are hard to read, however wide the terminal is."""
 
-# Longer lines are hard to read, however wide the terminal is.
-_WIDEST = 100
-
-# Where nobody looks, a line is a line however long.
-_ENDLESS = 1000
 _NARROWEST = 20
+# The width if stdout is no terminal: a line may be as long as it likes.
+_ENDLESS = 1000
 
 
 def is_terminal() -> bool:
-    """True when stdout is a terminal."""
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def wants_colour() -> bool:
-    """True when escape sequences are welcome there (https://no-color.org)."""
+    """Whether stdout is a terminal on which colours are welcome (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:
-    """The columns of a line of stdout; practically endless where it is no terminal."""
+    """Return the columns of a line of stdout; many if it is no terminal."""
     return max(_NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else _ENDLESS
 
 
 def print_wrapped(text: str, lead: str = "", following: str = "  ") -> None:
-    """Print `lead` and `text`, on a terminal in lines that fit, with `following` in front of the second and others."""
-    columns = min(width(), _WIDEST) if is_terminal() else width()
+    """Print `lead` and `text`; on a terminal in lines that fit, each after the first with `following` in front."""
     wrapper = textwrap.TextWrapper(
-        columns,
+        min(width(), WIDEST_TEXT) if is_terminal() else width(),
         initial_indent=lead,
         subsequent_indent=following,
         break_long_words=False,

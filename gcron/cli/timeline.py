@@ -1,4 +1,4 @@
-"""`gcron timeline`: the coming day as a picture, hours across and jobs down, to see where jobs pile up."""
+"""`gcron timeline`: a picture of the coming day, hours across and jobs down, to see where jobs pile up."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from gcron.cli.files import complain, load_files, plural
-from gcron.cli.moments import MomentError, read_moment
-from gcron.cli.progress import with_progress
-from gcron.cli.spans import utc_text, zone_name
+from gcron.cli.files import complain, load_files, plural, with_progress
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
+from gcron.cli.times import TimeError, read_moment, utc_text, zone_name
 from gcron.crontab import Entry, Loaded
+from gcron.frozen import frozen
 from gcron.schedule import Zone
 from gcron.schedule.clock import SystemClock
 
@@ -24,33 +22,33 @@ __all__ = ["main"]
 _DAY = 86400
 # Seconds of one column: the shortest of these with which the picture fits.
 _SLOTS = (60, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200, _DAY, 7 * _DAY, 28 * _DAY)
-# Columns where it need not fit a terminal: the longest day in quarters of an hour.
+# Columns if stdout is no terminal: the longest day in quarters of an hour.
 _WIDE = 101
 _LONGEST_LABEL = 28
-# One fire, 2 and 3, from 4, from 8, and so on.
+# One fire, 2 or 3, from 4, from 8, and so on.
 _MARKS = "▁▂▃▄▅▆▇█"
 _PLAIN_MARKS = ".:-=+*#@"
 _ROWS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Picture:
-    """What is drawn: `size` columns of `slot` seconds from `start` on (UTC seconds), each with its fires."""
+    """What to draw: `size` columns of `slot` seconds each, from `start` on (UTC seconds)."""
 
     start: int
     slot: int
     size: int
     timezone: tzinfo
-    rows: dict[str, list[int]] = field(default_factory=dict)
-    minutes: Counter[int] = field(default_factory=Counter)
-    """Fires of all jobs in one minute, by its number."""
+    rows: dict[str, list[int]]
+    """The number of fires in each column, by job."""
+    minutes: Counter[int]
+    """The number of fires of all jobs in one minute, by the minute's number since 1970."""
 
     @property
     def end(self) -> int:
         return self.start + self.slot * self.size
 
     def add(self, entry: Entry) -> None:
-        """Count the fires of an entry."""
         counts = [0] * self.size
         fire = entry.schedule.next_after(self.start - 1) if entry.policy.enabled else None
         while fire is not None and fire < self.end:
@@ -61,7 +59,7 @@ class _Picture:
 
     @property
     def sums(self) -> list[int]:
-        """The fires of all jobs, column by column."""
+        """The number of fires of all jobs in each column."""
         return [sum(column) for column in zip(*self.rows.values(), strict=True)]
 
 
@@ -77,7 +75,7 @@ def main(options: argparse.Namespace) -> int:
         end, is_local_end = (
             read_moment(options.end, now, loaded.timezone) if options.end else (start.instant + _DAY, False)
         )
-    except MomentError as error:
+    except TimeError as error:
         print(f"gcron: {error}", file=sys.stderr)
         return 1
     if end <= start.instant:
@@ -93,7 +91,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _zone_of(loaded: Loaded) -> tzinfo:
-    """The zone of the jobs where they have one in common, as `gcron next` shows them; else that of the command."""
+    """The zone of the jobs if they share one, as in `gcron next`; else that of the command."""
     zones = {entry.schedule.zone: None for entry in loaded.entries}
     return next(iter(zones)).tz if len(zones) == 1 else loaded.timezone
 
@@ -104,7 +102,7 @@ def _picture(entries: Sequence[Entry], start: int, end: int, timezone: tzinfo) -
     slot = next((slot for slot in _SLOTS if (end - start) / slot <= room - 1), _SLOTS[-1])
     offset = Zone(timezone).offset_at(start)
     begin = (start + offset) // slot * slot - offset  # a column is a quarter of an hour of the local clock
-    picture = _Picture(begin, slot, -(-(end - begin) // slot), timezone)
+    picture = _Picture(begin, slot, -(-(end - begin) // slot), timezone, {}, Counter())
     for entry in with_progress(entries, "looking at"):
         picture.add(entry)
     return picture
@@ -158,7 +156,7 @@ def _print_notes(picture: _Picture, firing: int, shown: int) -> None:
 
 
 def _axis(picture: _Picture) -> str:
-    """The local time above the columns at which it begins, as often as there is room."""
+    """Local times above the columns at which they begin, as many as there is room for."""
     text = ""
     step = _step(picture.slot)
     pattern = "%H" if step < _DAY else "%d %b"
@@ -169,13 +167,13 @@ def _axis(picture: _Picture) -> str:
         is_free = len(text) < column or not text
         if is_free and seconds % step < picture.slot and (step < _DAY or when.hour * 3600 < picture.slot):
             label = when.strftime(pattern)
-            if not text or column + len(label) <= picture.size:  # the last one may not make the terminal break the line
+            if not text or column + len(label) <= picture.size:  # the last label must not make the line too long
                 text = text.ljust(column) + label
     return text
 
 
 def _step(slot: int) -> int:
-    """Seconds between two labels: three columns at least, seven where they are dates."""
+    """Return the seconds between two labels: at least three columns, seven if they are dates."""
     hours = next((hours for hours in (1, 2, 3, 6, 12) if hours * 3600 >= 3 * slot), None)
     return hours * 3600 if hours is not None else -(-7 * slot // _DAY) * _DAY
 
@@ -194,7 +192,7 @@ def _marks() -> str:
 
 
 def _highlighted(line: str, sums: Sequence[int]) -> str:
-    """The sums, the busiest of them in a colour where colours are welcome."""
+    """Return the line with its busiest columns in a colour, if colours are welcome."""
     if not wants_colour():
         return line
     most = max(sums)
@@ -202,7 +200,7 @@ def _highlighted(line: str, sums: Sequence[int]) -> str:
 
 
 def _longest_label() -> int:
-    """Columns of a name: a third of a narrow terminal, lest no room be left for the day."""
+    """Return the columns for a name: at most a third of the terminal, so that there is room for the day."""
     return min(_LONGEST_LABEL, max(len("all"), width() // 3))
 
 

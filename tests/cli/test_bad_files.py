@@ -56,7 +56,7 @@ def test_a_file_that_is_no_crontab_is_refused_at_once(gcron: Gcron, tmp_path: Pa
 def test_an_empty_file_is_no_mistake(gcron: Gcron, write: Write) -> None:
     write("")
     assert gcron("check", "crontab").stdout == "crontab: 0 jobs, 0 errors, 0 warnings\n"
-    assert gcron("next", "crontab").stdout == "nothing is due, ever\n"
+    assert gcron("next", "crontab").stdout == "nothing is ever due\n"
     assert gcron("next", "--json", "crontab").stdout == ""
 
 

@@ -139,7 +139,7 @@ def test_output_that_found_no_room_is_told(run: Exec) -> None:
     with open("/dev/full", "wb") as full:
         result = run(job("printf 1234567"), stdout=full)
     assert result.returncode == 125
-    assert result.stderr == b"gcron: job: 7 bytes of its output are lost: there was no room for them\n"
+    assert result.stderr == b"gcron: job: 7 bytes of its output are lost: they could not be written\n"
 
 
 # -- stopping ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcron.cli.changes import change_words, coming_changes
-from gcron.cli.fires import Gaps, Window
+from gcron.cli.clock_changes import Gaps, change_words, coming_changes
+from gcron.cli.files import with_progress
 from gcron.cli.main import main
-from gcron.cli.moments import MomentError, read_moment
-from gcron.cli.progress import with_progress
+from gcron.cli.times import TimeError, read_moment
 from gcron.crontab import parse as crontab_parse
 from gcron.schedule import Schedule, find_zone, parse
 
@@ -68,7 +66,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             "*/20 2 * * *",
             "Europe/Berlin",
             "2027-03-01",
-            "02:00, 02:20 and 02:40 do not exist; not run that day",
+            "02:00, 02:20 and 02:40 do not exist; does not run that day",
             "02:00, 02:20 and 02:40 come twice; runs both times",
         ),
         (
@@ -82,7 +80,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             "0 2,3 * * *",
             "Europe/Berlin",
             "2027-03-01",
-            "02:00 does not exist; runs once at 03:00, which is a time of its own",
+            "02:00 does not exist; runs once at 03:00, when it is due anyway",
             "02:00 comes twice; runs the first time only, at +02:00",
         ),
         (
@@ -103,7 +101,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             "* * * * *",
             "America/New_York",
             "2027-01-01",
-            "2027-03-14 02:00 → 03:00  02:00, 02:01 … 02:59 (60 times) do not exist; goes on at 03:00",
+            "2027-03-14 02:00 → 03:00  02:00, 02:01 … 02:59 (60 times) do not exist; continues at 03:00",
             "2027-11-07 02:00 → 01:00  01:00, 01:01 … 01:59 (60 times) come twice; runs both times",
         ),
     ],
@@ -174,7 +172,7 @@ def _fires_between(schedule: Schedule, start: int, end: int) -> list[int]:
 def test_each_second_that_is_skipped_is_counted(call: Callable[..., Any]) -> None:
     night = ("--tz", "Europe/Berlin", "--from", "2027-03-28")
     _, out, _ = call("explain", "*/10 * * * * *", "--fields", "seconds-first", *night)
-    assert "02:00, 02:00:10 … 02:59:50 (360 times) do not exist; goes on at 03:00" in out
+    assert "02:00, 02:00:10 … 02:59:50 (360 times) do not exist; continues at 03:00" in out
 
 
 @pytest.mark.parametrize(
@@ -188,12 +186,12 @@ def test_each_second_that_is_skipped_is_counted(call: Callable[..., Any]) -> Non
         (("30", "2", "*", "*", "*"), "At 02:30 every day."),
         (("0 0 1 * mon",), "either day field is enough"),
         (("0 0 */2 * mon",), "both day fields must match, since */2 begins with *"),
-        (("H 3 * * *",), "the minute come from the job's name: say it with --job"),
+        (("H 3 * * *",), "the job's name decides the minute: give it with --job"),
         (("H 3 * * *", "--job", "backup"), "drawn for the job 'backup'"),
         (("*/15 * * * *",), "wildcard entry"),
         (("15 * * * *",), "wildcard entry"),
         (("15 3 * * *",), "fixed-time entry"),
-        (("0 0 1 1 *", "--tz", "UTC"), "UTC changes no clock in the next three years."),
+        (("0 0 1 1 *", "--tz", "UTC"), "UTC has no clock change in the next three years."),
         (("*/90 * * * *",), "warning: the step 90 is larger than its range"),
         (("15 30 2 * * *", "--fields", "seconds-first"), "At 02:30 every day, at second 15."),
     ],
@@ -250,7 +248,7 @@ def test_next_marks_what_is_made_up_and_what_is_not_there(call: Callable[..., An
     _, out, _ = call("next", *night, "crontab")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0] == "times of Europe/Berlin"
-    assert lines[2] == "Sun 2027-03-28 02:00 → 03:00 poll */20 2 * * * not there: 02:00 … 02:40, 3 times"
+    assert lines[2] == "Sun 2027-03-28 02:00 → 03:00 poll */20 2 * * * skipped: 02:00 … 02:40, 3 times"
     assert lines[3] == "Sun 2027-03-28 03:00 +02:00 +2 h 0 min backup 30 2 * * * made up: 02:30 is skipped"
     assert len(lines) == 4
 
@@ -258,7 +256,7 @@ def test_next_marks_what_is_made_up_and_what_is_not_there(call: Callable[..., An
 def test_what_is_not_there_is_shown_behind_the_last_fire_too(call: Callable[..., Any], write: Write) -> None:
     write("CRON_TZ=Europe/Berlin\n*/20 2 * * * poll\n")
     two_days = ("--tz", "Europe/Berlin", "--from", "2027-03-27", "--to", "2027-03-28T12:00")
-    assert "not there: 02:00" in call("next", *two_days, "crontab")[1].splitlines()[-1]
+    assert "skipped: 02:00" in call("next", *two_days, "crontab")[1].splitlines()[-1]
     assert "not there" not in call("next", *two_days, "-n", "2", "crontab")[1]
 
 
@@ -304,7 +302,7 @@ def test_to_shows_all_and_says_when_that_is_too_much(call: Callable[..., Any], w
     assert len(call("next", "--json", *bounds, "2027-01-01T02:00", "crontab")[1].splitlines()) == 121
     _, out, err = call("next", "--json", *bounds, "2028-01-01", "crontab")
     assert len(out.splitlines()) == 1000
-    assert err == "gcron: there are more; shown are the first 1000, -n shows more\n"
+    assert err == "gcron: only the first 1000 are shown; -n shows more\n"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +310,7 @@ def test_to_shows_all_and_says_when_that_is_too_much(call: Callable[..., Any], w
     [
         (("--from", "tomorrow"), "'tomorrow' is not a date or time: write now, a date (2027-03-28)"),
         (("--from", "2027-02-30"), "'2027-02-30' is not a date or time (day"),
-        (("--to", "+2x"), "'+2x' is not a moment"),
+        (("--to", "+2x"), "'+2x' is not a time"),
         (("--from", "+2d", "--to", "+1d"), "--to is before --from"),
         (("--job", "bakcup"), "there is no job named 'bakcup'; did you mean 'backup'?"),
         (("--job", "zzz"), "there is no job named 'zzz'; known are backup, poll"),
@@ -366,7 +364,7 @@ def test_moments(text: str, instant: int, is_local: bool) -> None:
 
 @pytest.mark.parametrize("text", ["", "noon", "2027-13-01", "+", "--1", "+1y", "99999-01-01", "1970-01-01T25:00"])
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(MomentError):
+    with pytest.raises(TimeError):
         read_moment(text, 1000, BERLIN)
 
 
@@ -419,13 +417,13 @@ def test_progress_is_shown_on_a_terminal_only_and_only_when_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(100))
-    monkeypatch.setattr("gcron.cli.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("gcron.cli.files.time.monotonic", lambda: next(clock))
     assert list(with_progress("abc", "reading")) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert list(with_progress("abc", "reading")) == ["a", "b", "c"]
     assert capsys.readouterr().err == "".join(f"\r\x1b[Kgcron: reading {done}/3" for done in range(3)) + "\r\x1b[K"
-    monkeypatch.setattr("gcron.cli.progress.time.monotonic", lambda: 0)
+    monkeypatch.setattr("gcron.cli.files.time.monotonic", lambda: 0)
     assert list(with_progress("abc", "reading")) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""
 
@@ -457,10 +455,9 @@ def test_json_has_the_times_that_are_not_there(call: Callable[..., Any], write: 
 def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> None:
     entries = crontab_parse("CRON_TZ=Europe/Berlin\n*/20 2 * * *  a\nCRON_TZ=Asia/Beirut\n*/7 0 * * *  b\n").entries
     end = start + sum(steps)
-    window = Window(start, end, is_now=False, read_in=None)
-    pieces = Gaps(entries, replace(window, end=None))
+    pieces = Gaps(entries, start, None)
     found = [gap for instant in accumulate(steps, initial=start) for gap in pieces.until(instant)]
-    assert found == list(Gaps(entries, window).until(end))
+    assert found == list(Gaps(entries, start, end).until(end))
     assert all(start <= gap.shift.instant <= end for gap in found)
 
 
@@ -468,15 +465,15 @@ def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> 
     ("line", "reason"),
     [
         ("# gcron: name=job enabled=no\n@daily true\n", "is switched off (enabled=no)"),
-        ("# gcron: name=job\n@reboot true\n", "runs once when gcron starts, at no time of the clock"),
+        ("# gcron: name=job\n@reboot true\n", "runs once when gcron starts, not by the clock"),
         ("# gcron: name=job\n@manual true\n", "runs only when it is triggered"),
-        ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "is over: its schedule names no year to come"),
+        ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "never fires again: its schedule names no year to come"),
     ],
 )
 def test_what_is_never_due_says_why(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
-    """`nothing is due, ever` left one to look for the reason."""
+    """`nothing is ever due` left one to look for the reason."""
     write(f"{line}# gcron: name=other\n@daily true\n")
-    assert call("next", "--job", "job", "crontab") == (0, f"nothing is due, ever\n  job {reason}\n", "")
+    assert call("next", "--job", "job", "crontab") == (0, f"nothing is ever due\n  job {reason}\n", "")
 
 
 def test_six_fields_are_explained_when_one_says_which(call: Callable[..., Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gcron.cli.topics import Topic, find_topics, read_topic
+from gcron.cli.help import Topic, find_topics, read_topic
 from gcron.policy import OPTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -42,7 +42,7 @@ def test_in_ascii_our_own_signs_have_a_twin(gcron: Callable[..., Any], write: Ca
     write(f"# gcron: name={'n' * 40}\n*/20 2 * * * true\n")
     table = gcron("next", *NIGHT, "crontab", **ASCII).stdout
     assert "02:00 > 03:00" in table
-    assert "not there: 02:00 ~ 02:40" in table
+    assert "skipped: 02:00 ~ 02:40" in table
     picture = gcron("timeline", *NIGHT, "crontab", **ASCII).stdout
     assert (table + picture).isascii()
     assert "\\u" not in table + picture

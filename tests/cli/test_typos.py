@@ -94,12 +94,12 @@ def test_help_on_a_mistyped_command_tells_which_was_meant(gcron: Gcron) -> None:
 
 def test_every_wrong_command_line_tells_where_to_read_on(gcron: Gcron) -> None:
     """`gcron` alone said that a COMMAND is required, and not which there are."""
-    assert gcron().stderr.endswith("required: COMMAND (gcron --help tells more)\n")
-    assert gcron("run").stderr.endswith("required: FILE (gcron run --help tells more)\n")
+    assert gcron().stderr.endswith("required: COMMAND (see gcron --help)\n")
+    assert gcron("run").stderr.endswith("required: FILE (see gcron run --help)\n")
 
 
 def test_run_names_the_check_that_tells_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
     """It said "`gcron check` tells them", which is no command line yet."""
     result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
 
-    assert "gcron: 1 warning; `gcron check 'my tab'` tells them\n" in result.stderr
+    assert "gcron: 1 warning; run `gcron check 'my tab'` to see it\n" in result.stderr
