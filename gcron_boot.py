@@ -7,6 +7,7 @@ and the process that stays behind as process 1 is small and does two things: col
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ def main() -> int:
         _leave_init_behind()
     is_run = sys.argv[1:2] == ["run"]
     if is_run:
+        gc.disable()  # what is imported and read stays; `gcron.cli.run` turns the collector on again
         for signum in _STOP:
             signal.signal(signum, _stop_before_the_start)
         mask = set(_LATER)
