@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from gcron.cli.terminal import columns
+
 __all__ = ["CommandParser", "Parser"]
 
 # Set in the environment of each job. A gcron that a job starts must not take it for an option.
@@ -26,6 +28,9 @@ _SWITCH = {
 
 class _Formatter(argparse.HelpFormatter):
     """Wraps a description to the width of the terminal. Text of several lines (examples) stays as it is."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)

@@ -14,7 +14,8 @@ from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError, read_zone
 from gcron.crontab import CrontabError, Loaded, LoadSettings, Problem, load_all
 from gcron.daemon.daemon import EXIT_CONFIGURATION, Daemon, Settings
-from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat
+from gcron.daemon.formats.format import Format
+from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
@@ -58,8 +59,12 @@ def _make_daemon(options: argparse.Namespace) -> Daemon | None:
 
 def _make_format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
     if options.log_format == "json":
+        from gcron.daemon.formats.json import JsonFormat
+
         return JsonFormat()
     if options.log_format == "logfmt":
+        from gcron.daemon.formats.logfmt import LogfmtFormat
+
         return LogfmtFormat()
     text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
     text.fit([job.name for job in jobs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcron.daemon.formats import Format
+from gcron.daemon.formats.format import Format
 from gcron.daemon.sink import OnStall, Outlets
 from gcron.frozen import frozen
 from gcron.schedule.clock import Clock

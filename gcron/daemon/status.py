@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcron.daemon.formats import duration
+from gcron.daemon.formats.text import duration
 from gcron.daemon.reloading import Reloader
 from gcron.scheduler import Run, Scheduler, ServiceStatus
 from gcron.scheduler.records import Record, instant, run_record, service_record

@@ -56,13 +56,14 @@ class FileWatch:
         """By watch descriptor."""
 
     def open(self, seen: Snapshot | None = None) -> bool:
-        """Let the kernel report changes, if it can; False when the files are no longer as `seen`.
+        """Let the kernel report changes, if it can; False when the files may be no longer as `seen`.
 
         It takes 20 ms (inotify_simple runs ldconfig as it is imported) and may hang as files do: call it in a thread,
         and not before the first fire.
         """
         self._inotify = _open_inotify()
-        return self.look() == seen
+        now = self.look()
+        return seen is not None and now == seen and not seen.fresh
 
     def look(self) -> Snapshot:
         """How the files stand now. Later changes are reported. It may hang as files do: call it in a thread."""

@@ -23,6 +23,8 @@ Observer = Callable[[Any], object]
 E = TypeVar("E", bound=SchedulerEvent)
 F = TypeVar("F", bound=Observer)
 
+_CO_COROUTINE = 0x80  # as in `inspect`
+
 
 class Observers:
     """Functions, by the kind of event that they get."""
@@ -148,10 +150,17 @@ def _name_of(kind: str | type[SchedulerEvent]) -> str:
 
 def _checked(observer: Callable[[Any], object]) -> Callable[[Any], object]:
     """Return `observer`. Raises TypeError if it cannot be called, or would only return a coroutine."""
-    import inspect  # slow to import, and only programs come here
-
     if not callable(observer):
         raise TypeError(f"an observer is a function that takes an event, not {observer!r}")
-    if inspect.iscoroutinefunction(observer):
+    if _is_async(observer):
         raise TypeError(f"{observer!r} is async, and would not be awaited: an observer is a plain function")
     return observer
+
+
+def _is_async(observer: Callable[[Any], object]) -> bool:
+    code = getattr(observer, "__code__", None)
+    if code is not None and not code.co_flags & _CO_COROUTINE and not getattr(observer, "__dict__", True):
+        return False  # such as the log of `gcron run`, whose start then need not import `inspect`, which takes 4 ms
+    import inspect
+
+    return inspect.iscoroutinefunction(observer)

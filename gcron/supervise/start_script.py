@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+from functools import lru_cache
 
 from gcron.supervise.command import Command
 
@@ -37,8 +37,6 @@ _CHECK_SHELL = """case "$2" in
 esac"""
 _RUN = 'exec "$2" -c "$3"'
 _RUN_SILENTLY = f"{_RUN} >/dev/null 2>&1"
-# Not by the job's PATH, which may lack it.
-_NICE = shutil.which("nice", path=os.defpath) or "nice"
 # By the names of the policy: the letters of `ulimit`, and the bytes that it counts by. dash, bash as sh and busybox
 # agree on them but for the number of processes. Files come last, so that the shell itself has enough of them.
 _ULIMIT = {
@@ -79,9 +77,17 @@ def arguments(command: Command, home: str | None = None, discard: bool = False) 
     limits = dict(command.limits)
     steps += [_limit(name, limits[name]) for name in _ULIMIT if name in limits]
     steps += [_CHECK_SHELL, _RUN_SILENTLY if discard else _RUN]
-    nicely = [_NICE, "-n", str(command.nice)] if command.nice > 0 else []
+    nicely = [_find_nice(), "-n", str(command.nice)] if command.nice > 0 else []
     hint = "" if command.cwd else _IT_IS_HOME
     return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), _SCRIPT_NAME, cwd or "", shell, command.text, hint]
+
+
+@lru_cache
+def _find_nice() -> str:
+    """The path of nice(1). Not by the job's PATH, which may lack it."""
+    import shutil  # 2 ms of a start that most crontabs do not need
+
+    return shutil.which("nice", path=os.defpath) or "nice"
 
 
 def _shell_of(command: Command) -> str:

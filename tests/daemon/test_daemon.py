@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from gcron.daemon.daemon import Daemon, Settings
-from gcron.daemon.formats import TextFormat
+from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.greenlet import GreenletExit, sleep, spawn_later
 from gcron.policy import Policy

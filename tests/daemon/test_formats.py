@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcron.daemon.formats import Format, JsonFormat, LogfmtFormat, TextFormat, duration
+from gcron.daemon.formats.format import Format
+from gcron.daemon.formats.json import JsonFormat
+from gcron.daemon.formats.logfmt import LogfmtFormat
+from gcron.daemon.formats.text import TextFormat, duration
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,

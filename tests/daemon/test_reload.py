@@ -280,6 +280,30 @@ def test_where_there_is_no_inotify_changes_are_seen_by_looks(tmp_path: Path, mon
     assert len(log) == 4
 
 
+@linux
+@pytest.mark.parametrize("was_fresh", [False, True])
+def test_a_change_during_the_start_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_fresh: bool) -> None:
+    """inotify is opened after the first fires, and does not report what changed before.
+
+    A file that was written during the first snapshot may have the same status after that.
+    """
+    monkeypatch.setattr(watching, "LOOK_EVERY", 1000)
+    path = tmp_path / "crontab"
+    path.write_text("old")
+    watch = FileWatch([str(path)])
+    seen = watch.look()
+    path.write_text("changed")
+    if was_fresh:
+        seen = replace(watch.look(), fresh=True)
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, lambda: [job(path.read_text())], log, SystemClock(), watch, seen)
+    reloader.start()
+    wait_until(lambda: [each.name for each in scheduler.jobs] == ["changed"])
+    path.write_text("later")
+    wait_until(lambda: [each.name for each in scheduler.jobs] == ["later"])
+    reloader.stop()
+
+
 def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "_SLOW", 0.05)
     go_on = threading.Event()

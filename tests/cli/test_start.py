@@ -1,0 +1,56 @@
+"""What `gcron run` does before its first job, and what it leaves for later: a start is quick."""
+
+from __future__ import annotations
+
+import gc
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gcron.cli.main import main
+
+# Each takes a millisecond or more of a start, and no crontab of simple lines needs it before its first job.
+SLOW = {"croniter", "dataclasses", "inotify_simple", "inspect", "json", "random", "rich", "shutil", "tempfile"}
+
+
+def test_nothing_slow_is_imported_before_the_first_job(write: Callable[..., str], tmp_path: Path) -> None:
+    file = write("*/5 3 * * 1-5 true\n# gcron: name=first\n@reboot kill $PPID\n")
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gcron", "run", "--split-logs", file],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert result.returncode == 0
+    before, started, _ = result.stderr.partition(" started (pid ")
+    assert started
+    imported = set(re.findall(r"^import time: .*\| +(\S+)$", before, re.MULTILINE))
+    assert {"gcron.cli.main", "gcron.scheduler.scheduler"} <= imported
+    assert imported & SLOW == set()
+
+
+def test_only_the_command_that_runs_is_made_and_loaded() -> None:
+    program = (
+        "import sys; from gcron.cli.options import make_parser; make_parser('run');"
+        "print([name for name in sys.modules if name.startswith('gcron.cli.')])"
+    )
+    names = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20).stdout
+    assert sorted(re.findall(r"gcron\.cli\.\w+", names)) == [
+        "gcron.cli.options",
+        "gcron.cli.parser",
+        "gcron.cli.terminal",
+    ]
+
+
+def test_the_garbage_collector_is_on_after_the_start(write: Callable[..., str], tmp_path: Path) -> None:
+    """`gcron_boot` turns it off, for a quicker start."""
+    gc.disable()
+    try:
+        assert main(["run", str(tmp_path / write("61 * * * * x\n"))]) == 1
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.enable()
