@@ -1,8 +1,8 @@
-"""The first moments of `gcron` as a process: no signal is lost, and as process 1 it is an init, too.
+"""The first lines of the process `gcron`: it loses no signal, and as process 1 it is also an init.
 
-Outside the package on purpose: importing any part of `gcron` starts the runtime. Here only what an interpreter has
-at hand is imported, so the window in which signals find nobody is as short as Python allows (docs/containers.md),
-and the process that stays behind as process 1 is small and does two things: collect orphans, pass signals on.
+Outside the package on purpose: importing any part of `gcron` starts the runtime. This module imports only what the
+interpreter has loaded already, so that the time without signal handlers is as short as Python allows
+(docs/containers.md), and so that the init is small. It does two things: collect orphans, and pass signals on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-# Faults are the process's own; a stop from the terminal is for who has the terminal; Python wants no SIGPIPE.
+# Faults concern this process; stops from the terminal go to the process that has the terminal; Python ignores SIGPIPE.
 _NOT_PASSED_ON = {
     signal.SIGABRT,
     signal.SIGBUS,
@@ -31,19 +31,19 @@ _NOT_PASSED_ON = {
     signal.SIGTTOU,
 }
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-# Wait, blocked, until the service has its handlers (`gcron.daemon.service`): by default they would end it.
+# Blocked until the daemon has its handlers (`gcron.daemon.daemon`): their default action would end it.
 _LATER = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def main() -> int:
     """Run the command line of `gcron`; returns the exit status."""
-    # Blocked signals are kept by the kernel, for process 1 too, to which all others without a handler are lost.
+    # The kernel keeps blocked signals. Without a handler, process 1 would lose them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
     if os.getpid() == 1:
         _leave_init_behind()
     is_run = sys.argv[1:2] == ["run"]
     if is_run:
-        gc.disable()  # what is imported and read stays; `gcron.cli.run` turns the collector on again
+        gc.disable()  # what a start loads is no garbage; `gcron.cli.run` turns the collector on again
         for signum in _STOP:
             signal.signal(signum, _stop_before_the_start)
         mask = set(_LATER)
@@ -52,7 +52,7 @@ def main() -> int:
 
     status = run_command_line()
     if is_run:
-        os._exit(status)  # nothing may change it any more: no late signal, no thread that hangs in a read
+        os._exit(status)  # at once: a late signal would change the status, a thread that hangs in a read would wait
     return status
 
 
@@ -68,12 +68,12 @@ def _stop_before_the_start(signum: int, frame: FrameType | None) -> None:
 
 
 def _leave_init_behind() -> None:
-    """Fork: process 1 stays behind as an init, its child returns. When process 1 ends, the kernel ends all others."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the kernel would throw exit statuses away
+    """Fork: process 1 becomes an init, its child returns. When process 1 ends, the kernel ends all others."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it were ignored, the kernel would throw exit statuses away
     if child := os.fork():
         _be_init(child)
-    # A process group of its own: the keys of a terminal (Ctrl-C) go to that of process 1, which passes them on. In the
-    # same one, both would get them, and the scheduler twice.
+    # Its own process group: the signals of keys (Ctrl-C) go to the group of process 1, which passes them on. In that
+    # group, the child would get them twice.
     os.setpgid(0, 0)
 
 
@@ -81,14 +81,14 @@ def _be_init(child: int) -> NoReturn:
     while True:
         signum = signal.sigwait(_held())
         if signum != signal.SIGCHLD:
-            # It is there, at least as a zombie: its status is collected nowhere but here, and then we are gone.
+            # The child exists, at least as a zombie: only we collect its status, and then we exit.
             os.kill(child, signum)
         elif (status := _collect(child)) is not None:
             os._exit(status)
 
 
 def _collect(child: int) -> int | None:
-    """Collect everybody who has ended; returns the exit status of `child` if it is among them."""
+    """Collect all processes that have ended; returns the exit status of `child` if it is one of them."""
     while True:
         pid, raw = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
