@@ -107,6 +107,8 @@ class Reloader:
             self._report(f"{who}: the files are being read already; they will be once more")
         with self._one_at_a_time:
             self._asked = False
+            if self._is_over:  # told to stop since `ask`
+                return
             self._notifier.reloading()
             if (found := self._in_thread(self._read_steadily)) is not None:
                 self._apply(who, found, asked=True)
