@@ -19,6 +19,8 @@ _BOM = "\ufeff"
 _CONTROLS = bytes([*range(1, 9), *range(14, 32), 127])
 _BINARY_SHARE = 0.05
 """Random bytes hold 10 % of control characters, text in any encoding next to none."""
+_BINARY_KINDS = 6
+"""Different control characters that no text has. A share alone says nothing: colours are half of a short file."""
 
 _BLANKS = " \t"
 _WORD = r"[^ \t]+"
@@ -75,7 +77,7 @@ def _is_binary(raw: bytes, problems: Problems) -> bool:
         problems.error(number, "", LineError(message, column, column + 1, "a crontab is a text file"))
         return True
     controls = len(raw) - len(raw.translate(None, _CONTROLS))
-    if controls <= len(raw) * _BINARY_SHARE:
+    if controls <= len(raw) * _BINARY_SHARE or len(set(raw).intersection(_CONTROLS)) < _BINARY_KINDS:
         return False
     message = f"not a crontab: {controls} of its {len(raw)} bytes are control characters"
     problems.error(1, "", LineError(message, 0, 1, "a crontab is a text file"))
@@ -118,8 +120,8 @@ class EntryLine(NamedTuple):
     schedule_start: int
     """Column of the schedule in the line, from 0."""
     user: str | None
-    mail_on_failure: bool
-    """Whether `-n` stands before the command."""
+    option_start: int | None
+    """Column of a `-n` before the command (mail only on failure), from 0; None if there is none."""
     text: str
     """Everything after the options, as written."""
     text_start: int
@@ -144,13 +146,15 @@ def read_entry_line(line: str, system: bool, fields: str | None = None) -> Entry
     except ScheduleError as error:
         raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
     text = schedule[end:].lstrip(_BLANKS)
-    user, mail_on_failure = None, False
+    user, option_start = None, None
     if system:
         user, text = _read_user(line, text)
+    elif text.startswith("*"):
+        raise _starred_command(line, text)
     if text.startswith("-"):
-        mail_on_failure, text = True, _after_option(line, text)
+        option_start, text = len(line) - len(text), _after_option(line, text)
     command, stdin = (text, None) if "%" not in text else _split_input(text)
-    return EntryLine(quiet, schedule[:end], start, user, mail_on_failure, text, len(line) - len(text), command, stdin)
+    return EntryLine(quiet, schedule[:end], start, user, option_start, text, len(line) - len(text), command, stdin)
 
 
 def bare_percents(text: str) -> list[int]:
@@ -175,23 +179,38 @@ def looks_like_user(text: str) -> bool:
 def _read_user(line: str, text: str) -> tuple[str, str]:
     """Return the user that `text`, the end of the line, begins with, and what follows."""
     start = len(line) - len(text)
-    word = re.match(_WORD, text)
-    if word is None:
+    user, rest = _next_word(text)
+    if not user:
         raise LineError("no user and no command after the schedule", start, start, "USER COMMAND")
-    if not re.fullmatch(_USER, word[0]):
+    if not re.fullmatch(_USER, user):
         hint = "the sixth column of a system crontab is a user, such as root"
-        raise LineError("no user before the command", start, start + word.end(), hint)
-    return word[0], text[word.end() :].lstrip(_BLANKS)
+        raise LineError("no user before the command", start, start + len(user), hint)
+    return user, rest
+
+
+def _starred_command(line: str, text: str) -> LineError:
+    start = len(line) - len(text)
+    word = text.split(None, 1)[0]
+    hint = "cron refuses it, as a field too many: write the program's path"
+    return LineError("a command cannot begin with *", start, start + len(word), hint)
 
 
 def _after_option(line: str, text: str) -> str:
     """Return what follows the option that `text`, the end of the line, begins with: `-n` is cronie's only one."""
-    word = re.match(_WORD, text)
-    if word is None or word[0] != "-n":
+    option, rest = _next_word(text)
+    if option != "-n":
         start = len(line) - len(text)
-        end = start + (word.end() if word else 1)
-        raise LineError("unknown option before the command", start, end, "the only one is -n")
-    return text[word.end() :].lstrip(_BLANKS)
+        raise LineError("unknown option before the command", start, start + len(option), "the only one is -n, once")
+    if rest.startswith("-"):
+        start, second = len(line) - len(rest), _next_word(rest)[0]
+        raise LineError("a second option before the command", start, start + len(second), "the only one is -n, once")
+    return rest
+
+
+def _next_word(text: str) -> tuple[str, str]:
+    word = re.match(_WORD, text)
+    end = word.end() if word else 0
+    return text[:end], text[end:].lstrip(_BLANKS)
 
 
 def _split_input(text: str) -> tuple[str, bytes | None]:

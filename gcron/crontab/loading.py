@@ -80,7 +80,7 @@ def load_paths(
         except CrontabError as error:
             problems += error.problems
             continue
-        for member in members:
+        for member in members.crontabs:
             try:
                 crontabs.append(load(member, system=system, timezone=timezone))
             except CrontabError as error:
@@ -107,10 +107,13 @@ def load_all(paths: Iterable[str], settings: LoadSettings, read_stdin: Callable[
                 crontabs.append(parse(read_stdin(), "<stdin>", system=settings.system, timezone=settings.timezone))
                 continue
             found = load_paths([path], system=settings.system, timezone=settings.timezone)
+            passed_over = members_of(path).passed_over
         except CrontabError as error:
             problems += error.problems
             continue
-        if not found:
+        if passed_over:
+            problems += map(_passed_over, passed_over)
+        elif not found:
             problems.append(_nothing_in(path))
         crontabs += found
     for crontab in crontabs:
@@ -146,6 +149,11 @@ def _name_of(uid: int) -> str:
 
 
 def _nothing_in(directory: str) -> Problem:
-    """The warning for `jobs/` that holds only `jobs/backup.cron`: it would be waited for in vain."""
     message = "holds no crontab: names with a dot or a ~, or # in front, are passed over, as in cron.d"
     return Problem(directory, 0, 0, 0, "warning", message, "name the file itself, or give it a name without a dot")
+
+
+def _passed_over(path: str) -> Problem:
+    """The warning for `jobs/backup.cron`: its jobs would be waited for in vain."""
+    message = "is passed over: in a directory, names with a dot or a ~ are no crontabs, as in cron.d"
+    return Problem(path, 0, 0, 0, "warning", message, "rename it, or name the file itself")

@@ -1,13 +1,25 @@
-"""Which users and time zones exist on this machine, and which one a wrong name was probably meant to be."""
+"""What this machine has: users, time zones (and which one a wrong name was meant to be), the longest argument."""
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 from gcron.policy import closest
 from gcron.schedule import ScheduleError, find_zone
 
-__all__ = ["check_user", "check_zone"]
+__all__ = ["MAX_ARGUMENT", "check_user", "check_zone", "is_too_long"]
+
+MAX_ARGUMENT = 32 * os.sysconf("SC_PAGE_SIZE") - 1
+"""Bytes of the longest argument or variable that Linux hands to a program (execve(2))."""
+# A wrong guess is dangerous here: `rt` is no misspelt root.
+_LIKENESS_OF_USERS = 0.8
+
+
+def is_too_long(text: str) -> bool:
+    """Whether the text cannot be handed to a program: as an argument, or as `NAME=value`."""
+    # A character has at most four bytes.
+    return len(text) * 4 > MAX_ARGUMENT and len(text.encode("utf-8", "surrogateescape")) > MAX_ARGUMENT
 
 
 def check_user(name: str) -> str | None:
@@ -17,7 +29,7 @@ def check_user(name: str) -> str | None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        near = closest(name, [user.pw_name for user in pwd.getpwall()])
+        near = closest(name, [user.pw_name for user in pwd.getpwall()], _LIKENESS_OF_USERS)
         return f"did you mean {near}?" if near else "cron leaves the line out where there is no such user"
     return None
 

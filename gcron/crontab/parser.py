@@ -6,14 +6,16 @@ It touches no file, and bad content never makes it raise. Time and memory are li
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 
 from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.foreign import foreign_blank, is_of_anacron, recognize
 from gcron.crontab.lines import PLAIN_LINE, EntryLine, bare_percents, looks_like_user, read_entry_line, split_lines
-from gcron.crontab.machine import check_user, check_zone
+from gcron.crontab.machine import MAX_ARGUMENT, check_user, check_zone, is_too_long
 from gcron.crontab.naming import Names
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.scanner import Context, Place, Scanner
@@ -24,8 +26,11 @@ from gcron.schedule.fields import is_seeded
 
 __all__ = ["parse"]
 
-MAX_PERCENTS = 9
-"""Warnings about bare `%` on one line, which may hold a million of them."""
+_LONG = 4096
+"""Characters of a line from which the length of its command is looked at."""
+
+_KnownSchedule = tuple[str, Schedule, list[ScheduleWarning]]
+"""The text of a schedule, the schedule, and what is odd about it, with columns in the text."""
 
 
 def parse(
@@ -45,7 +50,7 @@ def parse(
     if isinstance(timezone, str) and (hint := check_zone(timezone)) is not None:
         raise ValueError(f"unknown time zone {timezone!r}: {hint}")
     problems = Problems(path)
-    scanner = Scanner(problems)
+    scanner = Scanner(problems, os.path.dirname(path))
     with _no_garbage_collection():
         scanner.read(split_lines(data, problems))
         reader = _EntryReader(path, system, scanner.fields, timezone, time.time() if now is None else now, problems)
@@ -84,8 +89,7 @@ class _EntryReader:
         self._now = int(now)
         self._may_be_plain = not system and fields is None
         self._problems = problems
-        self._schedules: dict[tuple[str, str | None], tuple[str, Schedule, bool]] = {}
-        self._step_warnings: dict[str, list[ScheduleWarning]] = {}
+        self._schedules: dict[tuple[str, str | None], _KnownSchedule] = {}
         self._user_hints: dict[str, str | None] = {}
 
     def read(self, places: list[Place], names: Names) -> tuple[Entry, ...]:
@@ -94,7 +98,7 @@ class _EntryReader:
             try:
                 entries.append(self._entry(number, line, context, names))
             except LineError as error:
-                self._problems.error(number, line, error)
+                self._problems.error(number, line, recognize(line, error))
                 if self._problems.full:
                     break
         return tuple(entries)
@@ -105,27 +109,25 @@ class _EntryReader:
         plain = self._may_be_plain and PLAIN_LINE.fullmatch(line)
         if plain:
             (schedule_text, text), start = plain.groups(), 0
-            quiet, user, mail_on_failure, command, stdin = False, None, False, text, None
+            quiet, user, option_start, command, stdin = False, None, None, text, None
         else:
             parts = read_entry_line(line, self._system, self._fields)
-            quiet, schedule_text, start, user, mail_on_failure, text, _, command, stdin = parts
+            quiet, schedule_text, start, user, option_start, text, _, command, stdin = parts
         if name is None:
             name = names.derive(text.strip())
         # One object for all entries that share both text and zone.
         known = self._schedules.get((schedule_text, tz)) or self._schedule(schedule_text, start, tz, name)
-        schedule_text, schedule, is_over = known
+        schedule_text, schedule, warnings = known
         if every is not None:
-            schedule_text, schedule = every, parse_schedule(every, tz or self._timezone)
-        elif is_over:
-            hint = "drop the line, or name years to come"
-            message = "this schedule is over: it never fires again"
-            self._problems.warning(number, line, message, start, start + len(schedule_text), hint)
+            schedule_text, schedule, warnings = every, parse_schedule(every, tz or self._timezone), []
+        for message, first, end, hint in warnings:
+            self._problems.warning(number, line, message, start + first, start + end, hint)
         if random_delay:
             schedule = put_off(schedule, random_delay, name)
         if not plain:
             self._check(number, line, parts)
-        if "/" in schedule_text:
-            self._warn_of_steps(number, line, schedule_text, start)
+        if len(line) > _LONG:
+            _check_length(line, command)
         return Entry(
             name,
             self._path,
@@ -138,34 +140,30 @@ class _EntryReader:
             environment,
             policy,
             user,
-            mail_on_failure,
+            option_start is not None,
             quiet,
         )
 
-    def _schedule(self, text: str, start: int, tz: str | None, name: str) -> tuple[str, Schedule, bool]:
-        """Return the schedule's text, the schedule, and whether it is over; `start` is its column in the line."""
+    def _schedule(self, text: str, start: int, tz: str | None, name: str) -> _KnownSchedule:
+        """Return the schedule's text, the schedule, and its warnings. `start` is its column in the line."""
         try:
             schedule = parse_schedule(text, tz or self._timezone, seed=name, fields=self._fields)
         except ScheduleError as error:
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
+        warnings = check_schedule(text, fields=self._fields)
         # Only years end a schedule.
-        in_years = isinstance(schedule, CronSchedule) and schedule.in_years
-        found = text, schedule, in_years and schedule.next_after(self._now) is None
+        if isinstance(schedule, CronSchedule) and schedule.in_years and schedule.next_after(self._now) is None:
+            hint = "drop the line, or name years to come"
+            warnings.append(ScheduleWarning("this schedule is over: it never fires again", 0, len(text), hint))
+        found = text, schedule, warnings
         if not any(map(is_seeded, text.split())):
             self._schedules[text, tz] = found
         return found
 
     # -- what is wrong, or was probably not meant ---------------------------------------------------------------------
 
-    def _warn_of_steps(self, number: int, line: str, schedule: str, column: int) -> None:
-        warnings = self._step_warnings.get(schedule)
-        if warnings is None:
-            warnings = self._step_warnings[schedule] = check_schedule(schedule, fields=self._fields)
-        for message, start, end, hint in warnings:
-            self._problems.warning(number, line, message, column + start, column + end, hint)
-
     def _check(self, number: int, line: str, parts: EntryLine) -> None:
-        quiet, _, schedule_start, user, mail_on_failure, text, text_start, command, _ = parts
+        quiet, schedule, schedule_start, user, option_start, text, text_start, command, _ = parts
         if not command.strip(" \t"):
             raise _no_command(parts)
         warn = self._problems.warning
@@ -185,9 +183,15 @@ class _EntryReader:
         if quiet:
             message = "the leading - has no effect here"
             warn(number, line, message, schedule_start - 1, schedule_start, "gcron logs every run")
-        if mail_on_failure:
+        if option_start is not None:
             hint = "gcron sends no mail, so none on success either"
-            warn(number, line, "-n has no effect here", text_start, text_start, hint)
+            warn(number, line, "-n has no effect here", option_start, option_start + len("-n"), hint)
+        if blank := foreign_blank(text, 0, 1):
+            hint = "the shell does not take it for a blank: remove it"
+            warn(number, line, f"{blank[1]} is part of the command", text_start, text_start + 1, hint)
+        if is_of_anacron(schedule, text):
+            hint = "anacron has period, delay, name and command; write @monthly COMMAND"
+            warn(number, line, "this looks like a line of an anacrontab", text_start, text_start + len(text), hint)
 
     def _warn_of_unknown_user(self, number: int, line: str, parts: EntryLine, user: str) -> None:
         if user not in self._user_hints:  # the answer may come over the network
@@ -200,15 +204,18 @@ class _EntryReader:
 
     def _warn_of_percents(self, number: int, line: str, parts: EntryLine) -> None:
         columns = [parts.text_start + column for column in bare_percents(parts.text)]
-        hint = "write \\% for a percent sign"
+        if not columns:
+            return
         message = "a bare % ends the command: what follows is its standard input"
-        for column in columns[:MAX_PERCENTS]:
-            self._problems.warning(number, line, message, column, column + 1, hint)
-            message = "a bare % in the standard input is a newline"
-        if len(columns) > MAX_PERCENTS:
-            column = columns[MAX_PERCENTS]
-            message = f"{len(columns) - MAX_PERCENTS} more bare % on this line"
-            self._problems.warning(number, line, message, column, column + 1, hint)
+        if len(columns) > 1:
+            message += ", where each further bare % is a newline"
+        self._problems.warning(number, line, message, columns[0], columns[0] + 1, "write \\% for a percent sign")
+
+
+def _check_length(line: str, command: str) -> None:
+    if is_too_long(command):
+        message = f"the command is longer than {MAX_ARGUMENT} bytes, and the system refuses to start it"
+        raise LineError(message, len(line) - len(command), len(line), "put it into a script")
 
 
 def _no_command(parts: EntryLine) -> LineError:

@@ -6,6 +6,7 @@ take the entries one by one. This module does not look into the lines of entries
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import NamedTuple, cast
@@ -22,7 +23,7 @@ from gcron.crontab.directive import (
     read_settings,
 )
 from gcron.crontab.entry import Group
-from gcron.crontab.machine import check_zone
+from gcron.crontab.machine import MAX_ARGUMENT, check_zone, is_too_long
 from gcron.crontab.problem import LineError, Problems
 from gcron.policy import Policy
 
@@ -32,12 +33,14 @@ _BLANKS = " \t\r"
 # First characters of an entry: fields, nicknames, the quiet `-`. Anything else may be an assignment.
 _ENTRY_STARTS = frozenset("0123456789*@-?~,/")
 # As text: `re` compiles each at its first use.
-_EXPANSION = r"\$(?:[A-Za-z_]\w*|\{\w+\})"
+_EXPANSION = r"""\$(?:[A-Za-z_]\w*|\{\w+\})|(?<=[:=\s'"])~(?=[/:'"]|$)"""
 _EXPORT = r"[ \t]*+(export|set|setenv)[ \t]++[A-Za-z_]\w*+[ \t]*+="
 _SHELL_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _MINUTES = r"[0-9]{0,6}"
+_OPTIONS = r"(?<=\s)-\S.*"
 # Names that mean something to cron and nothing yet to gcron: a value that asks for something is warned about.
 _WITHOUT_EFFECT = ("MAILTO", "MAILFROM")
+_OF_THE_USER = ("USER", "LOGNAME")
 
 
 class Context(NamedTuple):
@@ -62,7 +65,9 @@ Place = tuple[int, str, Context]
 class Scanner:
     """Reads the lines of one file in order."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, directory: str = "") -> None:
+        self._directory = directory
+        """Of the file; paths of files in directives are relative to it."""
         self.entries: list[Place] = []
         self.names: dict[str, int] = {}
         """The names that directives give, and the lines of their entries."""
@@ -132,7 +137,11 @@ class Scanner:
             self._declare_group(number, line, directive)
 
     def _settings(self, number: int, line: str, directive: Directive) -> dict[str, Setting]:
-        return read_settings(line, directive, lambda error: self._problems.error(number, line, error))
+        settings = read_settings(line, directive, lambda error: self._problems.error(number, line, error))
+        if env_file := settings.get("env-file"):
+            path = os.path.join(self._directory, cast("str", env_file.value))
+            settings["env-file"] = env_file._replace(value=path)
+        return settings
 
     def _add_pending(self, number: int, line: str, settings: dict[str, Setting]) -> None:
         self._directives.append((number, line))
@@ -212,6 +221,12 @@ class Scanner:
             raise LineError(f"unknown time zone {value!r}", start, end, hint)
         if name == "RANDOM_DELAY" and not re.fullmatch(_MINUTES, value):
             raise LineError(f"RANDOM_DELAY cannot be {value!r}", start, end, "a whole number of minutes")
+        if name == "SHELL" and (options := re.compile(_OPTIONS).search(line, start, end)):
+            hint = "name the program alone; the command may begin with set -o pipefail"
+            raise LineError("SHELL is a program without options", *options.span(), hint)
+        if is_too_long(f"{name}={value}"):
+            message = f"the variable is longer than {MAX_ARGUMENT} bytes, and the system refuses to start jobs with it"
+            raise LineError(message, start, end, "put the value into a file")
         self._warn_of_mistakes(number, line, assignment)
         if name == "CRON_TZ":
             self._cron_tz = value or None
@@ -224,7 +239,10 @@ class Scanner:
         if name in _WITHOUT_EFFECT and value:
             hint = "gcron sends no mail: what a job says is in gcron's log"
             self._problems.warning(number, line, f"{name} has no effect here", start, end, hint)
-        if "$" in value and (expansion := re.compile(_EXPANSION).search(line, start, end)):
+        if name in _OF_THE_USER and value:
+            message, hint = f"{name} does not decide who a job runs as", "# gcron: user=NAME above the entry does"
+            self._problems.warning(number, line, message, start, end, hint)
+        if ("$" in value or "~" in value) and (expansion := re.compile(_EXPANSION).search(line, start, end)):
             hint = "an assignment is not read by the shell; write the value out"
             self._problems.warning(number, line, f"{expansion[0]} stays as it is", *expansion.span(), hint)
         if not re.fullmatch(_SHELL_NAME, name):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import NamedTuple
 
 from gcron.crontab.problem import CrontabError, Problem
 
-__all__ = ["MAX_SIZE", "members_of", "read", "unreadable"]
+__all__ = ["MAX_SIZE", "Members", "members_of", "read", "unreadable"]
 
 MAX_SIZE = 1024 * 1024
 """Bytes of the largest crontab that is read."""
@@ -20,6 +21,10 @@ _Path = str | os.PathLike[str]
 # Without O_NONBLOCK the open of a FIFO waits for its writer; a terminal must not become ours.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 256 * 1024
+_LEFT_OVER = (
+    "~", ".bak", ".cfsaved", ".disabled", ".off", ".old", ".orig", ".pacnew", ".pacsave", ".rpmnew", ".rpmorig",
+    ".rpmsave", ".save", ".swp",
+)  # fmt: skip
 
 _KINDS = (
     (stat.S_ISREG, ""),
@@ -50,8 +55,16 @@ def read(path: _Path) -> bytes:
         os.close(descriptor)
 
 
-def members_of(path: _Path) -> list[str]:
-    """Return the paths of a directory's crontabs in the manner of cron.d, by name; for a file, its own path.
+class Members(NamedTuple):
+    """The files of a directory, by name."""
+
+    crontabs: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+    """Files that are no crontabs by their name, but may have been meant as such: `my.job`."""
+
+
+def members_of(path: _Path) -> Members:
+    """Return the paths of a directory's crontabs in the manner of cron.d; for a file, its own path.
 
     Names with a dot or a `~`, or with `#` in front, are left over by editors and package managers. Directories below
     are not entered. Raises CrontabError with one problem.
@@ -59,16 +72,23 @@ def members_of(path: _Path) -> list[str]:
     name = os.fspath(path)
     try:
         if not os.path.isdir(name):
-            return [name]
-        with os.scandir(name) as members:
-            return sorted(member.path for member in members if _is_crontab(member))
+            return Members((name,))
+        with os.scandir(name) as found:
+            files = sorted((member for member in found if not member.is_dir()), key=lambda member: member.path)
     except (OSError, ValueError) as error:
         raise unreadable(name, _reason(error)) from None
+    crontabs = tuple(file.path for file in files if _is_crontab(file.name))
+    passed_over = tuple(file.path for file in files if not _is_crontab(file.name) and not _is_left_over(file.name))
+    return Members(crontabs, passed_over)
 
 
-def _is_crontab(member: os.DirEntry[str]) -> bool:
-    name = member.name
-    return "." not in name and "~" not in name and not name.startswith("#") and not member.is_dir()
+def _is_crontab(name: str) -> bool:
+    return "." not in name and "~" not in name and not name.startswith("#")
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether an editor or a package manager has named the file, or somebody who wants it to be passed over."""
+    return name.startswith((".", "#")) or name.endswith(_LEFT_OVER) or ".dpkg-" in name or ".ucf-" in name
 
 
 def _read_descriptor(name: str, descriptor: int) -> bytes:

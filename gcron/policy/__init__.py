@@ -2,7 +2,7 @@
 
 from gcron.policy.options import OPTIONS, Option, PolicyError, options_of
 from gcron.policy.policy import Policy
-from gcron.policy.spelling import closest, nearest
 from gcron.policy.values import is_name, read_name
+from gcron.spelling import closest, nearest
 
 __all__ = ["OPTIONS", "Option", "Policy", "PolicyError", "closest", "is_name", "nearest", "options_of", "read_name"]

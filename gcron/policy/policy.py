@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from gcron.frozen import frozen, replace
 from gcron.policy.options import OPTIONS, Option, PolicyError, option
-from gcron.policy.spelling import nearest
 from gcron.policy.values import (
     limit_of,
     one_of,
@@ -20,6 +19,7 @@ from gcron.policy.values import (
     read_nice,
     read_path,
     read_pattern,
+    read_program,
     read_seconds,
     read_signal,
     read_switch,
@@ -28,6 +28,7 @@ from gcron.policy.values import (
     read_umask,
     read_user,
 )
+from gcron.spelling import nearest
 
 __all__ = ["Policy"]
 
@@ -104,8 +105,8 @@ class Policy:
     nice: int | None = option("nice", read_nice, None, "processes",
         "the number added to its niceness: `19` goes last")
     env_file: str | None = option("env-file", read_path, None, "processes",
-        "a file of `NAME=value` lines, read before each attempt")
-    shell: str | None = option("shell", read_path, None, "processes",
+        "a file of `NAME=value` lines, read before each attempt; a relative path begins at the crontab's directory")
+    shell: str | None = option("shell", read_program, None, "processes",
         "the program that reads the command; without it, `SHELL` or /bin/sh")
     rlimit_as: int | None = option("rlimit-as", limit_of("bytes"), None, "processes",
         f"bytes of address space{_SIZE}")

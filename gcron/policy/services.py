@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 from gcron.frozen import replace
 from gcron.policy.options import options_of
 from gcron.policy.policy import Policy
-from gcron.policy.spelling import nearest
 from gcron.schedule import Schedule, Unscheduled
+from gcron.spelling import nearest
 
 __all__ = ["Subject", "describe_kind", "find_mistakes", "find_useless", "is_service", "without_useless"]
 

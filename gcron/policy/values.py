@@ -29,6 +29,7 @@ __all__ = [
     "read_nice",
     "read_path",
     "read_pattern",
+    "read_program",
     "read_seconds",
     "read_signal",
     "read_switch",
@@ -159,6 +160,14 @@ def read_path(value: object) -> str | None:
     path = os.fspath(value)
     if not isinstance(path, str) or not path or "\0" in path:
         raise Refused(f"cannot be {path!r}", "a path that is not empty")
+    return path
+
+
+def read_program(value: object) -> str | None:
+    """Read the path of a program, without options for it, or None."""
+    path = read_path(value)
+    if path is not None and re.search(r"\s-\S", path):
+        raise Refused(f"cannot be {value!r}", "a program without options")
     return path
 
 

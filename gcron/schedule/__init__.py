@@ -4,10 +4,11 @@ Pure: nothing here reads a clock (but `clock`, which is the clock) or starts any
 time zones, by the standard library.
 """
 
+from gcron.schedule.checks import check
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
 from gcron.schedule.factories import CronTrigger, at, cron, every, resolve
 from gcron.schedule.layouts import LAYOUTS
-from gcron.schedule.parsing import check, parse, parse_duration, split_schedule
+from gcron.schedule.parsing import parse, parse_duration, split_schedule
 from gcron.schedule.schedules import (
     CronSchedule,
     DelayedSchedule,

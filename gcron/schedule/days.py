@@ -91,7 +91,10 @@ def _any_day(by_shape: tuple[int, ...], month: int) -> bool:
 def _days_of_month(field: Field, first_weekday: int, length: int) -> int:
     bits = field.bits
     for mark in field.marks:
-        bits |= 1 << (length if mark.kind == "L" else _nearest_weekday(mark.value, first_weekday, length))
+        if mark.kind == "L":
+            bits |= 1 << max(0, length - mark.value)
+        else:
+            bits |= 1 << _nearest_weekday(length if mark.kind == "LW" else mark.value, first_weekday, length)
     return bits & _days_up_to(length)
 
 

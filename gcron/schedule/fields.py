@@ -2,7 +2,8 @@
 
 Numbers, names, ranges and steps are expanded here. Items with `L`, `W` or `#` are read by croniter, which is loaded
 only for them: importing it takes a tenth of gcron's start. The rest is not for croniter: it reads `5-5` as every
-minute, wraps `22-2` around and makes 0 of `*/90`. Its errors name no column, so what it gets is checked first.
+minute, wraps `22-2` around and makes 0 of `*/90`; it does not know `LW` and `L-3`. Its errors name no column, so what
+it gets is checked first.
 
 This module knows neither dates nor zones.
 """
@@ -24,7 +25,8 @@ __all__ = ["DayMark", "Field", "is_seeded", "oversized_steps", "parse_field"]
 class DayMark(NamedTuple):
     """A day that depends on the month. `kind` is one of:
 
-    `L` the last day; `W` the weekday (Monday to Friday) nearest to day `value`;
+    `L` the last day, or the one that is `value` days before it; `LW` the last day from Monday to Friday;
+    `W` the weekday (Monday to Friday) nearest to day `value`;
     `#` the `nth` weekday `value` of the month; `last` its last weekday `value`.
     """
 
@@ -44,12 +46,15 @@ class Field(NamedTuple):
 
 _RANGE = re.compile(r"(?P<low>[^-/]+)(?:-(?P<high>[^-/]+))?(?:/(?P<step>.*))?")
 # Patterns as text are compiled at their first use: most crontabs have no need of them.
-_HASHED = r"[Hh](?:\((?P<low>[0-9]{1,9})-(?P<high>[0-9]{1,9})\))?(?:/(?P<step>.*))?"
+_HASHED = r"[Hh](?:\((?P<low>[0-9]+)-(?P<high>[0-9]+)\))?(?:/(?P<step>.*))?"
 _BETWEEN = r"(?P<low>[^~/]*)~(?P<high>[^~/]*)"
-_NEAREST_WEEKDAY = r"(?P<day>[0-9]{1,9})[Ww]"
+_BEFORE_LAST = r"[Ll]-(?P<days>[0-9]+)"
+_NEAREST_WEEKDAY = r"(?P<day>[0-9]+)[Ww]"
 _NTH_WEEKDAY = r"(?P<day>[^#]*)#(?P<nth>.*)"
-_LAST_WEEKDAY = r"(?P<day>[0-9]{1,9}|[A-Za-z]{3})[Ll]"
+_LAST_WEEKDAY = r"(?P<day>[0-9]+|[A-Za-z]{3})[Ll]"
 _LONGEST_NUMBER = 9
+"""Digits that are read; longer numbers are all the same to a schedule."""
+_MOST_BEFORE_LAST = 30
 
 
 def parse_field(kind: FieldKind, text: str, seed: str = "") -> Field:
@@ -139,25 +144,31 @@ def _range_limits(kind: FieldKind, match: re.Match[str]) -> tuple[int, int, int]
     step = _step(match)
     if match["low"] == "*" and match["high"] is None:
         return kind.low, kind.high, step
+    if match["high"] is not None:
+        return *_ends(kind, match), step
     low = _value(kind, match, "low")
-    if match["high"] is None:
-        if match["step"] is None:
-            return low, low, 1
-        hint = f"write {match['low']}-{kind.high}/{match['step']}"
-        raise ScheduleError(f"{match[0]!r} means different things to different tools", 0, match.end(), hint)
-    high = _value(kind, match, "high")
+    if match["step"] is None:
+        return low, low, 1
+    hint = f"write {match['low']}-{kind.high}/{match['step']}"
+    raise ScheduleError(f"{match[0]!r} means different things to different tools", 0, match.end(), hint)
+
+
+def _ends(kind: FieldKind, match: re.Match[str]) -> tuple[int, int]:
+    """Return the first and the last value of a range; where one is left open, that of the field."""
+    low = _value(kind, match, "low") if match["low"] else kind.low
+    high = _value(kind, match, "high") if match["high"] else kind.high
+    if kind is WEEKDAY and high == 0 < low:
+        return low, 7  # `fri-sun`: a week that ends on Sunday
     if low > high:
         raise _reversed(kind, match, low, high)
-    return low, high, step
+    return low, high
 
 
 def _hashed_limits(kind: FieldKind, match: re.Match[str], seed: str) -> tuple[int, int, int]:
     step = _step(match)
     low, high = kind.low, kind.high if match["step"] else kind.high_hashed
     if match["low"]:
-        low, high = _value(kind, match, "low"), _value(kind, match, "high")
-    if low > high:
-        raise _reversed(kind, match, low, high)
+        low, high = _ends(kind, match)
     if not match["step"]:
         value = seeded_value(kind.name, low, high, seed)
         return value, value, 1
@@ -165,11 +176,7 @@ def _hashed_limits(kind: FieldKind, match: re.Match[str], seed: str) -> tuple[in
 
 
 def _value_between(kind: FieldKind, match: re.Match[str], seed: str) -> int:
-    low = _value(kind, match, "low") if match["low"] else kind.low
-    high = _value(kind, match, "high") if match["high"] else kind.high
-    if low > high:
-        raise _reversed(kind, match, low, high)
-    return seeded_value(kind.name, low, high, seed)
+    return seeded_value(kind.name, *_ends(kind, match), seed)
 
 
 def _step(match: re.Match[str]) -> int:
@@ -179,27 +186,33 @@ def _step(match: re.Match[str]) -> int:
     start, end = match.span("step")
     if not text:
         raise ScheduleError("the step is missing", start, end, "write a number from 1 up after the slash")
-    if not _is_number(text):
+    step = _number(text)
+    if step is None:
         raise ScheduleError(f"{text!r} is not a step", start, end, "write a number from 1 up")
-    if int(text) == 0:
+    if step == 0:
         raise ScheduleError("a step of 0 never moves", start, end, "write a step from 1 up")
-    return int(text)
+    return step
 
 
 def _value(kind: FieldKind, match: re.Match[str], group: str) -> int:
     text, (start, end) = match[group], match.span(group)
     if text.lower() in kind.names:
         return kind.low + kind.names.index(text.lower())
-    if not _is_number(text):
+    value = _number(text)
+    if value is None:
         raise _not_a_value(kind, text).shifted(start)
-    if not kind.low <= int(text) <= kind.high_written:
+    if not kind.low <= value <= kind.high_written:
         hint = f"write {kind.low} to {kind.high_written}"
         raise ScheduleError(f"{text} is out of range in the {kind.name} field", start, end, hint)
-    return int(text)
+    return value
 
 
-def _is_number(text: str) -> bool:
-    return len(text) <= _LONGEST_NUMBER and text.isascii() and text.isdigit()
+def _number(text: str) -> int | None:
+    """Return the number, at most 10**9, which is larger than all values and ranges; None if it is none."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    return int(digits or 0) if len(digits) <= _LONGEST_NUMBER else 10**_LONGEST_NUMBER
 
 
 def _not_a_value(kind: FieldKind, text: str) -> ScheduleError:
@@ -210,6 +223,8 @@ def _not_a_value(kind: FieldKind, text: str) -> ScheduleError:
     for other in FIELDS:
         if text.lower() in other.names:
             message += f" but a {other.name}"
+    if kind is DAY and text in ("L", "l"):
+        message, hint = "L, the last day, cannot be part of a range", "write L, LW, L-3, or a day that the months have"
     return ScheduleError(message, 0, len(text), hint)
 
 
@@ -221,10 +236,7 @@ def _unreadable(kind: FieldKind, item: str) -> ScheduleError:
 
 def _reversed(kind: FieldKind, match: re.Match[str], low: int, high: int) -> ScheduleError:
     start, end = match.start("low"), match.end("high")
-    if kind is WEEKDAY and high == 0:
-        hint = f"write {low}-7" if low < 7 else "write 0"
-    else:
-        hint = f"write {_span(low, kind.high)},{_span(kind.low, high)}"
+    hint = f"write {_span(low, kind.high)},{_span(kind.low, high)}"
     return ScheduleError(f"the range {match['low']}-{match['high']} is reversed", start, end, hint)
 
 
@@ -241,6 +253,8 @@ def _day_mark(kind: FieldKind, item: str) -> DayMark | None:
     if kind is DAY:
         if item in ("L", "l"):
             return _read_mark(kind, item)
+        if item[:1] in ("L", "l") and (mark := _mark_of_ours(item)):
+            return mark
         if last in ("W", "w") and (match := re.fullmatch(_NEAREST_WEEKDAY, item)):
             return _read_mark(kind, f"{_value(kind, match, 'day')}W")
     if kind is WEEKDAY:
@@ -249,6 +263,20 @@ def _day_mark(kind: FieldKind, item: str) -> DayMark | None:
         if "#" in item and (match := re.fullmatch(_NTH_WEEKDAY, item)):
             return _read_mark(kind, _nth_weekday(kind, match))
     return None
+
+
+def _mark_of_ours(item: str) -> DayMark | None:
+    """Return what `LW` or `L-3` means; None if it is neither. croniter knows neither."""
+    if item in ("LW", "lw", "Lw", "lW"):
+        return DayMark("LW")
+    match = re.fullmatch(_BEFORE_LAST, item)
+    if match is None:
+        return None
+    days = _number(match["days"])
+    if days is None or not 1 <= days <= _MOST_BEFORE_LAST:
+        message = f"no month has a day that is {match['days']} days before its last"
+        raise ScheduleError(message, *match.span("days"), f"write L, or L-1 to L-{_MOST_BEFORE_LAST}")
+    return DayMark("L", days)
 
 
 def _nth_weekday(kind: FieldKind, match: re.Match[str]) -> str:

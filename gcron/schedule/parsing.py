@@ -6,8 +6,8 @@ import re
 from datetime import tzinfo
 
 from gcron.schedule.days import day_rule
-from gcron.schedule.errors import ScheduleError, ScheduleWarning
-from gcron.schedule.fields import Field, oversized_steps, parse_field
+from gcron.schedule.errors import ScheduleError
+from gcron.schedule.fields import Field, parse_field
 from gcron.schedule.layouts import (
     DAY,
     FIELDS,
@@ -24,10 +24,12 @@ from gcron.schedule.layouts import (
 )
 from gcron.schedule.schedules import CronSchedule, EverySchedule, Schedule, Unscheduled
 from gcron.schedule.wall_clock import SecondPattern, WallPattern
-from gcron.schedule.zones import Zone, find_zone
+from gcron.schedule.zones import LAST_INSTANT, Zone, find_zone
+from gcron.spelling import closest
 
-__all__ = ["check", "parse", "parse_duration", "split_schedule"]
+__all__ = ["parse", "parse_duration", "split_schedule"]
 
+_LIKENESS = 0.8  # `@fortnightly` is no misspelt `@monthly`
 _UNSCHEDULED = {"@reboot": "reboot", "@service": "service", "@manual": "manual"}
 _EVERY = "@every"
 _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
@@ -69,21 +71,6 @@ def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: 
     if words and words[0].startswith("@"):
         return _parse_nickname(text, zone, seed)
     return _cron(text, _checked_layout(text, len(words), fields), words, zone, seed)
-
-
-def check(text: str, *, fields: str | None = None) -> list[ScheduleWarning]:
-    """Return what is accepted in a valid schedule but was probably not meant: steps larger than their range.
-
-    `fields` as for `parse`.
-    """
-    if text.lstrip().startswith("@"):
-        return []
-    words = list(_WORD.finditer(text))
-    return [
-        _oversized_step(text, word.start() + start, word.start() + end)
-        for kind, word in zip(_checked_layout(text, len(words), fields), words, strict=True)
-        for start, end in oversized_steps(kind, word[0])
-    ]
 
 
 def split_schedule(text: str, *, fields: str | None = None) -> int:
@@ -203,23 +190,22 @@ def _never_fires(text: str, layout: tuple[FieldKind, ...]) -> ScheduleError:
     return ScheduleError(message, day.start(), weekday.end(), "loosen one of the three")
 
 
-def _oversized_step(text: str, start: int, end: int) -> ScheduleWarning:
-    message = f"the step {text[start:end]} is larger than its range: only the first value is left"
-    return ScheduleWarning(message, start, end, "write that value, or a smaller step")
-
-
 def _wrong_field_count(text: str, fields: str | None) -> ScheduleError:
     words = _WORD.findall(text)
     if fields is not None:
         names = ", ".join(kind.name for kind in LAYOUTS[fields])
-        message = f"a schedule has {len(LAYOUTS[fields])} fields in a file with fields={fields}, here are {len(words)}"
+        message = f"a schedule has {len(LAYOUTS[fields])} fields in a file with fields={fields}, here {_count(words)}"
         return ScheduleError(message, 0, len(text), f"write {names}")
-    message = f"a schedule has five fields, here are {len(words)}" if words else "the schedule is missing"
+    message = f"a schedule has five fields, here {_count(words)}" if words else "the schedule is missing"
     hint = "write minute, hour, day of month, month and day of week"
     if len(words) == 6:
         message = f"six fields: `{' '.join(words)}` means three different things"
         hint = _three_readings(words)
     return ScheduleError(message, 0, len(text), hint)
+
+
+def _count(words: list[str]) -> str:
+    return "is 1" if len(words) == 1 else f"are {len(words)}"
 
 
 def _three_readings(words: list[str]) -> str:
@@ -260,6 +246,8 @@ def _period(word: re.Match[str]) -> int:
     if seconds < 1 or seconds != int(seconds):
         message = "@every needs a whole number of seconds, at least 1"
         raise ScheduleError(message, *word.span(), "write 90s, 5m or 1h30m")
+    if seconds > LAST_INSTANT:
+        raise ScheduleError("this schedule can never fire: the calendar ends before", *word.span(), "write 90s or 2d")
     return int(seconds)
 
 
@@ -267,6 +255,8 @@ def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
     message = f"{word[0]!r} is not a nickname"
     if word[0].lower() in _ALL_NICKNAMES:
         return ScheduleError(message, *word.span(), f"nicknames are lower case: write {word[0].lower()}")
+    if close := closest(word[0].lower(), _ALL_NICKNAMES, _LIKENESS):
+        return ScheduleError(message, *word.span(), f"did you mean {close}?")
     return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
 
 

@@ -194,8 +194,12 @@ def _weekdays_words(field: Field) -> str:
 
 
 def _mark_words(mark: DayMark) -> str:
+    if mark.kind == "L" and mark.value > 1:
+        return f"the {_ordinal(mark.value)} day before the last"
     if mark.kind == "L":
-        return "the last day"
+        return "the day before the last" if mark.value else "the last day"
+    if mark.kind == "LW":
+        return "the last weekday"
     if mark.kind == "W":
         return f"the weekday nearest to the {_ordinal(mark.value)}"
     if mark.kind == "last":

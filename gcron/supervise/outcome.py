@@ -137,7 +137,10 @@ class RunResult:
 
 
 # What shells mean by these statuses: sh(1), POSIX "Exit Status for Commands".
-_SHELL_STATUS = {126: "the command cannot be executed", 127: "the command was not found"}
+_SHELL_STATUS = {
+    126: "the command cannot be executed",
+    127: "the command was not found, or its interpreter (CRLF line ends?)",
+}
 
 
 def exit_reason(code: int) -> Reason:

@@ -52,6 +52,9 @@ WORDS = {
     "0 0 */2 * *": "At 00:00 on every 2nd day from the 1st to the 31st of every month",
     "0 0 L * *": "At 00:00 on the last day of every month",
     "0 0 15W * *": "At 00:00 on the weekday nearest to the 15th of every month",
+    "0 0 L-1 * *": "At 00:00 on the day before the last of every month",
+    "0 0 L-3 2 *": "At 00:00 on the 3rd day before the last of February",
+    "0 0 LW * *": "At 00:00 on the last weekday of every month",
     "0 0 1,L * *": "At 00:00 on the 1st and the last day of every month",
     "0 0 ? * *": "At 00:00 every day",
     # days of the week
@@ -64,6 +67,7 @@ WORDS = {
     "0 9 * * 6-7": "At 09:00 on Saturdays and Sundays",
     "0 9 * * mon,wed,fri": "At 09:00 on Mondays, Wednesdays and Fridays",
     "0 9 * * 5-7": "At 09:00 on Friday to Sunday",
+    "0 9 * * fri-sun": "At 09:00 on Friday to Sunday",
     "0 18 * * 5L": "At 18:00 on the last Friday of the month",
     "0 9 * * 1#2": "At 09:00 on the second Monday of the month",
     "0 9 * * 1#1,3#3": "At 09:00 on the first Monday of the month and the third Wednesday of the month",

@@ -93,6 +93,8 @@ def _values(field: str, position: int) -> set[int]:
         last = NAMES.get(last, last)
         # A starred weekday counts 0 to 6: 7 is a second name of Sunday, not an eighth day.
         bound = 6 if position == 4 and span == "*" else int(last or first)
+        if position == 4 and bound == 0 and int(first) > 0:
+            bound = 7  # a week that ends on Sunday
         values |= set(range(int(first), bound + 1, int(step or 1)))
     return {value % 7 for value in values} if position == 4 else values
 
@@ -100,8 +102,11 @@ def _values(field: str, position: int) -> set[int]:
 def _day_of_month_matches(field: str, wall: datetime) -> bool:
     last = calendar.monthrange(wall.year, wall.month)[1]
     for item in field.split(","):
-        if item == "L":
-            if wall.day == last:
+        if item == "LW":
+            if wall.day == max(d for d in range(1, last + 1) if calendar.weekday(wall.year, wall.month, d) < 5):
+                return True
+        elif item.startswith("L"):
+            if wall.day == last - int(item[2:] or 0):
                 return True
         elif item.endswith("W"):
             if wall.day == _nearest_weekday(wall.year, wall.month, int(item[:-1]), last):

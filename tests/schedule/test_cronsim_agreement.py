@@ -67,7 +67,7 @@ def random_field(dice: random.Random, low: int, high: int) -> str:
 def random_item(dice: random.Random, low: int, high: int) -> str:
     first, last = sorted(dice.choices(range(low, high + 1), k=2))
     step = dice.randint(1, high - low)
-    special = {31: ["L"], 7: [f"{first}L", f"{first}#{dice.randint(1, 5)}", "mon-fri"], 12: ["feb", "jan-mar"]}
+    special = {31: ["L", "LW"], 7: [f"{first}L", f"{first}#{dice.randint(1, 5)}", "mon-fri"], 12: ["feb", "jan-mar"]}
     return dice.choice([f"{first}", f"{first}-{last}", f"{first}-{last}/{step}", f"*/{step}", *special.get(high, [])])
 
 

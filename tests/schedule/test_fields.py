@@ -62,6 +62,16 @@ def values(kind, text, seed=""):
         (WEEKDAY, "mon-FRI", [1, 2, 3, 4, 5]),
         (WEEKDAY, "sun,3", [0, 3]),
         (WEEKDAY, "mon-5", [1, 2, 3, 4, 5]),
+        # A week that ends on Sunday, as cronie has it.
+        (WEEKDAY, "fri-sun", [0, 5, 6]),
+        (WEEKDAY, "sat-sun", [0, 6]),
+        (WEEKDAY, "fri-0", [0, 5, 6]),
+        (WEEKDAY, "mon-sun/2", [0, 1, 3, 5]),
+        (WEEKDAY, "7-0", [0]),
+        (WEEKDAY, "sun-sun", [0]),
+        (WEEKDAY, "0-sun", [0]),
+        (MINUTE, "*/1000000000", [0]),
+        (MINUTE, "0000000000007", [7]),
     ],
 )
 def test_a_field_stands_for_its_values(kind, text, expected):
@@ -99,6 +109,10 @@ def days_of_2026(expression):
         ("0 0 3 2 1,*", [f"02-{day:02}" for day in range(1, 29)]),
         ("0 0 L 1-4 *", ["01-31", "02-28", "03-31", "04-30"]),
         ("0 0 1,L 2 *", ["02-01", "02-28"]),
+        ("0 0 L-1 1-4 *", ["01-30", "02-27", "03-30", "04-29"]),
+        ("0 0 l-28 1-4 *", ["01-03", "03-03", "04-02"]),
+        ("0 0 LW 1-5 *", ["01-30", "02-27", "03-31", "04-30", "05-29"]),
+        ("0 0 1,lW,L-3 2 *", ["02-01", "02-25", "02-27"]),
         ("0 0 15W 2,3,8 *", ["02-16", "03-16", "08-14"]),
         ("0 0 1W 2,8 *", ["02-02", "08-03"]),
         ("0 0 31W 1,2,5 *", ["01-30", "05-29"]),
@@ -256,6 +270,49 @@ def test_a_seeded_schedule_depends_on_its_seed_only():
 )
 def test_a_step_larger_than_its_range_is_warned_about(text, warned):
     assert [text[warning.start : warning.end] for warning in check(text)] == warned
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        # `0 0 9 ? * 2-6 *` is Monday to Friday for Quartz and AWS, and ran from Tuesday to Saturday without a word.
+        ("0 0 9 ? * 2-6 *", "tue-sat or mon-fri"),
+        ("0 9 ? * 1", "mon or sun"),
+        ("0 9 ? * 7", "sun or sat"),
+        ("0 9 ? * 6#3", "sat#3 or fri#3"),
+        ("0 9 ? * 2,6L", "tue,satL or mon,friL"),
+        ("0 9 ? * 1-7/2", "mon-sun/2 or sun-sat/2"),
+        ("0 0 9 * * 1 2099", "mon or sun"),
+        ("0 9 * * 2-6", None),
+        ("0 9 ? * 0,6", None),
+        ("0 9 ? * mon-fri", None),
+        ("0 9 ? * fri#3", None),
+        ("0 9 ? * */2", None),
+        ("0 0 9 1 * ? *", None),
+    ],
+)
+def test_numbers_of_weekdays_are_warned_about_where_quartz_counts_otherwise(text, names):
+    hints = [warning.hint for warning in check(text)]
+    assert hints == ([] if names is None else [f"names are clear everywhere: write {names}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fires"),
+    [
+        # `* 4 * * *` is the most common way to write "once at four", and means sixty times.
+        ("* 4 * * *", 60),
+        ("* 4,4,16 * * 1", 120),
+        ("0 * 4 * * * *", 60),
+        ("*/1 4 * * *", 0),
+        ("* 9-17 * * *", 0),
+        ("* */4 * * *", 0),
+        ("* H * * *", 0),
+        ("0-59 4 * * *", 0),
+    ],
+)
+def test_every_minute_of_one_hour_is_warned_about(text, fires):
+    found = [int(warning.message.split()[-4]) for warning in check(text)]
+    assert found == ([fires] if fires else [])
 
 
 def test_the_cache_does_not_keep_errors():

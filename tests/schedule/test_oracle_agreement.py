@@ -46,9 +46,9 @@ def fields(low: int, high: int, *special: str) -> st.SearchStrategy[str]:
 
 
 # Most changes come in the small hours; a day field that rarely matches would make most examples empty.
-DAYS = st.one_of(st.just("*"), fields(1, 31, "L", "15W", "1W", "31W"))
+DAYS = st.one_of(st.just("*"), fields(1, 31, "L", "15W", "1W", "31W", "LW", "L-3", "L-30"))
 MONTHS = st.one_of(st.just("*"), st.just("*"), fields(1, 12))
-WEEKDAYS = st.one_of(st.just("*"), fields(0, 7, "fri", "mon-wed", "0#1", "5L", "sun#5"))
+WEEKDAYS = st.one_of(st.just("*"), fields(0, 7, "fri", "mon-wed", "0#1", "5L", "sun#5", "fri-sun", "6-0"))
 HOURS = st.one_of(fields(0, 4), fields(0, 23), st.just("23,0,1"))
 EXPRESSIONS = st.tuples(fields(0, 59), HOURS, DAYS, MONTHS, WEEKDAYS).map(" ".join)
 

@@ -150,7 +150,7 @@ def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
 
     ((when, text),) = told
     assert 10 <= when - begin <= 11
-    assert text.startswith("is not ready yet: ready-when failed (exit status 127 (the command was not found)), ")
+    assert text.startswith("is not ready yet: ready-when failed (exit status 127 (the command was not found, or its ")
     assert text.endswith("saying 'sh: 1: crul: not found'")
 
 

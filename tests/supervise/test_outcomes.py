@@ -7,6 +7,7 @@ import resource
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
 
 Perform = Callable[..., RunResult]
+NOT_FOUND = "the command was not found, or its interpreter (CRLF line ends?)"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ Perform = Callable[..., RunResult]
         ("kill -9 $$", Outcome.FAILED, "killed by signal 9 (SIGKILL)", -9),
         ("kill -TERM $$", Outcome.FAILED, "killed by signal 15 (SIGTERM)", -15),
         ("kill -35 $$", Outcome.FAILED, "killed by signal 35", -35),
-        ("no-such-command-here", Outcome.FAILED, "exit status 127 (the command was not found)", 127),
+        ("no-such-command-here", Outcome.FAILED, f"exit status 127 ({NOT_FOUND})", 127),
         ("/etc/passwd", Outcome.FAILED, "exit status 126 (the command cannot be executed)", 126),
     ],
 )
@@ -42,6 +44,18 @@ def test_a_process_ends_in_an_outcome_with_a_reason(
 ) -> None:
     result = perform(command, success_codes=(0, 3))
     assert (result.outcome, result.reason.text, result.exit_code) == (outcome, reason, code)
+
+
+def test_a_script_with_carriage_returns_is_not_said_to_be_missing(perform: Perform, tmp_path: Path) -> None:
+    """A script saved on Windows lay there, could be executed, and was reported as "the command was not found".
+
+    What is not found is the interpreter `/bin/sh\\r`. dash and bash exit with 127 and 126.
+    """
+    script = tmp_path / "script"
+    script.write_bytes(b"#!/bin/sh\r\necho done\r\n")
+    script.chmod(0o755)
+
+    assert perform(str(script), shell="/bin/sh").reason.text == f"exit status 127 ({NOT_FOUND})"
 
 
 def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> None:
