@@ -12,6 +12,7 @@ In short:
 from gcron.crontab.assignment import Environment
 from gcron.crontab.checks import find_group_mistakes, group_limits
 from gcron.crontab.entry import Crontab, Entry, Group
+from gcron.crontab.finding import JobNotFound, find_job
 from gcron.crontab.loading import Loaded, LoadSettings, load, load_all, load_paths
 from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem, Severity, render, render_all
@@ -22,11 +23,13 @@ __all__ = [
     "Entry",
     "Environment",
     "Group",
+    "JobNotFound",
     "LoadSettings",
     "Loaded",
     "Problem",
     "Severity",
     "find_group_mistakes",
+    "find_job",
     "group_limits",
     "load",
     "load_all",

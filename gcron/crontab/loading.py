@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from gcron.crontab.checks import (
     group_limits,
 )
 from gcron.crontab.entry import Crontab, Entry
-from gcron.crontab.parser import parse
+from gcron.crontab.naming import Names
+from gcron.crontab.parser import Draft, parse, scan
 from gcron.crontab.problem import CrontabError, Problem
 from gcron.crontab.source import members_of, read
 from gcron.schedule import find_zone
@@ -57,12 +59,14 @@ class Loaded(NamedTuple):
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def load(path: _Path, *, system: bool = False, timezone: str | tzinfo | None = None) -> Crontab:
-    """Read and parse one file. The problems of its content are in the result.
+def load(
+    path: _Path, *, system: bool = False, timezone: str | tzinfo | None = None, taken: Iterable[str] = ()
+) -> Crontab:
+    """Read and parse one file. The problems of its content are in the result. The parameters are those of `parse`.
 
     Raises CrontabError if the file cannot be read (one problem), ValueError for an unknown `timezone`.
     """
-    return parse(read(path), os.fspath(path), system=system, timezone=timezone)
+    return parse(read(path), os.fspath(path), system=system, timezone=timezone, taken=taken)
 
 
 def load_paths(
@@ -72,55 +76,68 @@ def load_paths(
 
     Raises CrontabError with a problem for each path that cannot be read.
     """
-    crontabs: list[Crontab] = []
     problems: list[Problem] = []
-    for path in paths:
-        try:
-            members = members_of(path)
-        except CrontabError as error:
-            problems += error.problems
-            continue
-        for member in members.crontabs:
-            try:
-                crontabs.append(load(member, system=system, timezone=timezone))
-            except CrontabError as error:
-                problems += error.problems
-    if problems:
-        raise CrontabError(problems)
-    return tuple(crontabs)
+    settings = LoadSettings(system, timezone)
+    drafts = [draft for path in paths for draft in _drafts(os.fspath(path), settings, None, problems)]
+    if errors := [problem for problem in problems if problem.severity == "error"]:
+        raise CrontabError(errors)
+    return _finished(drafts)
 
 
-def load_all(paths: Iterable[str], settings: LoadSettings, read_stdin: Callable[[], bytes] | None = None) -> Loaded:
+def load_all(
+    paths: Iterable[str],
+    settings: LoadSettings,
+    read_stdin: Callable[[], bytes] | None = None,
+    previous: Sequence[Entry] = (),
+) -> Loaded:
     """Read, parse and check crontabs that run together. Files that cannot be read are problems, too.
 
-    With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. Raises ValueError for an unknown
-    time zone.
+    With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the entries of the
+    last load, whose jobs keep the names that were made up for them. Raises ValueError for an unknown time zone.
 
         loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
         print(render_all(loaded.problems))
     """
-    crontabs: list[Crontab] = []
     problems: list[Problem] = []
-    for path in paths:
-        try:
-            if path == _STDIN and read_stdin is not None:
-                crontabs.append(parse(read_stdin(), "<stdin>", system=settings.system, timezone=settings.timezone))
-                continue
-            found = load_paths([path], system=settings.system, timezone=settings.timezone)
-            passed_over = members_of(path).passed_over
-        except CrontabError as error:
-            problems += error.problems
-            continue
-        if passed_over:
-            problems += map(_passed_over, passed_over)
-        elif not found:
-            problems.append(_nothing_in(path))
-        crontabs += found
+    drafts = [draft for path in paths for draft in _drafts(path, settings, read_stdin, problems)]
+    crontabs = _finished(drafts, previous)
     for crontab in crontabs:
         problems += crontab.problems
     entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
     problems += _find_problems(crontabs, entries, settings, any(problem.severity == "error" for problem in problems))
     return Loaded(entries, tuple(problems), group_limits(crontabs), find_zone(settings.timezone).tz)
+
+
+def _drafts(
+    path: str, settings: LoadSettings, read_stdin: Callable[[], bytes] | None, problems: list[Problem]
+) -> Iterator[Draft]:
+    """Yield the crontabs at a path, and add to `problems` what is wrong with the path."""
+    if path == _STDIN and read_stdin is not None:
+        with _reporting(problems):
+            yield scan(read_stdin(), "<stdin>", system=settings.system, timezone=settings.timezone)
+        return
+    with _reporting(problems):
+        members = members_of(path)
+        problems += map(_passed_over, members.passed_over)
+        if not members.crontabs and not members.passed_over:
+            problems.append(_nothing_in(path))
+        for member in members.crontabs:
+            with _reporting(problems):
+                yield scan(read(member), member, system=settings.system, timezone=settings.timezone)
+
+
+@contextmanager
+def _reporting(problems: list[Problem]) -> Iterator[None]:
+    try:
+        yield
+    except CrontabError as error:
+        problems += error.problems
+
+
+def _finished(drafts: Sequence[Draft], previous: Sequence[Entry] = ()) -> tuple[Crontab, ...]:
+    """Return the crontabs. Names are unique among all of them, except for given ones."""
+    names = Names((name for draft in drafts for name in draft.given_names), previous)
+    return tuple(draft.finish(names) for draft in drafts)
 
 
 def _find_problems(

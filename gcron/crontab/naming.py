@@ -1,8 +1,15 @@
-"""Names for the jobs that give none: readable, unique in the file, the same as long as the command is the same.
+"""Names for the jobs that give none: the name of their program, and a number where jobs share it.
 
-A name comes from the command alone, so a job keeps its history, and its place in `overlap`, when its schedule is
-edited. A command that is one plain word is its own name. Any other gives its first words and six digits of its hash:
-commands that look alike never share a name, nor swap names when one of them goes.
+Rules (docs/crontab.md, section 4):
+
+1. Names that directives give go first. No made-up name takes one of them.
+2. `backup`, `backup-2`, `backup-3`: in the order of the lines, and of the files that are loaded together. So a file
+   never changes the names of jobs in the files before it.
+3. A reload keeps the name of each command that is still in its file, and gives no new command the name of one that
+   went. Otherwise a line above would hand one job's runs under way, its pause and its history to another job. After a
+   restart, rule 2 alone decides.
+
+A name never depends on the schedule, which may be edited.
 """
 
 from __future__ import annotations
@@ -10,27 +17,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gcron.crontab.entry import Entry
+from gcron.crontab.program import program_of
 from gcron.schedule.seeded import digest
 
 __all__ = ["Names"]
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,39}")
-_READ = 200
-"""Characters of the command in which its program is looked for."""
-_LENGTH, _LENGTH_READ = 32, 40
-# For bytes.translate: what is no letter, digit, `_` or `.` separates words.
-_WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_." else 32 for code in range(128)) + b" " * 128
+_LENGTH = 32
+_NUMBER = r"-[1-9][0-9]*"
 
 
 class Names:
-    """The names of one file's jobs. Gives each derived name once, and none that is in `explicit`."""
+    """The names of jobs that are loaded together. Gives each made-up name once.
 
-    def __init__(self, explicit: Iterable[str] = ()) -> None:
-        self._taken = set(explicit)
+    `given`: names that no made-up one may take. `previous`: the entries of the last load, whose names are kept.
+    """
+
+    def __init__(self, given: Iterable[str] = (), previous: Iterable[Entry] = ()) -> None:
+        self._taken = set(given)
         self._count: dict[str, int] = {}
+        self._kept: dict[tuple[str, str], list[str]] = {}
+        """By file and command; of equal commands the last one first."""
+        for entry in previous:
+            if entry.name not in self._taken and _is_made_up(entry):
+                self._kept.setdefault((entry.path, entry.command), []).insert(0, entry.name)
+        self._taken.update(name for names in self._kept.values() for name in names)
 
-    def derive(self, command: str) -> str:
-        """Return a name for the job with this command. The second of the same name ends in `-2`, the third in `-3`."""
+    def make_up(self, path: str, command: str) -> str:
+        """Return a name for the job with this command in this file."""
+        if self._kept and (kept := self._kept.get((path, command))):
+            return kept.pop()
         base = _base(command)
         name = base
         while name in self._taken:
@@ -42,11 +58,16 @@ class Names:
 
 
 def _base(command: str) -> str:
-    if " " not in command and _PLAIN.fullmatch(command):
-        return command
-    # HOT PATH: the program without its directories, and as many of the next words as fit.
-    head = command[:_READ]
-    start = head.partition(" ")[0].rfind("/") + 1
-    text = head[start : start + _LENGTH_READ].encode("ascii", "replace")
-    words = b"-".join(text.translate(_WORDS).split())
-    return f"{words[:_LENGTH].strip(b'-.').decode() or 'job'}-{digest(command, 3).hex()}"
+    name = program_of(command)
+    if name.isascii() and name[:1].isalnum() and len(name) <= _LENGTH:
+        return name
+    name = re.sub(r"^\W+", "", name)[:_LENGTH].rstrip("-.+")
+    return name or f"job-{digest(command, 2).hex()}"
+
+
+def _is_made_up(entry: Entry) -> bool:
+    """Whether the entry's name is one that `make_up` gives, so that a line that lost its `name=` is named anew."""
+    base = _base(entry.command)
+    return entry.name == base or (
+        entry.name.startswith(base) and re.fullmatch(_NUMBER, entry.name[len(base) :]) is not None
+    )

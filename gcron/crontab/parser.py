@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
 
@@ -24,7 +24,7 @@ from gcron.schedule import check as check_schedule
 from gcron.schedule import parse as parse_schedule
 from gcron.schedule.fields import is_seeded
 
-__all__ = ["parse"]
+__all__ = ["Draft", "parse", "scan"]
 
 _LONG = 4096
 """Characters of a line from which the length of its command is looked at."""
@@ -40,22 +40,56 @@ def parse(
     system: bool = False,
     timezone: str | tzinfo | None = None,
     now: float | None = None,
+    taken: Iterable[str] = (),
 ) -> Crontab:
     """Return the entries and problems of a crontab's text. `path` is its name in problems.
 
     With `system`, a user stands between schedule and command. `timezone` is for entries without `tz=` or CRON_TZ;
-    None is UTC. A schedule that is over at `now`, in seconds since 1970 (None: the present), is warned about. Bad
-    content is in the problems; raises ValueError only for an unknown `timezone`.
+    None is UTC. A schedule that is over at `now`, in seconds since 1970 (None: the present), is warned about. `taken`:
+    names that no job without `name=` gets. Bad content is in the problems; raises ValueError only for an unknown
+    `timezone`.
     """
+    draft = scan(data, path, system=system, timezone=timezone)
+    return draft.finish(Names([*draft.given_names, *taken]), now)
+
+
+class Draft:
+    """A crontab whose lines are known, but not yet the names of all its jobs: other files may give them, too."""
+
+    def __init__(self, path: str, system: bool, timezone: str | tzinfo | None) -> None:
+        self._path = path
+        self._system = system
+        self._timezone = timezone
+        self._problems = Problems(path)
+        self._scanner = Scanner(self._problems, os.path.dirname(path))
+
+    def read(self, data: bytes | str) -> None:
+        """Read the lines, and what holds for each entry by its place."""
+        with _no_garbage_collection():
+            self._scanner.read(split_lines(data, self._problems))
+
+    @property
+    def given_names(self) -> Iterable[str]:
+        """The names that its directives give."""
+        return self._scanner.names
+
+    def finish(self, names: Names, now: float | None = None) -> Crontab:
+        """Return the crontab, with `names` for the jobs that give none; `now` as for `parse`."""
+        scanner = self._scanner
+        now = time.time() if now is None else now
+        reader = _EntryReader(self._path, self._system, scanner.fields, self._timezone, now, self._problems)
+        with _no_garbage_collection():
+            entries = reader.read(scanner.entries, names)
+        return Crontab(self._path, entries, self._problems.in_order(), tuple(scanner.groups.values()))
+
+
+def scan(data: bytes | str, path: str, *, system: bool = False, timezone: str | tzinfo | None = None) -> Draft:
+    """Return the first half of `parse`, for crontabs that are loaded together."""
     if isinstance(timezone, str) and (hint := check_zone(timezone)) is not None:
         raise ValueError(f"unknown time zone {timezone!r}: {hint}")
-    problems = Problems(path)
-    scanner = Scanner(problems, os.path.dirname(path))
-    with _no_garbage_collection():
-        scanner.read(split_lines(data, problems))
-        reader = _EntryReader(path, system, scanner.fields, timezone, time.time() if now is None else now, problems)
-        entries = reader.read(scanner.entries, Names(scanner.names))
-    return Crontab(path, entries, problems.in_order(), tuple(scanner.groups.values()))
+    draft = Draft(path, system, timezone)
+    draft.read(data)
+    return draft
 
 
 @contextmanager
@@ -113,17 +147,19 @@ class _EntryReader:
         else:
             parts = read_entry_line(line, self._system, self._fields)
             quiet, schedule_text, start, user, option_start, text, _, command, stdin = parts
+        # The seed of a job without a name is its command: a number in a made-up name may change.
+        seed = name or text
         if name is None:
-            name = names.derive(text.strip())
+            name = names.make_up(self._path, command)
         # One object for all entries that share both text and zone.
-        known = self._schedules.get((schedule_text, tz)) or self._schedule(schedule_text, start, tz, name)
+        known = self._schedules.get((schedule_text, tz)) or self._schedule(schedule_text, start, tz, seed)
         schedule_text, schedule, warnings = known
         if every is not None:
             schedule_text, schedule, warnings = every, parse_schedule(every, tz or self._timezone), []
         for message, first, end, hint in warnings:
             self._problems.warning(number, line, message, start + first, start + end, hint)
         if random_delay:
-            schedule = put_off(schedule, random_delay, name)
+            schedule = put_off(schedule, random_delay, seed)
         if not plain:
             self._check(number, line, parts)
         if len(line) > _LONG:
@@ -144,10 +180,10 @@ class _EntryReader:
             quiet,
         )
 
-    def _schedule(self, text: str, start: int, tz: str | None, name: str) -> _KnownSchedule:
+    def _schedule(self, text: str, start: int, tz: str | None, seed: str) -> _KnownSchedule:
         """Return the schedule's text, the schedule, and its warnings. `start` is its column in the line."""
         try:
-            schedule = parse_schedule(text, tz or self._timezone, seed=name, fields=self._fields)
+            schedule = parse_schedule(text, tz or self._timezone, seed=seed, fields=self._fields)
         except ScheduleError as error:
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
         warnings = check_schedule(text, fields=self._fields)

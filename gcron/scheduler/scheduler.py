@@ -143,7 +143,8 @@ class Scheduler(Observable):
 
         Raises CrontabError for what is wrong in the file, ValueError when the name of one of its jobs is taken.
         """
-        jobs = jobs_of(load(path, timezone=self._timezone), self._table.group_limits)
+        taken = [job.name for job in self.jobs]
+        jobs = jobs_of(load(path, timezone=self._timezone, taken=taken), self._table.group_limits)
         self._owner.call(self._table.add, jobs)
         return jobs
 

@@ -2,7 +2,6 @@
 
 import shlex
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,47 +65,6 @@ def test_a_bad_entry_takes_its_directives_with_it() -> None:
 
     assert [entry.policy for entry in crontab.entries] == [Policy()]
     assert len(crontab.errors) == 1
-
-
-def test_a_plain_command_is_its_own_name() -> None:
-    assert names("0 1 * * * backup\n") == ["backup"]
-
-
-def test_a_name_has_the_program_and_the_first_words() -> None:
-    (name,) = names("30 2 * * * /usr/bin/pg_dump orders | gzip > /backup/orders.gz\n")
-
-    assert name.startswith("pg_dump-orders-gzip-")
-
-
-@pytest.mark.parametrize(
-    ("command", "name"),
-    [
-        ("/usr/bin/pg_dump orders | gzip > /backup/orders.gz", "pg_dump-orders-gzip-backup-order-c03f8b"),
-        ("cd /srv && ./run --fast", "cd-srv-.-run-fast-f2e22f"),
-        ("«é» x", "x-5ccb66"),
-        ("/opt/a b/c", "a-b-c-58048c"),
-        ("./", "job-0d700c"),
-        ("a" * 50, "a" * 32 + "-38d020"),
-        ("/x/" + "y" * 300, "y" * 32 + "-3e6f13"),
-    ],
-)
-def test_names_never_change(command: str, name: str) -> None:
-    """Golden: whoever changes how names are made takes their history from all jobs."""
-    assert names(f"@daily {command}\n") == [name]
-
-
-def test_equal_commands_are_counted() -> None:
-    assert names("0 1 * * * a\n0 1 * * * a\n0 2 * * * a\n") == ["a", "a-2", "a-3"]
-
-
-def test_a_name_does_not_depend_on_the_schedule_or_on_other_lines() -> None:
-    (alone,) = names("0 1 * * * run --fast\n")
-
-    assert names("0 1 * * * other\n0 2 * * * run --slow\n5 5 * * * run --fast\n")[2] == alone
-
-
-def test_a_given_name_wins_over_a_derived_one_above_it() -> None:
-    assert names("0 1 * * * a\n# gcron: name=a\n0 2 * * * b\n") == ["a-2", "a"]
 
 
 @given(st.text(alphabet=" \t'\"\\abc#=é", max_size=20))

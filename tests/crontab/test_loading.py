@@ -17,8 +17,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in {
-        "good": "# gcron-group: db limit=2\n# gcron: group=db\n30 2 * * * backup\n",
-        "twice": "@daily backup\n",
+        "good": "# gcron-group: db limit=2\n# gcron: group=db name=backup\n30 2 * * * backup\n",
+        "twice": "# gcron: name=backup\n@daily dump\n",
         "wrong": "61 * * * * a\n# gcron: after=nobody\n@daily b\n",
         "useless": "# gcron: restart=never\n@daily c\n",
         "waits": "# gcron: after=nobody group=none\n@daily d\n",
@@ -53,7 +53,7 @@ def test_problems_are_those_of_paths_then_of_files_then_between_files(folder: Pa
         "missing:0: cannot be read: no such file or directory",
         "empty:0: holds no crontab: names with a dot or a ~, or # in front, are passed over, as in cron.d",
         "wrong:1: 61 is out of range in the minute field",
-        f"good:3: the name 'backup' is taken by {folder / 'twice'}:1",
+        f"good:3: the name 'backup' is taken by {folder / 'twice'}:2",
     ]
 
 
