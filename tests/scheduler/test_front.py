@@ -71,6 +71,16 @@ def test_a_crontab_with_a_mistake_adds_nothing(tmp_path: Path, scheduler: tuple[
     assert scheduler[0].jobs == ()
 
 
+def test_two_crontabs_with_the_same_command_load_beside_each_other(
+    tmp_path: Path, scheduler: tuple[Scheduler, Any]
+) -> None:
+    """The second one raised ValueError: the name that was made up for its job was taken."""
+    for name in ("first", "second"):
+        (tmp_path / name).write_text("@daily /usr/bin/true\n")
+        scheduler[0].load_crontab(str(tmp_path / name))
+    assert [job.name for job in scheduler[0].jobs] == ["true", "true-2"]
+
+
 def test_a_crontab_whose_name_is_taken_adds_nothing(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     path = tmp_path / "crontab"
     path.write_text("@daily echo first\n# gcron: name=taken\n@daily echo second\n")
