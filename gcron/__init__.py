@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
     from gcron.runtime.timeout import Timeout, with_timeout
     from gcron.runtime.waiting import iwait, joinall, killall, wait
-    from gcron.schedule import at, cron, every
+    from gcron.schedule import after_end, at, cron, every
     from gcron.scheduler import Job, Scheduler
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Scheduler",
     "Timeout",
     "__version__",
+    "after_end",
     "at",
     "cron",
     "every",

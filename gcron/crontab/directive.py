@@ -16,6 +16,7 @@ from gcron.policy import OPTIONS, Option, PolicyError, is_name, nearest
 from gcron.policy import read_name as read_name_value
 from gcron.schedule import LAYOUTS, ScheduleError
 from gcron.schedule import parse as parse_schedule
+from gcron.schedule.limits import read_days, read_moment
 
 __all__ = [
     "DEFAULTS",
@@ -41,7 +42,7 @@ GROUP = "gcron-group"
 """A group of jobs: its name, then its options."""
 _SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
 
-_OF_ONE_ENTRY = ("name", "every")
+_OF_ONE_ENTRY = ("name", "every", "after-end", "now")
 
 # As text: `re` compiles each at its first use.
 _DIRECTIVE = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:"
@@ -97,8 +98,8 @@ def read_directive(line: str) -> Directive | None:
 def read_settings(line: str, directive: Directive, report: Callable[[LineError], None]) -> dict[str, Setting]:
     """Return the options that a directive sets, by key. Calls `report` with what is wrong.
 
-    The keys of entries are those of `gcron.policy.OPTIONS`, and `name`, `tz` and `every`. A file has `fields`, a group
-    has `limit`.
+    The keys of entries are those of `gcron.policy.OPTIONS`, `name`, and those of schedules: `tz`, `every`, `after-end`,
+    `start`, `end`, `except-on` and `now`. A file has `fields`, a group has `limit`.
     """
     settings: dict[str, Setting] = {}
     errors = 0
@@ -201,14 +202,34 @@ def _read_zone(text: str) -> str:
     raise PolicyError(f"unknown time zone {text!r}", key="tz", hint=hint)
 
 
-def _read_every(text: str) -> str:
-    """Return the text of the schedule that is used instead of the line's own fields, which other crons read."""
-    schedule = f"@every {text}"
-    try:
-        parse_schedule(schedule)
-    except ScheduleError as error:
-        raise PolicyError(f"every cannot be {text!r}: {error.message}", key="every", hint=error.hint) from None
-    return schedule
+def _instead(key: str) -> Callable[[str], str]:
+    """Return a reader for the schedule that is used instead of the line's own fields, which other crons read."""
+
+    def read(text: str) -> str:
+        schedule = f"@{key} {text}"
+        try:
+            parse_schedule(schedule)
+        except ScheduleError as error:
+            raise PolicyError(f"{key} cannot be {text!r}: {error.message}", key=key, hint=error.hint) from None
+        return schedule
+
+    return read
+
+
+def _limit(key: str, reader: Callable[[str], object]) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        try:
+            return reader(text)
+        except ScheduleError as error:
+            raise PolicyError(f"{key} cannot be {text!r}: {error.message}", key=key, hint=error.hint) from None
+
+    return read
+
+
+def _read_now(text: str) -> bool:
+    if text in ("yes", "no"):
+        return text == "yes"
+    raise PolicyError(f"now cannot be {text!r}", key="now", hint="yes or no")
 
 
 def _read_layout(text: str) -> str:
@@ -227,7 +248,12 @@ _ENTRY_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     {
         "name": Option("name", read_name_value).read,
         "tz": _read_zone,
-        "every": _read_every,
+        "every": _instead("every"),
+        "after-end": _instead("after-end"),
+        "start": _limit("start", read_moment),
+        "end": _limit("end", read_moment),
+        "except-on": _limit("except-on", read_days),
+        "now": _read_now,
         **{option.name: option.read for option in OPTIONS.values()},
     }
 )

@@ -61,6 +61,8 @@ class Crontab(NamedTuple):
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...]
     groups: tuple[Group, ...] = ()
+    calendars: tuple[str, ...] = ()
+    """The .ics files that its `except-on=` names: a change of one changes the crontab."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -52,6 +52,8 @@ class Loaded(NamedTuple):
     """Of the groups that they declare."""
     timezone: tzinfo
     """Of entries without a zone of their own."""
+    calendars: tuple[str, ...] = ()
+    """The .ics files that their `except-on=` names: a change of one changes the crontabs."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -105,7 +107,8 @@ def load_all(
         problems += crontab.problems
     entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
     problems += _find_problems(crontabs, entries, settings, any(problem.severity == "error" for problem in problems))
-    return Loaded(entries, tuple(problems), group_limits(crontabs), find_zone(settings.timezone).tz)
+    calendars = tuple(dict.fromkeys(path for crontab in crontabs for path in crontab.calendars))
+    return Loaded(entries, tuple(problems), group_limits(crontabs), find_zone(settings.timezone).tz, calendars)
 
 
 def _drafts(

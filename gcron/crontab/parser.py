@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
+from gcron.crontab.calendars import Calendars
 from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.foreign import foreign_blank, is_of_anacron, recognize
 from gcron.crontab.lines import PLAIN_LINE, EntryLine, bare_percents, looks_like_user, read_entry_line, split_lines
@@ -19,7 +20,17 @@ from gcron.crontab.machine import MAX_ARGUMENT, check_user, check_zone, is_too_l
 from gcron.crontab.naming import Names
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.scanner import Context, Place, Scanner
-from gcron.schedule import CronSchedule, Schedule, ScheduleError, ScheduleWarning, put_off
+from gcron.schedule import (
+    NO_LIMITS,
+    CronSchedule,
+    Limits,
+    Schedule,
+    ScheduleError,
+    ScheduleWarning,
+    Unscheduled,
+    limited,
+    put_off,
+)
 from gcron.schedule import check as check_schedule
 from gcron.schedule import parse as parse_schedule
 from gcron.schedule.fields import is_seeded
@@ -80,7 +91,8 @@ class Draft:
         reader = _EntryReader(self._path, self._system, scanner.fields, self._timezone, now, self._problems)
         with _no_garbage_collection():
             entries = reader.read(scanner.entries, names)
-        return Crontab(self._path, entries, self._problems.in_order(), tuple(scanner.groups.values()))
+        groups = tuple(scanner.groups.values())
+        return Crontab(self._path, entries, self._problems.in_order(), groups, reader.calendars)
 
 
 def scan(data: bytes | str, path: str, *, system: bool = False, timezone: str | tzinfo | None = None) -> Draft:
@@ -124,7 +136,13 @@ class _EntryReader:
         self._may_be_plain = not system and fields is None
         self._problems = problems
         self._schedules: dict[tuple[str, str | None], _KnownSchedule] = {}
+        self._calendars = Calendars()
         self._user_hints: dict[str, str | None] = {}
+
+    @property
+    def calendars(self) -> tuple[str, ...]:
+        """The calendar files that were read."""
+        return self._calendars.paths
 
     def read(self, places: list[Place], names: Names) -> tuple[Entry, ...]:
         entries: list[Entry] = []
@@ -139,7 +157,7 @@ class _EntryReader:
 
     def _entry(self, number: int, line: str, context: Context, names: Names) -> Entry:
         # HOT PATH: `benchmarks/crontabs.py`.
-        environment, policy, tz, name, random_delay, every = context
+        environment, policy, tz, name, random_delay, instead, limits = context
         plain = self._may_be_plain and PLAIN_LINE.fullmatch(line)
         if plain:
             (schedule_text, text), start = plain.groups(), 0
@@ -154,8 +172,10 @@ class _EntryReader:
         # One object for all entries that share both text and zone.
         known = self._schedules.get((schedule_text, tz)) or self._schedule(schedule_text, start, tz, seed)
         schedule_text, schedule, warnings = known
-        if every is not None:
-            schedule_text, schedule, warnings = every, parse_schedule(every, tz or self._timezone), []
+        if instead is not None:
+            schedule_text, schedule, warnings = instead, parse_schedule(instead, tz or self._timezone), []
+        if limits is not NO_LIMITS:
+            schedule, warnings = self._limited(schedule, limits, schedule_text, start, warnings)
         for message, first, end, hint in warnings:
             self._problems.warning(number, line, message, start + first, start + end, hint)
         if random_delay:
@@ -187,14 +207,38 @@ class _EntryReader:
         except ScheduleError as error:
             raise LineError(error.message, start + error.start, start + error.end, error.hint) from None
         warnings = check_schedule(text, fields=self._fields)
-        # Only years end a schedule.
         if isinstance(schedule, CronSchedule) and schedule.in_years and schedule.next_after(self._now) is None:
-            hint = "drop the line, or name years to come"
-            warnings.append(ScheduleWarning("this schedule is over: it never fires again", 0, len(text), hint))
+            warnings.append(_is_over(text, "drop the line, or name years to come"))
         found = text, schedule, warnings
         if not any(map(is_seeded, text.split())):
             self._schedules[text, tz] = found
         return found
+
+    def _limited(
+        self, schedule: Schedule, limits: Limits, text: str, start: int, warnings: list[ScheduleWarning]
+    ) -> tuple[Schedule, list[ScheduleWarning]]:
+        """Return the schedule with its limits, and the warnings with those about limits."""
+        try:
+            found = limited(schedule, limits, self._calendars.days_of)
+        except ScheduleError as error:
+            raise LineError(error.message, start, start + len(text), error.hint) from None
+        if isinstance(schedule, Unscheduled):
+            message = f"start, end, except-on and now mean nothing to {text}"
+            return found, [*warnings, ScheduleWarning(message, 0, len(text), "they are ignored")]
+        warnings = [*warnings, *self._past_calendars(found, limits, text)]
+        if not found.follows_end and limits.end is not None and found.next_after(self._now) is None:
+            warnings.append(_is_over(text, "drop the line, or give it a later end="))
+        return found, warnings
+
+    def _past_calendars(self, schedule: Schedule, limits: Limits, text: str) -> Iterator[ScheduleWarning]:
+        """Yield a warning for each calendar file whose last day is over: it excludes nothing any more."""
+        today = datetime.fromtimestamp(self._now, schedule.zone.tz).date()
+        for path in limits.except_on:
+            if isinstance(path, str):
+                last = max((last for _, last in self._calendars.days_of(path, schedule.zone)), default=None)
+                if last is None or last < today:
+                    message = f"{path} has no day " + ("at all" if last is None else f"after {last}")
+                    yield ScheduleWarning(message, 0, len(text), "get a newer calendar")
 
     # -- what is wrong, or was probably not meant ---------------------------------------------------------------------
 
@@ -246,6 +290,10 @@ class _EntryReader:
         if len(columns) > 1:
             message += ", where each further bare % is a newline"
         self._problems.warning(number, line, message, columns[0], columns[0] + 1, "write \\% for a percent sign")
+
+
+def _is_over(text: str, hint: str) -> ScheduleWarning:
+    return ScheduleWarning("this schedule is over: it never fires again", 0, len(text), hint)
 
 
 def _check_length(line: str, command: str) -> None:

@@ -25,7 +25,9 @@ from gcron.crontab.directive import (
 from gcron.crontab.entry import Group
 from gcron.crontab.machine import MAX_ARGUMENT, check_zone, is_too_long
 from gcron.crontab.problem import LineError, Problems
+from gcron.frozen import replace
 from gcron.policy import Policy
+from gcron.schedule.limits import NO_LIMITS, Limits, Span
 
 __all__ = ["Context", "Place", "Scanner"]
 
@@ -40,6 +42,7 @@ _MINUTES = r"[0-9]{0,6}"
 _OPTIONS = r"(?<=\s)-\S.*"
 # Names that mean something to cron and nothing yet to gcron: a value that asks for something is warned about.
 _WITHOUT_EFFECT = ("MAILTO", "MAILFROM")
+_LIMITS = ("start", "end", "except-on", "now")
 _OF_THE_USER = ("USER", "LOGNAME")
 
 
@@ -54,12 +57,20 @@ class Context(NamedTuple):
     """From `name=`."""
     random_delay: int = 0
     """From RANDOM_DELAY: the most minutes by which its fires are delayed."""
-    every: str | None = None
-    """From `every=`: the schedule that is used instead of the line's own."""
+    instead: str | None = None
+    """From `every=` or `after-end=`: the schedule that is used instead of the line's own."""
+    limits: Limits = NO_LIMITS
+    """From `start=`, `end=`, `except-on=` and `now=`."""
 
 
 Place = tuple[int, str, Context]
 """An entry's line: its number from 1, its text, and what holds there."""
+
+
+def _with_limits(limits: Limits, values: dict[str, object]) -> Limits:
+    """Take the limits out of the values of directives, and return `limits` with them."""
+    changes = {key.replace("-", "_"): values.pop(key) for key in _LIMITS if key in values}
+    return replace(limits, **changes) if changes else limits
 
 
 class Scanner:
@@ -115,11 +126,12 @@ class Scanner:
         if name is not None:
             self.names.setdefault(name, number)
         tz = cast("str | None", values.pop("tz", self._below.tz))
-        every = cast("str | None", values.pop("every", None))
+        instead = cast("str | None", values.pop("every", None) or values.pop("after-end", None))
+        limits = _with_limits(self._below.limits, values)
         policy = self._below.policy.with_options(values)
         self._pending = {}
         self._directives.clear()
-        return self._below._replace(policy=policy, tz=tz, name=name, every=every)
+        return self._below._replace(policy=policy, tz=tz, name=name, instead=instead, limits=limits)
 
     # -- directives ---------------------------------------------------------------------------------------------------
 
@@ -139,15 +151,25 @@ class Scanner:
     def _settings(self, number: int, line: str, directive: Directive) -> dict[str, Setting]:
         settings = read_settings(line, directive, lambda error: self._problems.error(number, line, error))
         if env_file := settings.get("env-file"):
-            path = os.path.join(self._directory, cast("str", env_file.value))
-            settings["env-file"] = env_file._replace(value=path)
+            settings["env-file"] = env_file._replace(value=self._beside(cast("str", env_file.value)))
+        if days := settings.get("except-on"):
+            items = cast("tuple[Span | str, ...]", days.value)
+            paths = tuple(self._beside(item) if isinstance(item, str) else item for item in items)
+            settings["except-on"] = days._replace(value=paths)
         return settings
+
+    def _beside(self, path: str) -> str:
+        """Return the path of a file that a directive names: a relative one begins at the crontab's directory."""
+        return os.path.join(self._directory, path)
 
     def _add_pending(self, number: int, line: str, settings: dict[str, Setting]) -> None:
         self._directives.append((number, line))
         for key, setting in settings.items():
             if key in self._pending:
                 error = LineError(f"{key} is given twice", setting.start, setting.end, "once for an entry")
+                self._problems.error(number, line, error)
+            elif {key, *self._pending} >= {"every", "after-end"}:
+                error = LineError("every and after-end exclude each other", setting.start, setting.end, "choose one")
                 self._problems.error(number, line, error)
             elif key == "name" and (taken := self.names.get(str(setting.value))):
                 message = f"the name {setting.value} is taken by line {taken}"
@@ -167,7 +189,9 @@ class Scanner:
         values = {key: setting.value for key, setting in settings.items()}
         self._defaults.update(values)
         values.pop("tz", None)
-        self._below = self._below._replace(policy=self._below.policy.with_options(values), tz=self._tz())
+        limits = _with_limits(self._below.limits, values)
+        policy = self._below.policy.with_options(values)
+        self._below = self._below._replace(policy=policy, tz=self._tz(), limits=limits)
 
     def _tz(self) -> str | None:
         return cast("str | None", self._defaults.get("tz", self._cron_tz))

@@ -1,59 +1,120 @@
-"""`cron(…)`, `every(…)`, `at(…)`: schedules as Python programs write them.
+"""`cron(…)`, `every(…)`, `after_end(…)`, `at(…)`: schedules as Python programs write them.
 
 What such a call leaves open (the zone, the values of `H`) is decided by the scheduler and the job that get it.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from gcron.frozen import frozen
+from gcron.schedule.ics import read_file
+from gcron.schedule.limits import NO_LIMITS, Limits, limited, read_days, read_moment
 from gcron.schedule.parsing import parse, parse_duration
 from gcron.schedule.schedules import EverySchedule, OnceSchedule, Schedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, find_zone
 
-__all__ = ["CronTrigger", "at", "cron", "every", "resolve"]
+__all__ = ["CronTrigger", "after_end", "at", "cron", "every", "resolve"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
+Moment = str | date | datetime
+Days = str | date | Iterable[str | date | tuple[date, date]]
+
 
 @frozen
 class CronTrigger:
-    """What `cron` returns: an expression. The scheduler may decide its zone; the job's name decides `H` and `~`."""
+    """What `cron`, `every` and `after_end` return: an expression. The scheduler may decide its zone.
+
+    The job's name decides `H` and `~`.
+    """
 
     expression: str
     tz: str | tzinfo | None = None
     fields: str | None = None
+    limits: Limits = NO_LIMITS
 
     def schedule(self, timezone: str | tzinfo | None, seed: str) -> Schedule:
-        """Return its schedule for the job named `seed`. `timezone` counts only if `tz` is None."""
-        return parse(self.expression, self.tz or timezone, seed=seed, fields=self.fields)
+        """Return its schedule for the job named `seed`. `timezone` counts only if `tz` is None.
+
+        Raises ScheduleError.
+        """
+        schedule = parse(self.expression, self.tz or timezone, seed=seed, fields=self.fields)
+        return limited(schedule, self.limits, read_file)
 
 
-def cron(expression: str, tz: str | tzinfo | None = None, *, fields: str | None = None) -> CronTrigger:
+def cron(
+    expression: str,
+    tz: str | tzinfo | None = None,
+    *,
+    fields: str | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    except_on: Days | None = None,
+    now: bool = False,
+) -> CronTrigger:
     """A cron expression or a nickname, as in a crontab: `cron("30 2 * * 1-5", "Europe/Berlin")`.
 
-    Without `tz` the scheduler's zone counts. `fields` says which fields six are, as for `gcron.schedule.parse`. Raises
-    ScheduleError for a wrong expression.
+    Without `tz` the scheduler's zone counts. `fields` says which fields six are, as for `gcron.schedule.parse`.
+
+    `start`, `end`: the first and the last moment of a fire: a date (for `end`, all of that day), a `datetime`, or a
+    text such as `2026-01-05T09:30`. Without a zone of its own it is in that of the schedule. `except_on`: days of that
+    zone without fires: dates, ranges (`2026-12-24..2027-01-01`, or a tuple of two dates), paths of .ics files. `now`:
+    the job also runs when the scheduler starts.
+
+        cron("0 9 * * mon-fri", except_on="holidays.ics,2026-12-24..2027-01-01")
+
+    Raises ScheduleError for a wrong expression, for limits within which it never fires, and for a file that cannot be
+    read.
     """
-    trigger = CronTrigger(expression, tz, fields)
-    trigger.schedule(None, "")  # raises here, where the expression is written
-    return trigger
+    return _checked(CronTrigger(expression, tz, fields, _limits(start, end, except_on, now)))
 
 
-def every(period: float | str | timedelta) -> EverySchedule:
+def every(
+    period: float | str | timedelta,
+    tz: str | tzinfo | None = None,
+    *,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    except_on: Days | None = None,
+    now: bool = False,
+) -> EverySchedule | CronTrigger:
     """Every `period`, at its multiples since 1970: `every(90)`, `every("1h30m")`, `every(timedelta(minutes=5))`.
 
-    So the fires are the same on every host and after every restart. Raises ScheduleError for a text that is no
-    duration, ValueError for a period that is not a whole number of seconds from 1 up.
+    So the fires are the same on every host and after every restart. With a `start`, the period is counted from there.
+    If it is whole days, it follows the wall clock of `tz` or, without `tz`, of the scheduler's zone:
+
+        every("2w", start="2026-01-05T09:00")       every other Monday at 9:00, in summer and in winter
+
+    The other parameters are those of `cron`. Raises ScheduleError as `cron`, and for a text that is no duration;
+    ValueError for a period that is not a whole number of seconds from 1 up.
     """
-    seconds = parse_duration(period) if isinstance(period, str) else period
-    if isinstance(seconds, timedelta):
-        seconds = seconds.total_seconds()
-    if not 1 <= seconds <= LAST_INSTANT or seconds != int(seconds):
-        raise ValueError(f"a period is a whole number of seconds from 1 up, not {period!r}")
-    return EverySchedule(f"@every {int(seconds)}s", find_zone(None), int(seconds))
+    seconds = _whole_seconds(period, "a period")
+    limits = _limits(start, end, except_on, now)
+    if tz is None and limits == NO_LIMITS:
+        return EverySchedule(f"@every {seconds}s", find_zone(None), seconds)
+    return _checked(CronTrigger(f"@every {seconds}s", tz, None, limits))
+
+
+def after_end(
+    delay: float | str | timedelta,
+    tz: str | tzinfo | None = None,
+    *,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    except_on: Days | None = None,
+    now: bool = False,
+) -> CronTrigger:
+    """`delay` after the end of the job's last run, and the first time `delay` after the scheduler starts (`now`: then).
+
+        after_end("5m")         five minutes of rest between two runs, however long they take
+
+    The other parameters are those of `cron`. Raises as `every`.
+    """
+    seconds = _whole_seconds(delay, "a delay")
+    return _checked(CronTrigger(f"@after-end {seconds}s", tz, None, _limits(start, end, except_on, now)))
 
 
 def at(moment: datetime) -> OnceSchedule:
@@ -74,3 +135,21 @@ def resolve(trigger: str | CronTrigger | Schedule, timezone: str | tzinfo | None
     if isinstance(trigger, str):
         return parse(trigger, timezone, seed=seed)
     return trigger.schedule(timezone, seed) if isinstance(trigger, CronTrigger) else trigger
+
+
+def _checked(trigger: CronTrigger) -> CronTrigger:
+    trigger.schedule(None, "")  # raises here, where the expression is written
+    return trigger
+
+
+def _whole_seconds(period: float | str | timedelta, what: str) -> int:
+    seconds = parse_duration(period) if isinstance(period, str) else period
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if not 1 <= seconds <= LAST_INSTANT or seconds != int(seconds):
+        raise ValueError(f"{what} is a whole number of seconds from 1 up, not {period!r}")
+    return int(seconds)
+
+
+def _limits(start: Moment | None, end: Moment | None, except_on: Days | None, now: bool) -> Limits:
+    return Limits(read_moment(start), read_moment(end), read_days(except_on), bool(now))

@@ -22,7 +22,7 @@ from gcron.schedule.layouts import (
     FieldKind,
     layout_of,
 )
-from gcron.schedule.schedules import CronSchedule, EverySchedule, Schedule, Unscheduled
+from gcron.schedule.schedules import AfterEndSchedule, CronSchedule, EverySchedule, Schedule, Unscheduled
 from gcron.schedule.wall_clock import SecondPattern, WallPattern
 from gcron.schedule.zones import LAST_INSTANT, Zone, find_zone
 from gcron.spelling import closest
@@ -31,9 +31,10 @@ __all__ = ["parse", "parse_duration", "split_schedule"]
 
 _LIKENESS = 0.8  # `@fortnightly` is no misspelt `@monthly`
 _UNSCHEDULED = {"@reboot": "reboot", "@service": "service", "@manual": "manual"}
-_EVERY = "@every"
+_EVERY, _AFTER_END = "@every", "@after-end"
+_WITH_DURATION = (_EVERY, _AFTER_END)
 _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
-_ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, _EVERY)
+_ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, *_WITH_DURATION)
 
 _WORD = re.compile(r"[^ \t]+")
 # No command begins like this, but a sixth and a seventh field do.
@@ -51,7 +52,9 @@ _DURATION_HINT = "write a number of seconds or parts with units from large to sm
 
 
 def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: str | None = None) -> Schedule:
-    """Return the schedule that `text` stands for: five or seven fields, a nickname, or `@every` with a duration.
+    """Return the schedule that `text` stands for: five or seven fields, or a nickname.
+
+    `@every` and `@after-end` have a duration after them.
 
     `tz` is the zone of its wall clock: a name of the tz database, a `tzinfo`, or None for UTC. `seed` is the job's
     name, which decides the values of `H` and `~`. `fields` says which fields `text` has, as a key of `LAYOUTS`
@@ -76,9 +79,9 @@ def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: 
 def split_schedule(text: str, *, fields: str | None = None) -> int:
     """Return the column at which the schedule ends in an entry's text, which begins without blanks.
 
-    The schedule is five fields, seven, as many as `fields` (see `parse`) has, a nickname, or `@every` with a
-    duration. It is not checked further. Raises ScheduleError if there is too little, or if only a sixth field
-    seems to follow.
+    The schedule is five fields, seven, as many as `fields` (see `parse`) has, or a nickname, with its duration for
+    `@every` and `@after-end`. It is not checked further. Raises ScheduleError if there is too little, or if only a
+    sixth field seems to follow.
     """
     if text.startswith("@"):
         return _nickname_end(text)
@@ -120,11 +123,11 @@ def parse_duration(text: str) -> float:
 def _nickname_end(text: str) -> int:
     nickname = _WORD.match(text)
     assert nickname is not None
-    if nickname[0] != _EVERY:
+    if nickname[0] not in _WITH_DURATION:
         return nickname.end()
     duration = _WORD.search(text, nickname.end())
     if duration is None:
-        raise _duration_missing(text)
+        raise _duration_missing(nickname[0], text)
     return duration.end()
 
 
@@ -225,26 +228,28 @@ def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
     name = words[0][0]
     if name not in _ALL_NICKNAMES:
         raise _unknown_nickname(words[0])
-    count = 2 if name == _EVERY else 1
+    count = 2 if name in _WITH_DURATION else 1
     if len(words) < count:
-        raise _duration_missing(text)
+        raise _duration_missing(name, text)
     if len(words) > count:
         known = text[: words[count - 1].end()].lstrip()
         raise ScheduleError(f"nothing may follow {known}", words[count].start(), words[-1].end())
     if name == _EVERY:
-        return EverySchedule(text, zone, _period(words[1]))
+        return EverySchedule(text, zone, _seconds(name, words[1]))
+    if name == _AFTER_END:
+        return AfterEndSchedule(text, zone, _seconds(name, words[1]))
     if name in _UNSCHEDULED:
         return Unscheduled(text, zone, _UNSCHEDULED[name])
     return _cron(text, FIELDS, NICKNAMES[name].split(), zone, seed)
 
 
-def _period(word: re.Match[str]) -> int:
+def _seconds(name: str, word: re.Match[str]) -> int:
     try:
         seconds = parse_duration(word[0])
     except ScheduleError as error:
         raise error.shifted(word.start()) from None
     if seconds < 1 or seconds != int(seconds):
-        message = "@every needs a whole number of seconds, at least 1"
+        message = f"{name} needs a whole number of seconds, at least 1"
         raise ScheduleError(message, *word.span(), "write 90s, 5m or 1h30m")
     if seconds > LAST_INSTANT:
         raise ScheduleError("this schedule can never fire: the calendar ends before", *word.span(), "write 90s or 2d")
@@ -260,5 +265,5 @@ def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
     return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
 
 
-def _duration_missing(text: str) -> ScheduleError:
-    return ScheduleError("@every needs a duration", 0, len(text), "write @every 90s or @every 1h30m")
+def _duration_missing(name: str, text: str) -> ScheduleError:
+    return ScheduleError(f"{name} needs a duration", 0, len(text), f"write {name} 90s or {name} 1h30m")

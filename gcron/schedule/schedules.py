@@ -1,4 +1,4 @@
-"""The schedules, and how one of their fires relates to the wall clock.
+"""The schedules.
 
 Instants are integer seconds of UTC since 1970.
 """
@@ -8,23 +8,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from gcron.frozen import frozen
-from gcron.schedule.seeded import seeded_value
-from gcron.schedule.wall_clock import SECONDS_IN_DAY, SecondPattern, WallPattern
-from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone, shifts
+from gcron.schedule.wall_clock import SECONDS_IN_DAY, DayGrid, SecondPattern, WallPattern
+from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone
 
 __all__ = [
+    "AfterEndSchedule",
     "CronSchedule",
-    "DelayedSchedule",
     "EverySchedule",
-    "Occurrence",
     "OnceSchedule",
     "Schedule",
     "Unscheduled",
-    "occurrence",
-    "put_off",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +46,20 @@ class Schedule(ABC):
     @abstractmethod
     def previous_before(self, instant: int) -> int | None:
         """Return the last fire strictly before `instant`, or None if there is none."""
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the job also runs when the scheduler starts."""
+        return False
+
+    @property
+    def follows_end(self) -> bool:
+        """Whether the job is due by the ends of its runs (`next_after_end`) and not by the clock."""
+        return False
+
+    def next_after_end(self, instant: int) -> int | None:
+        """Return when the job is due next after a run that ended at `instant`; None if that does not matter to it."""
+        return None
 
     def fires(self, start: datetime, end: datetime | None = None) -> Iterator[datetime]:
         """Iterate over the fires after `start` up to and including `end`, as datetimes in the schedule's zone.
@@ -79,7 +88,7 @@ class CronSchedule(Schedule):
 
     text: str
     zone: Zone
-    pattern: WallPattern | SecondPattern
+    pattern: WallPattern | SecondPattern | DayGrid
     """The wall times that match."""
     wildcard: bool
 
@@ -131,21 +140,29 @@ class CronSchedule(Schedule):
 
 @frozen
 class EverySchedule(Schedule):
-    """Fires at every multiple of `period` seconds since 1970: the same on every host and after every restart."""
+    """Fires at every multiple of `period` seconds since 1970: the same on every host and after every restart.
+
+    With an `anchor`, an instant, it fires there and then every `period` seconds.
+    """
 
     text: str
     zone: Zone
     period: int
+    anchor: int | None = None
 
     def next_after(self, instant: int) -> int | None:
-        """Return the next multiple after `instant`; None after the end of the calendar."""
-        fire = (max(instant, FIRST_INSTANT - 1) // self.period + 1) * self.period
+        """Return the first fire after `instant`; None after the end of the calendar."""
+        if self.anchor is not None and instant < self.anchor:
+            return self.anchor
+        origin = self.anchor or 0
+        fire = ((max(instant, FIRST_INSTANT - 1) - origin) // self.period + 1) * self.period + origin
         return fire if fire <= LAST_INSTANT else None
 
     def previous_before(self, instant: int) -> int | None:
-        """Return the last multiple before `instant`; None before the start of the calendar."""
-        fire = (min(instant, LAST_INSTANT + 1) - 1) // self.period * self.period
-        return fire if fire >= FIRST_INSTANT else None
+        """Return the last fire before `instant`; None before the start of the calendar, or before the anchor."""
+        origin = self.anchor or 0
+        fire = (min(instant, LAST_INSTANT + 1) - 1 - origin) // self.period * self.period + origin
+        return fire if fire >= (FIRST_INSTANT if self.anchor is None else self.anchor) else None
 
 
 @frozen
@@ -173,6 +190,11 @@ class Unscheduled(Schedule):
     zone: Zone
     kind: str
 
+    @property
+    def at_start(self) -> bool:
+        """Whether it is `reboot`."""
+        return self.kind == "reboot"
+
     def next_after(self, instant: int) -> int | None:
         """Return None."""
         return None
@@ -183,66 +205,30 @@ class Unscheduled(Schedule):
 
 
 @frozen
-class DelayedSchedule(Schedule):
-    """The fires of `schedule`, each `delay` seconds later: what `RANDOM_DELAY` makes of a schedule."""
+class AfterEndSchedule(Schedule):
+    """Due `delay` seconds after the end of the job's last run, so that its runs never overlap or queue up.
 
-    schedule: Schedule
+    The ends of runs are not known here: the scheduler asks `next_after_end` when a run has ended, and when it starts.
+    """
+
+    text: str
+    zone: Zone
     delay: int
 
     @property
-    def text(self) -> str:  # type: ignore[override]
-        """As written."""
-        return self.schedule.text
-
-    @property
-    def zone(self) -> Zone:  # type: ignore[override]
-        """The zone of `schedule`."""
-        return self.schedule.zone
+    def follows_end(self) -> bool:
+        """Return True."""
+        return True
 
     def next_after(self, instant: int) -> int | None:
-        """Return the first fire strictly after `instant`, or None."""
-        fire = self.schedule.next_after(instant - self.delay)
-        return None if fire is None else fire + self.delay
+        """Return None: it has no instants of its own."""
+        return None
 
     def previous_before(self, instant: int) -> int | None:
-        """Return the last fire strictly before `instant`, or None."""
-        fire = self.schedule.previous_before(instant - self.delay)
-        return None if fire is None else fire + self.delay
+        """Return None."""
+        return None
 
-
-def put_off(schedule: Schedule, minutes: int, seed: str) -> Schedule:
-    """Return `schedule` delayed by 0 to `minutes` whole minutes, as `seed` decides (docs/crontab.md, section 1).
-
-    A schedule that never fires by the clock is returned as it is.
-    """
-    delay = 60 * seeded_value("RANDOM_DELAY", 0, minutes, seed)
-    return DelayedSchedule(schedule, delay) if delay and not isinstance(schedule, Unscheduled) else schedule
-
-
-class Occurrence(StrEnum):
-    """How a fire relates to the wall clock. Empty, and so false, where nothing is odd."""
-
-    ORDINARY = ""
-    MADE_UP = "made up"  # the wall time was skipped: the fire is at the shift instead
-    FIRST_PASS = "first pass"  # the clock will show this wall time again
-    SECOND_PASS = "second pass"  # the clock has shown this wall time before
-
-
-def occurrence(schedule: Schedule, fire: int) -> Occurrence:
-    """Return whether a fire of `schedule` makes up for a skipped wall time, or lies in a repeated stretch.
-
-    For a delayed schedule, the time before the delay counts.
-    """
-    if isinstance(schedule, DelayedSchedule):
-        return occurrence(schedule.schedule, fire - schedule.delay)
-    zone = schedule.zone
-    wall = fire + zone.offset_at(fire)
-    if isinstance(schedule, CronSchedule) and schedule.pattern.at_or_after(wall) != wall:
-        return Occurrence.MADE_UP
-    # A stretch longer than a day is never repeated: no zone moves by more.
-    for shift in shifts(zone, fire - SECONDS_IN_DAY, fire + SECONDS_IN_DAY):
-        if shift.instant <= fire and wall < shift.instant + shift.before:
-            return Occurrence.SECOND_PASS
-        if shift.instant > fire and wall >= shift.instant + shift.after:
-            return Occurrence.FIRST_PASS
-    return Occurrence.ORDINARY
+    def next_after_end(self, instant: int) -> int | None:
+        """Return when the job is due next after a run that ended at `instant`."""
+        due = instant + self.delay
+        return due if due <= LAST_INSTANT else None

@@ -11,7 +11,7 @@ from datetime import MAXYEAR, MINYEAR
 from gcron.frozen import frozen
 from gcron.schedule.days import FIRST_DAY, LAST_DAY, DayRule, month_place, place_in_month
 
-__all__ = ["SECONDS_IN_DAY", "SecondPattern", "WallPattern"]
+__all__ = ["SECONDS_IN_DAY", "DayGrid", "SecondPattern", "WallPattern"]
 
 SECONDS_IN_DAY = 86400
 _MINUTES_IN_DAY = 1440
@@ -151,6 +151,22 @@ class SecondPattern:
 
     def _in_years(self, wall: int) -> bool:
         return not self.years or bool(self.years >> _year(wall) & 1)
+
+
+@frozen
+class DayGrid:
+    """The wall times from `first` on, one every `period` seconds, which are whole days."""
+
+    first: int
+    period: int
+
+    def at_or_after(self, wall: int) -> int | None:
+        """Return the first of these wall times not before `wall`."""
+        return self.first + max(0, -((self.first - wall) // self.period)) * self.period
+
+    def at_or_before(self, wall: int) -> int | None:
+        """Return the last of these wall times not after `wall`; None if there is none."""
+        return None if wall < self.first else wall - (wall - self.first) % self.period
 
 
 def _year(wall: int) -> int:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from gcron.frozen import frozen
 from gcron.schedule.errors import ScheduleError
 
-__all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "shifts", "zone_of"]
+__all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "instant_of", "shifts", "zone_of"]
 
 _EPOCH = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)
@@ -154,6 +154,19 @@ def shifts(zone: Zone, start: int, end: int) -> Iterator[Shift]:
         if following.offset != segment.offset:
             yield Shift(segment.end, segment.offset, following.offset)
         segment = following
+
+
+def instant_of(zone: Zone, wall: int) -> int:
+    """Return the first instant at which the zone's wall clock shows `wall` or later, both in seconds since 1970.
+
+    So a time that a clock change skips stands for that change, and one that is shown twice for its first pass. `wall`
+    must lie more than a day inside the calendar.
+    """
+    # No offset reaches a day.
+    segment = zone.segment_at(wall - _DAY)
+    while wall - segment.offset >= segment.end:
+        segment = zone.segment_at(segment.end)
+    return max(segment.start, wall - segment.offset)
 
 
 @lru_cache(maxsize=1024)

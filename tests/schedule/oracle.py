@@ -6,7 +6,7 @@ Nothing here is shared with `gcron.schedule`; what the two agree on is right, or
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 
@@ -18,8 +18,14 @@ NAMES = {name: str(number) for number, name in [*enumerate(WEEKDAYS), *enumerate
 BOUNDS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
 
 
-def matches(expression: str, wall: datetime) -> bool:
+Expression = str | Callable[[datetime], bool]
+"""A cron expression, or whatever else says whether a wall time matches."""
+
+
+def matches(expression: Expression, wall: datetime) -> bool:
     """Does a wall clock that shows `wall` match? It does only on the full minute."""
+    if callable(expression):
+        return expression(wall)
     minute, hour, day, month, weekday = expression.split()
     if wall.second or wall.microsecond:
         return False
@@ -39,7 +45,7 @@ def fires(expression: str, tz: tzinfo, start: int, end: int, tick: int = 60, lea
 
     Looks from `lead` seconds before, so that a stretch repeated across `start` is known.
     """
-    found = _wildcard_fires if is_wildcard(expression) else _fixed_time_fires
+    found = _wildcard_fires if is_wildcard(expression) else fixed_time_fires
     return [fire for fire in found(expression, tz, start - lead, end, tick) if fire >= start]
 
 
@@ -54,7 +60,7 @@ def _wildcard_fires(expression: str, tz: tzinfo, start: int, end: int, tick: int
             yield instant
 
 
-def _fixed_time_fires(expression: str, tz: tzinfo, start: int, end: int, tick: int) -> Iterator[int]:
+def fixed_time_fires(expression: Expression, tz: tzinfo, start: int, end: int, tick: int) -> Iterator[int]:
     step = timedelta(seconds=tick)
     shown: set[datetime] = set()
     before = wall_clock(tz, start - tick)

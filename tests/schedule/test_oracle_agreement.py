@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcron.schedule import CronSchedule, ScheduleError, Zone, find_zone, parse, shifts
+from gcron.schedule import CronSchedule, Schedule, ScheduleError, Zone, find_zone, parse, shifts
 
 from . import oracle
 
@@ -64,7 +64,7 @@ def schedule_for(expression: str, tz: str) -> CronSchedule | None:
     return schedule
 
 
-def fires_forward(schedule: CronSchedule, start: int, end: int) -> list[int]:
+def fires_forward(schedule: Schedule, start: int, end: int) -> list[int]:
     found, fire = [], schedule.next_after(start - 1)
     while fire is not None and fire < end:
         found.append(fire)
@@ -72,7 +72,7 @@ def fires_forward(schedule: CronSchedule, start: int, end: int) -> list[int]:
     return found
 
 
-def fires_backward(schedule: CronSchedule, start: int, end: int) -> list[int]:
+def fires_backward(schedule: Schedule, start: int, end: int) -> list[int]:
     found, fire = [], schedule.previous_before(end)
     while fire is not None and fire >= start:
         found.append(fire)
