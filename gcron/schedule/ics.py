@@ -35,7 +35,7 @@ def days_of(data: bytes, path: str, zone: Zone) -> list[tuple[date, date]]:
     """Return the first and the last day of each event, also of those that recur, from 1970 to 2099.
 
     An event with times takes each day that it touches, in `zone`. Cancelled events do not count. `path` is for
-    messages. Raises ScheduleError if the data are no calendar, hold more than 20,000 events, or the extra is not installed.
+    messages. Raises ScheduleError if the data are no calendar, hold more than 20,000 events, or the extra is missing.
     """
     try:
         import icalendar

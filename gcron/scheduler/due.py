@@ -39,9 +39,9 @@ def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
     """Decide on `job`, which was due at `due` and is looked at only `now` (docs/running.md, section 4).
 
     At most one fire, never a burst: a fixed-time job is made up for 3 hours, any other job starts only within its
-    minute. `catchup` may add fires, up to `most`.
+    minute. `catchup` may add fires, up to `most`. A job that is due by the end of its last run is never too late.
     """
-    if due == int(now):
+    if due == int(now) or job.schedule.follows_end:
         return Due((due,), None)
     newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
     in_time = now - newest < (LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD)

@@ -9,7 +9,7 @@ from typing import Any
 from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
 from gcron.frozen import frozen
 from gcron.policy import Policy
-from gcron.schedule import CronSchedule, DelayedSchedule, Schedule, Unscheduled
+from gcron.schedule import CronSchedule, Schedule, Unscheduled, core_of
 from gcron.supervise.command import Command, command_of
 from gcron.supervise.python_call import InThread
 
@@ -33,13 +33,18 @@ class Job:
 
     @property
     def starts_with_scheduler(self) -> bool:
-        """True for `@reboot`."""
-        return isinstance(self.schedule, Unscheduled) and self.schedule.kind == "reboot"
+        """True for `@reboot`, and for a schedule with `now`."""
+        return self.schedule.at_start
+
+    @property
+    def starts_when_added(self) -> bool:
+        """True for a schedule with `now`: it also runs when it is added to a scheduler that has started."""
+        return self.schedule.at_start and not isinstance(core_of(self.schedule), Unscheduled)
 
     @property
     def is_fixed_time(self) -> bool:
         """True when its fires stand for times of the day, which are made up after a step of the clock."""
-        schedule = self.schedule.schedule if isinstance(self.schedule, DelayedSchedule) else self.schedule
+        schedule = core_of(self.schedule)
         return isinstance(schedule, CronSchedule) and not schedule.wildcard
 
 

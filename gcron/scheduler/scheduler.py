@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -95,6 +95,7 @@ class Scheduler(Observable):
         self._counts = Counts()
         self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
         self._observers.add("run-finished", self._expectations.notice)
+        self._observers.add("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed"):
             self._observers.add(kind, self._counts)
         for kind in self._door.store.kinds:
@@ -145,13 +146,20 @@ class Scheduler(Observable):
         """
         taken = [job.name for job in self.jobs]
         jobs = jobs_of(load(path, timezone=self._timezone, taken=taken), self._table.group_limits)
-        self._owner.call(self._table.add, jobs)
+        self._owner.call(self._add, jobs)
         return jobs
 
     def add(self, job: Job) -> Job:
         """Add a job; raises ValueError when its name is taken, TypeError when it is no `Job`."""
-        self._owner.call(self._table.add, checked_jobs([job]))
+        self._owner.call(self._add, checked_jobs([job]))
         return job
+
+    def _add(self, jobs: Sequence[Job]) -> None:
+        self._table.add(jobs)
+        if self._watch.is_started and not self._stopping:
+            for job in jobs:
+                if job.starts_when_added and job.policy.enabled:
+                    self._runs.start(job, None)
 
     def group(self, name: str, *, limit: int) -> None:
         """Let at most `limit` runs of the jobs with `group=name` go on at once; again: with another limit.

@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import ceil
 
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
+from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
 from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims, DueFires
 from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
-from gcron.scheduler.events import FiresMissed
+from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.job import Job
 from gcron.scheduler.overlap import MOST_REMEMBERED, Overlap
 from gcron.scheduler.runs import Runs
@@ -47,6 +49,8 @@ class Watch:
         self._look = look
         self._timetable = Timetable()
         self._paused: dict[str, Job] = {}
+        self._following_ends: dict[str, Job] = {}
+        """The jobs that are due by the ends of their runs."""
         self._steps = StepDetector(clock)
         self._counter = Counter()
         self._changed = Flag()
@@ -87,10 +91,12 @@ class Watch:
         self._steps.step()
         now = int(self._clock.now())
         # Jobs of a large crontab share schedules: each schedule is asked once.
+        jobs = list(jobs)
         watched = [job for job in jobs if self._is_watched(job)]
         schedules = {id(job.schedule): job.schedule for job in watched}
-        first = {key: schedule.next_after(now) for key, schedule in schedules.items()}
+        first = {key: _first_due(schedule, now) for key, schedule in schedules.items()}
         due = ((job, first[id(job.schedule)]) for job in watched)
+        self._following_ends = {job.name: job for job in jobs if job.schedule.follows_end}
         self._timetable.fill((job, instant) for job, instant in due if instant is not None)
         self._watcher = spawn(self._watch)
 
@@ -101,6 +107,9 @@ class Watch:
         if not self._is_watching:
             return
         self._overlap.follow(job)
+        self._following_ends.pop(job.name, None)
+        if job.schedule.follows_end:
+            self._following_ends[job.name] = job
         if before is None or _firing(before) != _firing(job):
             self._plan(job, self._clock.now())
             self._changed.set()
@@ -122,9 +131,17 @@ class Watch:
     def forget(self, name: str) -> None:
         """The job of that name is gone."""
         self._paused.pop(name, None)
+        self._following_ends.pop(name, None)
         self._timetable.discard(name)
         self._overlap.forget(name, Reason(ReasonCode.JOB_REMOVED, "the job was removed"))
         self._claims.forget(name)
+
+    def notice(self, event: RunFinished) -> None:
+        """A run has ended: a job that follows the ends of its runs is due so much later."""
+        job = self._following_ends.get(event.job)
+        if job is not None and self._is_watching and not self._runs.of(job.name):
+            self._plan(job, self._clock.now())
+            self._changed.set()
 
     def settle(self) -> None:
         """Fire what is due by now, before the job table changes: after a suspend the watch may not have looked yet."""
@@ -147,7 +164,7 @@ class Watch:
                 self._give_up(job, due, now, reason)
 
     def _plan(self, job: Job, after: float) -> None:
-        self._timetable.set(job, job.schedule.next_after(int(after)) if self._is_watched(job) else None)
+        self._timetable.set(job, _first_due(job.schedule, after) if self._is_watched(job) else None)
 
     def _is_watched(self, job: Job) -> bool:
         return job.policy.enabled and job.name not in self._paused
@@ -185,6 +202,8 @@ class Watch:
             self._claims.request(batch)
 
     def _resolve(self, job: Job, due: int, now: float) -> DueFires | None:
+        if job.schedule.follows_end and self._runs.of(job.name):
+            return None  # the end of that run decides
         decision = resolve_due(job, due, now, MOST_REMEMBERED)
         if decision.missed is not None:
             reason = Reason(ReasonCode.NOT_IN_TIME, "gcron could not act when they were due")
@@ -202,7 +221,7 @@ class Watch:
                     self._claims.forget(job.name)
                     self._overlap.set_back(job.name)
                     self._plan(job, now)
-                elif clock_was_wrong and due is not None and due <= now:
+                elif clock_was_wrong and due is not None and due <= now and not job.schedule.follows_end:
                     reason = Reason(ReasonCode.CLOCK_SET, f"the clock was set forward by {step:.0f} s")
                     self._give_up(job, due, now, reason)
                     self._plan(job, now)
@@ -224,6 +243,13 @@ class Watch:
     def _tell_missed(self, job: Job, first: int, last: int, reason: Reason) -> None:
         count = self._counter.count(job.schedule, first, last)
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
+
+
+def _first_due(schedule: Schedule, after: float) -> int | None:
+    if schedule.follows_end:
+        # Once it has fired, too, in case no run comes of that: the end of a run plans it anew.
+        return schedule.next_after_end(ceil(after))
+    return schedule.next_after(int(after))
 
 
 def _firing(job: Job) -> object:

@@ -31,6 +31,7 @@ from gcron.schedule import (
     resolve,
 )
 from gcron.schedule.ics import read_file
+from gcron.schedule.wording import describe_delay, describe_limits
 from gcron.schedule.wrapped import Days, LimitedSchedule
 from gcron.schedule.zones import instant_of
 
@@ -339,7 +340,7 @@ def test_equal_limits_make_equal_schedules():
     assert hash(make("2026-01-05")) == hash(make("2026-01-05"))
 
 
-# -- now, and after the end ---------------------------------------------------------------------------------------------
+# -- now, and after the end -------------------------------------------------------------------------------------------
 
 
 def test_now_is_an_attribute_of_the_schedule():
@@ -387,3 +388,43 @@ def test_limits_mean_nothing_to_what_has_no_fires():
     schedule = parse("@service")
 
     assert limited(schedule, Limits(start=date(2026, 1, 1)), read_file) is schedule
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        (cron("@daily"), ""),
+        (cron("@daily", start="2026-01-05"), ", from 2026-01-05 00:00"),
+        (every("2w", start="2026-01-05T09:00"), ", from 2026-01-05 09:00"),
+        (cron("@daily", end="2026-12-31"), ", to 2026-12-31 23:59"),
+        (
+            cron("@daily", start="2026-01-05T09:30:15", end="2026-02-01T08:00"),
+            ", from 2026-01-05 09:30:15 to 2026-02-01 08:00",
+        ),
+        (cron("@daily", except_on="2026-12-24"), ", except on 2026-12-24"),
+        (
+            cron("@daily", except_on="2026-12-24..2026-12-26,2027-01-01", now=True),
+            ", except on 2026-12-24 to 2026-12-26 and 2027-01-01; and at the start",
+        ),
+        (
+            cron("@daily", except_on=[f"2026-{month:02}-01..2026-{month:02}-02" for month in range(1, 13)]),
+            ", except on 24 days",
+        ),
+        (every("1h", now=True), "; and at the start"),
+    ],
+)
+def test_limits_in_words(trigger, words):
+    schedule = resolve(trigger, "Europe/Berlin", "")
+    assert describe_limits(schedule) == words
+    assert describe_limits(put_off(schedule, 59, "some job")) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(300, "5 minutes"), (60, "1 minute"), (90, "90 seconds"), (86400, "1 day"), (7200, "2 hours")],
+)
+def test_a_delay_in_words(seconds, words):
+    assert describe_delay(seconds) == f"{words} after the end of the last run"
