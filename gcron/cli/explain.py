@@ -16,6 +16,7 @@ from gcron.cli.clock_changes import change_title, change_words, coming_changes, 
 from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
 from gcron.cli.times import TimeError, offset_text, read_moment, read_zone, relative_text, utc_text, zone_name
 from gcron.schedule import (
+    AfterEndSchedule,
     CronSchedule,
     EverySchedule,
     Schedule,
@@ -29,7 +30,7 @@ from gcron.schedule import (
 )
 from gcron.schedule.clock import SystemClock
 from gcron.schedule.layouts import DAY, NICKNAMES, WEEKDAY
-from gcron.schedule.wording import FieldWords, describe, describe_fields, describe_period
+from gcron.schedule.wording import FieldWords, describe, describe_delay, describe_fields, describe_period
 
 __all__ = ["main"]
 
@@ -122,6 +123,8 @@ def _words(schedule: Schedule, expression: str, seed: str, layout: str | None) -
         return _UNSCHEDULED[schedule.kind]
     if isinstance(schedule, EverySchedule):
         return describe_period(schedule.period).capitalize()
+    if isinstance(schedule, AfterEndSchedule):
+        return describe_delay(schedule.delay)
     return describe(expression, seed, fields=layout)
 
 
@@ -183,7 +186,7 @@ def _print_fields(fields: Sequence[FieldWords]) -> None:
 
 def _print_fires(explanation: _Explanation) -> None:
     schedule = explanation.schedule
-    if isinstance(schedule, Unscheduled):
+    if isinstance(schedule, Unscheduled | AfterEndSchedule):
         return
     print()
     print_wrapped(f"next fires, {zone_name(schedule.zone)}:")
@@ -290,4 +293,6 @@ def _record(explanation: _Explanation) -> dict[str, Any]:
 def _kind(schedule: Schedule) -> str:
     if isinstance(schedule, CronSchedule):
         return "wildcard" if schedule.wildcard else "fixed-time"
+    if isinstance(schedule, AfterEndSchedule):
+        return "after-end"
     return schedule.kind if isinstance(schedule, Unscheduled) else "every"

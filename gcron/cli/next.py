@@ -25,8 +25,9 @@ from gcron.cli.times import (
 )
 from gcron.crontab import Entry, Loaded
 from gcron.frozen import frozen, replace
-from gcron.schedule import Unscheduled, Zone, occurrence
+from gcron.schedule import AfterEndSchedule, Unscheduled, Zone, core_of, occurrence
 from gcron.schedule.clock import SystemClock
+from gcron.schedule.wording import describe_delay
 
 __all__ = ["main"]
 
@@ -152,7 +153,9 @@ def _why_never(entry: Entry) -> str:
         return "is switched off (enabled=no)"
     if isinstance(entry.schedule, Unscheduled):
         return _UNSCHEDULED[entry.schedule.kind]
-    return "never fires again: its schedule names no year to come"
+    if isinstance(schedule := core_of(entry.schedule), AfterEndSchedule):
+        return f"runs {describe_delay(schedule.delay)}"
+    return "never fires again: its schedule names no day to come"
 
 
 def _rows(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window) -> list[Row]:

@@ -180,6 +180,7 @@ def test_each_second_that_is_skipped_is_counted(call: Callable[..., Any]) -> Non
     [
         (("@daily",), "@daily = 0 0 * * *\nAt 00:00 every day."),
         (("@every 90s",), "Every 90 seconds."),
+        (("@after-end 5m",), "5 minutes after the end of the last run."),
         (("@reboot",), "Once, when gcron starts"),
         (("@manual",), "only when it is triggered"),
         (("@service",), "Kept running"),
@@ -467,7 +468,8 @@ def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> 
         ("# gcron: name=job enabled=no\n@daily true\n", "is switched off (enabled=no)"),
         ("# gcron: name=job\n@reboot true\n", "runs once when gcron starts, not by the clock"),
         ("# gcron: name=job\n@manual true\n", "runs only when it is triggered"),
-        ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "never fires again: its schedule names no year to come"),
+        ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "never fires again: its schedule names no day to come"),
+        ("# gcron: name=job after-end=5m\n@daily true\n", "runs 5 minutes after the end of the last run"),
     ],
 )
 def test_what_is_never_due_says_why(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
