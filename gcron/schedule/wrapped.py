@@ -156,6 +156,9 @@ class LimitedSchedule(WrappedSchedule):
             if excluded is None:
                 return instant
             instant = min((excluded[1] + 1) * SECONDS_IN_DAY - segment.offset, segment.end)
+            if instant >= (excluded[0] + 2) * SECONDS_IN_DAY:
+                # No offset reaches a day, so all of these are excluded: years of them are passed over at once.
+                instant = max(instant, excluded[1] * SECONDS_IN_DAY)
         return None
 
     def _last_allowed(self, instant: int) -> int | None:
@@ -166,6 +169,8 @@ class LimitedSchedule(WrappedSchedule):
             if excluded is None:
                 return instant
             instant = max(excluded[0] * SECONDS_IN_DAY - segment.offset, segment.start) - 1
+            if instant < (excluded[1] - 1) * SECONDS_IN_DAY:
+                instant = min(instant, (excluded[0] + 1) * SECONDS_IN_DAY)
         return None
 
 

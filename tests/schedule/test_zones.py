@@ -6,15 +6,18 @@ from bisect import bisect_right
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from dateutil.parser import isoparse
+from dateutil.tz import gettz, tzlocal, tzstr, tzutc
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gcron.schedule import Shift, find_zone, parse, shifts
+from gcron import Scheduler
+from gcron.schedule import Shift, at, cron, find_zone, parse, shifts
 from gcron.schedule.zones import Zone
 
 from . import oracle
 
-# Zones are worked out in blocks of 2**25 seconds; this is where one ends and the next begins, in May 2026.
+# Zones are worked out in blocks of 2**25 or 2**18 seconds; this is where one ends and the next begins, in May 2026.
 SEAM = 53 << 25
 HOUR, DAY = 3600, 86400
 
@@ -138,3 +141,70 @@ def test_a_leap_of_forty_years_looks_at_few_segments():
 
 def midnight(year: int, month: int, day: int) -> int:
     return int(datetime(year, month, day, tzinfo=UTC).timestamp())
+
+
+# -- zones of other libraries -----------------------------------------------------------------------------------------
+
+DATEUTIL = [gettz("Europe/Berlin"), gettz("Australia/Lord_Howe"), tzutc(), tzstr("EST5EDT,M3.2.0,M11.1.0"), tzlocal()]
+
+
+@pytest.mark.parametrize("tz", DATEUTIL, ids=str)
+def test_a_zone_of_dateutil_is_a_zone(tz):
+    """They cannot be hashed: `cron(tz=…)`, `Scheduler(timezone=…)` and `at(isoparse(…))` raised TypeError."""
+    assert find_zone(tz) is find_zone(tz)
+    assert parse("30 2 * * *", tz) == parse("30 2 * * *", tz)
+    assert Scheduler(timezone=tz).command("true", cron("30 2 * * *")).schedule.zone.tz is tz
+    assert cron("30 2 * * *", tz).schedule(None, "").next_after(0) is not None
+    moment = datetime(2027, 1, 1, 12, tzinfo=tz)
+    assert at(moment).instant == moment.timestamp()
+    assert at(isoparse("2027-01-01T12:00:00Z")).instant == 1798804800
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "Australia/Lord_Howe", "America/New_York", "Asia/Tehran"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "*/20 * * * *", "0 0 1 * *"])
+def test_a_zone_of_dateutil_fires_as_that_of_zoneinfo(name, expression):
+    theirs, ours = parse(expression, gettz(name)), parse(expression, name)
+    for year in (2021, 2026):
+        start = int(datetime(year, 3, 1, tzinfo=UTC).timestamp())
+        assert fires_between(theirs, start, start + 45 * DAY) == fires_between(ours, start, start + 45 * DAY)
+        assert fires_back(theirs, start, start + 45 * DAY) == fires_back(ours, start, start + 45 * DAY)
+
+
+class SlowZone(tzinfo):
+    """A zone in pure Python that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=2)
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def fromutc(self, moment: datetime) -> datetime:
+        self.asked += 1
+        return moment + timedelta(hours=2)
+
+
+@pytest.mark.parametrize("expression", ["* * * * * * *", "30 2 * * *", "0 0 29 2 *", "0 0 1 1 *"])
+def test_a_slow_zone_is_not_asked_about_a_whole_year_at_once(expression):
+    """The first fire in a zone in pure Python asked it 4,100 times, which stopped every other job for 80 to 275 ms."""
+    tz = SlowZone()
+    schedule = parse(expression, tz)
+    fire = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
+    for _ in range(5):
+        before = tz.asked
+        fire = schedule.next_after(fire) or 0
+        assert tz.asked - before < 200
+        schedule.previous_before(fire)
+
+
+def test_a_slow_zone_is_not_asked_about_years_of_excluded_days():
+    tz = SlowZone()
+    schedule = cron("0 9 * * *", tz, except_on="2026-01-01..2090-12-31").schedule(None, "")
+    start = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
+
+    assert schedule.next_after(start) == int(datetime(2091, 1, 1, 7, tzinfo=UTC).timestamp())
+    assert schedule.previous_before(start) == int(datetime(2025, 12, 31, 7, tzinfo=UTC).timestamp())
+    assert tz.asked < 1000
