@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import date
 
 from gcron.crontab.problem import CrontabError
@@ -13,9 +14,14 @@ __all__ = ["Calendars"]
 
 
 class Calendars:
-    """The files of one crontab. The rules for crontab files hold for them, too: see `source.read`."""
+    """The files of one crontab. The rules for crontab files hold for them, too: see `source.read`.
 
-    def __init__(self) -> None:
+    `may_read`: whether it may name files at all. A user's may not, because gcron reads them as root.
+    """
+
+    def __init__(self, trusted_owners: Set[int] = frozenset(), may_read: bool = True) -> None:
+        self._trusted_owners = trusted_owners
+        self._may_read = may_read
         self._found: dict[tuple[str, Zone], list[tuple[date, date]] | ScheduleError] = {}
 
     @property
@@ -26,18 +32,19 @@ class Calendars:
     def days_of(self, path: str, zone: Zone) -> list[tuple[date, date]]:
         """Return the days of the events in the file, in the zone. Raises ScheduleError."""
         found = self._found.get((path, zone))
+        if not self._may_read:
+            raise ScheduleError("except-on= with a file is not for a user's crontab", hint="write the days")
         if found is None:
-            found = self._found[path, zone] = _read(path, zone)
+            found = self._found[path, zone] = self._read(path, zone)
         if isinstance(found, ScheduleError):
             raise ScheduleError(found.message, hint=found.hint)
         return found
 
-
-def _read(path: str, zone: Zone) -> list[tuple[date, date]] | ScheduleError:
-    try:
-        return days_of(read(path), path, zone)
-    except CrontabError as error:
-        problem = error.problems[0]
-        return ScheduleError(f"except-on: {path} {problem.message}", hint=problem.hint)
-    except ScheduleError as error:
-        return ScheduleError(f"except-on: {error.message}", hint=error.hint)
+    def _read(self, path: str, zone: Zone) -> list[tuple[date, date]] | ScheduleError:
+        try:
+            return days_of(read(path, self._trusted_owners), path, zone)
+        except CrontabError as error:
+            problem = error.problems[0]
+            return ScheduleError(f"except-on: {path} {problem.message}", hint=problem.hint)
+        except ScheduleError as error:
+            return ScheduleError(f"except-on: {error.message}", hint=error.hint)

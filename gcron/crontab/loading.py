@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from typing import NamedTuple
@@ -18,9 +18,11 @@ from gcron.crontab.checks import (
 )
 from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.naming import Names
-from gcron.crontab.parser import Draft, parse, scan
+from gcron.crontab.parser import Draft, parse
 from gcron.crontab.problem import CrontabError, Problem
-from gcron.crontab.source import members_of, read
+from gcron.crontab.source import members_of, read, read_of_user
+from gcron.crontab.spool import files_of
+from gcron.crontab.spool import left_out as report_left_out
 from gcron.schedule import find_zone
 
 __all__ = ["LoadSettings", "Loaded", "load", "load_all", "load_paths"]
@@ -33,32 +35,50 @@ class LoadSettings(NamedTuple):
     """How crontabs are read, and how much of them is checked."""
 
     system: bool = False
-    """Whether they have a user column."""
+    """Whether they have a user column. Those in `spools` never have one."""
     timezone: str | tzinfo | None = None
     """For entries without `tz=` or CRON_TZ; None is UTC."""
     check_options: bool = True
     """Whether options, services and groups are checked. When an entry is due does not depend on them."""
     check_users: bool = False
     """Whether a line of another user is an error, as it is where this process shall run it and is not root's."""
+    spools: tuple[str, ...] = ()
+    """Directories of user crontabs, such as /var/spool/cron/crontabs: the name of a file is its user."""
+    trusted_owners: frozenset[int] = frozenset()
+    """Ids of users other than root whose files root reads: the owner in a bind mount, for example."""
 
 
 class Loaded(NamedTuple):
     """What several crontabs say together."""
 
-    entries: tuple[Entry, ...]
+    crontabs: tuple[Crontab, ...]
+    """Those that are used, in order."""
     problems: tuple[Problem, ...]
     """Of the files, and between them."""
-    group_limits: Mapping[str, int]
-    """Of the groups that they declare."""
     timezone: tzinfo
     """Of entries without a zone of their own."""
-    calendars: tuple[str, ...] = ()
-    """The .ics files that their `except-on=` names: a change of one changes the crontabs."""
+    left_out: tuple[str, ...] = ()
+    """The user crontabs whose errors do not count: they are not used, or as they were in the last load."""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that are used."""
+        return tuple(entry for crontab in self.crontabs for entry in crontab.entries)
+
+    @property
+    def group_limits(self) -> Mapping[str, int]:
+        """Of the groups that the crontabs declare."""
+        return group_limits(self.crontabs)
+
+    @property
+    def calendars(self) -> tuple[str, ...]:
+        """The .ics files that their `except-on=` names: a change of one changes the crontabs."""
+        return tuple(dict.fromkeys(path for crontab in self.crontabs for path in crontab.calendars))
 
     @property
     def errors(self) -> tuple[Problem, ...]:
         """The problems that make them unfit to run."""
-        return tuple(problem for problem in self.problems if problem.severity == "error")
+        return tuple(problem for problem in self.problems if _counts(problem, self.left_out))
 
 
 def load(
@@ -81,7 +101,7 @@ def load_paths(
     problems: list[Problem] = []
     settings = LoadSettings(system, timezone)
     drafts = [draft for path in paths for draft in _drafts(os.fspath(path), settings, None, problems)]
-    if errors := [problem for problem in problems if problem.severity == "error"]:
+    if errors := [problem for problem in problems if _counts(problem)]:
         raise CrontabError(errors)
     return _finished(drafts)
 
@@ -90,43 +110,67 @@ def load_all(
     paths: Iterable[str],
     settings: LoadSettings,
     read_stdin: Callable[[], bytes] | None = None,
-    previous: Sequence[Entry] = (),
+    previous: Loaded | None = None,
 ) -> Loaded:
     """Read, parse and check crontabs that run together. Files that cannot be read are problems, too.
 
-    With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the entries of the
-    last load, whose jobs keep the names that were made up for them. Raises ValueError for an unknown time zone.
+    With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the last load. Jobs
+    keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. Raises
+    ValueError for an unknown time zone.
 
         loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
         print(render_all(loaded.problems))
     """
+    zone = find_zone(settings.timezone)
     problems: list[Problem] = []
     drafts = [draft for path in paths for draft in _drafts(path, settings, read_stdin, problems)]
-    crontabs = _finished(drafts, previous)
-    for crontab in crontabs:
-        problems += crontab.problems
-    entries = tuple(entry for crontab in crontabs for entry in crontab.entries)
-    problems += _find_problems(crontabs, entries, settings, any(problem.severity == "error" for problem in problems))
-    calendars = tuple(dict.fromkeys(path for crontab in crontabs for path in crontab.calendars))
-    return Loaded(entries, tuple(problems), group_limits(crontabs), find_zone(settings.timezone).tz, calendars)
+    own = len(drafts)
+    drafts += [draft for spool in settings.spools for draft in _user_drafts(spool, settings, problems)]
+    crontabs = _finished(drafts, () if previous is None else previous.entries)
+    problems += [problem for crontab in crontabs for problem in crontab.problems]
+    of_users = {crontab.path for crontab in crontabs[own:]}
+    used, left_out = _checked(crontabs, of_users, settings, problems)
+    before = {} if previous is None else {crontab.path: crontab for crontab in previous.crontabs}
+    kept = tuple(before[path] for path in left_out if path in before)
+    problems += [report_left_out(path, path in before) for path in left_out]
+    return Loaded((*used, *kept), tuple(problems), zone.tz, left_out)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def _drafts(
     path: str, settings: LoadSettings, read_stdin: Callable[[], bytes] | None, problems: list[Problem]
 ) -> Iterator[Draft]:
     """Yield the crontabs at a path, and add to `problems` what is wrong with the path."""
-    if path == _STDIN and read_stdin is not None:
-        with _reporting(problems):
-            yield scan(read_stdin(), "<stdin>", system=settings.system, timezone=settings.timezone)
-        return
+    timezone = settings.timezone
     with _reporting(problems):
+        if path == _STDIN and read_stdin is not None:
+            yield Draft(read_stdin(), "<stdin>", settings.system, timezone, None, settings.trusted_owners)
+            return
         members = members_of(path)
         problems += map(_passed_over, members.passed_over)
         if not members.crontabs and not members.passed_over:
             problems.append(_nothing_in(path))
         for member in members.crontabs:
             with _reporting(problems):
-                yield scan(read(member), member, system=settings.system, timezone=settings.timezone)
+                data = read(member, settings.trusted_owners)
+                yield Draft(data, member, settings.system, timezone, None, settings.trusted_owners)
+
+
+def _user_drafts(spool: str, settings: LoadSettings, problems: list[Problem]) -> Iterator[Draft]:
+    """Yield the user crontabs in a directory. A file that must not be read is warned about, as in cron."""
+    with _reporting(problems):
+        for file in files_of(spool):
+            if isinstance(file, Problem):
+                problems.append(file)
+                continue
+            try:
+                data = read_of_user(file.path, file.uid, settings.trusted_owners)
+            except CrontabError as error:
+                problems += [problem._replace(severity="warning") for problem in error.problems]
+                continue
+            yield Draft(data, file.path, False, settings.timezone, file)
 
 
 @contextmanager
@@ -143,20 +187,50 @@ def _finished(drafts: Sequence[Draft], previous: Sequence[Entry] = ()) -> tuple[
     return tuple(draft.finish(names) for draft in drafts)
 
 
-def _find_problems(
-    crontabs: Sequence[Crontab], entries: Sequence[Entry], settings: LoadSettings, has_errors: bool
-) -> Iterator[Problem]:
-    for taken in find_taken_names(entries):
-        has_errors = True
-        yield taken
+# -- checking ---------------------------------------------------------------------------------------------------------
+
+
+def _checked(
+    crontabs: Sequence[Crontab], of_users: Collection[str], settings: LoadSettings, problems: list[Problem]
+) -> tuple[Sequence[Crontab], tuple[str, ...]]:
+    """Check the crontabs against one another, and add to `problems`.
+
+    Returns those that are used, and the paths of the user crontabs that are left out because of errors.
+    """
+    left_out: dict[str, None] = {}
+    for find in (_find_taken_names, _find_wrong_options, _find_wrong_users):
+        problems += find(crontabs, settings, any(_counts(problem, left_out) for problem in problems))
+        wrong = [problem.path for problem in problems if problem.path in of_users and _counts(problem)]
+        left_out.update(dict.fromkeys(wrong))
+        crontabs = [crontab for crontab in crontabs if crontab.path not in left_out]
+    return crontabs, tuple(left_out)
+
+
+def _find_taken_names(crontabs: Sequence[Crontab], settings: LoadSettings, has_errors: bool) -> Iterator[Problem]:
+    return find_taken_names(_entries_of(crontabs))
+
+
+def _find_wrong_options(crontabs: Sequence[Crontab], settings: LoadSettings, has_errors: bool) -> Iterator[Problem]:
     if settings.check_options:
+        entries = _entries_of(crontabs)
         yield from find_useless_options(entries)
         if not has_errors:  # else the service or the group may be in a wrong line
             yield from find_wrong_after(entries)
             yield from find_group_mistakes(crontabs)
+
+
+def _find_wrong_users(crontabs: Sequence[Crontab], settings: LoadSettings, has_errors: bool) -> Iterator[Problem]:
     if settings.check_users:
         uid = os.geteuid()
-        yield from find_lines_of_others(entries, uid, _name_of(uid))
+        yield from find_lines_of_others(_entries_of(crontabs), uid, _name_of(uid))
+
+
+def _entries_of(crontabs: Sequence[Crontab]) -> list[Entry]:
+    return [entry for crontab in crontabs for entry in crontab.entries]
+
+
+def _counts(problem: Problem, left_out: Collection[str] = ()) -> bool:
+    return problem.severity == "error" and problem.path not in left_out
 
 
 def _name_of(uid: int) -> str:

@@ -43,11 +43,11 @@ class Names:
                 self._kept.setdefault((entry.path, entry.command), []).insert(0, entry.name)
         self._taken.update(name for names in self._kept.values() for name in names)
 
-    def make_up(self, path: str, command: str) -> str:
-        """Return a name for the job with this command in this file."""
+    def make_up(self, path: str, command: str, prefix: str = "") -> str:
+        """Return a name for the job with this command in this file. It begins with `prefix`."""
         if self._kept and (kept := self._kept.get((path, command))):
             return kept.pop()
-        base = _base(command)
+        base = prefix + _base(command)
         name = base
         while name in self._taken:
             # Counted on from the last one given, or 100,000 equal lines would look 5,000,000,000 times.
@@ -67,7 +67,5 @@ def _base(command: str) -> str:
 
 def _is_made_up(entry: Entry) -> bool:
     """Whether the entry's name is one that `make_up` gives, so that a line that lost its `name=` is named anew."""
-    base = _base(entry.command)
-    return entry.name == base or (
-        entry.name.startswith(base) and re.fullmatch(_NUMBER, entry.name[len(base) :]) is not None
-    )
+    name, base = entry.name.removeprefix(f"{entry.user}:"), _base(entry.command)
+    return name == base or (name.startswith(base) and re.fullmatch(_NUMBER, name[len(base) :]) is not None)

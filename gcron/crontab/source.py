@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Set
 from typing import NamedTuple
 
 from gcron.crontab.problem import CrontabError, Problem
 
-__all__ = ["MAX_SIZE", "Members", "members_of", "read", "unreadable"]
+__all__ = ["MAX_SIZE", "Members", "members_of", "read", "read_of_user", "reason_of", "unreadable"]
 
 MAX_SIZE = 1024 * 1024
 """Bytes of the largest crontab that is read."""
@@ -21,6 +22,10 @@ _Path = str | os.PathLike[str]
 # Without O_NONBLOCK the open of a FIFO waits for its writer; a terminal must not become ours.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 256 * 1024
+_NOBODY: Set[int] = frozenset()
+_Check = Callable[[str, os.stat_result], None]
+# Of a user's crontab (cronie's database.c): its owner can read and not execute it; nobody else can do more than read.
+_MODE_MASK = 0o7533
 _LEFT_OVER = (
     "~", ".bak", ".cfsaved", ".disabled", ".off", ".old", ".orig", ".pacnew", ".pacsave", ".rpmnew", ".rpmorig",
     ".rpmsave", ".save", ".swp",
@@ -36,21 +41,33 @@ _KINDS = (
 )
 
 
-def read(path: _Path) -> bytes:
+def read(path: _Path, trusted_owners: Set[int] = _NOBODY) -> bytes:
     """Return the bytes of a regular file of at most `MAX_SIZE`, unchanged while it was read.
 
-    For root, the file must belong to root or the caller, and nobody else may be able to write it. Raises CrontabError
-    with one problem.
+    For root, the file must belong to root, the caller or one of `trusted_owners` (user ids), and nobody else may be
+    able to write it. Raises CrontabError with one problem.
     """
-    name = os.fspath(path)
+    return _read(os.fspath(path), _FLAGS, lambda name, status: _check_owner(name, status, trusted_owners))
+
+
+def read_of_user(path: str, uid: int, trusted_owners: Set[int] = _NOBODY) -> bytes:
+    """Return the bytes of a user's crontab in a spool directory, by the rules of cronie.
+
+    As `read`; but the file must belong to this user, root or one of `trusted_owners`. It is no symbolic link, has no
+    second name, may not be executed, and nobody but its owner can write it. Raises CrontabError with one problem.
+    """
+    return _read(path, _FLAGS | os.O_NOFOLLOW, lambda name, status: _check_of_user(name, status, uid, trusted_owners))
+
+
+def _read(name: str, flags: int, check: _Check) -> bytes:
     try:
-        descriptor = os.open(name, _FLAGS)
+        descriptor = os.open(name, flags)
     except (OSError, ValueError) as error:
-        raise unreadable(name, _reason(error)) from None
+        raise unreadable(name, reason_of(error)) from None
     try:
-        return _read_descriptor(name, descriptor)
+        return _read_descriptor(name, descriptor, check)
     except OSError as error:
-        raise unreadable(name, _reason(error)) from None
+        raise unreadable(name, reason_of(error)) from None
     finally:
         os.close(descriptor)
 
@@ -76,7 +93,7 @@ def members_of(path: _Path) -> Members:
         with os.scandir(name) as found:
             files = sorted((member for member in found if not member.is_dir()), key=lambda member: member.path)
     except (OSError, ValueError) as error:
-        raise unreadable(name, _reason(error)) from None
+        raise unreadable(name, reason_of(error)) from None
     crontabs = tuple(file.path for file in files if _is_crontab(file.name))
     passed_over = tuple(file.path for file in files if not _is_crontab(file.name) and not _is_left_over(file.name))
     return Members(crontabs, passed_over)
@@ -91,10 +108,10 @@ def _is_left_over(name: str) -> bool:
     return name.startswith((".", "#")) or name.endswith(_LEFT_OVER) or ".dpkg-" in name or ".ucf-" in name
 
 
-def _read_descriptor(name: str, descriptor: int) -> bytes:
+def _read_descriptor(name: str, descriptor: int, check: _Check) -> bytes:
     before = os.fstat(descriptor)
     _check_kind(name, before)
-    _check_owner(name, before)
+    check(name, before)
     _check_size(name, before.st_size)
     data = _read_all(descriptor)
     _check_size(name, len(data))
@@ -109,17 +126,28 @@ def _check_kind(name: str, status: os.stat_result) -> None:
         raise unreadable(name, f"it is {kind}, not a regular file")
 
 
-def _check_owner(name: str, status: os.stat_result) -> None:
+def _check_owner(name: str, status: os.stat_result, trusted_owners: Set[int]) -> None:
     """Root runs what the file says, so nobody else may be able to change it."""
     if os.geteuid() != 0:
         return
-    if status.st_uid not in (0, os.getuid()):
-        raise unreadable(name, f"it belongs to uid {status.st_uid}, not to root", "chown root it")
+    uid = status.st_uid
+    if uid not in (0, os.getuid()) and uid not in trusted_owners:
+        raise unreadable(name, f"it belongs to uid {uid}, not to root", f"chown root it, or --trust-owner {uid}")
     if status.st_mode & stat.S_IWOTH:
         raise unreadable(name, "anybody can write it", "chmod o-w it")
     # Root's own group is trusted as root is: a checkout under umask 002 in a container image has such files.
     if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
         raise unreadable(name, f"group {status.st_gid} can write it", "chmod g-w it")
+
+
+def _check_of_user(name: str, status: os.stat_result, uid: int, trusted_owners: Set[int]) -> None:
+    if status.st_uid not in (0, uid) and status.st_uid not in trusted_owners:
+        reason = f"it belongs to uid {status.st_uid}, not to its user, whose uid is {uid}, and not to root"
+        raise unreadable(name, reason, f"chown {uid} it")
+    if stat.S_IMODE(status.st_mode) & _MODE_MASK != stat.S_IRUSR:
+        raise unreadable(name, f"its mode is {stat.S_IMODE(status.st_mode):04o}", "chmod 600 it")
+    if status.st_nlink != 1:
+        raise unreadable(name, f"it has {status.st_nlink} names (hard links)", "copy it")
 
 
 def _check_size(name: str, size: int) -> None:
@@ -142,7 +170,8 @@ def _version(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason_of(error: OSError | ValueError) -> str:
+    """Return what went wrong, as the end of a sentence."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     return str(error)

@@ -173,7 +173,7 @@ def test_a_plain_line_is_read_as_any_other(text: str, system: bool) -> None:
     """Most lines are taken apart by one expression. Without it, all lines go the long way, to the same entries."""
     with pytest.MonkeyPatch.context() as patch:
         quick = parse(text, system=system, now=NOW)
-        patch.setattr("gcron.crontab.parser.PLAIN_LINE", re.compile("(?!)"))
+        patch.setattr("gcron.crontab.entry_reader.PLAIN_LINE", re.compile("(?!)"))
 
         assert parse(text, system=system, now=NOW) == quick
 
@@ -198,6 +198,6 @@ def test_a_line_with_the_path_of_a_program_is_read_as_any_other(
     line: str, above: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = parse(f"{above}{line}\n", now=NOW)
-    monkeypatch.setattr("gcron.crontab.parser.PLAIN_LINE", re.compile("(?!)"))
+    monkeypatch.setattr("gcron.crontab.entry_reader.PLAIN_LINE", re.compile("(?!)"))
 
     assert parse(f"{above}{line}\n", now=NOW) == quick

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gcron.crontab import Entry, LoadSettings, load_all, parse
+from gcron.crontab import Loaded, LoadSettings, load_all, parse
 from gcron.policy import is_name
 
 
@@ -29,15 +29,15 @@ def write(*texts: str) -> list[str]:
     return [str(number) for number in range(len(texts))]
 
 
-def load(*texts: str, previous: tuple[Entry, ...] = ()) -> tuple[Entry, ...]:
-    """Load the texts as files, with `previous` as the entries of the last load."""
+def load(*texts: str, previous: Loaded | None = None) -> Loaded:
+    """Load the texts as files, after a load with this result."""
     loaded = load_all(write(*texts), LoadSettings(), None, previous)
     assert loaded.errors == ()
-    return loaded.entries
+    return loaded
 
 
-def names_of(entries: tuple[Entry, ...]) -> list[str]:
-    return [entry.name for entry in entries]
+def names_of(loaded: Loaded) -> list[str]:
+    return [entry.name for entry in loaded.entries]
 
 
 @pytest.mark.parametrize(
@@ -147,21 +147,22 @@ def test_names_are_unique_and_kept_whatever_is_edited() -> None:
     draw = random.Random(20260301)
     lines = [f"@daily {program} --{n}\n" for program in ("x", "x-2", "cd /a && y", "$(z)") for n in range(4)]
     lines += [f"# gcron: name={name}\n@daily x\n" for name in ("x", "x-3", "y")]
-    previous: tuple[Entry, ...] = ()
+    previous: Loaded | None = None
     for _ in range(200):
         given = draw.sample(lines[-3:], 3)
         texts = [
             "".join(draw.sample(lines[:-3], draw.randrange(8))) + given[n][: draw.choice([0, 99])] for n in range(3)
         ]
-        entries = load(*texts, previous=previous)
+        loaded = load(*texts, previous=previous)
+        entries = loaded.entries
         by_name = {entry.name: entry for entry in entries}
         assert len(by_name) == len(entries)
         given_now = {name for text in texts for name in re.findall("name=([^\\n]*)", text)}
         kept = {(entry.path, entry.command): entry.name for entry in entries if entry.command != "x"}
-        for entry in previous:
+        for entry in () if previous is None else previous.entries:
             if entry.command != "x" and (entry.path, entry.command) in kept and entry.name not in given_now:
                 assert kept[entry.path, entry.command] == entry.name
-        previous = entries
+        previous = loaded
 
 
 def test_h_does_not_move_when_a_number_in_a_name_changes() -> None:
