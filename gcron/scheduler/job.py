@@ -59,8 +59,20 @@ def jobs_of(crontab: Crontab, known_groups: Mapping[str, int] = _NO_GROUPS) -> l
     return [job_of(entry, limits) for entry in crontab.entries]
 
 
-def job_of(entry: Entry, group_limits: Mapping[str, int] = _NO_GROUPS) -> Job:
-    """Make the job of a crontab entry; `group_limits` are what its file and others with it declare."""
-    command = command_of(entry.command, entry.policy, stdin=entry.stdin, environment=entry.environment, user=entry.user)
+def job_of(
+    entry: Entry, group_limits: Mapping[str, int] = _NO_GROUPS, trusted_owners: frozenset[int] = frozenset()
+) -> Job:
+    """Make the job of a crontab entry.
+
+    `group_limits` are what its file and others with it declare; `trusted_owners` as in `LoadSettings`.
+    """
+    command = command_of(
+        entry.command,
+        entry.policy,
+        stdin=entry.stdin,
+        environment=entry.environment,
+        user=entry.user,
+        trusted_owners=trusted_owners,
+    )
     limit = None if entry.policy.group is None else group_limits.get(entry.policy.group)
     return Job(entry.name, entry.schedule, command, entry.policy, f"{entry.path}:{entry.line}", limit)

@@ -55,6 +55,8 @@ class Command(NamedTuple):
     """Added to the niceness."""
     env_file: str | None = None
     """A file of assignments, read before each start."""
+    trusted_owners: frozenset[int] = frozenset()
+    """Ids of users other than root whose env-file root reads."""
     limits: Limits = ()
 
 
@@ -90,6 +92,7 @@ def command_of(
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
     user: str | None = None,
+    trusted_owners: frozenset[int] = frozenset(),
 ) -> Command:
     """The command that a policy asks for; its `user` goes before the `user` of a system crontab's column."""
     return Command(
@@ -102,6 +105,7 @@ def command_of(
         umask=policy.umask,
         nice=policy.nice or 0,
         env_file=policy.env_file,
+        trusted_owners=trusted_owners,
         limits=_limits_of(policy),
     )
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -53,7 +54,8 @@ def find_surroundings(command: Command, given_up: Event, seconds: float) -> Surr
     if command.user is not None:
         account = _look_up("user", command.user, find_account, given_up, seconds)
     if command.env_file is not None and not given_up.is_set():
-        variables = _look_up("env-file", command.env_file, read_env_file, given_up, seconds)
+        read_variables = partial(read_env_file, trusted_owners=command.trusted_owners)
+        variables = _look_up("env-file", command.env_file, read_variables, given_up, seconds)
     return None if given_up.is_set() else Surroundings(account, variables or {})
 
 
@@ -76,14 +78,14 @@ def _look_up(kind: str, name: str, function: Callable[[str], T], given_up: Event
     raise TimeoutError(f"{what}: no answer within {seconds:.3g} s")
 
 
-def read_env_file(path: str) -> dict[str, str]:
+def read_env_file(path: str, trusted_owners: Set[int] = frozenset()) -> dict[str, str]:
     """The variables of the file. It may hang: for a thread.
 
     The rules for crontab files hold: a regular file of at most 1 MiB, and for root one that belongs to root alone.
     Blank lines and comments (`#` first) are skipped. Raises ValueError with file and line for what is no assignment.
     """
     try:
-        text = read(path).decode("utf-8", "surrogateescape")
+        text = read(path, trusted_owners).decode("utf-8", "surrogateescape")
     except CrontabError as error:
         raise ValueError(f"env-file {path} {error.problems[0].message}") from None
     variables = {}

@@ -219,6 +219,19 @@ def test_a_wrong_env_file_is_the_runs_own_failure(
     assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, f"cannot start: env-file {file}{reason}")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_an_env_file_of_a_trusted_owner_is_read(perform: Perform, listening: Any, tmp_path: Path) -> None:
+    """In a bind mount the env-file belongs to uid 1000, as the crontab beside it does."""
+    file = tmp_path / "env"
+    file.write_text("X=read\n")
+    os.chown(file, 1000, 1000)
+    policy = Policy.from_options({"env_file": file})
+
+    assert perform(command_of("echo $X", policy)).outcome is Outcome.START_FAILED
+    assert perform(command_of("echo $X", policy, trusted_owners=frozenset({1000}))).succeeded
+    assert listening.out == [b"read"]
+
+
 @pytest.fixture
 def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An env-file whose reading does not come back before the test is over."""
@@ -226,7 +239,7 @@ def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     go_on = threading.Event()
     read_env_file = surroundings_module.read_env_file
 
-    def read(name: str) -> dict[str, str]:
+    def read(name: str, trusted_owners: Any = ()) -> dict[str, str]:
         if name == path:
             go_on.wait(20)
             return {"X": "late"}
