@@ -6,7 +6,6 @@ This module does not know how an entry is read.
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from gcron.crontab.problem import LineError
 
@@ -50,6 +49,8 @@ def foreign_blank(line: str, start: int, end: int) -> tuple[int, str] | None:
     """Return the column and the name of the first character in `line[start:end]` that only looks like a blank."""
     if line.isascii():
         return None
+    import unicodedata  # only for what is odd
+
     for column in range(start, min(end, len(line))):
         if not line[column].isascii() and unicodedata.category(line[column]) in _BLANK_CATEGORIES:
             code = f"U+{ord(line[column]):04X}"

@@ -93,7 +93,7 @@ def test_without_colour_there_is_no_escape_sequence(terminal: Callable[..., byte
 def test_what_is_long_goes_through_the_pager(terminal: Callable[..., bytes]) -> None:
     number = r"awk '{n++} END {print \"lines:\", n}'".replace(r"\"", '"')
     assert re.search(rb"lines: \d{3}", terminal("help", "crontab", PAGER=number))
-    assert b"lines:" not in terminal("help", "files", PAGER=number)
+    assert b"lines:" not in terminal("help", "files", PAGER=number, LINES="50")
     assert b"lines:" not in terminal("help", "crontab", PAGER=number, GCRON_NO_PAGER="yes")
 
 

@@ -52,16 +52,19 @@ def test_explain_of_a_file_tells_the_command_that_reads_files(
 def test_a_directory_of_passed_over_files_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
     """`gcron check jobs` called a directory right, `jobs/backup.cron` of which was not read: a dot is in its name."""
     (tmp_path / "jobs").mkdir()
-    (tmp_path / "jobs" / "backup.cron").write_text("0 3 * * * x\n")
 
-    passed_over = gcron("check", "jobs")
+    empty = gcron("check", "jobs")
     (tmp_path / "jobs" / "backup").write_text("0 3 * * * x\n")
-    read = gcron("check", "jobs")
+    right = gcron("check", "jobs")
+    (tmp_path / "jobs" / "backup.cron").write_text("0 3 * * * x\n")
+    passed_over = gcron("check", "jobs")
 
-    assert passed_over.returncode == 0
-    assert passed_over.stderr.startswith("jobs: warning: holds no crontab: names with a dot")
-    assert passed_over.stdout == "jobs: 0 jobs, 0 errors, 1 warning\n"
-    assert (read.stdout, read.stderr) == ("jobs: 1 job, 0 errors, 0 warnings\n", "")
+    assert (empty.returncode, right.returncode, passed_over.returncode) == (0, 0, 0)
+    assert empty.stderr.startswith("jobs: warning: holds no crontab: names with a dot")
+    assert empty.stdout == "jobs: 0 jobs, 0 errors, 1 warning\n"
+    assert (right.stdout, right.stderr) == ("jobs: 1 job, 0 errors, 0 warnings\n", "")
+    assert passed_over.stderr.startswith("jobs/backup.cron: warning: is passed over")
+    assert passed_over.stdout == "jobs: 1 job, 0 errors, 1 warning\n"
 
 
 def test_a_wrong_tz_is_told_as_such(gcron: Gcron) -> None:
