@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
+from functools import partial
 from typing import NamedTuple
 
 from gcron.crontab.checks import (
@@ -130,10 +131,18 @@ def load_all(
     problems += [problem for crontab in crontabs for problem in crontab.problems]
     of_users = {crontab.path for crontab in crontabs[own:]}
     used, left_out = _checked(crontabs, of_users, settings, problems)
-    before = {} if previous is None else {crontab.path: crontab for crontab in previous.crontabs}
-    kept = tuple(before[path] for path in left_out if path in before)
-    problems += [report_left_out(path, path in before) for path in left_out]
-    return Loaded((*used, *kept), tuple(problems), zone.tz, left_out)
+    kept = _kept(left_out, used, previous)
+    problems += [report_left_out(path, path in kept) for path in left_out]
+    return Loaded((*used, *kept.values()), tuple(problems), zone.tz, left_out)
+
+
+def _kept(left_out: Sequence[str], used: Sequence[Crontab], previous: Loaded | None) -> dict[str, Crontab]:
+    """Return the crontabs of the last load for those that are left out, unless root has taken one of their names."""
+    if not left_out or previous is None:
+        return {}
+    names = {entry.name for entry in _entries_of(used)}
+    before = [crontab for crontab in previous.crontabs if crontab.path in left_out]
+    return {crontab.path: crontab for crontab in before if names.isdisjoint(entry.name for entry in crontab.entries)}
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -143,10 +152,11 @@ def _drafts(
     path: str, settings: LoadSettings, read_stdin: Callable[[], bytes] | None, problems: list[Problem]
 ) -> Iterator[Draft]:
     """Yield the crontabs at a path, and add to `problems` what is wrong with the path."""
-    timezone = settings.timezone
+    owners = settings.trusted_owners
+    draft = partial(Draft, system=settings.system, timezone=settings.timezone, trusted_owners=owners)
     with _reporting(problems):
         if path == _STDIN and read_stdin is not None:
-            yield Draft(read_stdin(), "<stdin>", settings.system, timezone, None, settings.trusted_owners)
+            yield draft(read_stdin(), "<stdin>")
             return
         members = members_of(path)
         problems += map(_passed_over, members.passed_over)
@@ -154,8 +164,7 @@ def _drafts(
             problems.append(_nothing_in(path))
         for member in members.crontabs:
             with _reporting(problems):
-                data = read(member, settings.trusted_owners)
-                yield Draft(data, member, settings.system, timezone, None, settings.trusted_owners)
+                yield draft(read(member, owners), member)
 
 
 def _user_drafts(spool: str, settings: LoadSettings, problems: list[Problem]) -> Iterator[Draft]:
@@ -170,7 +179,7 @@ def _user_drafts(spool: str, settings: LoadSettings, problems: list[Problem]) ->
             except CrontabError as error:
                 problems += [problem._replace(severity="warning") for problem in error.problems]
                 continue
-            yield Draft(data, file.path, False, settings.timezone, file)
+            yield Draft(data, file.path, timezone=settings.timezone, user=file)
 
 
 @contextmanager

@@ -300,6 +300,22 @@ def test_a_reload_keeps_the_jobs_of_a_crontab_that_is_wrong_now(spool: Path, wri
     assert sorted(entry.name for entry in third.entries) == ["alice:a", "bob:b", "bob:c"]
 
 
+def test_a_crontab_is_not_kept_if_root_has_given_one_of_its_names_meanwhile(
+    spool: Path, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Two jobs of one name would have let no reload through any more."""
+    (tmp_path / "crontab").write_text("@daily y\n")
+    (tmp_path / "crontab").chmod(0o644)
+    write("alice", "# gcron: name=x\n@daily z\n")
+    first = loaded(spool, tmp_path / "crontab")
+    (tmp_path / "crontab").write_text("# gcron: name=alice:x\n@daily y\n")
+
+    second = loaded(spool, tmp_path / "crontab", previous=first)
+
+    assert [(entry.name, entry.command) for entry in second.entries] == [("alice:x", "y")]
+    assert messages(second)[-1] == "alice: warning: is left out because of its errors: its jobs do not run"
+
+
 def test_the_jobs_of_a_user_go_with_the_file(spool: Path, write: Callable[..., Path]) -> None:
     write("alice", "@daily a\n@daily a\n")
     first = loaded(spool)
