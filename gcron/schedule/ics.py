@@ -17,7 +17,8 @@ __all__ = ["days_of", "read_file"]
 
 # Events that recur without an end are followed so far.
 _FIRST, _LAST = date(1970, 1, 1), date(2099, 12, 31)
-_MOST_EVENTS = 20_000
+_MOST_EVENTS = 10_000
+_OF_DAYS = frozenset({"DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE"})
 _ONE_DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 
 
@@ -35,7 +36,7 @@ def days_of(data: bytes, path: str, zone: Zone) -> list[tuple[date, date]]:
     """Return the first and the last day of each event, also of those that recur, from 1970 to 2099.
 
     An event with times takes each day that it touches, in `zone`. Cancelled events do not count. `path` is for
-    messages. Raises ScheduleError if the data are no calendar, hold more than 20,000 events, or the extra is missing.
+    messages. Raises ScheduleError if the data are no calendar, hold more than 10,000 events, or the extra is missing.
     """
     try:
         import icalendar
@@ -47,6 +48,7 @@ def days_of(data: bytes, path: str, zone: Zone) -> list[tuple[date, date]]:
         calendar: Any = icalendar.Calendar.from_ical(data)
         if calendar.name != "VCALENDAR":
             raise ValueError("it does not begin with BEGIN:VCALENDAR")
+        _check_properties(calendar)
         found = list(islice(_spans(recurring_ical_events.of(calendar), zone), _MOST_EVENTS + 1))
     except Exception as error:  # whatever the two raise for what other programs wrote
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -54,6 +56,14 @@ def days_of(data: bytes, path: str, zone: Zone) -> list[tuple[date, date]]:
     if len(found) > _MOST_EVENTS:
         raise ScheduleError(f"{path} has more than {_MOST_EVENTS} events")
     return found
+
+
+def _check_properties(calendar: Any) -> None:
+    """Raise ValueError for what icalendar could not read and left out: a holiday would come once, or never."""
+    for component in calendar.walk():
+        for name, reason in component.errors:
+            if name in _OF_DAYS:
+                raise ValueError(f"{name}: {reason}")
 
 
 def _spans(events: Any, zone: Zone) -> Iterator[tuple[date, date]]:
