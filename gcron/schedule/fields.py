@@ -236,12 +236,9 @@ def _unreadable(kind: FieldKind, item: str) -> ScheduleError:
 
 def _reversed(kind: FieldKind, match: re.Match[str], low: int, high: int) -> ScheduleError:
     start, end = match.start("low"), match.end("high")
-    hint = f"write {_span(low, kind.high)},{_span(kind.low, high)}"
+    spans = ((low, kind.high), (kind.low, high))
+    hint = "write " + ",".join(str(first) if first >= last else f"{first}-{last}" for first, last in spans)
     return ScheduleError(f"the range {match['low']}-{match['high']} is reversed", start, end, hint)
-
-
-def _span(low: int, high: int) -> str:
-    return str(low) if low >= high else f"{low}-{high}"
 
 
 # -- days that depend on the month ------------------------------------------------------------------------------------

@@ -1,28 +1,24 @@
 """A schedule in words that a person would say.
 
 The words are made from the values of the fields, not from their text: `*/15`, `0-59/15` and `0,15,30,45` are the same
-minutes and read the same. Only the day rule depends on how a field begins.
+minutes and read the same. Only the day rule depends on how a field begins. This module knows neither zones nor
+instants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 from gcron.schedule.fields import DayMark, Field, is_seeded, parse_field
 from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, YEAR, FieldKind, layout_of
-from gcron.schedule.schedules import Schedule
-from gcron.schedule.wrapped import LimitedSchedule, WrappedSchedule
-from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT
 
 __all__ = [
     "FieldWords",
     "describe",
     "describe_delay",
     "describe_fields",
-    "describe_limits",
     "describe_period",
     "join_words",
 ]
@@ -39,9 +35,6 @@ _UNITS = ((604800, "week"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, 
 _MOST_LISTED = 6
 # This many values or more in equal steps are described by the step.
 _LEAST_STEPPED = 5
-# Up to this many ranges of days are listed; more are counted.
-_MOST_RANGES = 4
-_EPOCH = date(1970, 1, 1)
 
 
 class FieldWords(NamedTuple):
@@ -98,42 +91,11 @@ def describe_delay(seconds: int) -> str:
     return f"{words if words[0].isdigit() else f'1 {words}'} after the end of the last run"
 
 
-def describe_limits(schedule: Schedule) -> str:
-    """Return the limits of a schedule in words, as the end of a sentence; empty if it has none.
-
-    `, from 2026-01-05 09:00 to 2026-12-31 23:59, except on 2026-12-24 to 2026-12-26; and at the start`
-    """
-    while isinstance(schedule, WrappedSchedule) and not isinstance(schedule, LimitedSchedule):
-        schedule = schedule.schedule
-    if not isinstance(schedule, LimitedSchedule):
-        return ""
-    words = ""
-    if schedule.start > FIRST_INSTANT:
-        words = f", from {_moment(schedule, schedule.start)}"
-    if schedule.end < LAST_INSTANT:
-        words += f"{'' if words else ','} to {_moment(schedule, schedule.end)}"
-    if ranges := schedule.excluded.ranges:
-        words += f", except on {_day_ranges(ranges)}"
-    return words + ("; and at the start" if schedule.now else "")
-
-
 def join_words(words: Sequence[str], last: str = "and") -> str:
     """Return the words as a list: `a`, `a and b`, `a, b and c`."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-def _moment(schedule: LimitedSchedule, instant: int) -> str:
-    moment = datetime.fromtimestamp(instant, schedule.zone.tz)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second % 59 else f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _day_ranges(ranges: Sequence[tuple[int, int]]) -> str:
-    if len(ranges) > _MOST_RANGES:
-        return f"{sum(last - first + 1 for first, last in ranges)} days"
-    days = [(_EPOCH + timedelta(first), _EPOCH + timedelta(last)) for first, last in ranges]
-    return join_words([f"{first}" if first == last else f"{first} to {last}" for first, last in days])
 
 
 def _columns(expression: str, fields: str | None) -> list[tuple[FieldKind, str]]:

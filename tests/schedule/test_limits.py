@@ -31,7 +31,8 @@ from gcron.schedule import (
     resolve,
 )
 from gcron.schedule.ics import read_file
-from gcron.schedule.wording import describe_delay, describe_limits
+from gcron.schedule.limit_wording import describe_limits
+from gcron.schedule.wording import describe_delay
 from gcron.schedule.wrapped import Days, LimitedSchedule
 from gcron.schedule.zones import instant_of
 
