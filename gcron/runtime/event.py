@@ -138,14 +138,16 @@ class AsyncResult(Linkable, Generic[T]):
                     if self._value is _UNSET or not self._drop_link(seat):
                         ring = me.ring
                         hub = me.hub
-                        successor = hub
                         try:
                             if ring and hub.credit:
                                 hub.credit -= 1
-                                successor = ring.popleft()
-                            successor.switch()
+                                hub.successor = ring.popleft()
+                                hub.successor.switch()
+                            else:
+                                hub.successor = None
+                                hub.switch()
                         except BaseException as error:
-                            mend(me, successor, error)
+                            mend(me, error)
                             raise
                         me.ready = False
                         if me.pending is not None:
@@ -157,14 +159,22 @@ class AsyncResult(Linkable, Generic[T]):
             elif not self._wait_link(timeout):
                 raise timed_out(timeout)
         value = self._value
-        if value is _FAILED:
-            assert self._error is not None
-            raise self._error.with_traceback(self._traceback)
-        return value
+        if value is not _FAILED:
+            return value
+        error, traceback = self._error, self._traceback
+        assert error is not None
+        try:
+            raise error.with_traceback(traceback)
+        finally:
+            # This frame is in the traceback: it must refer neither to the error nor to who keeps it.
+            del self, error
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""
-        return self.get(block=False)
+        try:
+            return self.get(block=False)
+        finally:
+            del self  # see `get`
 
     # -- as in concurrent.futures ---------------------------------------------------------------------------
 
@@ -173,7 +183,10 @@ class AsyncResult(Linkable, Generic[T]):
 
     def result(self, timeout: float | Timeout | None = None) -> T:
         """As `get(timeout=timeout)`."""
-        return self.get(timeout=timeout)
+        try:
+            return self.get(timeout=timeout)
+        finally:
+            del self  # see `get`
 
     def cancel(self) -> bool:
         """False: what brings the value cannot be called off here."""

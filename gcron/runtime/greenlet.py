@@ -185,14 +185,18 @@ class Greenlet(Linkable, Task):
             else:
                 value = function(*args, **self.kwargs)
         except BaseException as error:
-            self._end_with(error)
+            assert error.__traceback__ is not None
+            self._end_with(error.with_traceback(error.__traceback__.tb_next))
+            # The function's frames, which the traceback keeps, keep this one. If it kept us, who keep the error, only
+            # the cyclic collector would free what is in them.
+            del self, function, args
         else:
             self.value = value
             self._end()
 
     def _end_with(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
-            self.value = error
+            self.value = error.with_traceback(None)  # a kill is no error that anybody looks into
             self._end()
             return
         label = describe(self)
@@ -238,9 +242,15 @@ class Greenlet(Linkable, Task):
         """
         if self._state != _DONE and not (block and self._wait_link(timeout)):
             raise timed_out(timeout)
-        if self._error is not None:
-            raise self._error.with_traceback(self._traceback)
-        return self.value
+        error = self._error
+        if error is None:
+            return self.value
+        traceback = self._traceback
+        try:
+            raise error.with_traceback(traceback)
+        finally:
+            # This frame is in the traceback: it must refer neither to the error nor to who keeps it.
+            del self, error
 
     def join(self, timeout: float | Timeout | None = None) -> None:
         """Wait for its end, at most `timeout` seconds. Never raises its error."""

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Protocol, cast
 from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
-from gcron.runtime.parking import Carrier, Seat, Task, interrupt, new_carrier, park, unpark, vacate, wake
+from gcron.runtime.parking import NEWCOMER, Carrier, Seat, Task, interrupt, new_carrier, park, unpark, vacate, wake
 from gcron.runtime.poller import READ, WRITE
 from gcron.runtime.readiness import Readiness, Watch
 from gcron.runtime.signals import SignalHandler, Signals
@@ -128,8 +128,10 @@ class Hub(RawGreenlet):
         "idle_carriers",
         "io",
         "monotonic",
+        "newcomer",
         "polling",
         "ring",
+        "successor",
         "timers",
     )
 
@@ -143,6 +145,8 @@ class Hub(RawGreenlet):
         self.credit = 0
         self._allowance = 1
         self._last_turn = 0.0
+        self.successor: Any = None
+        self.newcomer: Task | None = None
         self.idle_carriers: list[Carrier] = []
         self.timers = TimerHeap()
         self.main = self.parent
@@ -257,8 +261,10 @@ class Hub(RawGreenlet):
                     self._take_turn()
                 elif isinstance(message, Callback):
                     self._call(message)
-                elif isinstance(message, Task):
-                    message = new_carrier(self).switch(message)
+                elif message is NEWCOMER:
+                    carrier = new_carrier(self)
+                    carrier.task, self.newcomer = self.newcomer, None
+                    message = carrier.switch()
                     continue
                 # Anything else: a carrier has ended.
                 message = ()
@@ -309,6 +315,7 @@ class Hub(RawGreenlet):
         if not self._has_waited:
             self._has_waited = True
             self.signals.prepare_to_wait()
+        self.successor = None
         self.io.open()
         self.polling = True
         try:
@@ -326,7 +333,7 @@ class Hub(RawGreenlet):
             surplus = self.idle_carriers[:excess]
             del self.idle_carriers[:excess]
             for carrier in surplus:
-                carrier.switch(None)
+                carrier.switch()  # without a task
 
     def _waits_for_outside(self) -> bool:
         return bool(self._holds) or self.io.has_referenced()
@@ -389,7 +396,7 @@ class Hub(RawGreenlet):
             return  # the thread ends in a greenlet, or the collector runs in another thread
         self.throw(GreenletExit)
         while self.idle_carriers:
-            self.idle_carriers.pop().switch(None)
+            self.idle_carriers.pop().switch()  # without a task
 
     def after_fork_in_child(self) -> None:
         """The epoll and wake-up descriptors are the parent's: get our own."""

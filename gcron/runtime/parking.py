@@ -28,6 +28,7 @@ from greenlet import GreenletExit, getcurrent
 from greenlet import greenlet as RawGreenlet
 
 __all__ = [
+    "NEWCOMER",
     "Carrier",
     "Loop",
     "Seat",
@@ -43,11 +44,17 @@ __all__ = [
 ]
 
 
+NEWCOMER: Any = object()
+"""What the hub is switched to with when `hub.newcomer` is a task to start on a fresh carrier."""
+
+
 class Loop(Protocol):
     """What greenlets, descriptors and signals ask of their hub."""
 
     ring: deque[Any]
     credit: int
+    successor: Any
+    """What the greenlet that parked last has switched to, and nobody's property: see `park`."""
     idle_carriers: list[Carrier]
     polling: bool
     """True while it blocks: who appends to the ring from another thread then has to `interrupt_poll`."""
@@ -107,10 +114,18 @@ class Task:
 
     def switch(self) -> Any:
         """Begin on an idle carrier, or have the hub start a fresh one. For the ring, not for users."""
-        idle = self.hub.idle_carriers
+        # Whoever called this is parked inside the call, maybe for ever. Neither its frames nor the arguments of a
+        # switch may refer to the task, or its result would live as long: hence the attribute, and `del`. HOT PATH.
+        hub = self.hub
+        idle = hub.idle_carriers
         if idle:
-            return idle.pop().switch(self)
-        return self.hub.switch(self)
+            carrier = idle.pop()
+            carrier.task = self
+            del self
+            return carrier.switch()
+        hub.newcomer = self
+        del self
+        return hub.switch(NEWCOMER)
 
 
 def park(me: Carrier) -> None:
@@ -120,31 +135,34 @@ def park(me: Carrier) -> None:
     """
     ring = me.ring
     hub = me.hub
-    successor = hub
     try:
         # The hub has its turn when nobody else is ready, or has been waiting for long enough.
         if ring and hub.credit:
             hub.credit -= 1
-            successor = ring.popleft()
-        successor.switch()
+            # Not a variable of ours: while we are parked, that would keep a task which has long ended.
+            hub.successor = ring.popleft()
+            hub.successor.switch()
+        else:
+            hub.successor = None
+            hub.switch()
     except BaseException as error:
-        mend(me, successor, error)
+        mend(me, error)
         raise
     me.ready = False
     if me.pending is not None:
         raise_pending(me)
 
 
-def mend(me: Carrier, successor: Any, error: BaseException) -> None:
-    """What `park` has to put right when switching to `successor` raised `error`."""
+def mend(me: Carrier, error: BaseException) -> None:
+    """What `park` has to put right when switching to its successor raised `error`."""
     if isinstance(error, GreenletExit):
         # The garbage collector throws this into a carrier that nobody can wake any more. Where it ran, nothing may
         # be switched to: neither by the carrier nor by what its task does in a `finally`.
         me.doomed = True
         me.ring = _NoRing()
-    elif isinstance(error, RecursionError) and successor is not me.hub:
+    elif isinstance(error, RecursionError) and me.hub.successor is not None:
         # No stack was left to get to the successor: its place must not be lost.
-        me.ring.appendleft(successor)
+        me.ring.appendleft(me.hub.successor)
 
 
 def raise_pending(me: Carrier) -> NoReturn:
@@ -214,22 +232,22 @@ def new_carrier(hub: Any) -> Carrier:
     carrier.doomed = False
     carrier.pending = None
     carrier.seat = Seat(carrier)
+    carrier.task = None
     return carrier
 
 
-def _carry(task: Task) -> None:
-    """A carrier's life: run a task, take the next fresh one from the ring, or idle until one is brought.
+def _carry() -> None:
+    """A carrier's life: run the task it was given, take the next fresh one from the ring, or idle until one is given.
 
-    None instead of a task ends it. Only so: an idle carrier's frames refer to itself and to others, so that letting
-    go of it frees nothing.
+    Switching to it without a task ends it. Only so: an idle carrier's frames refer to itself and to others, so that
+    letting go of it frees nothing.
     """
     me = cast(Carrier, getcurrent())
     ring = me.ring
     hub = me.hub
     idle = hub.idle_carriers
     while True:
-        me.task = task
-        task.execute(me)
+        me.task.execute(me)
         me.task = None
         if me.doomed:
             return
@@ -237,7 +255,7 @@ def _carry(task: Task) -> None:
             hub.credit -= 1
             successor = ring.popleft()
             if isinstance(successor, Task):
-                task = successor
+                me.task = successor
                 continue
         else:
             successor = hub
@@ -245,9 +263,8 @@ def _carry(task: Task) -> None:
         idle.append(me)
         # An idle carrier must keep neither its last task nor that one's context alive.
         me.gr_context = None
-        del task
-        task = successor.switch()
-        if task is None:
+        successor.switch()
+        if me.task is None:
             del me.seat  # it refers to us
             return
         me.ready = False

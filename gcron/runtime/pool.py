@@ -99,9 +99,10 @@ class Group(Workers):
         """
         members = list(self.greenlets) if raise_error else []
         ended = self._wait_until_empty(timeout)
-        for greenlet in members:
-            if greenlet.exception is not None:
-                greenlet.get()
+        failed = [member for member in members if member.exception is not None]
+        if failed:
+            del members
+            failed.pop(0).get()  # no variable refers to one that raises, see `Greenlet.get`
         return ended
 
     def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
@@ -133,6 +134,7 @@ class Group(Workers):
         except Timeout as error:
             if error is not limit:
                 raise
+            limit.__traceback__ = None
         finally:
             limit.cancel()
 

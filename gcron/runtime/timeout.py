@@ -95,7 +95,11 @@ class Timeout(BaseException):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.cancel()
-        return value is self and self.exception is False
+        if value is not self or self.exception is not False:
+            return False
+        # Swallowed: the frames in its traceback refer to it, so that only the cyclic collector would free them.
+        self.__traceback__ = None
+        return True
 
     def __str__(self) -> str:
         if self.seconds is None:
@@ -127,6 +131,7 @@ def with_timeout(seconds: float | None, function: Callable[..., T], *args: Any, 
         return function(*args, **kwargs)
     except Timeout as error:
         if error is limit and has_default:
+            limit.__traceback__ = None
             return default
         raise
     finally:
@@ -158,6 +163,7 @@ def _park_until(me: Carrier, limit: Timeout) -> bool:
     except Timeout as error:
         if error is not limit:
             raise
+        limit.__traceback__ = None
         return False
     finally:
         if started_here:

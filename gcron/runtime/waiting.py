@@ -61,9 +61,10 @@ def joinall(
         return greenlets
     done = []
     for greenlet in iwait(greenlets, timeout, count):
-        if raise_error and getattr(greenlet, "exception", None) is not None:
-            greenlet.get()
         done.append(greenlet)
+        if raise_error and getattr(greenlet, "exception", None) is not None:
+            del greenlets, greenlet  # this frame is in the traceback, see `Greenlet.get`
+            done.pop().get()
     return done
 
 

@@ -80,7 +80,12 @@ class Workers:
 
         Raises the first error, also that of the iterable itself.
         """
-        return [worker.get() for worker in [self.spawn(function, item) for item in iterable]]
+        workers = [self.spawn(function, item) for item in iterable]
+        workers.reverse()
+        results = []
+        while workers:
+            results.append(workers.pop().get())  # no variable refers to one that raises, see `Greenlet.get`
+        return results
 
     def map_cb(
         self,
@@ -179,7 +184,10 @@ class _Results(Iterator[Any]):
         self._next_index += 1
         if self._ahead is not None:
             self._ahead.release()
-        return source.get()
+        try:
+            return source.get()
+        finally:
+            del source  # this frame is in the traceback, see `Greenlet.get`
 
     def _next_source(self) -> Any:
         while True:
