@@ -8,7 +8,7 @@ from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
 from gcron.runtime.hub import Carrier, current, require_own_thread, unpark
-from gcron.runtime.timeout import Timeout, park_within
+from gcron.runtime.timeout import Timeout, park_within, timed_out
 
 __all__ = ["Channel"]
 
@@ -72,7 +72,7 @@ class Channel(Generic[T]):
             if waits_still:
                 self._putters.remove(me)
         if waits_still:
-            raise Full
+            raise timed_out(timeout, Full)
 
     def put_nowait(self, item: T) -> None:
         """As `put(item, block=False)`."""
@@ -104,7 +104,7 @@ class Channel(Generic[T]):
             if me.item is _NOTHING:
                 self._getters.remove(me)
         if me.item is _NOTHING:
-            raise Empty
+            raise timed_out(timeout, Empty)
         return me.item
 
     def get_nowait(self) -> T:

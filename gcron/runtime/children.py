@@ -121,9 +121,10 @@ class Child:
             os.close(self.pidfd)
             self.pidfd = None
 
-    def __del__(self) -> None:
+    # Bound here: as Python ends, the names of a module may be gone before the objects that use them.
+    def __del__(self, close: Callable[[int], object] = os.close) -> None:
         if self.pidfd is not None:
-            os.close(self.pidfd)
+            close(self.pidfd)
 
 
 class Vigil:

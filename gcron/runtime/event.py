@@ -106,7 +106,12 @@ class AsyncResult(Linkable, Generic[T]):
             self._notify_all(links)
 
     def set_exception(self, exception: BaseException, exc_info: ExcInfo | None = None) -> None:
-        """Store an error and wake all waiters. `exc_info` may carry its traceback."""
+        """Store an error and wake all waiters. `exc_info` may carry its traceback.
+
+        Raises `TypeError` for what is no exception.
+        """
+        if not isinstance(exception, BaseException):
+            raise TypeError(f"a result's error is an exception, got {exception!r}")
         self._traceback = exc_info[2] if exc_info else exception.__traceback__
         self._error = exception
         self._value = _FAILED  # last: from here on another thread may raise it
@@ -161,13 +166,13 @@ class AsyncResult(Linkable, Generic[T]):
         value = self._value
         if value is not _FAILED:
             return value
-        error, traceback = self._error, self._traceback
-        assert error is not None
+        failure, traceback = self._error, self._traceback
+        assert failure is not None
         try:
-            raise error.with_traceback(traceback)
+            raise failure.with_traceback(traceback)
         finally:
             # This frame is in the traceback: it must refer neither to the error nor to who keeps it.
-            del self, error
+            del self, failure
 
     def get_nowait(self) -> T:
         """As `get(block=False)`."""

@@ -23,9 +23,11 @@ __all__ = [
     "GreenletExit",
     "getcurrent",
     "kill",
+    "run_next",
     "sleep",
     "spawn",
     "spawn_later",
+    "to_error",
 ]
 
 _NEW, _STARTED, _RUNNING, _DONE = range(4)
@@ -125,10 +127,10 @@ class Greenlet(Linkable, Task):
         return self._error
 
     @property
-    def exc_info(self) -> ExcInfo | tuple[()]:
-        """The error it ended with, as `sys.exc_info()` gives it, or `()`."""
+    def exc_info(self) -> ExcInfo | None:
+        """The error it ended with, as `sys.exc_info()` gives it, or None."""
         if self._error is None:
-            return ()
+            return None
         return (type(self._error), self._error, self._traceback)
 
     @property
@@ -217,14 +219,15 @@ class Greenlet(Linkable, Task):
             self.args = ()
         if self.kwargs:
             self.kwargs = {}
+        # Links before groups: who waits for the group goes on after the callbacks of its members.
+        if self._links:
+            self._notify()
         if self._at_end is not None:
             call, self._at_end = self._at_end, None
             call(self)
-        if self._links:
-            self._notify()
 
     def call_at_end(self, call: Callable[[Greenlet], object]) -> None:
-        """Call `call(self)` in the very moment it ends, before its links; it must neither park nor raise."""
+        """Call `call(self)` in the very moment it ends; it must neither park nor raise."""
         if self._state == _DONE:
             call(self)
         elif (earlier := self._at_end) is None:
@@ -240,8 +243,11 @@ class Greenlet(Linkable, Task):
         Raises the error it ended with (the same object each time), or `Timeout` when it has not ended after
         `timeout` seconds, or at once with `block=False`.
         """
-        if self._state != _DONE and not (block and self._wait_link(timeout)):
-            raise timed_out(timeout)
+        if self._state != _DONE:
+            if not (block and self._wait_link(timeout)):
+                raise timed_out(timeout)
+        elif self._due:
+            self.settle()
         error = self._error
         if error is None:
             return self.value
@@ -256,18 +262,21 @@ class Greenlet(Linkable, Task):
         """Wait for its end, at most `timeout` seconds. Never raises its error."""
         if self._state != _DONE:
             self._wait_link(timeout)
+        elif self._due:
+            self.settle()
 
     # -- killing --------------------------------------------------------------------------------------------
 
-    def throw(self, *exception: Any) -> None:
-        """Raise in it at its next turn; `GreenletExit` when nothing is given. Does not wait.
+    def throw(self, exception: Any = GreenletExit, value: Any = None, traceback: TracebackType | None = None) -> None:
+        """Raise in it at its next turn. Does not wait.
 
-        Takes an exception, or a class and the argument for it.
+        Takes an exception, or a class and the argument for it, or what `sys.exc_info()` returns.
         """
-        error = exception[0] if exception else GreenletExit
-        if len(exception) > 1 and exception[1] is not None:
-            error = exception[1] if isinstance(exception[1], BaseException) else error(exception[1])
-        self.kill(error, block=False)
+        if value is not None:
+            exception = value if isinstance(value, BaseException) else exception(value)
+        if traceback is not None:
+            exception = to_error(exception).with_traceback(traceback)
+        self.kill(exception, block=False)
 
     def kill(
         self,
@@ -277,9 +286,10 @@ class Greenlet(Linkable, Task):
     ) -> None:
         """Raise `exception` in it; with `block`, wait for its end, at most `timeout` seconds.
 
-        One that has not run yet never will. One that has ended stays as it is.
+        One that has not run yet never will. One that has ended stays as it is. Raises `TypeError`, and does nothing
+        to the greenlet, for what is no exception.
         """
-        error = exception() if isinstance(exception, type) else exception
+        error = to_error(exception)
         if get_hub() is not self.hub:
             self.hub.call_soon_threadsafe(self.kill, error, False)  # what it does there is that thread's
         elif self._state == _RUNNING:
@@ -287,7 +297,7 @@ class Greenlet(Linkable, Task):
         elif self._state != _DONE:
             self._cancel_start()
             self._end_unstarted(error)
-        if block and self._state != _DONE:
+        if block:
             self.join(timeout)
 
     def _interrupt(self, error: BaseException) -> None:
@@ -365,9 +375,7 @@ class _SpawnedLink:
 
     def __call__(self, greenlet: Greenlet) -> None:
         if self.condition(greenlet):
-            runner = Greenlet(self.callback, greenlet)
-            runner._context = self.context  # that of whoever linked; the hub's own is nobody's
-            runner.start()
+            run_next(self.context, self.callback, greenlet)  # the hub's own context is nobody's
 
     def __eq__(self, other: object) -> bool:
         # `unlink` is given the user's callback.
@@ -377,6 +385,14 @@ class _SpawnedLink:
 
     def __hash__(self) -> int:
         return hash(self.callback)
+
+
+def to_error(exception: Any) -> BaseException:
+    """Return the exception to raise for what `kill` is given: one, or a class of them. `TypeError` for all else."""
+    error = exception() if isinstance(exception, type) and issubclass(exception, BaseException) else exception
+    if not isinstance(error, BaseException):
+        raise TypeError(f"only an exception, or a class of exceptions, can be raised in a greenlet, got {exception!r}")
+    return error
 
 
 def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
@@ -389,6 +405,18 @@ def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
     greenlet._state = _STARTED
     greenlet.hub.ring.append(greenlet)
     return greenlet
+
+
+def run_next(context: Context, function: Callable[..., Any], *args: Any) -> None:
+    """Run `function(*args)` in `context` in a new greenlet, before everybody who is ready. For callbacks in the hub.
+
+    A callback stands in the ring in the place of its link. What it starts has to begin there: whoever waited after
+    the link was made would otherwise go on first, and a program could end before the linked function was called.
+    """
+    greenlet = Greenlet(function, *args)
+    greenlet._context = context
+    greenlet._state = _STARTED
+    greenlet.hub.ring.appendleft(greenlet)
 
 
 def spawn_later(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:

@@ -57,6 +57,7 @@ __all__ = [
     "vacate",
     "wake",
     "yield_now",
+    "yield_unless_hub",
 ]
 
 # A turn of the hub costs as much as a task's. While so many turns (of few tasks that wake each other, say) take no
@@ -435,6 +436,12 @@ def yield_now() -> None:
             me.ready = False
             me.ring.remove(me)
         raise
+
+
+def yield_unless_hub() -> None:
+    """As `yield_now`; nothing in the hub, where a callback can let nobody go first."""
+    if not isinstance(getcurrent(), Hub):
+        yield_now()
 
 
 def current() -> Carrier:

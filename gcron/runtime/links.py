@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gcron.runtime.hub import Hub, Seat, current, get_hub, park, vacate, wake
+from gcron.runtime.hub import Hub, Seat, current, get_hub, park, vacate, wake, yield_unless_hub
 from gcron.runtime.timeout import Timeout, park_within
 
 __all__ = ["Linkable"]
@@ -69,6 +69,11 @@ class Linkable:
     def has_links(self) -> bool:
         """True when somebody waits for this, or a link is still to be called."""
         return bool(self._links or self._due)
+
+    def settle(self) -> None:
+        """Return once callbacks that are due have begun, as if the caller had waited before this became ready."""
+        if self._due:
+            yield_unless_hub()
 
     def _add_link(self, link: Seat | _Callback) -> None:
         while True:

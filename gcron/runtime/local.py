@@ -6,6 +6,8 @@ class, then the greenlet's values, then everything else of the class.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import MemberDescriptorType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -74,7 +76,17 @@ class local:  # noqa: N801 - the standard library's name
         args, kwargs = object.__getattribute__(self, "_local__key").arguments
         duplicate = type(self).__new__(type(self), *args, **kwargs)
         _values(duplicate).update(_values(self))
+        for slot in _slots(type(self)):
+            if hasattr(self, slot.__name__):
+                slot.__set__(duplicate, slot.__get__(self))
         return duplicate
+
+
+def _slots(cls: type[local]) -> Iterator[MemberDescriptorType]:
+    """The `__slots__` of a subclass, those of its bases too."""
+    for base in cls.__mro__:
+        if base is not local:
+            yield from (member for member in vars(base).values() if isinstance(member, MemberDescriptorType))
 
 
 def _values(instance: local, initialise: bool = True) -> dict[str, Any]:

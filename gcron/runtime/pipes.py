@@ -7,15 +7,17 @@ pipes at once. May not know processes.
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any
 
 from gcron.runtime.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
 from gcron.runtime.readiness import Readiness
 
-__all__ = ["READ", "WRITE", "Pipe", "cooperative", "raw_pipe", "wait_for_any"]
+__all__ = ["READ", "WRITE", "Pipe", "blocking_twin", "cooperative", "raw_pipe", "wait_for_any"]
 
 READ_SIZE = 65536
 """Bytes of one read: as much as a Linux pipe holds by default."""
@@ -80,7 +82,7 @@ class Pipe(io.RawIOBase):
 
     def write(self, data: Any) -> int | None:
         """See `io.RawIOBase`. HOT PATH."""
-        if self._in_a_row >= _TRANSFERS_IN_A_ROW and self.patient:
+        if self.patient and self._in_a_row >= _TRANSFERS_IN_A_ROW:
             self._be_fair()
         while (count := self._file.write(data)) is None:
             if not self.patient:
@@ -137,27 +139,25 @@ class _Writer(io.BufferedWriter):
         except RuntimeError:
             self.raw.close()
 
+    # The collector runs anywhere, in the hub even, so that nothing may wait here: the pipe gets what it takes at once.
+    # As Python ends, the names of a module may be gone before the objects that use them: these are attributes only.
     def __del__(self) -> None:
-        _free(self)
+        try:
+            self.raw.patient = False  # type: ignore[attr-defined]
+            self.close()
+        except (OSError, ValueError):
+            return  # full, or the child is gone: the rest is lost; or the stream was taken apart
 
 
 class _TextWriter(io.TextIOWrapper):
     """Text on top of a `_Writer`."""
 
     def __del__(self) -> None:
-        _free(self)
-
-
-def _free(stream: Any) -> None:
-    """Close a writer that nobody refers to any more.
-
-    The collector runs anywhere, in the hub even, so that nothing may wait here: the pipe gets what it takes at once.
-    """
-    try:
-        raw_pipe(stream).patient = False
-        stream.close()
-    except (OSError, ValueError):
-        return  # full, or the child is gone: the rest is lost; or the stream was taken apart
+        try:
+            self.buffer.raw.patient = False  # type: ignore[attr-defined]
+            self.close()
+        except (OSError, ValueError):
+            return  # as above
 
 
 def cooperative(stream: Any, buffer_size: int | None) -> Any:
@@ -190,6 +190,25 @@ def raw_pipe(stream: Any) -> Pipe:
     binary = getattr(stream, "buffer", stream)
     pipe: Pipe = getattr(binary, "raw", binary)
     return pipe
+
+
+def blocking_twin(fd: int) -> int | None:
+    """Return a new descriptor of the same pipe that blocks, while `fd` goes on as it is. None where that cannot be had.
+
+    Whether a descriptor blocks is a property of the open file, which its duplicates share, also those in a child: only
+    a file opened anew has its own. Linux opens pipes anew through /proc, and sockets not at all.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISFIFO(mode):
+            return None
+        access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+        # Non-blocking at first: opening a named pipe would wait for its other end.
+        twin = os.open(f"/proc/self/fd/{fd}", access | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    os.set_blocking(twin, True)
+    return twin
 
 
 def wait_for_any(wanted: Iterable[tuple[Pipe, int]], timeout: float | None) -> None:

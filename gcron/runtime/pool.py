@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gcron.runtime.event import Event
-from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, to_error
+from gcron.runtime.hub import yield_unless_hub
 from gcron.runtime.lock import Semaphore
 from gcron.runtime.queue import Full
 from gcron.runtime.timeout import Timeout
@@ -107,9 +108,22 @@ class Group(Workers):
 
     def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
         if not self.greenlets:
+            yield_unless_hub()  # callbacks of the last member's links may be due
             return True
-        self._emptied.clear()
-        return self._emptied.wait(timeout)
+        limit = timeout if isinstance(timeout, Timeout) else Timeout(timeout)
+        starts_here = not limit.pending
+        if starts_here:
+            limit.start()
+        try:
+            # Again and again: a call that waited for a place may have got the last member's before we could go on.
+            while self.greenlets:
+                self._emptied.clear()
+                if not self._emptied.wait(limit):
+                    break
+        finally:
+            if starts_here:
+                limit.cancel()
+        return not self.greenlets
 
     def kill(
         self,
@@ -119,8 +133,9 @@ class Group(Workers):
     ) -> None:
         """Raise `exception` in every member, once in each, even in one that swallows it; wait for their end.
 
-        With `timeout` seconds, returns when they are up.
+        With `timeout` seconds, returns when they are up. Raises `TypeError` as `Greenlet.kill`.
         """
+        to_error(exception)  # a wrong one is refused before anybody counts as killed
         limit = Timeout.start_new(timeout)
         try:
             while survivors := [member for member in self.greenlets if member not in self._dying]:
@@ -147,6 +162,7 @@ class Group(Workers):
     ) -> None:
         """Kill one member; nothing when it is none."""
         if greenlet in self.greenlets and greenlet not in self._dying:
+            to_error(exception)
             self._dying.add(greenlet)
             greenlet.kill(exception, block=block, timeout=timeout)
 

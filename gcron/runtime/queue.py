@@ -20,7 +20,7 @@ from greenlet import getcurrent
 from gcron.runtime.channel import Channel
 from gcron.runtime.event import Event
 from gcron.runtime.hub import Carrier, current, interrupt, park, require_own_thread, unpark
-from gcron.runtime.timeout import Timeout, park_within
+from gcron.runtime.timeout import Timeout, park_within, timed_out
 
 __all__ = [
     "Channel",
@@ -190,7 +190,7 @@ class SimpleQueue(Generic[T]):
             self._admit_putters()
             raise
         if not admitted:
-            raise Full
+            raise timed_out(timeout, Full)
         if self.is_shutdown:  # it came after we were let in
             raise ShutDown
 
@@ -247,7 +247,7 @@ class SimpleQueue(Generic[T]):
             self._getters.admit(len(self.queue))
             raise
         if not admitted:
-            raise Empty
+            raise timed_out(timeout, Empty)
 
     def __iter__(self) -> Iterator[T]:
         return self

@@ -34,7 +34,8 @@ _Std = _stdlib.socket
 _MOST_UNWAITED = 64
 # Seconds between two tries where the kernel has no event for "now you can".
 _NAP = 0.005
-# As a plain number: the enumeration's `&` costs more than the look whether to wait. HOT PATH.
+# Part of every transfer: whether a descriptor blocks is shared with whoever has a duplicate, a child that was given the
+# socket as its stdin, say. A plain number: the enumeration's `&` costs more than the look whether to wait. HOT PATH.
 _DONTWAIT = int(_stdlib.MSG_DONTWAIT)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 # What `os.sendfile` says of files that it cannot send; reading and sending them works.
@@ -147,62 +148,65 @@ class socket(_Std):  # noqa: N801 - the standard library's name
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Return 1 to `bufsize` bytes, or b"" when the other end has finished."""
-        return self._attempt(READ, flags, _Std.recv, bufsize, flags)
+        return self._attempt(READ, flags, _Std.recv, bufsize, flags | _DONTWAIT)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into `buffer`; return the number of bytes."""
-        return self._attempt(READ, flags, _Std.recv_into, buffer, nbytes, flags)
+        return self._attempt(READ, flags, _Std.recv_into, buffer, nbytes, flags | _DONTWAIT)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """As `recv`, with the sender's address."""
-        return self._attempt(READ, flags, _Std.recvfrom, bufsize, flags)
+        return self._attempt(READ, flags, _Std.recvfrom, bufsize, flags | _DONTWAIT)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recv_into`, with the sender's address."""
-        return self._attempt(READ, flags, _Std.recvfrom_into, buffer, nbytes, flags)
+        return self._attempt(READ, flags, _Std.recvfrom_into, buffer, nbytes, flags | _DONTWAIT)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """Return data, ancillary data (descriptors, credentials), flags and the sender's address."""
-        return self._attempt(READ, flags, _Std.recvmsg, bufsize, ancbufsize, flags)
+        return self._attempt(READ, flags, _Std.recvmsg, bufsize, ancbufsize, flags | _DONTWAIT)
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[Any], int, Any]:
         """As `recvmsg`, into `buffers`."""
         buffers = list(buffers)  # a second try needs them again
-        return self._attempt(READ, flags, _Std.recvmsg_into, buffers, ancbufsize, flags)
+        return self._attempt(READ, flags, _Std.recvmsg_into, buffers, ancbufsize, flags | _DONTWAIT)
 
     # -- sending --------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send what there is room for; return how many bytes that was."""
-        return self._attempt(WRITE, flags, _Std.send, data, flags)
+        return self._attempt(WRITE, flags, _Std.send, data, flags | _DONTWAIT)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of `data`. The time-out is for the whole; after an error nobody knows how much went out."""
         deadline = self._deadline()
-        sent = self._attempt(WRITE, flags, _Std.send, data, flags, deadline=deadline)
+        sent = self._attempt(WRITE, flags, _Std.send, data, flags | _DONTWAIT, deadline=deadline)
         if type(data) is bytes and sent == len(data):
             return  # HOT PATH: most calls end here
         with memoryview(data) as view, view.cast("B") if view.nbytes else memoryview(b"") as octets:
             while sent < len(octets):
                 if deadline is not None and get_hub().monotonic() >= deadline:
                     raise TimeoutError("timed out")
-                sent += self._attempt(WRITE, flags, _Std.send, octets[sent:], flags, deadline=deadline)
+                sent += self._attempt(WRITE, flags, _Std.send, octets[sent:], flags | _DONTWAIT, deadline=deadline)
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """`sendto(data[, flags], address)`: send one datagram; a host name is looked up in a thread."""
-        if not flags_and_address:
-            raise TypeError("sendto() takes 2 or 3 arguments (1 given)")
-        *flags, address = flags_and_address
-        return self._attempt(WRITE, flags[0] if flags else 0, _Std.sendto, data, *flags, resolve(address, self.family))
+        if len(flags_and_address) not in (1, 2):
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
+        *given, address = flags_and_address
+        flags = given[0] if given else 0
+        address = resolve(address, self.family)
+        return self._attempt(WRITE, flags, _Std.sendto, data, flags | _DONTWAIT, address)
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
         """Send `buffers` as one message with ancillary data; return the number of plain bytes sent."""
         buffers, ancdata = list(buffers), list(ancdata)  # a second try needs them again
-        return self._attempt(WRITE, flags, _Std.sendmsg, buffers, ancdata, flags, resolve(address, self.family))
+        address = resolve(address, self.family)
+        return self._attempt(WRITE, flags, _Std.sendmsg, buffers, ancdata, flags | _DONTWAIT, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a binary file from `offset` to its end, or `count` bytes of it; return how many went out.

@@ -9,6 +9,7 @@ On systems without pidfds (`os.pidfd_open`) a thread other than the main one lea
 
 from __future__ import annotations
 
+import os
 import subprocess as _stdlib
 from collections.abc import Callable
 from subprocess import (
@@ -27,7 +28,7 @@ from gcron.runtime.children import UNKNOWN_STATUS, Child, Vigil, ensure_reapable
 from gcron.runtime.communication import Communication
 from gcron.runtime.executables import find_executable
 from gcron.runtime.hub import get_hub
-from gcron.runtime.pipes import cooperative
+from gcron.runtime.pipes import blocking_twin, cooperative
 
 __all__ = [
     "DEVNULL",
@@ -63,18 +64,23 @@ class Popen(_stdlib.Popen[Any]):
         self._child: Child | None = None
         self._links: list[tuple[Callable[[Popen], object], Vigil]] = []
         self._communication: Communication | None = None
+        self._twins: list[int] = []
         ensure_reapable()
         found = None
         if not more and isinstance(args, (list, tuple)) and args and _OTHER_SEARCHES.isdisjoint(kwargs):
             found = find_executable(args[0], kwargs.get("env"))
-        if found is not None:
-            try:
-                super().__init__(args, bufsize, found, **kwargs)
-            except OSError:
-                # There, but not to be executed: the standard library goes on searching, or says what is wrong.
-                found = None
-        if found is None:
-            super().__init__(args, bufsize, *more, **kwargs)
+        try:
+            if found is not None:
+                try:
+                    super().__init__(args, bufsize, found, **kwargs)
+                except OSError:
+                    # There, but not to be executed: the standard library goes on searching, or says what is wrong.
+                    found = None
+            if found is None:
+                super().__init__(args, bufsize, *more, **kwargs)
+        finally:
+            while self._twins:
+                os.close(self._twins.pop())
         self._child = Child(self.pid)
         if self.stdin is not None:
             self.stdin = cooperative(self.stdin, bufsize)
@@ -82,6 +88,29 @@ class Popen(_stdlib.Popen[Any]):
             self.stdout = cooperative(self.stdout, bufsize)
         if self.stderr is not None:
             self.stderr = cooperative(self.stderr, bufsize)
+
+    def _get_handles(self, stdin: Any, stdout: Any, stderr: Any) -> Any:
+        """From arguments to descriptors, the standard library's own step: what a child is given blocks."""
+        return super()._get_handles(*map(self._blocking, (stdin, stdout, stderr)))  # type: ignore[misc]
+
+    def _blocking(self, given: Any) -> Any:
+        # Our pipes and sockets do not block; a child that reads one, `cat` in a pipeline, would take that for an error.
+        if given is None or (isinstance(given, int) and given < 0):
+            return given
+        fd = given if isinstance(given, int) else given.fileno()
+        try:
+            if os.get_blocking(fd):
+                return given
+        except OSError:
+            return given  # not open: the standard library says so
+        twin = blocking_twin(fd)
+        if twin is None:
+            # We share it with the child. Sockets of ours do not rely on it; a pipe, where /proc is missing, is the
+            # child's from now on, and reading it here as well would block the loop.
+            os.set_blocking(fd, True)
+            return given
+        self._twins.append(twin)
+        return twin
 
     # -- the exit -------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from gcron.runtime.hub import Carrier, Timer, current, interrupt, park, unpark
 
-__all__ = ["Timeout", "park_within", "with_timeout"]
+__all__ = ["Timeout", "park_within", "timed_out", "with_timeout"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -171,6 +171,13 @@ def _park_until(me: Carrier, limit: Timeout) -> bool:
     return True
 
 
-def timed_out(timeout: float | Timeout | None) -> Timeout:
-    """Return the exception for a wait that took longer than `timeout`."""
-    return timeout if isinstance(timeout, Timeout) else Timeout(timeout)
+def timed_out(
+    timeout: float | Timeout | None, otherwise: Callable[[], BaseException] | None = None
+) -> BaseException:
+    """Return the exception for a wait that took longer than `timeout`: that itself if it is a `Timeout` object.
+
+    Otherwise what `otherwise()` makes, or a `Timeout`.
+    """
+    if isinstance(timeout, Timeout):
+        return timeout
+    return Timeout(timeout) if otherwise is None else otherwise()

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.runtime.hub import Carrier, current, get_hub, unpark
+from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout, park_within
 
 __all__ = ["Arrivals", "iwait", "joinall", "killall", "wait"]
@@ -127,6 +128,8 @@ def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: in
         for item in waited:
             # What is ready counts also when there is no time to wait.
             if (is_ready := getattr(item, "ready", None)) is not None and is_ready():
+                if isinstance(item, Linkable):
+                    item.settle()
                 collector(item)
             else:
                 item.rawlink(collector)

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from typing import Any
 
 from gcron.runtime.event import AsyncResult
-from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.greenlet import Greenlet, run_next, spawn
 from gcron.runtime.lock import Semaphore
 from gcron.runtime.queue import Queue
 
@@ -93,10 +93,10 @@ class Workers:
         iterable: Iterable[Any],
         callback: Callable[[list[Any]], object] | None = None,
     ) -> list[Any]:
-        """As `map`; `callback(results)` is called in a greenlet of its own if there is no error."""
+        """As `map`; calls `callback(results)` before it returns them, if there is no error."""
         results = self.map(function, iterable)
         if callback is not None:
-            spawn(callback, results)
+            callback(results)
         return results
 
     def map_async(
@@ -131,7 +131,7 @@ def _call_back(worker: Any, callback: Callable[[Any], object]) -> None:
 
     def on_end(source: Any) -> None:
         if source.successful():
-            context.run(spawn, callback, source.value)
+            run_next(context, callback, source.value)
 
     worker.rawlink(on_end)
 
