@@ -13,7 +13,16 @@ from gcron.runtime.hub import Hub, LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
-    from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
+    from gcron.runtime.greenlet import (
+        Greenlet,
+        GreenletExit,
+        getcurrent,
+        kill,
+        signal_handler,
+        sleep,
+        spawn,
+        spawn_later,
+    )
     from gcron.runtime.timeout import Timeout, with_timeout
     from gcron.runtime.waiting import iwait, joinall, killall, wait
     from gcron.schedule import after_end, at, cron, every
@@ -37,6 +46,7 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",

@@ -9,7 +9,16 @@ Example::
     print(greeting.get())
 """
 
-from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, kill, sleep, spawn, spawn_later
+from gcron.runtime.greenlet import (
+    Greenlet,
+    GreenletExit,
+    getcurrent,
+    kill,
+    signal_handler,
+    sleep,
+    spawn,
+    spawn_later,
+)
 from gcron.runtime.waiting import iwait, joinall, killall, wait
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",

@@ -18,11 +18,14 @@ from socket import *  # noqa: F403 - all of it, whatever the platform has
 from socket import SocketIO
 
 # After the star: these take the place of the standard library's.
+from gcron.exceptions import ConcurrentObjectUseError
 from gcron.runtime.dns import getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
+from gcron.runtime.select import wait_read, wait_readwrite, wait_write
 from gcron.runtime.socket_makers import create_connection, create_server, fromfd, socketpair
 from gcron.runtime.sockets import socket
 
 __all__ = [
+    "ConcurrentObjectUseError",
     "SocketIO",
     "create_connection",
     "create_server",
@@ -35,5 +38,8 @@ __all__ = [
     "getnameinfo",
     "socket",
     "socketpair",
+    "wait_read",
+    "wait_readwrite",
+    "wait_write",
 ]
 __all__ += [name for name in _stdlib.__all__ if name not in __all__]

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
-from types import MappingProxyType, TracebackType
-from typing import Any
+from functools import partial
+from types import FrameType, MappingProxyType, TracebackType
+from typing import Any, Self
 
 from greenlet import GreenletExit
 from greenlet import getcurrent as raw_getcurrent
 
-from gcron.runtime.hub import Carrier, Task, Timer, current, describe, get_hub, interrupt, park, unpark, yield_now
+from gcron.runtime.hub import (
+    FATAL,
+    Carrier,
+    SignalHandler,
+    Task,
+    Timer,
+    current,
+    describe,
+    get_hub,
+    interrupt,
+    park,
+    unpark,
+    yield_now,
+)
 from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout, timed_out
 
@@ -24,6 +38,7 @@ __all__ = [
     "getcurrent",
     "kill",
     "run_next",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",
@@ -134,6 +149,11 @@ class Greenlet(Linkable, Task):
         return (type(self._error), self._error, self._traceback)
 
     @property
+    def gr_frame(self) -> FrameType | None:
+        """Where it waits; None while it runs, before it has begun, and after its end."""
+        return None if self._carrier is None else self._carrier.gr_frame
+
+    @property
     def name(self) -> str:
         """A name for people; may be assigned."""
         return self._name or f"Greenlet-{id(self):#x}"
@@ -187,8 +207,8 @@ class Greenlet(Linkable, Task):
             else:
                 value = function(*args, **self.kwargs)
         except BaseException as error:
-            assert error.__traceback__ is not None
-            self._end_with(error.with_traceback(error.__traceback__.tb_next))
+            below = error.__traceback__ and error.__traceback__.tb_next
+            self._end_with(error.with_traceback(below))
             # The function's frames, which the traceback keeps, keep this one. If it kept us, who keep the error, only
             # the cyclic collector would free what is in them.
             del self, function, args
@@ -264,6 +284,22 @@ class Greenlet(Linkable, Task):
             self._wait_link(timeout)
         elif self._due:
             self.settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for its end. An error of the block is raised in it first, and then goes on."""
+        if value is None:
+            self.join()
+            return
+        try:
+            # What ends the program does so where it was raised; once is enough.
+            self.kill(GreenletExit if isinstance(value, FATAL) else value)
+        finally:
+            value.__traceback__ = trace  # not that of where it was raised next
 
     # -- killing --------------------------------------------------------------------------------------------
 
@@ -422,6 +458,17 @@ def run_next(context: Context, function: Callable[..., Any], *args: Any) -> None
 def spawn_later(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
     """Run `function(*args, **kwargs)` in a new greenlet in `seconds`."""
     return Greenlet.spawn_later(seconds, function, *args, **kwargs)
+
+
+def signal_handler(signalnum: int, handler: Callable[..., object], *args: Any, **kwargs: Any) -> SignalHandler:
+    """Run `handler(*args, **kwargs)` in a new greenlet at each `signalnum`; `cancel()` of what is returned ends that.
+
+    Raises `TypeError` when `handler` cannot be called, `ValueError` outside the main thread and for signals that cannot
+    be handled.
+    """
+    if not callable(handler):
+        raise TypeError(f"a signal's handler is a callable, got {handler!r}")
+    return get_hub().signals.handle(signalnum, partial(copy_context().run, spawn, handler, *args, **kwargs))
 
 
 def sleep(seconds: float = 0) -> None:

@@ -34,6 +34,7 @@ from gcron.runtime.signals import SignalHandler, Signals
 from gcron.runtime.timers import Timer, TimerHeap
 
 __all__ = [
+    "FATAL",
     "READ",
     "WRITE",
     "Callback",
@@ -69,8 +70,8 @@ _LONGEST_CREDIT = 0.0001
 _IDLE_CARRIERS = 128
 _TRIM_INTERVAL = 0.02
 _TRIM_AT_ONCE = 128
-# Exceptions that end the program, wherever they are raised.
-_FATAL = (KeyboardInterrupt, SystemExit, SystemError)
+FATAL = (KeyboardInterrupt, SystemExit, SystemError)
+"""Exceptions that end the program, wherever they are raised."""
 
 
 class LoopExit(Exception):
@@ -349,7 +350,7 @@ class Hub(RawGreenlet):
                 unpark(joiner)
             self._joiners.clear()
             return True
-        if self.signals or self.timers.next_deadline() is not None:
+        if self.signals or self.timers.next_deadline() is not None or self.signals.others_handle():
             return False  # these may still wake somebody
         self.tell_main(LoopExit("the main greenlet waits and nothing is left to wake it"))
         return True
@@ -364,7 +365,7 @@ class Hub(RawGreenlet):
         """Call it; its error is reported and ends nothing."""
         try:
             function(*args)
-        except _FATAL:
+        except FATAL:
             raise
         except BaseException as error:
             self.report_error(describe(function), error)
@@ -373,7 +374,7 @@ class Hub(RawGreenlet):
 
     def report_error(self, label: str, error: BaseException) -> None:
         """An error that nobody catches: traceback and one line on stderr; those that end programs go to main."""
-        if isinstance(error, _FATAL):
+        if isinstance(error, FATAL):
             self.tell_main(error)
             return
         try:

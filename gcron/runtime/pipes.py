@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
-from gcron.runtime.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
+from gcron.runtime import select
+from gcron.runtime.hub import READ, WRITE, get_hub, yield_now
 from gcron.runtime.readiness import Readiness
 
 __all__ = ["READ", "WRITE", "Pipe", "blocking_twin", "cooperative", "raw_pipe", "wait_for_any"]
@@ -213,17 +214,7 @@ def blocking_twin(fd: int) -> int | None:
 
 def wait_for_any(wanted: Iterable[tuple[Pipe, int]], timeout: float | None) -> None:
     """Park until one of the pipes is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
-    me = current()
-    hub = get_hub()
-    timer = None if timeout is None else hub.call_later(timeout, unpark, me)
-    watches = []
-    try:
-        for pipe, mask in wanted:
-            pipe.watched_by(hub.io)
-            watches.append(hub.io.watch(pipe.fileno(), mask, unpark, me))
-        park(me)
-    finally:
-        for watch in watches:
-            watch.cancel()
-        if timer is not None:
-            timer.cancel()
+    wanted = list(wanted)
+    for pipe, _ in wanted:
+        pipe.watched_by(get_hub().io)
+    select.wait_for_any([(pipe.fileno(), mask) for pipe, mask in wanted], timeout)

@@ -88,6 +88,13 @@ class Signals:
         if not self._handlers and self._wakeup_fd_before != _NONE:
             self.stop_listening()
 
+    def others_handle(self) -> bool:
+        """True when a function of the program's own (`signal.signal`) handles some signal: it may wake somebody."""
+        return threading.current_thread() is threading.main_thread() and any(
+            callable(handler) and handler not in (signal.default_int_handler, self._on_interrupt, self._on_signal)
+            for handler in map(signal.getsignal, signal.valid_signals())
+        )
+
     def listen(self) -> None:
         """Have the interpreter wake the hub when a signal arrives, whichever thread the kernel gave it to."""
         before = signal.set_wakeup_fd(self._io.wake_fd, warn_on_full_buffer=False)

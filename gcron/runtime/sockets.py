@@ -24,7 +24,7 @@ from gcron.runtime.dns import resolve
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import READ, WRITE, Hub, get_hub, yield_now
 
-__all__ = ["socket"]
+__all__ = ["ConcurrentObjectUseError", "socket"]
 
 T = TypeVar("T")
 _Std = _stdlib.socket
@@ -43,16 +43,22 @@ _NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOVERFLOW)
 _SENDFILE_BLOCK = 2**30
 
 
+class ConcurrentObjectUseError(AssertionError):
+    """Two greenlets wait for the same direction of one socket: neither could know whose data it got."""
+
+    __module__ = "gcron.exceptions"
+
+
 class socket(_Std):  # noqa: N801 - the standard library's name
     """As `socket.socket`; what would block parks the calling greenlet instead of the thread.
 
     A call that takes longer than the time-out raises `TimeoutError("timed out")`; one whose socket another greenlet
-    closes raises `OSError` (`EBADF`). With time-out 0 nothing waits: `BlockingIOError`. Several greenlets may use one
-    socket, also for reading; who comes first is served.
+    closes raises `OSError` (`EBADF`). With time-out 0 nothing waits: `BlockingIOError`. One greenlet may read while
+    another writes; a second that would wait for the same raises `ConcurrentObjectUseError`.
     """
 
     __module__ = "gcron.socket"
-    __slots__ = ("_limit", "_unwaited")
+    __slots__ = ("_limit", "_unwaited", "_waited_for")
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         super().__init__(family, type, proto, fileno)
@@ -60,6 +66,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         self._limit: float | None = super().gettimeout()
         super().settimeout(0.0)
         self._unwaited = 0
+        self._waited_for = 0
 
     # -- time-outs ------------------------------------------------------------------------------------------
 
@@ -288,11 +295,17 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         if mask == WRITE and self.family == _stdlib.AF_UNIX and self.type == _stdlib.SOCK_DGRAM:
             self._nap(deadline)
             return
+        if self._waited_for & mask:
+            raise ConcurrentObjectUseError(f"another greenlet waits for this socket already: {self!r}")
         hub = get_hub()
         left = None if deadline is None else max(0.0, deadline - hub.monotonic())
-        # What came in time counts however late the hub looks: it polls before it lets a timer's victim run.
-        if not hub.wait_io(self.fileno(), mask, left):
-            raise TimeoutError("timed out")
+        self._waited_for |= mask
+        try:
+            # What came in time counts however late the hub looks: it polls before it lets a timer's victim run.
+            if not hub.wait_io(self.fileno(), mask, left):
+                raise TimeoutError("timed out")
+        finally:
+            self._waited_for &= ~mask
 
     def _nap(self, deadline: float | None) -> None:
         left = _NAP if deadline is None else deadline - get_hub().monotonic()

@@ -171,9 +171,7 @@ def _park_until(me: Carrier, limit: Timeout) -> bool:
     return True
 
 
-def timed_out(
-    timeout: float | Timeout | None, otherwise: Callable[[], BaseException] | None = None
-) -> BaseException:
+def timed_out(timeout: float | Timeout | None, otherwise: Callable[[], BaseException] | None = None) -> BaseException:
     """Return the exception for a wait that took longer than `timeout`: that itself if it is a `Timeout` object.
 
     Otherwise what `otherwise()` makes, or a `Timeout`.

@@ -44,8 +44,9 @@ def make_environ(base: dict[str, Any], request: Request, body: BinaryIO) -> dict
 
 def _key_of(name: bytes) -> str:
     text = name.decode("ascii")
-    if "_" in text:
-        # `X_Real_IP` would become the same key as `X-Real-IP`, which a proxy in front has checked.
+    if "_" in text or text.lower() == "transfer-encoding":
+        # `X_Real_IP` would become the same key as `X-Real-IP`, which a proxy in front has checked. And a body that is
+        # said to be chunked when it no longer is gets decoded again by some frameworks.
         key = _DROPPED
     else:
         key = text.upper().replace("-", "_")

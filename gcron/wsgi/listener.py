@@ -13,7 +13,7 @@ from gcron.runtime.dns import getaddrinfo
 from gcron.runtime.socket_makers import create_server, fromfd
 from gcron.runtime.sockets import socket
 
-__all__ = ["Listener", "parse_address"]
+__all__ = ["Listener", "name_of", "parse_address"]
 
 _MOST_PORT = 65535
 
@@ -69,6 +69,12 @@ def parse_address(place: Any) -> tuple[str, int] | str:
         if found and port.isdecimal():
             return host.strip("[]"), _checked_port(int(port))
     raise ValueError(f"a listener is (host, port), 'host:port', '/path' or a socket, got {place!r}")
+
+
+def name_of(listener: _stdlib.socket) -> Any:
+    """Return what a socket is bound to: `(host, port)`, or a path."""
+    name = listener.getsockname()
+    return name[:2] if isinstance(name, tuple) else name
 
 
 def _checked_port(port: int) -> int:

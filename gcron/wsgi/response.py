@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from gcron.wsgi.request import Request
 
@@ -99,7 +99,7 @@ class Response:
     def write(self, data: bytes) -> None:
         """Send a piece of the body now, after the head if that is still to go. HOT PATH."""
         if type(data) is not bytes:
-            raise ResponseError(f"a body is made of bytes, got {type(data).__name__}")
+            data = _octets(data)
         if self.over:
             raise ResponseError("write was called after the end of its request")
         if not data:
@@ -125,9 +125,7 @@ class Response:
         self._finish()
 
     def _send_known(self, pieces: list[bytes] | tuple[bytes, ...]) -> None:
-        for piece in pieces:
-            if type(piece) is not bytes:
-                raise ResponseError(f"a body is made of bytes, got {type(piece).__name__}")
+        pieces = [piece if type(piece) is bytes else _octets(piece) for piece in pieces]
         size = sum(map(len, pieces))
         if self._length is None and self._request.method != "HEAD":
             self._length = size
@@ -210,6 +208,14 @@ class Response:
         self.head_sent = True
         request.expects_continue = False  # in the middle of an answer nobody can be told to go on
         return head
+
+
+def _octets(piece: Any) -> bytes:
+    """Return a piece of a body as bytes; `ResponseError` for what has none (a text, a number, None)."""
+    try:
+        return bytes(memoryview(piece))
+    except TypeError:
+        raise ResponseError(f"a body is made of bytes, got {type(piece).__name__}") from None
 
 
 _last_date: tuple[int, str] = (0, "")

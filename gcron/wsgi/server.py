@@ -19,7 +19,7 @@ from gcron.runtime.waiting import joinall, killall
 from gcron.version import __version__
 from gcron.wsgi.connection import Application, Connection
 from gcron.wsgi.limits import Limits
-from gcron.wsgi.listener import Listener, parse_address
+from gcron.wsgi.listener import Listener, name_of, parse_address
 from gcron.wsgi.log import open_log, write_line
 
 __all__ = ["WSGIServer"]
@@ -74,8 +74,8 @@ class WSGIServer:
         self.environ: dict[str, Any] = {}
         self.started = False
         self._place = listener
-        if not isinstance(listener, _stdlib.socket):
-            parse_address(listener)  # a wrong one is told here, not at the start
+        # A wrong one is told here, not at the start.
+        self._address = name_of(listener) if isinstance(listener, _stdlib.socket) else parse_address(listener)
         self._additions = environ or {}
         self._backlog = backlog
         self._spawn, self._most = _spawner(spawn, self.limits.connections)
@@ -83,7 +83,6 @@ class WSGIServer:
         self._complained = -_COMPLAIN_EVERY
         self._failure: OSError | None = None
         self._listener: Listener | None = None
-        self._address: Any = None
         self._acceptor: Greenlet | None = None
         self._connections: dict[Connection, Any] = {}
         self._idle: dict[Connection, float] = {}
@@ -152,11 +151,8 @@ class WSGIServer:
 
     @property
     def address(self) -> Any:
-        """What it listens on: `(host, port)`, or a Unix socket's path. Known once started."""
-        if self._listener is None:
-            return self._address
-        name = self._listener.socket.getsockname()
-        return name[:2] if isinstance(name, tuple) else name
+        """What it listens on: `(host, port)`, or a Unix socket's path. Before `start`: what it was told to."""
+        return self._address if self._listener is None else name_of(self._listener.socket)
 
     @property
     def server_host(self) -> str:

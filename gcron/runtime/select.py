@@ -1,0 +1,123 @@
+"""Waiting for descriptors that are somebody else's: by number, or by whatever has a `fileno()`.
+
+For what has no cooperative class of its own here: pipes of `multiprocessing`, devices, sockets of a C library. The
+descriptor stays as it is, blocking or not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select as _stdlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gcron.runtime.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
+
+__all__ = ["select", "wait_for_any", "wait_read", "wait_readwrite", "wait_write"]
+
+_EXCEPTIONAL = _stdlib.POLLPRI
+_READABLE = _stdlib.POLLIN | _stdlib.POLLHUP | _stdlib.POLLERR
+_WRITABLE = _stdlib.POLLOUT | _stdlib.POLLERR
+
+
+def wait_read(
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | type[BaseException] | None = None
+) -> None:
+    """Wait until `fileno` (a number, or an object with a `fileno()`) can be read.
+
+    Raises `timeout_exc`, or else `TimeoutError("timed out")`, after `timeout` seconds.
+    """
+    _wait(fileno, READ, timeout, timeout_exc)
+
+
+def wait_write(
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | type[BaseException] | None = None
+) -> None:
+    """Wait until `fileno` can be written to. As `wait_read`."""
+    _wait(fileno, WRITE, timeout, timeout_exc)
+
+
+def wait_readwrite(
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | type[BaseException] | None = None
+) -> None:
+    """Wait until `fileno` can be read or written to. As `wait_read`."""
+    _wait(fileno, READ | WRITE, timeout, timeout_exc)
+
+
+def _wait(
+    fileno: Any, mask: int, timeout: float | None, timeout_exc: BaseException | type[BaseException] | None
+) -> None:
+    if not get_hub().wait_io(_number(fileno), mask, timeout):
+        raise TimeoutError("timed out") if timeout_exc is None else timeout_exc
+
+
+def select(
+    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """As `select.select`: return what can be read, what can be written to, and what is in an exceptional condition.
+
+    Three empty lists after `timeout` seconds; with 0, others have a turn first. It does not wait for the exceptional
+    conditions (`xlist`), only looks for them beside the others. Descriptors may be larger than 1023.
+
+    Raises `TypeError` for what has no descriptor, `ValueError` for negative descriptors and time-outs, `OSError` for
+    descriptors that are not open.
+    """
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
+    lists = tuple([(item, _number(item)) for item in items] for items in (rlist, wlist, xlist))
+    wanted = [(fd, READ) for _, fd in lists[0]] + [(fd, WRITE) for _, fd in lists[1]]
+    deadline = None if timeout is None else get_hub().monotonic() + timeout
+    if timeout == 0:
+        yield_now()
+    while True:
+        ready = _look(lists)
+        left = None if deadline is None else deadline - get_hub().monotonic()
+        if any(ready) or (left is not None and left <= 0):
+            return ready
+        wait_for_any(wanted, left)
+
+
+def _look(lists: Sequence[list[tuple[Any, int]]]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Ask the kernel, which knows best, without waiting."""
+    poll = _stdlib.poll()
+    masks: dict[int, int] = {}
+    for items, mask in zip(lists, (_stdlib.POLLIN, _stdlib.POLLOUT, _EXCEPTIONAL), strict=True):
+        for _, fd in items:
+            masks[fd] = masks.get(fd, 0) | mask
+    for fd, mask in masks.items():
+        poll.register(fd, mask)
+    found = dict(poll.poll(0))
+    if any(mask & _stdlib.POLLNVAL for mask in found.values()):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    readable, writable, exceptional = (
+        [item for item, fd in items if found.get(fd, 0) & mask]
+        for items, mask in zip(lists, (_READABLE, _WRITABLE, _EXCEPTIONAL), strict=True)
+    )
+    return readable, writable, exceptional
+
+
+def _number(item: Any) -> int:
+    fd = item if isinstance(item, int) else getattr(item, "fileno", lambda: None)()
+    if not isinstance(fd, int):
+        raise TypeError(f"expected a descriptor or an object with a fileno() method, got {item!r}")
+    if fd < 0:
+        raise ValueError(f"a descriptor is 0 or more, got {fd}")
+    return fd
+
+
+def wait_for_any(wanted: Iterable[tuple[int, int]], timeout: float | None) -> None:
+    """Park until one of the descriptors is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
+    me = current()
+    hub = get_hub()
+    timer = None if timeout is None else hub.call_later(timeout, unpark, me)
+    watches = []
+    try:
+        for fd, mask in wanted:
+            watches.append(hub.io.watch(fd, mask, unpark, me))
+        park(me)
+    finally:
+        for watch in watches:
+            watch.cancel()
+        if timer is not None:
+            timer.cancel()
