@@ -7,6 +7,7 @@ process keep their status. Greenlets of several threads may wait for one child. 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -96,7 +97,14 @@ class Child:
                     self._end(os.waitstatus_to_exitcode(raw))
                 return
             # None also while a tracer holds the dead child: waiting for it here would stall every other greenlet.
-            info = os.waitid(os.P_PIDFD, self.pidfd, _IF_ENDED)
+            try:
+                info = os.waitid(os.P_PIDFD, self.pidfd, _IF_ENDED)
+            except OSError as error:
+                if error.errno not in (errno.EBADF, errno.EINVAL):
+                    raise
+                self.pidfd = None  # somebody has closed all descriptors of this process
+                self._collect()
+                return
             if info is None:
                 return
             if info.si_code == os.CLD_EXITED:
@@ -123,8 +131,10 @@ class Child:
 
     # Bound here: as Python ends, the names of a module may be gone before the objects that use them.
     def __del__(self, close: Callable[[int], object] = os.close) -> None:
-        if self.pidfd is not None:
-            close(self.pidfd)
+        # Forgotten, too: the collector may call this for a child whose `Popen` is then kept, to be asked again.
+        pidfd, self.pidfd = self.pidfd, None
+        if pidfd is not None:
+            close(pidfd)
 
 
 class Vigil:

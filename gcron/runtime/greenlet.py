@@ -207,8 +207,7 @@ class Greenlet(Linkable, Task):
             else:
                 value = function(*args, **self.kwargs)
         except BaseException as error:
-            below = error.__traceback__ and error.__traceback__.tb_next
-            self._end_with(error.with_traceback(below))
+            self._end_with(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
             # The function's frames, which the traceback keeps, keep this one. If it kept us, who keep the error, only
             # the cyclic collector would free what is in them.
             del self, function, args
@@ -293,7 +292,10 @@ class Greenlet(Linkable, Task):
     ) -> None:
         """Wait for its end. An error of the block is raised in it first, and then goes on."""
         if value is None:
-            self.join()
+            try:
+                self.join()
+            finally:
+                self.kill()  # it does not outlive the block, even if the wait was interrupted
             return
         try:
             # What ends the program does so where it was raised; once is enough.
@@ -471,13 +473,16 @@ def signal_handler(signalnum: int, handler: Callable[..., object], *args: Any, *
     return get_hub().signals.handle(signalnum, partial(copy_context().run, spawn, handler, *args, **kwargs))
 
 
-def sleep(seconds: float = 0) -> None:
-    """Let others run for at least `seconds`; 0: just let everybody who is ready go first."""
+def sleep(seconds: float = 0, ref: bool = True) -> None:
+    """Let others run for at least `seconds`; 0: just let everybody who is ready go first.
+
+    `ref=False`: the sleep is not work left to do (see `wait`).
+    """
     if seconds <= 0:
         yield_now()
         return
     me = current()
-    timer = me.hub.call_later(seconds, unpark, me)
+    timer = me.hub.call_later(seconds, unpark, me, ref=ref)
     try:
         park(me)
     except BaseException:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, to_error
-from gcron.runtime.hub import yield_unless_hub
+from gcron.runtime.hub import yield_now, yield_unless_hub
 from gcron.runtime.lock import Semaphore
 from gcron.runtime.queue import Full
 from gcron.runtime.timeout import Timeout
@@ -119,6 +119,7 @@ class Group(Workers):
             while self.greenlets:
                 self._emptied.clear()
                 if not self._emptied.wait(limit):
+                    yield_now()  # empty may be between two calls: who has been given the place begins
                     break
         finally:
             if starts_here:

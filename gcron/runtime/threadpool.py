@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakSet
 
 from gcron.runtime.event import AsyncResult
-from gcron.runtime.hub import Hub, get_hub
+from gcron.runtime.hub import Hub, describe, get_hub
 from gcron.runtime.timeout import Timeout
 from gcron.runtime.waiting import wait
 from gcron.runtime.workers import Workers
@@ -72,6 +72,8 @@ class ThreadPool(Workers):
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Call `function(*args, **kwargs)` in a thread, without waiting; the result arrives in what is returned.
 
+        An error that arrives when nobody waits for it is also told on stderr.
+
         Raises `TypeError` when `function` cannot be called, `RuntimeError` when no thread can be started at all.
         """
         if not callable(function):
@@ -86,8 +88,11 @@ class ThreadPool(Workers):
             self._pending.pop(result, None)
             if error is None:
                 result.set(value)
-            else:
-                result.set_exception(error)
+                return
+            is_heard = result.has_links()
+            result.set_exception(error)
+            if not is_heard and isinstance(error, Exception):
+                hub.report_error(describe(function), error)  # as a greenlet's: nobody may ever ask
 
         self._pending[result] = hub
         try:

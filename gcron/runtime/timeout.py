@@ -22,8 +22,9 @@ class Timeout(BaseException):
     """Raise itself, or `exception`, in the current greenlet `seconds` after `start()`.
 
     `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead; a
-    text is a message for people; `False` makes the context manager end silently (and has no other effect). Not an
-    `Exception`, so that `except Exception` does not eat time limits.
+    text is a message for people; `False` makes the context manager end silently (and has no other effect).
+    `ref=False`: it is not work left to do (see `wait`). Not an `Exception`, so that `except Exception` does not eat time
+    limits.
 
         with Timeout(5):
             ...
@@ -33,10 +34,12 @@ class Timeout(BaseException):
         self,
         seconds: float | None = None,
         exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
+        ref: bool = True,
     ) -> None:
         super().__init__()
         self.seconds = seconds
         self.exception = exception
+        self._ref = ref
         self._timer: Timer | None = None
 
     @classmethod
@@ -44,9 +47,10 @@ class Timeout(BaseException):
         cls,
         timeout: float | Timeout | None = None,
         exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
+        ref: bool = True,
     ) -> Timeout:
         """Return a started timeout; one that is given is started if it is not pending."""
-        started = timeout if isinstance(timeout, Timeout) else cls(timeout, exception)
+        started = timeout if isinstance(timeout, Timeout) else cls(timeout, exception, ref)
         if not started.pending:
             started.start()
         return started
@@ -63,7 +67,7 @@ class Timeout(BaseException):
         if self.seconds is None:
             return
         me = current()
-        self._timer = me.hub.call_later(self.seconds, self._expire, me, me.task)
+        self._timer = me.hub.call_later(self.seconds, self._expire, me, me.task, ref=self._ref)
 
     def cancel(self) -> None:
         """Stop counting. May be started again."""
@@ -79,7 +83,7 @@ class Timeout(BaseException):
             interrupt(greenlet, task, self._error())
         else:
             # Another exception comes first, and may lead out of our block: stay pending, so that `cancel` finds us.
-            self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task)
+            self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task, ref=self._ref)
 
     def _error(self) -> BaseException:
         if isinstance(self.exception, type):

@@ -65,13 +65,15 @@ class Workers:
         callback: Callable[[Any], object] | None = None,
     ) -> Any:
         """As `apply_cb` without ever waiting: return what has the result (`get()` waits for it)."""
-        if self.full():
-            # The wait for a place is the helper's, which therefore is no worker.
-            return Greenlet.spawn(self.apply_cb, function, args, kwds, callback)
-        worker = self.spawn(function, *args, **(kwds or {}))
-        if callback is not None:
-            _call_back(worker, callback)
-        return worker
+
+        def start() -> Any:
+            worker = self.spawn(function, *args, **(kwds or {}))
+            if callback is not None:
+                _call_back(worker, callback)
+            return worker
+
+        # The wait for a place is a helper's, which therefore is no worker.
+        return Greenlet.spawn(lambda: start().get()) if self.full() else start()
 
     # -- many calls -----------------------------------------------------------------------------------------
 

@@ -57,11 +57,11 @@ class WSGIServer:
         self,
         listener: Any,
         application: Application,
-        *,
+        backlog: int = 256,
         spawn: Any = "default",
         log: Any = "default",
         error_log: Any = "default",
-        backlog: int = 256,
+        *,
         environ: dict[str, Any] | None = None,
         limits: Limits | None = None,
     ) -> None:

@@ -53,6 +53,14 @@ def test_an_error_may_bring_its_traceback() -> None:
     assert (result.ready(), result.successful(), result.value, result.wait()) == (True, False, None, None)
 
 
+@pytest.mark.parametrize("wrong", ["oops", None, ValueError])
+def test_what_is_no_exception_is_refused(wrong: Any) -> None:
+    result: AsyncResult[int] = AsyncResult()
+    with pytest.raises(TypeError, match="is an exception"):
+        result.set_exception(wrong)
+    assert not result.ready()
+
+
 def test_a_link_hears_of_it_in_the_hub_and_not_at_once() -> None:
     result: AsyncResult[int] = AsyncResult()
     told: list[Any] = []

@@ -135,6 +135,12 @@ class TestTimeout:
         assert caught.value is limit
         assert Event().wait(Timeout(0.001)) is False
 
+    def test_one_without_ref_is_no_work_left_to_do(self) -> None:
+        limit = Timeout.start_new(60, ref=False)
+        gcron.spawn(gcron.sleep, 60, ref=False)
+        assert gcron.wait(timeout=5)
+        limit.cancel()
+
     def test_one_whose_greenlet_has_ended_hits_nobody(self) -> None:
         gcron.spawn(lambda: Timeout(0.001).start()).join()
         gcron.sleep(0.005)
@@ -255,6 +261,29 @@ class TestLocal:
         duplicate = copy.copy(stash)
         duplicate.value = 2
         assert (stash.value, duplicate.value) == (1, 2)
+
+    def test_a_copy_of_a_subclass_has_its_slots(self) -> None:
+        """They were lost, and reading one raised AttributeError."""
+
+        class Base(local):
+            __slots__ = ("__private", "public", "unset")
+
+            def __init__(self, private: int) -> None:
+                self.__private = private
+
+            def private(self) -> int:
+                return self.__private
+
+        class Derived(Base):
+            __slots__ = ("own",)
+
+        stash = Derived(1)
+        stash.public, stash.own, stash.value = 2, 3, 4
+        duplicate = copy.copy(stash)
+        assert (duplicate.private(), duplicate.public, duplicate.own, duplicate.value) == (1, 2, 3, 4)
+        duplicate.public = 5
+        assert stash.public == 2
+        assert not hasattr(duplicate, "unset")
 
     def test_properties_and_deleting_work_as_on_any_object(self) -> None:
         class Doubling(local):

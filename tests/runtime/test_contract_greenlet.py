@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import gcron
 from gcron import Greenlet, GreenletExit, Timeout
 from gcron.event import AsyncResult, Event
+from gcron.pool import Group
 
 
 def add(a: int, b: int = 0) -> int:
@@ -202,6 +205,58 @@ class TestKill:
 
         assert greenlet.value is value
 
+    @pytest.mark.parametrize("wrong", ["oops", 42, int, object(), None])
+    def test_what_is_no_exception_is_refused_and_touches_nothing(self, wrong: Any) -> None:
+        """`kill("oops")` was an AttributeError; the greenlet counted as killed, and ran all the same."""
+        waiting = gcron.spawn(Event().wait)
+        gcron.sleep(0)
+        for victim in (gcron.spawn(int), gcron.spawn_later(0.001, int), waiting):
+            group = Group([victim])
+            for kill in (
+                victim.kill,
+                partial(gcron.kill, victim),
+                partial(gcron.killall, [victim]),
+                group.kill,
+                partial(group.killone, victim),
+                victim.throw,
+            ):
+                with pytest.raises(TypeError, match="only an exception"):
+                    kill(wrong)
+            assert not victim.dead
+            if victim is not waiting:
+                assert victim.get() == 0, "it runs as if nobody had tried"
+            else:
+                group.kill()
+                assert victim.dead, "a group does not take it for killed already"
+
+    def test_throw_takes_what_sys_exc_info_returns(self, quiet: Any) -> None:
+        def wait() -> Any:
+            try:
+                Event().wait()
+            except ValueError as error:
+                return error, traceback.extract_tb(error.__traceback__)[-1].name
+
+        def elsewhere() -> None:
+            raise ValueError("with a traceback")
+
+        try:
+            elsewhere()
+        except ValueError:
+            raised = sys.exc_info()
+        for arguments, text in (
+            ((ValueError("an instance"),), "an instance"),
+            ((ValueError, "an argument"), "an argument"),
+            (raised, "with a traceback"),
+        ):
+            greenlet = gcron.spawn(wait)
+            gcron.sleep(0)
+            greenlet.throw(*arguments)
+            assert str(greenlet.get()[0]) == text
+        assert greenlet.get()[1] == "elsewhere"
+        greenlet = gcron.spawn(int)
+        greenlet.throw()
+        assert isinstance(greenlet.get(), GreenletExit)
+
     def test_block_waits_for_the_end_and_no_block_does_not_switch(self) -> None:
         def slow_to_die() -> None:
             try:
@@ -265,6 +320,39 @@ class TestKill:
         later = [gcron.spawn(gcron.sleep, 0.02) for _ in range(5)]
 
         assert all(greenlet.get() is None for greenlet in later)
+
+
+class TestBlock:
+    """`with spawn(...)`: the greenlet does not outlive the block."""
+
+    def test_it_is_waited_for(self) -> None:
+        with gcron.spawn(gcron.sleep, 0.001) as greenlet:
+            assert not greenlet.dead
+        assert greenlet.successful()
+
+    def test_an_error_of_the_block_is_raised_in_it_and_goes_on_with_its_own_traceback(self, quiet: Any) -> None:
+        with pytest.raises(KeyError) as raised, gcron.spawn(Event().wait) as greenlet:
+            gcron.sleep(0)
+            raise KeyError("block")
+        assert greenlet.exception is raised.value
+        assert [entry.name for entry in raised.traceback][-1] == sys._getframe().f_code.co_name
+
+    def test_its_own_error_stays_its_own(self, quiet: Any) -> None:
+        with gcron.spawn(fail, KeyError("inside")) as greenlet:
+            pass
+        assert isinstance(greenlet.exception, KeyError)
+
+    def test_what_ends_the_program_does_so_once(self) -> None:
+        with pytest.raises(KeyboardInterrupt), gcron.spawn(Event().wait) as greenlet:
+            gcron.sleep(0)
+            raise KeyboardInterrupt
+        assert isinstance(greenlet.value, GreenletExit)
+        gcron.sleep(0.001)
+
+    def test_a_limit_that_strikes_in_the_wait_ends_it(self) -> None:
+        with pytest.raises(Timeout), Timeout(0.001), gcron.spawn(Event().wait) as greenlet:
+            pass
+        assert isinstance(greenlet.value, GreenletExit)
 
 
 class TestLinks:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 import gcron
 from gcron.event import AsyncResult, Event
+from gcron.queue import Queue
 from gcron.runtime.hub import READ, WRITE, get_hub
 from gcron.runtime.poller import EpollPoller, Poller, SelectorPoller
 from gcron.runtime.timers import Timer, TimerHeap
@@ -234,6 +236,42 @@ class TestSignals:
             print(event.wait(8) and time.monotonic() - began < 4)
         """
         assert run_program(program) == (0, "True\n", "")
+
+    def test_a_main_that_waits_for_a_signal_is_not_at_a_dead_end(self) -> None:
+        """What everybody writes who supervises: it got LoopExit at once, for the loop did not know of the handler."""
+        program = """if True:
+            import os, signal, threading
+            import gcron
+            from gcron.event import Event
+            stop = Event()
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            print(stop.wait())
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            try:
+                Event().wait()
+            except gcron.LoopExit:
+                print("nobody is left")
+        """
+        assert run_program(program) == (0, "True\nnobody is left\n", "")
+
+    def test_signal_handler_calls_in_a_greenlet_that_may_wait(self) -> None:
+        variable: ContextVar[str] = ContextVar("variable", default="nothing")
+        variable.set("set by who asked")
+        done: Queue[Any] = Queue()
+
+        def handle(*args: Any, key: str) -> None:
+            gcron.sleep(0.001)
+            done.put((args, key, variable.get()))
+
+        handler = gcron.signal_handler(signal.SIGUSR1, handle, 1, 2, key="value")
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert done.get(timeout=5) == ((1, 2), "value", "set by who asked")
+        handler.cancel()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+        with pytest.raises(TypeError, match="got 5"):
+            gcron.signal_handler(signal.SIGUSR1, 5)  # type: ignore[arg-type]
 
     def test_another_loop_of_the_thread_keeps_its_signals(self) -> None:
         program = """if True:

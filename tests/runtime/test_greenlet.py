@@ -130,9 +130,9 @@ def test_joinall_with_a_count_raises_only_what_it_has_seen() -> None:
 def test_no_error_is_a_false_exc_info() -> None:
     """It was three Nones, a true value: `if greenlet.exc_info` took every success for a failure."""
     greenlet = gcron.spawn(int)
-    assert not greenlet.exc_info
+    assert greenlet.exc_info is None, "as in gevent"
     greenlet.join()
-    assert not greenlet.exc_info
+    assert greenlet.exc_info is None, "as in gevent"
 
 
 @pytest.mark.parametrize("wait", [gcron.wait, gcron.joinall])

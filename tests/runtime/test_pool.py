@@ -22,6 +22,14 @@ def test_a_member_leaves_in_the_moment_it_ends() -> None:
     assert (len(group), member in group, list(group)) == (0, False, [])
 
 
+def test_a_member_that_is_killed_before_it_begins_leaves_at_once() -> None:
+    group = Group()
+    for member in (gcron.Greenlet(int), gcron.spawn(int), gcron.spawn_later(60, int)):
+        group.add(member)
+        member.kill(block=False)
+        assert len(group) == 0
+
+
 def test_add_makes_a_member_once_and_starts_nothing() -> None:
     group = Group()
     greenlet = gcron.Greenlet(int)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import heapq
 from collections import deque
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,16 +41,31 @@ def test_looking_never_takes(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_cannot_be_done_at_once_or_in_time_is_full_or_empty(kind: Any) -> None:
     queue = kind(1, [1])
-    for put in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}, {"timeout": gcron.Timeout(0.001)}):
+    for put in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}):
         with pytest.raises(Full):
             queue.put(2, **put)
     queue.get_nowait()
     for look in (queue.get, queue.peek):
-        for get in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}, {"timeout": gcron.Timeout(0.001)}):
+        for get in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}):
             with pytest.raises(Empty):
                 look(**get)
     with pytest.raises(Empty):
         queue.peek_nowait()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, Channel])
+def test_a_timeout_object_is_raised_itself(kind: Any) -> None:
+    """A program that gave a `Timeout` as `timeout=` and caught that got `Empty` or `Full`, which it did not expect."""
+    full: Any = kind() if kind is Channel else kind(1, [1])
+    looks = [kind().get] if kind is Channel else [kind().get, kind().peek]
+    for wait in (*looks, partial(full.put, 2)):
+        for make in (gcron.Timeout, gcron.Timeout.start_new, lambda seconds: gcron.Timeout(seconds, False)):
+            limit = make(0.001)
+            with pytest.raises(gcron.Timeout) as raised:
+                wait(timeout=limit)
+            assert raised.value is limit
+        with pytest.raises(KeyError, match="mine"):
+            wait(timeout=gcron.Timeout(0.001, KeyError("mine")))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -212,12 +212,12 @@ def test_closing_wakes_a_blocked_writer(pair: Pair, write: Callable[[socket.sock
 
 def test_closing_wakes_everybody_who_waits(pair: Pair) -> None:
     fill(pair[0])
-    waiting = [gcron.spawn(pair[0].recv, 1), gcron.spawn(pair[0].recv, 1), gcron.spawn(pair[0].sendall, b"x")]
+    waiting = [gcron.spawn(pair[0].recv, 1), gcron.spawn(pair[0].sendall, b"x")]
     gcron.sleep(0.001)
     pair[0].close()
     gcron.joinall(waiting, timeout=1)
 
-    assert [getattr(greenlet.exception, "errno", None) for greenlet in waiting] == [errno.EBADF] * 3
+    assert [getattr(greenlet.exception, "errno", None) for greenlet in waiting] == [errno.EBADF] * 2
 
 
 @pytest.mark.parametrize("end", ["close", "with", "detach", "last file"])

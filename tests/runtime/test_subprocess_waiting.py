@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import signal
@@ -211,6 +212,28 @@ def test_a_status_that_is_collected_by_others_during_the_wait_is_unknown() -> No
     gcron.sleep(0)
     os.waitpid(process.pid, 0)
     assert waiting.get(timeout=10) == UNKNOWN_STATUS
+
+
+def test_a_process_given_up_in_a_cycle_spoils_no_later_one() -> None:
+    """The collector finalized it and what it knows of its child together. The standard library keeps such a process, to
+    collect its status at the next start; its pidfd was closed, but not forgotten, and every later start failed."""
+    given_up = Popen(["sleep", "0.05"])
+    given_up.itself = given_up  # type: ignore[attr-defined]
+    pid = given_up.pid
+    del given_up
+    with pytest.warns(ResourceWarning, match=f"subprocess {pid} is still running"):
+        gc.collect()
+    while os.path.exists(f"/proc/{pid}"):
+        assert Popen(["true"]).wait() == 0, "each start asks for the status of the one given up"
+
+
+def test_a_pidfd_that_others_have_closed_costs_no_status() -> None:
+    """A library that closes all descriptors it does not know, as before an `exec`, closed that of our child too."""
+    process = Popen(["sh", "-c", "sleep 0.02; exit 3"])
+    assert process._child is not None
+    if process._child.pidfd is not None:
+        os.close(process._child.pidfd)
+    assert process.wait(timeout=10) == 3
 
 
 def test_multiprocessing_beside_keeps_its_statuses() -> None:

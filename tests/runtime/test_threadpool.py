@@ -145,6 +145,23 @@ def test_an_error_keeps_its_traceback_and_is_the_same_each_time() -> None:
     assert traceback.extract_tb(result.exc_info[2])[-1].name == "fail_in_a_thread"
 
 
+def test_an_error_that_nobody_waits_for_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`pool.spawn(function)` whose result nobody looks at failed without a word."""
+    pool = ThreadPool(1)
+    unheard = pool.spawn(int, "unheard")
+    while not unheard.ready():
+        gcron.sleep(0.001)
+    assert "'unheard'" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="unheard"):
+        unheard.get()
+
+    for ask in (pool.apply, lambda function, arguments: pool.spawn(function, *arguments).get()):
+        with pytest.raises(ValueError, match="heard"):
+            ask(int, ("heard",))
+    assert capsys.readouterr().err == ""
+    pool.kill()
+
+
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, gcron.GreenletExit])
 def test_even_an_error_that_ends_programs_goes_to_who_asked(error: type[BaseException]) -> None:
     def fail() -> None:

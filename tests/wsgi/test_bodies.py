@@ -215,6 +215,20 @@ def test_the_environ_says_what_pep_3333_asks(serve: Callable[..., WSGIServer], a
     }
 
 
+def test_a_decoded_body_is_not_announced_as_chunked(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """Bottle decodes a body again when the environ says that it is chunked, fails at that, and answers 400."""
+    seen: list[tuple[Any, bytes]] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append((environ.get("HTTP_TRANSFER_ENCODING"), environ["wsgi.input"].read()))
+        start_response("200 OK", [])
+        return []
+
+    for name in (b"Transfer-Encoding", b"TRANSFER-ENCODING"):
+        ask(serve(application), CHUNKED.replace(b"Transfer-Encoding", name) + b"3\r\nabc\r\n0\r\n\r\n")
+    assert seen == [(None, b"abc"), (None, b"abc")]
+
+
 def test_each_request_has_an_environ_of_its_own(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     def application(environ: Any, start_response: Any) -> list[bytes]:
         found = str(environ.get("seen", "nothing"))

@@ -70,6 +70,29 @@ def test_a_server_tells_where_it_listens(serve: Callable[..., WSGIServer]) -> No
     server.stop()  # nothing happens
 
 
+def test_a_server_knows_its_address_before_it_starts(tmp_path: Path) -> None:
+    """A program that printed where it was going to listen printed None, `server_host` said "unix"."""
+    for listener in (("127.0.0.1", 8099), "127.0.0.1:8099"):
+        server = WSGIServer(listener, hello, log=None)
+        assert (server.address, server.server_host, server.server_port) == (("127.0.0.1", 8099), "127.0.0.1", 8099)
+    on_path = WSGIServer(f"unix:{tmp_path}/s", hello, log=None)
+    assert (on_path.address, on_path.server_host, on_path.server_port) == (f"{tmp_path}/s", "unix", None)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        assert WSGIServer(bound, hello, log=None).address == bound.getsockname()
+
+
+def test_arguments_may_be_given_by_position(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """As in gevent: listener, application, backlog, spawn, log, error_log."""
+    log = io.StringIO()
+    server = WSGIServer(("127.0.0.1", 0), hello, 5, 10, log, None)
+    server.start()
+    try:
+        assert ask(server, GET).startswith(b"HTTP/1.1 200 OK")
+    finally:
+        server.stop()
+    assert "GET / HTTP/1.1" in log.getvalue()
+
+
 @pytest.mark.parametrize("listener", ["127.0.0.1:0", ":0", ("localhost", 0), ("", 0)])
 def test_an_address_has_several_forms(listener: Any, serve: Callable[..., WSGIServer], ask: Ask) -> None:
     server = serve(hello, listener)

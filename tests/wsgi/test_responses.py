@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 from wsgiref.validate import validator
@@ -279,7 +280,20 @@ def test_what_could_not_be_sent_is_refused(
     assert says in log.getvalue()
 
 
-@pytest.mark.parametrize("result", [["text"], [bytearray(b"x")], lambda: iter(["text"])])
+@pytest.mark.parametrize("as_iterator", [False, True])
+def test_a_body_may_be_made_of_anything_that_holds_bytes(
+    as_iterator: bool, serve: Callable[..., WSGIServer], ask: Ask
+) -> None:
+    """Applications that build their answer in a `bytearray` got a 500 here, and their answer from other servers."""
+    pieces = [bytearray(b"a"), b"", memoryview(b"b"), array("B", b"c")]
+    answer = ask(serve(answering((lambda: iter(pieces)) if as_iterator else pieces)), GET)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert body == (b"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n" if as_iterator else b"abc")
+
+
+@pytest.mark.parametrize("result", [["text"], [None], [5], b"bytes", lambda: iter(["text"])])
 def test_a_body_is_made_of_bytes(result: Any, serve: Callable[..., WSGIServer], ask: Ask) -> None:
     log = io.StringIO()
 
