@@ -109,22 +109,26 @@ class Group(Workers):
     def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
         if not self.greenlets:
             yield_unless_hub()  # callbacks of the last member's links may be due
-            return True
         limit = timeout if isinstance(timeout, Timeout) else Timeout(timeout)
         starts_here = not limit.pending
         if starts_here:
             limit.start()
         try:
-            # Again and again: a call that waited for a place may have got the last member's before we could go on.
-            while self.greenlets:
+            while self.greenlets or self._expects_member():
+                if not self.greenlets:
+                    yield_now()
+                    continue
                 self._emptied.clear()
                 if not self._emptied.wait(limit):
-                    yield_now()  # empty may be between two calls: who has been given the place begins
                     break
         finally:
             if starts_here:
                 limit.cancel()
-        return not self.greenlets
+        return not (self.greenlets or self._expects_member())
+
+    def _expects_member(self) -> bool:
+        """True when somebody who waited for a place has got the last member's, and is about to use it."""
+        return False
 
     def kill(
         self,
@@ -185,6 +189,10 @@ class Pool(Group):
             self.greenlet_class = greenlet_class
         self.size = size
         self._places = None if size is None else Semaphore(size)
+        self._capacity = size or 0
+
+    def _expects_member(self) -> bool:
+        return self._places is not None and not self.greenlets and self._places.counter < self._capacity
 
     def full(self) -> bool:
         """True when starting one more would wait."""

@@ -23,8 +23,8 @@ class Timeout(BaseException):
 
     `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead; a
     text is a message for people; `False` makes the context manager end silently (and has no other effect).
-    `ref=False`: it is not work left to do (see `wait`). Not an `Exception`, so that `except Exception` does not eat time
-    limits.
+    `ref=False`: it is not work left to do (see `wait`). Not an `Exception`, so that `except Exception` does not eat
+    time limits.
 
         with Timeout(5):
             ...
