@@ -14,7 +14,10 @@ API = Path(__file__).parent.parent / "docs" / "api"
 ROOMS = re.findall(r"^\| \[(gcron\.[a-z]+)\]\([a-z]+\.md\) \| (.*) \|$", (API / "index.md").read_text(), re.MULTILINE)
 NAMES = {name: room for room, names in ROOMS for name in re.findall(r"`(\w+)`", names)}
 PAGES = "".join(page.read_text() for page in API.glob("*.md"))
-PUBLIC = "event greenlet hub local lock pool queue schedule scheduler socket subprocess testing threadpool timeout wsgi"
+PUBLIC = (
+    "event exceptions greenlet hub local lock pool queue schedule scheduler select socket subprocess testing threadpool"
+    " timeout util wsgi"
+)
 
 
 def test_the_front_door_is_listed() -> None:

@@ -27,9 +27,14 @@ class _Party(Generic[T]):
 
 
 class Channel(Generic[T]):
-    """Hands items from putter to getter, first come, first served."""
+    """Hands items from putter to getter, first come, first served.
 
-    def __init__(self) -> None:
+    `maxsize` is 1, for programs that give every kind of queue one; all else is a `ValueError`.
+    """
+
+    def __init__(self, maxsize: int = 1) -> None:
+        if maxsize != 1:
+            raise ValueError(f"a channel's maxsize is 1, got {maxsize}")
         self._getters: deque[_Party[T]] = deque()
         self._putters: deque[_Party[T]] = deque()
         # Handed to a getter that was killed before it could run: first in line for the next one.

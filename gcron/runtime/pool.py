@@ -80,6 +80,10 @@ class Group(Workers):
         if not self.greenlets:
             self._emptied.set()
 
+    def wait_available(self, timeout: float | Timeout | None = None) -> int:
+        """Wait until there is a free place; return how many, 1 where there is no limit."""
+        return 1 if self._places is None else self._places.wait(timeout)
+
     def start(self, greenlet: Greenlet) -> None:
         """Add a greenlet and start it."""
         self.add(greenlet)
@@ -201,10 +205,6 @@ class Pool(Group):
     def free_count(self) -> int:
         """The number of free places; 1 when there is no limit."""
         return 1 if self._places is None else self._places.counter
-
-    def wait_available(self, timeout: float | Timeout | None = None) -> int:
-        """Wait until there is a free place; return how many."""
-        return 1 if self._places is None else self._places.wait(timeout)
 
     def add(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
         """Add `greenlet`, waiting for a place; raises `PoolFull` if not `blocking`, or after `timeout` seconds."""

@@ -148,6 +148,11 @@ class TestChannel:
         killed.kill(block=False)
         assert next_one.get(timeout=1) == 7
 
+    def test_its_maxsize_is_one(self) -> None:
+        assert Channel(1).qsize() == 0
+        with pytest.raises(ValueError, match="got 5"):
+            Channel(maxsize=5)
+
     def test_alone_one_waits_in_vain(self) -> None:
         channel: Channel[int] = Channel()
         with pytest.raises(Full):
