@@ -9,7 +9,7 @@ from greenlet import getcurrent
 
 from gcron.runtime.hub import Seat, current, vacate
 from gcron.runtime.links import Linkable
-from gcron.runtime.parking import mend, raise_pending
+from gcron.runtime.ring import mend, raise_pending
 from gcron.runtime.timeout import Timeout, timed_out
 
 __all__ = ["AsyncResult", "Event"]

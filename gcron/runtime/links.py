@@ -5,7 +5,7 @@ run in the hub of the thread that linked them. One seat alone, as mostly, stands
 once. May not know what the object is or what being ready means for it.
 
 Any thread may notify, wait, link and unlink. Whoever changes what `_links` refers to does so in one step (see
-`parking.py`): look and replace without a call between. A list is emptied by whoever has taken it away, one link
+`ring.py`): look and replace without a call between. A list is emptied by whoever has taken it away, one link
 at a time, so that a waiter who gives up meanwhile either takes its own link out or has been notified; never both.
 """
 

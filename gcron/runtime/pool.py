@@ -11,7 +11,7 @@ from typing import Any
 
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, to_error
-from gcron.runtime.hub import yield_now, yield_unless_hub
+from gcron.runtime.hub import yield_unless_hub
 from gcron.runtime.lock import Semaphore
 from gcron.runtime.queue import Full
 from gcron.runtime.timeout import Timeout
@@ -77,7 +77,7 @@ class Group(Workers):
             self._dying.discard(greenlet)
         if self._places is not None:
             self._places.release()
-        if not self.greenlets:
+        if not self.greenlets and self._is_empty():
             self._emptied.set()
 
     def wait_available(self, timeout: float | Timeout | None = None) -> int:
@@ -111,28 +111,27 @@ class Group(Workers):
         return ended
 
     def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
-        if not self.greenlets:
+        if self._is_empty():
             yield_unless_hub()  # callbacks of the last member's links may be due
+            return True
         limit = timeout if isinstance(timeout, Timeout) else Timeout(timeout)
         starts_here = not limit.pending
         if starts_here:
             limit.start()
         try:
-            while self.greenlets or self._expects_member():
-                if not self.greenlets:
-                    yield_now()
-                    continue
+            # Again and again: calls of `apply_async` that had not begun to wait for a place may have got one meanwhile.
+            while not self._is_empty():
                 self._emptied.clear()
-                if not self._emptied.wait(limit):
-                    break
+                if not self._emptied.wait(limit) or (limit.seconds is not None and not limit.pending):
+                    break  # time is up, in the turn of the notification perhaps
         finally:
             if starts_here:
                 limit.cancel()
-        return not (self.greenlets or self._expects_member())
+        return self._is_empty()
 
-    def _expects_member(self) -> bool:
-        """True when somebody who waited for a place has got the last member's, and is about to use it."""
-        return False
+    def _is_empty(self) -> bool:
+        """True when there is no member, and nobody who waited for a place has just been given the last member's."""
+        return not self.greenlets
 
     def kill(
         self,
@@ -154,7 +153,8 @@ class Group(Workers):
                     return
                 joinall(survivors)
             if block:
-                self._wait_until_empty()
+                joinall(list(self._dying))  # those that an earlier call has killed
+                yield_unless_hub()  # callbacks of members' links may be due
         except Timeout as error:
             if error is not limit:
                 raise
@@ -195,8 +195,8 @@ class Pool(Group):
         self._places = None if size is None else Semaphore(size)
         self._capacity = size or 0
 
-    def _expects_member(self) -> bool:
-        return self._places is not None and not self.greenlets and self._places.counter < self._capacity
+    def _is_empty(self) -> bool:
+        return not self.greenlets and (self._places is None or self._places.counter >= self._capacity)
 
     def full(self) -> bool:
         """True when starting one more would wait."""
@@ -210,8 +210,15 @@ class Pool(Group):
         """Add `greenlet`, waiting for a place; raises `PoolFull` if not `blocking`, or after `timeout` seconds."""
         if greenlet in self.greenlets:
             return
-        if self._places is not None and not self._places.acquire(blocking, timeout):
-            raise PoolFull
+        if self._places is not None:
+            try:
+                has_place = self._places.acquire(blocking, timeout)
+            except BaseException:
+                if self._is_empty():
+                    self._emptied.set()  # we had been given the last member's place
+                raise
+            if not has_place:
+                raise PoolFull
         if greenlet not in self.greenlets:
             self._admit(greenlet)
         elif self._places is not None:

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from greenlet import greenlet as RawGreenlet
 
-from gcron.runtime.parking import Carrier, Loop, interrupt, unpark
 from gcron.runtime.poller import READ, WRITE, Poller, new_poller
+from gcron.runtime.ring import Carrier, Host, interrupt, unpark
 
 __all__ = ["Readiness", "Watch"]
 
@@ -58,7 +58,7 @@ class Readiness:
     Descriptors of its own are opened on first use, so a program that only computes has none.
     """
 
-    def __init__(self, hub: Loop) -> None:
+    def __init__(self, hub: Host) -> None:
         self._hub = hub
         self._watches: dict[int, list[Watch]] = {}
         self._referenced = 0

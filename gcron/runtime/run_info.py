@@ -19,7 +19,7 @@ from gcron.runtime.hub import Hub, describe, get_hub
 
 __all__ = ["format_run_info", "print_run_info"]
 
-_EVERYWHERE = frozenset(f"{__package__}.{name}" for name in ("greenlet", "hub", "links", "parking"))
+_EVERYWHERE = frozenset(f"{__package__}.{name}" for name in ("greenlet", "hub", "links", "loop", "ring"))
 
 
 def format_run_info(thread_stacks: bool = True, greenlet_stacks: bool = True, limit: int | None = None) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from gcron.runtime.parking import Loop
 from gcron.runtime.readiness import Readiness
+from gcron.runtime.ring import Host
 
 __all__ = ["SignalHandler", "Signals"]
 
@@ -22,7 +22,10 @@ __all__ = ["SignalHandler", "Signals"]
 _NONE = -1
 # Where an exception at an arbitrary bytecode would lose a ring entry.
 _LOOP_MODULES = frozenset(
-    ["selectors", *(f"{__package__}.{name}" for name in ("hub", "parking", "poller", "readiness", "signals", "timers"))]
+    [
+        "selectors",
+        *(f"{__package__}.{name}" for name in ("hub", "loop", "poller", "readiness", "ring", "signals", "timers")),
+    ]
 )
 
 
@@ -51,7 +54,7 @@ class SignalHandler:
 class Signals:
     """The signals that one hub handles."""
 
-    def __init__(self, hub: Loop, io: Readiness) -> None:
+    def __init__(self, hub: Host, io: Readiness) -> None:
         self._hub = hub
         self._io = io
         self._handlers: dict[int, list[SignalHandler]] = {}

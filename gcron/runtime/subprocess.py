@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import subprocess as _stdlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from subprocess import (
     DEVNULL,
     PIPE,
@@ -26,7 +26,6 @@ from typing import Any
 
 from gcron.runtime.children import UNKNOWN_STATUS, Child, Vigil, ensure_reapable
 from gcron.runtime.communication import Communication
-from gcron.runtime.executables import find_executable
 from gcron.runtime.hub import get_hub
 from gcron.runtime.pipes import blocking_twin, cooperative
 
@@ -203,6 +202,28 @@ class Popen(_stdlib.Popen[Any]):
 
     def _bytes_from(self, stream: Any) -> bytes:
         return b"" if self._communication is None else self._communication.output(stream)
+
+
+def find_executable(name: Any, environment: Mapping[Any, Any] | None) -> str | None:
+    """Return the absolute path of the program `name`, found by the `PATH` of `environment` (None: of this process).
+
+    None when the child has to search for it: `name` is a path already, is found nowhere, or the search comes to a
+    directory that depends on the child's working directory.
+    """
+    # The standard library has the child try `execve` in one directory after the other, while the parent waits.
+    if type(name) is not str or not name or "/" in name:
+        return None
+    # Not os.get_exec_path: with the warnings that it silences it costs more than the search itself.
+    search = (os.environ if environment is None else environment).get("PATH")
+    if type(search) is not str:
+        return None
+    for directory in search.split(":"):
+        if not directory.startswith("/"):
+            return None
+        path = f"{directory}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def run(

@@ -343,8 +343,8 @@ class TestSignals:
                     signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
                 return stepping
             sent = []
-            from gcron.runtime import parking
-            switch_line = next(number for number, line in enumerate(open(parking.__file__), 1)
+            from gcron.runtime import ring
+            switch_line = next(number for number, line in enumerate(open(ring.__file__), 1)
                                if "successor.switch()" in line)
             for number in range(5):
                 gcron.spawn(ended.append, number)

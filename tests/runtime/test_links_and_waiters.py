@@ -121,6 +121,16 @@ def test_join_of_a_pool_gives_up_in_time_although_calls_follow_each_other() -> N
     assert len(pool) == 0
 
 
+def test_join_of_a_pool_returns_when_who_was_given_the_last_place_is_killed() -> None:
+    pool = Pool(1)
+    member = pool.spawn(gcron.sleep, 0.001)
+    waiting = pool.apply_async(int)
+    gcron.sleep(0)
+    member.rawlink(lambda _: waiting.kill(block=False))  # in the turn in which it gets the place
+    assert pool.join(timeout=5)
+    assert (len(pool), pool.free_count(), waiting.dead) == (0, 1, True)
+
+
 def test_get_returns_after_the_callback_of_apply_async() -> None:
     seen: list[Any] = []
     for workers in (Pool(2), ThreadPool(2)):

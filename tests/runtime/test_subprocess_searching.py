@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import gcron.runtime.subprocess as ours
-from gcron.runtime.executables import find_executable
+from gcron.runtime.subprocess import find_executable
 
 pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 

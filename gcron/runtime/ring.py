@@ -1,21 +1,20 @@
-"""Giving the processor away and getting it back: the few steps on which every wait is built.
+"""The ring of what can run next: parking, waking, and the raw greenlets that tasks run on. Every wait is built on this.
 
-**Parking.** `park(me)` runs others until someone calls `unpark(me)` or `interrupt(me, ...)`. A greenlet stands in the
-ring at most once, whoever unparks it however often; an exception that is due is raised as `park` returns. A
-primitive that parks removes every registration that could unpark it before it returns, on every path.
+**Parking.** `park(me)` runs others until someone calls `unpark(me)` or `interrupt(me, ...)`. A greenlet is in the ring
+at most once, however often it is unparked. A pending exception is raised as `park` returns. A primitive that parks must
+remove every registration that could unpark it before it returns, on every path.
 
-**Seats.** In the lines of what any thread may use (events, results, semaphores) stands not the greenlet but its seat,
-and `wake(seat)` is `unpark` from any thread. Whoever takes a seat out of a line must wake it. A greenlet that gives
-up just then finds its seat gone from the line; it leaves that seat to the wake-up on its way and gets a new one.
-Nothing is locked: what the threads share changes hands in single steps, by one call of a deque's or list's method or
-by statements without a call between them, where CPython does not let another thread in.
+**Seats.** Thread-safe primitives (events, results, semaphores) queue a `Seat`, not the greenlet. `wake(seat)` is
+`unpark` from any thread. Whoever takes a seat out of a queue must wake it. A greenlet that gives up at that moment
+finds its seat gone: it abandons the seat to the wake-up that is on its way, and gets a new one. There are no locks.
+Threads hand over in single steps: one call of a method of a deque or list, or statements without a call between them.
+CPython does not switch threads inside either.
 
-**Carriers.** A task does not own a raw greenlet: it runs on a *carrier* that is recycled when the task ends, because
-a raw greenlet costs a fresh 16 KiB data stack on CPython 3.11 and later. New carriers are started from the hub
-alone: a raw greenlet begins at its starter's C-stack depth and recursion count, so chains of starts anywhere else
-end in `RecursionError`.
+**Carriers.** A task does not own a raw greenlet. It runs on a *carrier*, which is reused after the task has ended: a
+raw greenlet costs a fresh 16 KiB data stack on CPython 3.11 and later. Only the hub starts new carriers. A raw greenlet
+begins with the C-stack depth and recursion count of its starter, so chains of starts end in `RecursionError`.
 
-May not know timers, descriptors or signals, nor what a task computes.
+May not know timers, descriptors, signals, or what a task computes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from greenlet import greenlet as RawGreenlet
 __all__ = [
     "NEWCOMER",
     "Carrier",
-    "Loop",
+    "Host",
     "Seat",
     "Task",
     "interrupt",
@@ -45,43 +44,43 @@ __all__ = [
 
 
 NEWCOMER: Any = object()
-"""What the hub is switched to with when `hub.newcomer` is a task to start on a fresh carrier."""
+"""The message that makes the hub start the task `hub.newcomer` on a fresh carrier."""
 
 
-class Loop(Protocol):
-    """What greenlets, descriptors and signals ask of their hub."""
+class Host(Protocol):
+    """What greenlets, descriptors and signals ask of their loop."""
 
     ring: deque[Any]
     credit: int
     successor: Any
-    """What the greenlet that parked last has switched to, and nobody's property: see `park`."""
+    """What the last greenlet that parked switched to; None: to the hub. See `park`."""
     idle_carriers: list[Carrier]
     polling: bool
-    """True while it blocks: who appends to the ring from another thread then has to `interrupt_poll`."""
+    """True while it blocks: another thread that appends to the ring must then call `interrupt_poll`."""
 
     def switch(self, *args: Any) -> Any:
-        """Go to the hub, with a task to start or a call to make."""
+        """Switch to the hub, with a task to start or a call to make."""
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> object:
-        """Call it in the hub, at its turn in the ring."""
+        """Call it in the hub when its turn in the ring comes."""
 
     def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> object:
         """As `call_soon`, from any thread and from signal handlers."""
 
     def interrupt_poll(self) -> None:
-        """End the blocking, from any thread."""
+        """End a blocking poll, from any thread."""
 
     def guard(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """Call it now; report its error."""
+        """Call it now, and report its error."""
 
     def tell_main(self, error: BaseException) -> None:
         """Raise in the thread's main greenlet."""
 
 
 class Carrier(RawGreenlet):
-    """A recycled raw greenlet; what every greenlet that parks has: a ring, a hub, and at most one ring entry."""
+    """A reusable raw greenlet. Has what every greenlet that parks needs: a ring, a hub, a seat."""
 
-    # Typed here, set per instance: the main greenlet and foreign raw greenlets get them by adoption.
+    # Typed here, set per instance. The main greenlet and foreign raw greenlets get them by adoption.
     if TYPE_CHECKING:
         hub: Any
         ring: deque[Any]
@@ -95,7 +94,7 @@ class Carrier(RawGreenlet):
 
 
 class Seat:
-    """Stands in a line for its greenlet."""
+    """Waits in a queue in place of its greenlet."""
 
     __slots__ = ("greenlet",)
 
@@ -109,13 +108,13 @@ class Task:
     hub: Any
 
     def execute(self, carrier: Carrier) -> None:
-        """Run to the end on `carrier`, the running one; never raises."""
+        """Run to the end on `carrier`, which is the running one. Never raises."""
         raise NotImplementedError
 
     def switch(self) -> Any:
         """Begin on an idle carrier, or have the hub start a fresh one. For the ring, not for users."""
-        # Whoever called this is parked inside the call, maybe for ever. Neither its frames nor the arguments of a
-        # switch may refer to the task, or its result would live as long: hence the attribute, and `del`. HOT PATH.
+        # The caller is parked inside this call, perhaps for ever. If its frames or the arguments of a switch referred
+        # to the task, the task's result would live as long. Hence the attribute, and `del`. HOT PATH.
         hub = self.hub
         idle = hub.idle_carriers
         if idle:
@@ -129,17 +128,17 @@ class Task:
 
 
 def park(me: Carrier) -> None:
-    """Run others until `unpark(me)` or `interrupt(me, ...)`; raises what `interrupt` was given.
+    """Run others until `unpark(me)` or `interrupt(me, ...)`; raise the exception given to `interrupt`.
 
     `me` is `current()`. HOT PATH: `benchmarks/runtime.py`.
     """
     ring = me.ring
     hub = me.hub
     try:
-        # The hub has its turn when nobody else is ready, or has been waiting for long enough.
+        # The hub has its turn when nobody else is ready, or when its credit is used up.
         if ring and hub.credit:
             hub.credit -= 1
-            # Not a variable of ours: while we are parked, that would keep a task which has long ended.
+            # Not a local variable: while we are parked, that would keep a task alive that has long ended.
             hub.successor = ring.popleft()
             hub.successor.switch()
         else:
@@ -154,19 +153,19 @@ def park(me: Carrier) -> None:
 
 
 def mend(me: Carrier, error: BaseException) -> None:
-    """What `park` has to put right when switching to its successor raised `error`."""
+    """Put right what is wrong when the switch in `park` has raised `error`."""
     if isinstance(error, GreenletExit):
-        # The garbage collector throws this into a carrier that nobody can wake any more. Where it ran, nothing may
-        # be switched to: neither by the carrier nor by what its task does in a `finally`.
+        # The garbage collector throws this into a carrier that nobody can wake any more. From now on neither the
+        # carrier nor a `finally` of its task may switch to anything.
         me.doomed = True
         me.ring = _NoRing()
     elif isinstance(error, RecursionError) and me.hub.successor is not None:
-        # No stack was left to get to the successor: its place must not be lost.
+        # There was no stack left to switch to the successor: its place must not be lost.
         me.ring.appendleft(me.hub.successor)
 
 
 def raise_pending(me: Carrier) -> NoReturn:
-    """Raise what `interrupt` was given."""
+    """Raise the exception given to `interrupt`."""
     error = me.pending
     assert error is not None
     me.pending = None
@@ -177,35 +176,38 @@ def raise_pending(me: Carrier) -> NoReturn:
 
 
 def unpark(greenlet: Carrier) -> None:
-    """Let a parked greenlet go on when its turn comes. Same thread only; again and again is once. HOT PATH."""
+    """Let a parked greenlet go on when its turn comes. Same thread only. Repeated calls count once. HOT PATH."""
     if not greenlet.ready:
         greenlet.ready = True
         greenlet.ring.append(greenlet)
 
 
 def wake(seat: Seat) -> None:
-    """`unpark` the greenlet of a seat taken out of a line, from any thread; nobody when it has left it. HOT PATH."""
+    """`unpark` the greenlet of a seat that was taken out of a queue, from any thread. HOT PATH.
+
+    Does nothing when the greenlet has abandoned the seat.
+    """
     greenlet = seat.greenlet
     if greenlet is not None and not greenlet.ready:
         greenlet.ready = True
         greenlet.ring.append(greenlet)
-        if greenlet.hub.polling:  # so it blocks, in another thread
+        if greenlet.hub.polling:  # it blocks, in another thread
             greenlet.hub.interrupt_poll()
 
 
 def vacate(me: Carrier) -> None:
-    """Leave the seat, taken out of its line by somebody while `me` gave up: the wake-up must hit no later wait."""
+    """Abandon the seat that was taken out of its queue while `me` gave up: its wake-up must not end a later wait."""
     me.seat.greenlet = None
     me.seat = Seat(me)
-    if me.ready:  # it has come already, after `park` returned
+    if me.ready:  # the wake-up came after `park` had returned
         me.ready = False
         me.ring.remove(me)
 
 
 def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
-    """Raise `error` where `task` is parked on `greenlet`, when its turn comes; nothing if the task has ended."""
+    """Raise `error` where `task` is parked on `greenlet`, when its turn comes. Does nothing if the task has ended."""
     if greenlet.task is not task:
-        return  # the carrier carries somebody else now
+        return  # the carrier runs another task now
     if greenlet.pending is None:
         greenlet.pending = error
         unpark(greenlet)
@@ -214,17 +216,17 @@ def interrupt(greenlet: Carrier, task: object, error: BaseException) -> None:
 
 
 class _NoRing(deque[Any]):
-    """The ring of a doomed carrier: it can neither wait nor be woken."""
+    """The ring of a doomed carrier, which can neither wait nor be woken."""
 
     def __bool__(self) -> bool:
         raise GreenletExit
 
     def append(self, entry: Any) -> None:
-        """Lose it."""
+        """Drop it."""
 
 
 def new_carrier(hub: Any) -> Carrier:
-    """Make a carrier, not yet started. Only the hub starts it, by switching to it with its first task."""
+    """Make a carrier that has not started. Only the hub starts it, by a switch, after it has set its first task."""
     carrier = Carrier(_carry, hub)
     carrier.hub = hub
     carrier.ring = hub.ring
@@ -237,10 +239,10 @@ def new_carrier(hub: Any) -> Carrier:
 
 
 def _carry() -> None:
-    """A carrier's life: run the task it was given, take the next fresh one from the ring, or idle until one is given.
+    """A carrier's life: run its task, take the next fresh one from the ring, or else idle until it is given one.
 
-    Switching to it without a task ends it. Only so: an idle carrier's frames refer to itself and to others, so that
-    letting go of it frees nothing.
+    A switch without a task ends it. There is no other way: an idle carrier's frames refer to the carrier itself, so
+    dropping it would free nothing.
     """
     me = cast(Carrier, getcurrent())
     ring = me.ring
@@ -259,12 +261,12 @@ def _carry() -> None:
                 continue
         else:
             successor = hub
-        me.ready = True  # a stale `unpark` must not bring an idle carrier into the ring
+        me.ready = True  # a stale `unpark` must not put an idle carrier into the ring
         idle.append(me)
-        # An idle carrier must keep neither its last task nor that one's context alive.
+        # An idle carrier must not keep its last task's context alive.
         me.gr_context = None
         successor.switch()
         if me.task is None:
-            del me.seat  # it refers to us
+            del me.seat  # it refers to `me`
             return
         me.ready = False
