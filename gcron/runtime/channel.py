@@ -1,4 +1,4 @@
-"""`Channel`: a rendezvous. `put` waits until somebody gets, `get` until somebody puts; nothing is stored between."""
+"""`Channel`: a queue that stores nothing. `put` waits until somebody gets, `get` until somebody puts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTHING: Any = object()
 
 
 class _Party(Generic[T]):
-    """One who waits: a getter whose `item` is still to come, or a putter whose `item` is still to go."""
+    """A waiting getter, whose `item` is to come, or a waiting putter, whose `item` is to be taken."""
 
     __slots__ = ("greenlet", "item")
 
@@ -27,9 +27,9 @@ class _Party(Generic[T]):
 
 
 class Channel(Generic[T]):
-    """Hands items from putter to getter, first come, first served.
+    """Passes items from putter to getter, first come, first served.
 
-    `maxsize` is 1, for programs that give every kind of queue one; all else is a `ValueError`.
+    `maxsize` can only be 1: it is there for programs that give it to every kind of queue. Others raise `ValueError`.
     """
 
     def __init__(self, maxsize: int = 1) -> None:
@@ -37,12 +37,12 @@ class Channel(Generic[T]):
             raise ValueError(f"a channel's maxsize is 1, got {maxsize}")
         self._getters: deque[_Party[T]] = deque()
         self._putters: deque[_Party[T]] = deque()
-        # Handed to a getter that was killed before it could run: first in line for the next one.
+        # Items for getters that were killed before they could run: the next getters take them first.
         self._returned: deque[T] = deque()
 
     @property
     def balance(self) -> int:
-        """How many more putters wait than getters."""
+        """The number of waiting putters minus that of waiting getters."""
         return len(self._putters) - len(self._getters)
 
     def qsize(self) -> int:
@@ -58,9 +58,10 @@ class Channel(Generic[T]):
         return True
 
     def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
-        """Hand `item` to a getter, waiting for one.
+        """Wait for a getter and give it `item`.
 
-        Raises `Full` after `timeout` seconds, or at once with `block=False`.
+        Raises `Full` after `timeout` seconds, or at once with `block=False`. A `timeout` that is a `Timeout` object
+        is raised itself.
         """
         if self._getters:
             require_own_thread(self._getters[0].greenlet)
@@ -84,9 +85,10 @@ class Channel(Generic[T]):
         self.put(item, block=False)
 
     def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
-        """Take an item from a putter, waiting for one.
+        """Wait for a putter and return its item.
 
-        Raises `Empty` after `timeout` seconds, or at once with `block=False`.
+        Raises `Empty` after `timeout` seconds, or at once with `block=False`. A `timeout` that is a `Timeout` object
+        is raised itself.
         """
         if self._returned:
             return self._returned.popleft()

@@ -1,4 +1,4 @@
-"""`Event` and `AsyncResult`: wait for something that happens elsewhere."""
+"""`Event` and `AsyncResult`: waiting for something that happens elsewhere."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Event(Linkable):
     ready = isSet = is_set  # noqa: N815 - the standard library's old name
 
     def set(self) -> None:
-        """Raise the flag and wake all waiters."""
+        """Set the flag and wake all waiters."""
         self._flag = True
         if self._links:
             self._notify()
 
     def clear(self) -> None:
-        """Lower the flag: later waiters wait again."""
+        """Clear the flag: later waiters wait again."""
         self._flag = False
 
     def wait(self, timeout: float | Timeout | None = None) -> bool:
@@ -52,17 +52,17 @@ class Event(Linkable):
 
 
 class AsyncResult(Linkable, Generic[T]):
-    """A value or an error that arrives once and that any number of greenlets wait for.
+    """A value or an error that arrives once, for any number of waiting greenlets.
 
-    It is itself a valid link target: `greenlet.link(result)` hands the greenlet's result on.
+    It is a valid link target: `greenlet.link(result)` passes the greenlet's result on.
     """
 
-    # What stands for the value while there is none: `_UNSET`, or `_FAILED` when these two count.
+    # Used while `_value` is `_FAILED`.
     _error: BaseException | None = None
     _traceback: TracebackType | None = None
 
     def __init__(self) -> None:
-        # On the instance, although the class has it too: CPython reads those without a look at the class. HOT PATH.
+        # On the instance, though the class has it, too: CPython reads that without looking at the class. HOT PATH.
         self._links = None
         self._value: T = _UNSET
 
@@ -91,7 +91,7 @@ class AsyncResult(Linkable, Generic[T]):
         return () if error is None else (type(error), error, self._traceback)
 
     def set(self, value: T = None) -> None:  # type: ignore[assignment]
-        """Store a value and wake all waiters. A second one overrides."""
+        """Store a value and wake all waiters. A second value replaces the first."""
         self._value = value
         # As `_notify` and `wake`, two calls less. HOT PATH.
         links, self._links = self._links, None
@@ -114,15 +114,15 @@ class AsyncResult(Linkable, Generic[T]):
             raise TypeError(f"a result's error is an exception, got {exception!r}")
         self._traceback = exc_info[2] if exc_info else exception.__traceback__
         self._error = exception
-        self._value = _FAILED  # last: from here on another thread may raise it
+        self._value = _FAILED  # last: now another thread may raise the error
         if self._links:
             self._notify()
 
     def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
-        """Return the value, waiting for it.
+        """Wait for the value and return it.
 
-        Raises the stored error (the same object each time), or `Timeout` when there is neither after `timeout`
-        seconds, or at once with `block=False`.
+        Raises the stored error (the same object each time). Raises `Timeout` when there is neither after `timeout`
+        seconds, or none yet with `block=False`.
         """
         if self._value is _UNSET:
             if not block:
@@ -171,7 +171,7 @@ class AsyncResult(Linkable, Generic[T]):
         try:
             raise failure.with_traceback(traceback)
         finally:
-            # This frame is in the traceback: it must refer neither to the error nor to who keeps it.
+            # This frame is in the traceback. It must refer neither to the error nor to an object that keeps it.
             del self, failure
 
     def get_nowait(self) -> T:
@@ -194,7 +194,7 @@ class AsyncResult(Linkable, Generic[T]):
             del self  # see `get`
 
     def cancel(self) -> bool:
-        """False: what brings the value cannot be called off here."""
+        """False: a result cannot be cancelled here."""
         return False
 
     def cancelled(self) -> bool:
@@ -204,13 +204,13 @@ class AsyncResult(Linkable, Generic[T]):
     # -- waiting, linking -----------------------------------------------------------------------------------
 
     def wait(self, timeout: float | Timeout | None = None) -> T | None:
-        """Wait, and return the value; None on an error or after `timeout` seconds."""
+        """Wait and return the value. None on an error or after `timeout` seconds."""
         if not self.ready():
             self._wait_link(timeout)
         return self.value
 
     def __call__(self, source: Any) -> None:
-        """As a link target: take over the result of `source`."""
+        """Take over the result of `source`, as its link."""
         if source.successful():
             self.set(source.value)
         else:

@@ -1,7 +1,9 @@
 """Greenlets: functions that run together in one thread.
 
-`spawn(f, ...)` starts one, `kill` raises in one. Semantics are gevent's; what differs is named in the docstrings. May
-not know queues, pools or processes. Longer than most modules: one class with the whole surface that gevent's has.
+`spawn(f, ...)` starts one, `kill` raises an exception in one. Names and behaviour are gevent's.
+
+May not know queues, pools or processes. Longer than most modules: it is one class, with all the methods that gevent's
+has.
 """
 
 from __future__ import annotations
@@ -68,19 +70,19 @@ class Greenlet(Linkable, Task):
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = MappingProxyType({})
     value: Any = None
-    """What the function returned; the `GreenletExit` instance if it was killed; None otherwise."""
+    """What the function returned, or the `GreenletExit` instance if it was killed. None otherwise."""
 
     def __init__(self, run: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
         if run is not None:
             if not callable(run):
                 raise TypeError(f"a greenlet runs a callable, got {run!r}")
             self._function = run
-        # What is empty stays the class's own: most greenlets have no keyword arguments. HOT PATH.
+        # Empty arguments stay attributes of the class: most greenlets have no keyword arguments. HOT PATH.
         if args:
             self.args = args
         if kwargs:
             self.kwargs = kwargs
-        # Read at every end: on the instance, where CPython reads without a look at the class.
+        # Read at every end. CPython reads attributes of the instance without looking at the class.
         self._links = None
         self._at_end = None
         me: Any = raw_getcurrent()
@@ -88,19 +90,19 @@ class Greenlet(Linkable, Task):
             self.hub = me.hub
         except AttributeError:
             self.hub = get_hub()
-        # None is an empty one: mostly nobody has set a variable.
+        # None stands for an empty context: most programs set no variable.
         context = me.gr_context
         self._context: Context | None = context.copy() if context else None
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        """What it runs; a subclass may define its own."""
+        """Run its function. A subclass may define its own."""
         if self._function is None:
             raise NotImplementedError(f"{type(self).__name__} got no function and defines no _run")
         return self._function(*args, **kwargs)
 
     @classmethod
     def spawn(cls, *args: Any, **kwargs: Any) -> Greenlet:
-        """Make one and start it at the next turn."""
+        """Make a greenlet that starts at the next turn."""
         greenlet = cls(*args, **kwargs)
         greenlet._state = _STARTED
         greenlet.hub.ring.append(greenlet)
@@ -108,7 +110,7 @@ class Greenlet(Linkable, Task):
 
     @classmethod
     def spawn_later(cls, seconds: float, *args: Any, **kwargs: Any) -> Greenlet:
-        """Make one and start it in `seconds`."""
+        """Make a greenlet that starts in `seconds`."""
         greenlet = cls(*args, **kwargs)
         greenlet.start_later(seconds)
         return greenlet
@@ -133,7 +135,7 @@ class Greenlet(Linkable, Task):
         return self._state == _DONE
 
     def successful(self) -> bool:
-        """True when it has ended without an error; being killed by `GreenletExit` is none."""
+        """True when it has ended without an error. A `GreenletExit` is no error."""
         return self._state == _DONE and self._error is None
 
     @property
@@ -155,7 +157,7 @@ class Greenlet(Linkable, Task):
 
     @property
     def name(self) -> str:
-        """A name for people; may be assigned."""
+        """A name for people. May be assigned."""
         return self._name or f"Greenlet-{id(self):#x}"
 
     @name.setter
@@ -169,7 +171,7 @@ class Greenlet(Linkable, Task):
     # -- starting -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Run at the next turn; nothing when started already."""
+        """Run at the next turn. Does nothing when it was started before."""
         if self._state != _NEW:
             return
         if self._start_timer is not None:
@@ -178,7 +180,7 @@ class Greenlet(Linkable, Task):
         self.hub.ring.append(self)
 
     def start_later(self, seconds: float) -> None:
-        """Run in `seconds`; nothing when started already."""
+        """Run in `seconds`. Does nothing when it was started before."""
         if self._state == _NEW and self._start_timer is None:
             self._start_timer = self.hub.call_later(seconds, self.start)
 
@@ -190,12 +192,12 @@ class Greenlet(Linkable, Task):
     # -- running --------------------------------------------------------------------------------------------
 
     def execute(self, carrier: Carrier) -> None:
-        """Run to the end on `carrier`. For the hub. HOT PATH."""
+        """Run to the end on `carrier`. For the ring. HOT PATH."""
         if self._state == _DONE:
             return  # killed before its first turn
         self._state = _RUNNING
         self._carrier = carrier
-        # Set, not entered by `Context.run`: a C frame less on every carrier's stack, which each switch copies.
+        # Not by `Context.run`: that is one more C frame on the carrier's stack, which each switch copies.
         carrier.gr_context = self._context
         function = self._function or self._run
         args = self.args
@@ -203,13 +205,13 @@ class Greenlet(Linkable, Task):
             if not args and not self.kwargs:
                 value = function()
             elif len(args) == 1 and not self.kwargs:
-                value = function(args[0])  # a C frame less than the general call, which is what a switch copies
+                value = function(args[0])  # one C frame less than the general call
             else:
                 value = function(*args, **self.kwargs)
         except BaseException as error:
             self._end_with(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
-            # The function's frames, which the traceback keeps, keep this one. If it kept us, who keep the error, only
-            # the cyclic collector would free what is in them.
+            # The traceback keeps the function's frames, and they keep this one. If this one kept us, who keep the
+            # error, only the cyclic collector could free them.
             del self, function, args
         else:
             self.value = value
@@ -217,7 +219,7 @@ class Greenlet(Linkable, Task):
 
     def _end_with(self, error: BaseException) -> None:
         if isinstance(error, GreenletExit):
-            self.value = error.with_traceback(None)  # a kill is no error that anybody looks into
+            self.value = error.with_traceback(None)  # nobody looks for the reason of a kill there
             self._end()
             return
         label = describe(self)
@@ -228,7 +230,7 @@ class Greenlet(Linkable, Task):
 
     def _end(self) -> None:
         self._state = _DONE
-        # Nothing that it used may live on because somebody still holds the greenlet.
+        # Somebody may hold the greenlet for long: free what it used.
         self._carrier = None
         if self._locals is not None:
             self._locals = None
@@ -238,7 +240,7 @@ class Greenlet(Linkable, Task):
             self.args = ()
         if self.kwargs:
             self.kwargs = {}
-        # Links before groups: who waits for the group goes on after the callbacks of its members.
+        # Links first: whoever waits for its group must go on after its callbacks.
         if self._links:
             self._notify()
         if self._at_end is not None:
@@ -246,7 +248,7 @@ class Greenlet(Linkable, Task):
             call(self)
 
     def call_at_end(self, call: Callable[[Greenlet], object]) -> None:
-        """Call `call(self)` in the very moment it ends; it must neither park nor raise."""
+        """Call `call(self)` at the moment it ends. `call` must neither park nor raise."""
         if self._state == _DONE:
             call(self)
         elif (earlier := self._at_end) is None:
@@ -257,10 +259,10 @@ class Greenlet(Linkable, Task):
     # -- results --------------------------------------------------------------------------------------------
 
     def get(self, block: bool = True, timeout: float | Timeout | None = None) -> Any:
-        """Return what it returned, waiting for its end.
+        """Wait for its end and return its result.
 
-        Raises the error it ended with (the same object each time), or `Timeout` when it has not ended after
-        `timeout` seconds, or at once with `block=False`.
+        Raises the error that it ended with (the same object each time). Raises `Timeout` when it has not ended after
+        `timeout` seconds, or has not ended yet with `block=False`.
         """
         if self._state != _DONE:
             if not (block and self._wait_link(timeout)):
@@ -274,11 +276,11 @@ class Greenlet(Linkable, Task):
         try:
             raise error.with_traceback(traceback)
         finally:
-            # This frame is in the traceback: it must refer neither to the error nor to who keeps it.
+            # This frame is in the traceback. It must refer neither to the error nor to an object that keeps it.
             del self, error
 
     def join(self, timeout: float | Timeout | None = None) -> None:
-        """Wait for its end, at most `timeout` seconds. Never raises its error."""
+        """Wait for its end, at most `timeout` seconds. Does not raise its error."""
         if self._state != _DONE:
             self._wait_link(timeout)
         elif self._due:
@@ -290,7 +292,7 @@ class Greenlet(Linkable, Task):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for its end. An error of the block is raised in it first, and then goes on."""
+        """Wait for its end. An error of the block is first raised in it, too."""
         if value is None:
             try:
                 self.join()
@@ -298,17 +300,17 @@ class Greenlet(Linkable, Task):
                 self.kill()  # it does not outlive the block, even if the wait was interrupted
             return
         try:
-            # What ends the program does so where it was raised; once is enough.
+            # An error that ends the program must not be reported a second time, from there.
             self.kill(GreenletExit if isinstance(value, FATAL) else value)
         finally:
-            value.__traceback__ = trace  # not that of where it was raised next
+            value.__traceback__ = trace  # without the frames of the greenlet
 
     # -- killing --------------------------------------------------------------------------------------------
 
     def throw(self, exception: Any = GreenletExit, value: Any = None, traceback: TracebackType | None = None) -> None:
-        """Raise in it at its next turn. Does not wait.
+        """Raise an exception in it at its next turn. Does not wait.
 
-        Takes an exception, or a class and the argument for it, or what `sys.exc_info()` returns.
+        Takes an exception, a class and an argument for it, or what `sys.exc_info()` returns.
         """
         if value is not None:
             exception = value if isinstance(value, BaseException) else exception(value)
@@ -322,14 +324,14 @@ class Greenlet(Linkable, Task):
         block: bool = True,
         timeout: float | Timeout | None = None,
     ) -> None:
-        """Raise `exception` in it; with `block`, wait for its end, at most `timeout` seconds.
+        """Raise `exception` in it. With `block`, wait for its end, at most `timeout` seconds.
 
-        One that has not run yet never will. One that has ended stays as it is. Raises `TypeError`, and does nothing
-        to the greenlet, for what is no exception.
+        A greenlet that has not begun never will. One that has ended stays as it is. Raises `TypeError`, and leaves the
+        greenlet alone, when `exception` is none.
         """
         error = to_error(exception)
         if get_hub() is not self.hub:
-            self.hub.call_soon_threadsafe(self.kill, error, False)  # what it does there is that thread's
+            self.hub.call_soon_threadsafe(self.kill, error, False)  # its state belongs to that thread
         elif self._state == _RUNNING:
             self._interrupt(error)
         elif self._state != _DONE:
@@ -346,21 +348,21 @@ class Greenlet(Linkable, Task):
         interrupt(carrier, self, error)
 
     def _end_unstarted(self, error: BaseException) -> None:
-        # Its ring entry, if it has one, finds it ended and passes on.
+        # If it is in the ring, its turn will find it ended.
         self._end_with(error)
 
     # -- links ----------------------------------------------------------------------------------------------
 
     def link(self, callback: Callable[[Greenlet], object]) -> None:
-        """Call `callback(self)` in a greenlet of its own once this has ended."""
+        """Call `callback(self)` in a new greenlet after this one has ended."""
         self._link(callback, always)
 
     def link_value(self, callback: Callable[[Greenlet], object]) -> None:
-        """As `link`, if it ends without an error."""
+        """As `link`, but only if it ends without an error."""
         self._link(callback, Greenlet.successful)
 
     def link_exception(self, callback: Callable[[Greenlet], object]) -> None:
-        """As `link`, if it ends with an error."""
+        """As `link`, but only if it ends with an error."""
         self._link(callback, failed)
 
     def _link(self, callback: Callable[[Greenlet], object], condition: Callable[[Greenlet], bool]) -> None:
@@ -370,8 +372,8 @@ class Greenlet(Linkable, Task):
 
 
 def _show_attributes() -> None:
-    # CPython keeps attributes in the object itself as long as its class's first instances had them: a dictionary for
-    # each greenlet costs more than all else that a spawn does. HOT PATH.
+    # CPython stores attributes in the object itself if the first instances of its class had them. Otherwise each
+    # greenlet has a dictionary, which costs more than everything else in a spawn. HOT PATH.
     first = Greenlet()
     for name in (
         "_state",
@@ -392,17 +394,17 @@ _show_attributes()
 
 
 def always(greenlet: Greenlet) -> bool:
-    """Condition of `link`."""
+    """Return True: the condition of `link`."""
     return True
 
 
 def failed(greenlet: Greenlet) -> bool:
-    """Condition of `link_exception`."""
+    """Return True when `greenlet` ended with an error: the condition of `link_exception`."""
     return greenlet.exception is not None
 
 
 class _SpawnedLink:
-    """A link whose callback may block: the hub's part is only to spawn it."""
+    """A link whose callback may block: the hub only starts a greenlet for it."""
 
     __slots__ = ("callback", "condition", "context")
 
@@ -416,7 +418,7 @@ class _SpawnedLink:
             run_next(self.context, self.callback, greenlet)  # the hub's own context is nobody's
 
     def __eq__(self, other: object) -> bool:
-        # `unlink` is given the user's callback.
+        # `unlink` gets the user's callback.
         if isinstance(other, _SpawnedLink):
             return bool(self.callback == other.callback)
         return bool(self.callback == other)
@@ -426,7 +428,7 @@ class _SpawnedLink:
 
 
 def to_error(exception: Any) -> BaseException:
-    """Return the exception to raise for what `kill` is given: one, or a class of them. `TypeError` for all else."""
+    """Return the exception for what `kill` gets: an exception or a class of exceptions. Else raise `TypeError`."""
     error = exception() if isinstance(exception, type) and issubclass(exception, BaseException) else exception
     if not isinstance(error, BaseException):
         raise TypeError(f"only an exception, or a class of exceptions, can be raised in a greenlet, got {exception!r}")
@@ -434,11 +436,11 @@ def to_error(exception: Any) -> BaseException:
 
 
 def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
-    """Run `function(*args, **kwargs)` in a new greenlet, from the next turn on.
+    """Run `function(*args, **kwargs)` in a new greenlet, which starts at the next turn. Return the greenlet.
 
     Raises `TypeError` at once when `function` cannot be called.
     """
-    # As Greenlet.spawn, one call shorter. HOT PATH.
+    # As Greenlet.spawn, one call less. HOT PATH.
     greenlet = Greenlet(function, *args, **kwargs) if args or kwargs else Greenlet(function)
     greenlet._state = _STARTED
     greenlet.hub.ring.append(greenlet)
@@ -448,8 +450,8 @@ def spawn(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
 def run_next(context: Context, function: Callable[..., Any], *args: Any) -> None:
     """Run `function(*args)` in `context` in a new greenlet, before everybody who is ready. For callbacks in the hub.
 
-    A callback stands in the ring in the place of its link. What it starts has to begin there: whoever waited after
-    the link was made would otherwise go on first, and a program could end before the linked function was called.
+    The callback of a link is in the ring before everybody who began to wait after the link was made. What it starts
+    must begin before them, too. Otherwise a program could end without the linked function having been called.
     """
     greenlet = Greenlet(function, *args)
     greenlet._context = context
@@ -474,7 +476,7 @@ def signal_handler(signalnum: int, handler: Callable[..., object], *args: Any, *
 
 
 def sleep(seconds: float = 0, ref: bool = True) -> None:
-    """Let others run for at least `seconds`; 0: just let everybody who is ready go first.
+    """Let others run for at least `seconds`. With 0, let everybody who is ready go first.
 
     `ref=False`: the sleep is not work left to do (see `wait`).
     """
@@ -491,7 +493,7 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
 
 
 def getcurrent() -> Any:
-    """The running `Greenlet`, or the raw greenlet that runs outside of any (a thread's main one)."""
+    """Return the running `Greenlet`, or the raw greenlet that runs outside of any (a thread's main one)."""
     me = raw_getcurrent()
     return me.task if type(me) is Carrier else me
 

@@ -1,12 +1,14 @@
-"""`Linkable`: something one can wait for. The base of Greenlet, Event, AsyncResult, Semaphore and Popen.
+"""`Linkable`: something to wait for. The base of Greenlet, Event, AsyncResult and Semaphore.
 
-Two kinds of waiter share one list, in the order they came: seats of parked greenlets, woken directly, and callbacks,
-run in the hub of the thread that linked them. One seat alone, as mostly, stands there without a list. A link serves
-once. May not know what the object is or what being ready means for it.
+Two kinds of waiters share one list, in the order in which they came: seats of parked greenlets, which are woken
+directly, and callbacks, which are called in the hub of the thread that linked them. A single seat, the usual case, is
+stored without a list. A link is used once.
 
-Any thread may notify, wait, link and unlink. Whoever changes what `_links` refers to does so in one step (see
-`ring.py`): look and replace without a call between. A list is emptied by whoever has taken it away, one link
-at a time, so that a waiter who gives up meanwhile either takes its own link out or has been notified; never both.
+Any thread may notify, wait, link and unlink. `_links` is read and replaced in one step, without a call between (see
+`ring`). Whoever has taken a list away empties it, one link at a time. So a waiter that gives up meanwhile either
+removes its own link or has been notified, never both.
+
+May not know what the object is, or what being ready means for it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ __all__ = ["Linkable"]
 
 
 class _Callback:
-    """A link that is called, in the hub of whoever made it."""
+    """A link that is called in the hub of the thread that made it."""
 
     __slots__ = ("function", "hub")
 
@@ -31,19 +33,19 @@ class _Callback:
 
 
 class Linkable:
-    """Waiters of one object; subclasses say when it is `ready()` and call `_notify()` when it has become so."""
+    """The waiters of one object. Subclasses define `ready()`, and call `_notify()` when the object becomes ready."""
 
-    # Nobody, one seat, or a list of links: most objects are never waited for by more than one.
+    # None, one seat, or a list of links: most objects never have more than one waiter.
     _links: Any = None
-    # Callbacks that wait for their turn in the hub: may still be unlinked.
+    # Callbacks that wait for their turn in the hub. They can still be unlinked.
     _due: list[_Callback] | None = None
 
     def ready(self) -> bool:
-        """True when a waiter would not have to wait."""
+        """True when nobody would have to wait."""
         raise NotImplementedError
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback(self)` in the hub of this thread once this is ready; it must not block.
+        """Call `callback(self)` in the hub of this thread when this is ready. It must not block.
 
         Raises `TypeError` when `callback` cannot be called.
         """
@@ -54,24 +56,24 @@ class Linkable:
             self._notify()
 
     def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Forget one earlier link of `callback`, even one about to be called. Unknown ones are fine."""
+        """Remove one earlier link of `callback`, even one that is about to be called. Unknown ones are fine."""
         for links in (self._due, self._links):
             for link in _callbacks(links):
                 if link.function == callback and _taken_out(link, links):
                     return
 
     def unlink_all(self) -> None:
-        """Forget all links, even those about to be called. Greenlets that wait are no links."""
+        """Remove all callbacks, even those about to be called. Greenlets that wait stay."""
         for links in (self._due, self._links):
             for link in _callbacks(links):
                 _taken_out(link, links)
 
     def has_links(self) -> bool:
-        """True when somebody waits for this, or a link is still to be called."""
+        """True when somebody waits for this, or a callback is still to be called."""
         return bool(self._links or self._due)
 
     def settle(self) -> None:
-        """Return once callbacks that are due have begun, as if the caller had waited before this became ready."""
+        """Return after callbacks that are due have begun, as if the caller had waited before this became ready."""
         if self._due:
             yield_unless_hub()
 
@@ -82,14 +84,14 @@ class Linkable:
                 links.append(link)
                 if self._links is links or not _taken_out(link, links):
                     return
-                continue  # notified meanwhile, all but us
+                continue  # all others have been notified meanwhile
             fresh = [link] if links is None else [links, link]
             if self._links is links:
                 self._links = fresh
                 return
 
     def _drop_link(self, link: Seat) -> bool:
-        """Remove it; True when it had not been reached yet by a notification."""
+        """Remove it. True when no notification had reached it yet."""
         links = self._links
         if links is link:
             self._links = None
@@ -97,7 +99,7 @@ class Linkable:
         return type(links) is list and _taken_out(link, links)
 
     def _notify(self) -> None:
-        """Wake everybody who waits now, in order. Whoever comes later waits for the next time."""
+        """Wake everybody who waits now, in order. Later waiters wait for the next notification."""
         links, self._links = self._links, None
         if type(links) is Seat:
             wake(links)
@@ -136,7 +138,7 @@ class Linkable:
             self._links = seat
         else:
             self._add_link(seat)
-        # Another thread may have made it ready since our caller looked.
+        # Another thread may have made it ready since the caller looked.
         if self.ready() and self._drop_link(seat):
             return True
         try:
@@ -152,7 +154,7 @@ class Linkable:
             return True
         if self._drop_link(seat):
             return False
-        vacate(me)  # notified and timed out at the same time: the notification counts
+        vacate(me)  # notified and timed out in the same turn: the notification counts
         return True
 
 
@@ -161,7 +163,7 @@ def _callbacks(links: Any) -> list[_Callback]:
 
 
 def _taken_out(link: Seat | _Callback, links: list[Any] | None) -> bool:
-    """Take it out of the list; False when somebody else was quicker."""
+    """Remove it from the list. False when somebody else was quicker."""
     try:
         links.remove(link)  # type: ignore[union-attr]
     except ValueError:

@@ -1,6 +1,6 @@
-"""`local`: attributes that each greenlet has for itself.
+"""`local`: an object whose attributes differ from greenlet to greenlet.
 
-The values hang on the greenlet and go when it ends. Lookup follows Python's own order: data descriptors of the
+The greenlet stores the values, and frees them when it ends. Lookup follows Python's own order: data descriptors of the
 class, then the greenlet's values, then everything else of the class.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["local"]
 
 
 class _Key:
-    """Stands for one `local` in the greenlets' tables, whatever its class says about equality."""
+    """Identifies one `local` in the greenlets' tables, no matter how its class defines equality."""
 
     __slots__ = ("__weakref__", "arguments")
 
@@ -35,12 +35,12 @@ class local:  # noqa: N801 - the standard library's name
     __slots__ = ("__weakref__", "_local__key")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> local:
-        """Keep the arguments for the other greenlets' `__init__`."""
+        """Store the arguments for the other greenlets' `__init__`."""
         if (args or kwargs) and cls.__init__ is object.__init__:
             raise TypeError("initialization arguments are not supported")
         self = object.__new__(cls)
         object.__setattr__(self, "_local__key", _Key((args, kwargs)))
-        # Python calls __init__ for the greenlet that makes the object.
+        # For the greenlet that makes the object, Python calls __init__.
         _values(self, initialise=False)
         return self
 
@@ -83,14 +83,14 @@ class local:  # noqa: N801 - the standard library's name
 
 
 def _slots(cls: type[local]) -> Iterator[MemberDescriptorType]:
-    """The `__slots__` of a subclass, those of its bases too."""
+    """Yield the `__slots__` of a subclass and of its bases."""
     for base in cls.__mro__:
         if base is not local:
             yield from (member for member in vars(base).values() if isinstance(member, MemberDescriptorType))
 
 
 def _values(instance: local, initialise: bool = True) -> dict[str, Any]:
-    """The running greenlet's own values of `instance`, made (and `__init__` run) on first use."""
+    """Return the running greenlet's values of `instance`. The first use in a greenlet runs `__init__`."""
     key: _Key = object.__getattribute__(instance, "_local__key")
     greenlet = getcurrent()
     table: WeakKeyDictionary[_Key, dict[str, Any]] | None = getattr(greenlet, "_locals", None)
@@ -104,7 +104,7 @@ def _values(instance: local, initialise: bool = True) -> dict[str, Any]:
             try:
                 type(instance).__init__(instance, *args, **kwargs)
             except BaseException:
-                del table[key]  # not half-made for good: the next use tries again
+                del table[key]  # the next use tries again, instead of finding it half made
                 raise
     return values
 

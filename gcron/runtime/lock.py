@@ -1,7 +1,7 @@
 """`Semaphore`, `BoundedSemaphore`, `DummySemaphore` and `RLock`: first come, first served.
 
-A release hands its permit to the longest waiter directly, so one who releases and acquires again cannot overtake
-those who wait.
+A release gives its permit directly to the longest waiter. So a greenlet that releases and acquires again cannot
+overtake those who wait.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["BoundedSemaphore", "DummySemaphore", "RLock", "Semaphore"]
 
 
 class Semaphore(Linkable):
-    """A number of permits, for greenlets of any thread. `with semaphore:` takes one for a while.
+    """A number of permits, for greenlets of any thread. `with semaphore:` holds one during the block.
 
     Raises `ValueError` for a negative initial `value`.
     """
@@ -42,7 +42,7 @@ class Semaphore(Linkable):
         return self.counter > 0
 
     def acquire(self, blocking: bool = True, timeout: float | Timeout | None = None) -> bool:
-        """Take a permit, waiting for one; False after `timeout` seconds, or at once if not `blocking`."""
+        """Wait for a permit and take it. False after `timeout` seconds, or at once if not `blocking`."""
         if self.counter > 0:
             self.counter -= 1
             return True
@@ -51,24 +51,24 @@ class Semaphore(Linkable):
         me: Any = raw_getcurrent()
         try:
             self._acquirers.append(me.seat)
-        except AttributeError:  # as `current`, a call less
+        except AttributeError:  # as `current`, one call less
             me = current()
             self._acquirers.append(me.seat)
         if self.counter > 0:
-            self._grant()  # another thread released one since we looked
+            self._grant()  # another thread has released one since we looked
         try:
-            if timeout is None:  # as `park_within`, a call less
+            if timeout is None:  # as `park_within`, one call less
                 park(me)
                 return True
             granted = park_within(me, timeout)
         except BaseException:
             if not self._give_up(me):
-                self.release()  # granted and interrupted in one turn: the next one gets it
+                self.release()  # granted and interrupted in the same turn: pass it on
             raise
         return granted or not self._give_up(me)
 
     def _give_up(self, me: Carrier) -> bool:
-        """Stand no longer in line; False when the permit had been granted already."""
+        """Leave the queue. False when the permit had already been granted."""
         try:
             self._acquirers.remove(me.seat)
         except ValueError:
@@ -77,35 +77,35 @@ class Semaphore(Linkable):
         return True
 
     def _grant(self) -> None:
-        """Hand free permits to those who wait."""
+        """Give free permits to those who wait."""
         while self.counter > 0 and self._acquirers:
             self.counter -= 1
             try:
                 seat = self._acquirers.popleft()
             except IndexError:
-                self.counter += 1  # they gave up; look again whether somebody else came
+                self.counter += 1  # they gave up: look again for others
             else:
                 wake(seat)
 
     def release(self) -> int:
-        """Give a permit back, to the longest waiter if there is one; return the number of free ones."""
+        """Give a permit to the longest waiter, or else back. Return the number of free ones."""
         if self._acquirers:
             try:
                 seat = self._acquirers.popleft()
             except IndexError:
-                pass  # gave up, in another thread
+                pass  # that one gave up, in another thread
             else:
                 wake(seat)
                 return self.counter
         self.counter += 1
         if self._acquirers:
-            self._grant()  # somebody came in another thread since we looked
+            self._grant()  # somebody has come in another thread since we looked
         elif self._links:
             self._notify()
         return self.counter
 
     def wait(self, timeout: float | Timeout | None = None) -> int:
-        """Wait until a permit is free, without taking it; return the number of free ones."""
+        """Wait until a permit is free, without taking it. Return the number of free ones."""
         if self.counter <= 0:
             self._wait_link(timeout)
         return self.counter
@@ -123,7 +123,7 @@ class Semaphore(Linkable):
 
 
 class BoundedSemaphore(Semaphore):
-    """A semaphore that raises `ValueError` when more is released than was acquired."""
+    """A semaphore that raises `ValueError` when it is released more often than acquired."""
 
     def __init__(self, value: int = 1) -> None:
         super().__init__(value)
@@ -137,7 +137,7 @@ class BoundedSemaphore(Semaphore):
 
 
 class DummySemaphore:
-    """Endless permits: stands for a `Semaphore` where there is nothing to limit. Nothing in it ever waits."""
+    """An unlimited number of permits, for use in place of a `Semaphore`. Nothing in it ever waits."""
 
     def __init__(self, value: object = None) -> None:
         pass
@@ -162,7 +162,7 @@ class DummySemaphore:
         return 1
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback(self)` in the hub at its next turn: it is ready."""
+        """Call `callback(self)` in the hub at its next turn."""
         get_hub().call_soon(callback, self)
 
     def unlink(self, callback: Callable[[Any], object]) -> None:
@@ -178,7 +178,7 @@ class DummySemaphore:
 
 
 class RLock:
-    """A lock that its owner, a greenlet, may take again and again.
+    """A lock that its owner, a greenlet, may acquire repeatedly.
 
     Releasing it from another greenlet raises `RuntimeError`.
     """
@@ -189,7 +189,7 @@ class RLock:
         self._count = 0
 
     def acquire(self, blocking: bool = True, timeout: float | Timeout | None = None) -> bool:
-        """Take it, waiting for its owner; False after `timeout` seconds, or at once if not `blocking`."""
+        """Wait for the lock and take it. False after `timeout` seconds, or at once if not `blocking`."""
         me = getcurrent()
         if self._owner is me:
             self._count += 1
@@ -210,7 +210,7 @@ class RLock:
             self._block.release()
 
     def locked(self) -> bool:
-        """True when somebody owns it, or is about to."""
+        """True when somebody owns it, or has just been given it."""
         return self._block.locked()
 
     def __enter__(self) -> bool:

@@ -1,10 +1,9 @@
-"""I/O readiness behind one small interface: arm a descriptor for one event, collect what became ready.
+"""Polling: arm a descriptor for one event, and collect what became ready. The platform's differences are all here.
 
-Knows descriptors and masks; may not know greenlets, timers or the hub. The platform differences of readiness
-live here and nowhere else: epoll on Linux, whatever `selectors` finds best elsewhere.
+Linux uses epoll, other systems what `selectors` finds best. Every arming is one-shot: a descriptor reports once and is
+silent until it is armed again. So a ready descriptor that nobody waits for cannot spin the loop.
 
-Every arming is one-shot: a descriptor reports once and stays silent until it is armed again, so readiness that
-nobody waits for cannot spin the loop.
+May not know greenlets, timers or the loop.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ READ = 1
 WRITE = 4
 
 _ONESHOT = getattr(select, "EPOLLONESHOT", 0)
-# The longest single wait, in seconds: epoll_wait takes an int of milliseconds and raises on more.
+# The longest single wait, in seconds: epoll_wait takes an int of milliseconds, and Python raises an error above that.
 _LONGEST_WAIT = 86_400.0
 
 
 class Poller(Protocol):
-    """What the hub asks of a platform's readiness mechanism."""
+    """What the loop asks of a platform."""
 
     def arm(self, fd: int, mask: int) -> bool:
-        """Report `fd` once when it is ready for `mask`; False: its kind is always ready (a regular file)."""
+        """Report `fd` once when it is ready for `mask`. False: its kind is always ready (a regular file)."""
 
     def forget(self, fd: int) -> None:
-        """Drop `fd`, closed or about to be; unknown descriptors are fine."""
+        """Drop `fd`, which is closed or about to be. Unknown descriptors are fine."""
 
     def forget_spent(self, fd: int) -> None:
-        """As `forget`, of a descriptor that has reported and is about to be closed: it needs no system call."""
+        """As `forget`, for a descriptor that has reported and is about to be closed: this needs no system call."""
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait at most `timeout` seconds (None: for ever) and return `(fd, mask)` pairs."""
@@ -42,7 +41,7 @@ class Poller(Protocol):
 
 
 class EpollPoller:
-    """Linux: one epoll descriptor, one `epoll_ctl` an arming."""
+    """Linux: one epoll descriptor, one `epoll_ctl` per arming."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -50,8 +49,8 @@ class EpollPoller:
 
     def arm(self, fd: int, mask: int) -> bool:
         """See `Poller.arm`."""
-        # A descriptor closed behind our back drops out of the kernel's set while its number stays in ours, and
-        # its number may come back as another file: believe the kernel, whichever way it disagrees.
+        # A descriptor that others have closed leaves the kernel's set but not ours, and its number may come back as
+        # another file. When the kernel disagrees with us, it is right.
         mask |= _ONESHOT
         try:
             if fd in self._known:
@@ -80,7 +79,7 @@ class EpollPoller:
 
     def forget_spent(self, fd: int) -> None:
         """See `Poller.forget_spent`."""
-        # Disarmed by its report; the kernel drops it as it is closed.
+        # Its report has disarmed it, and the kernel drops it when it is closed.
         self._known.discard(fd)
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
@@ -93,7 +92,7 @@ class EpollPoller:
 
 
 class SelectorPoller:
-    """Everywhere else: `selectors`, made one-shot by dropping each descriptor as it is reported."""
+    """Other systems: `selectors`, made one-shot by dropping each descriptor when it is reported."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -117,7 +116,7 @@ class SelectorPoller:
 
     def forget_spent(self, fd: int) -> None:
         """See `Poller.forget_spent`."""
-        self.forget(fd)  # dropped as it was reported, so that this costs nothing either
+        self.forget(fd)  # it was dropped when it was reported: this costs nothing either
 
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
         """See `Poller.poll`."""
@@ -134,5 +133,5 @@ class SelectorPoller:
 
 
 def new_poller() -> Poller:
-    """Return the best poller that this platform has."""
+    """Return the best poller of this platform."""
     return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()

@@ -1,7 +1,7 @@
-"""`Group` and `Pool`: greenlets that are waited for, killed and mapped over together.
+"""`Group` and `Pool`: greenlets that are waited for and killed together.
 
-A pool is a group with a limit: starting one more waits for a place. What calls functions in members (`apply`, `map`
-and their kin) is `gcron.runtime.workers`.
+A pool is a group with a limit: a full pool waits for a free place before it starts one more. `apply`, `map` and similar
+methods are in `workers`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ __all__ = ["Group", "Pool", "PoolFull"]
 
 
 class PoolFull(Full):
-    """A pool had no free place in time."""
+    """A pool had no free place within the time."""
 
 
 class Group(Workers):
-    """A set of greenlets; each leaves it when it ends."""
+    """A set of greenlets. Each one leaves it when it ends."""
 
     greenlet_class: type[Greenlet] = Greenlet
-    # A pool's limit.
+    # The limit of a pool.
     _places: Semaphore | None = None
 
     def __init__(self, greenlets: Iterable[Greenlet] = ()) -> None:
         self.greenlets: dict[Greenlet, None] = {}
         self._dying: set[Greenlet] = set()
         self._emptied = Event()
-        # Bound once: a bound method a greenlet is one more object for the garbage collector.
+        # Bound once: a bound method per greenlet is one more object for the garbage collector.
         self._on_end = self._discard
         for greenlet in greenlets:
             self.add(greenlet)
@@ -65,7 +65,7 @@ class Group(Workers):
         greenlet.call_at_end(self._on_end)
 
     def discard(self, greenlet: Greenlet) -> None:
-        """Let `greenlet` go, whether it has ended or not; no effect on one that is no member."""
+        """Remove `greenlet`, whether it has ended or not. No effect if it is no member."""
         self._discard(greenlet)
 
     def _discard(self, greenlet: Greenlet) -> None:
@@ -81,7 +81,7 @@ class Group(Workers):
             self._emptied.set()
 
     def wait_available(self, timeout: float | Timeout | None = None) -> int:
-        """Wait until there is a free place; return how many, 1 where there is no limit."""
+        """Wait until there is a free place. Return the number of free ones, or 1 if there is no limit."""
         return 1 if self._places is None else self._places.wait(timeout)
 
     def start(self, greenlet: Greenlet) -> None:
@@ -98,16 +98,16 @@ class Group(Workers):
     # -- ending ---------------------------------------------------------------------------------------------
 
     def join(self, timeout: float | Timeout | None = None, raise_error: bool = False) -> bool:
-        """Wait until all members, also those added meanwhile, have ended; False after `timeout` seconds.
+        """Wait until all members have ended, also those added meanwhile. False after `timeout` seconds.
 
-        `raise_error`: raise the error of the first member that ended with one, once all have ended.
+        `raise_error`: when all have ended, raise the error of the first member that has one.
         """
         members = list(self.greenlets) if raise_error else []
         ended = self._wait_until_empty(timeout)
         failed = [member for member in members if member.exception is not None]
         if failed:
             del members
-            failed.pop(0).get()  # no variable refers to one that raises, see `Greenlet.get`
+            failed.pop(0).get()  # no variable may refer to it, see `Greenlet.get`
         return ended
 
     def _wait_until_empty(self, timeout: float | Timeout | None = None) -> bool:
@@ -119,18 +119,18 @@ class Group(Workers):
         if starts_here:
             limit.start()
         try:
-            # Again and again: calls of `apply_async` that had not begun to wait for a place may have got one meanwhile.
+            # Repeatedly: calls of `apply_async` that had not begun to wait for a place may have got one meanwhile.
             while not self._is_empty():
                 self._emptied.clear()
                 if not self._emptied.wait(limit) or (limit.seconds is not None and not limit.pending):
-                    break  # time is up, in the turn of the notification perhaps
+                    break  # time is up, perhaps in the same turn
         finally:
             if starts_here:
                 limit.cancel()
         return self._is_empty()
 
     def _is_empty(self) -> bool:
-        """True when there is no member, and nobody who waited for a place has just been given the last member's."""
+        """True when there is no member, and nobody has just been given a place."""
         return not self.greenlets
 
     def kill(
@@ -139,11 +139,11 @@ class Group(Workers):
         block: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """Raise `exception` in every member, once in each, even in one that swallows it; wait for their end.
+        """Raise `exception` in every member, once in each, even in one that catches it. Wait for their end.
 
-        With `timeout` seconds, returns when they are up. Raises `TypeError` as `Greenlet.kill`.
+        Returns after `timeout` seconds in any case. Raises `TypeError` as `Greenlet.kill` does.
         """
-        to_error(exception)  # a wrong one is refused before anybody counts as killed
+        to_error(exception)  # a wrong one is refused before any member counts as killed
         limit = Timeout.start_new(timeout)
         try:
             while survivors := [member for member in self.greenlets if member not in self._dying]:
@@ -153,7 +153,7 @@ class Group(Workers):
                     return
                 joinall(survivors)
             if block:
-                joinall(list(self._dying))  # those that an earlier call has killed
+                joinall(list(self._dying))  # those killed by earlier calls
                 yield_unless_hub()  # callbacks of members' links may be due
         except Timeout as error:
             if error is not limit:
@@ -169,7 +169,7 @@ class Group(Workers):
         block: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """Kill one member; nothing when it is none."""
+        """Kill one member. Does nothing if it is none."""
         if greenlet in self.greenlets and greenlet not in self._dying:
             to_error(exception)
             self._dying.add(greenlet)
@@ -180,7 +180,7 @@ class Group(Workers):
 
 
 class Pool(Group):
-    """A group of at most `size` greenlets; None means no limit.
+    """A group of at most `size` greenlets. None means no limit.
 
     Raises `ValueError` for a negative size.
     """
@@ -203,11 +203,11 @@ class Pool(Group):
         return self.free_count() <= 0
 
     def free_count(self) -> int:
-        """The number of free places; 1 when there is no limit."""
+        """Return the number of free places, or 1 if there is no limit."""
         return 1 if self._places is None else self._places.counter
 
     def add(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
-        """Add `greenlet`, waiting for a place; raises `PoolFull` if not `blocking`, or after `timeout` seconds."""
+        """Wait for a place and add `greenlet`. Raises `PoolFull` if not `blocking`, or after `timeout` seconds."""
         if greenlet in self.greenlets:
             return
         if self._places is not None:
@@ -215,14 +215,14 @@ class Pool(Group):
                 has_place = self._places.acquire(blocking, timeout)
             except BaseException:
                 if self._is_empty():
-                    self._emptied.set()  # we had been given the last member's place
+                    self._emptied.set()  # we had been given the place of the last member
                 raise
             if not has_place:
                 raise PoolFull
         if greenlet not in self.greenlets:
             self._admit(greenlet)
         elif self._places is not None:
-            self._places.release()  # somebody else added it while we waited
+            self._places.release()  # somebody else has added it while we waited
 
     def start(self, greenlet: Greenlet, blocking: bool = True, timeout: float | Timeout | None = None) -> None:
         """As `add`, and start it."""

@@ -1,8 +1,9 @@
 """Queues between greenlets: `SimpleQueue`, `Queue` (FIFO), `LifoQueue`, `PriorityQueue`, and `Channel`.
 
-Both ends are first come, first served. An item (or a free place) that wakes a waiter is reserved for it until it
-has run, so nobody overtakes; a waiter that is killed or timed out meanwhile passes the reservation on. Longer than
-most modules: all kinds are one algorithm over other stores.
+Both ends are first come, first served. An item (or a free place) that wakes a waiter is reserved for it until it has
+run, so nobody overtakes it. A waiter that is killed or timed out meanwhile passes the reservation on.
+
+Longer than most modules: all kinds are one algorithm over different stores.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 
 class _Line:
-    """The greenlets that wait at one end. `admitted` counts those woken that have not run yet."""
+    """The greenlets that wait at one end. `admitted` counts those that are woken but have not run yet."""
 
     __slots__ = ("admitted", "waiting")
 
@@ -55,7 +56,7 @@ class _Line:
         self.admitted = 0
 
     def admit(self, available: int) -> None:
-        """Wake the longest waiting, as many as there is something for. HOT PATH."""
+        """Wake as many as there are items (or places) for, the longest waiting first. HOT PATH."""
         waiting = self.waiting
         while waiting and available > self.admitted:
             self.admitted += 1
@@ -64,14 +65,14 @@ class _Line:
     def dismiss(self, error: type[Exception]) -> None:
         """Raise `error` in all who wait."""
         for waiter in self.waiting:
-            if waiter.pending is None:  # else it leaves already
+            if waiter.pending is None:  # otherwise it already leaves
                 interrupt(waiter, waiter.task, error())
 
     def wait(self, timeout: float | Timeout | None) -> bool:
-        """Wait for admission; False when `timeout` came first. HOT PATH."""
+        """Wait for admission. False when `timeout` came first. HOT PATH."""
         me: Any = getcurrent()
         try:
-            me.ready  # noqa: B018 - as `current`, a call less
+            me.ready  # noqa: B018 - as `current`, one call less
         except AttributeError:
             me = current()
         self.waiting.append(me)
@@ -94,10 +95,10 @@ class _Line:
 
 
 class SimpleQueue(Generic[T]):
-    """A FIFO queue; at most `maxsize` items, where None and 0 (as in the standard library) mean no bound.
+    """A first in, first out queue of at most `maxsize` items. None and 0 mean no bound, as in the standard library.
 
-    `items`: what it holds at first, even if they are more. A subclass may define `_init(maxsize)`, `_put(item)`,
-    `_get()` and `_peek()` over `self.queue`, as in the standard library.
+    `items` are in it from the start, even if there are more than `maxsize`. A subclass may define `_init(maxsize)`,
+    `_put(item)`, `_get()` and `_peek()` over `self.queue`, as in the standard library.
     """
 
     is_shutdown = False
@@ -137,7 +138,7 @@ class SimpleQueue(Generic[T]):
         return self.qsize()
 
     def __bool__(self) -> bool:
-        # A queue is a thing, not its contents: `if queue:` asks whether there is one.
+        # `if queue:` asks whether there is a queue, not whether it has items.
         return True
 
     def empty(self) -> bool:
@@ -149,7 +150,7 @@ class SimpleQueue(Generic[T]):
         return self.maxsize is not None and self.qsize() >= self.maxsize
 
     def copy(self) -> Self:
-        """Return a queue of its own with the same items and bound, and nobody waiting for it."""
+        """Return an independent queue with the same items and bound. Nobody waits for it."""
         duplicate = type(self)(self.maxsize)
         duplicate.queue = shallow_copy(self.queue)
         return duplicate
@@ -159,9 +160,10 @@ class SimpleQueue(Generic[T]):
     # -- putting --------------------------------------------------------------------------------------------
 
     def put(self, item: T, block: bool = True, timeout: float | Timeout | None = None) -> None:
-        """Add `item`, waiting for a free place.
+        """Wait for a free place and add `item`.
 
-        Raises `Full` after `timeout` seconds, or at once with `block=False`.
+        Raises `Full` after `timeout` seconds, or at once with `block=False`. A `timeout` that is a `Timeout` object
+        is raised itself.
         """
         # HOT PATH.
         if self.maxsize is not None and len(self.queue) + self._putters.admitted >= self.maxsize:
@@ -191,7 +193,7 @@ class SimpleQueue(Generic[T]):
             raise
         if not admitted:
             raise timed_out(timeout, Full)
-        if self.is_shutdown:  # it came after we were let in
+        if self.is_shutdown:  # since we were admitted
             raise ShutDown
 
     def _admit_putters(self) -> None:
@@ -202,9 +204,10 @@ class SimpleQueue(Generic[T]):
     # -- getting --------------------------------------------------------------------------------------------
 
     def get(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
-        """Remove and return the next item, waiting for one.
+        """Wait for an item, remove it and return it.
 
-        Raises `Empty` after `timeout` seconds, or at once with `block=False`.
+        Raises `Empty` after `timeout` seconds, or at once with `block=False`. A `timeout` that is a `Timeout` object
+        is raised itself.
         """
         # HOT PATH.
         if len(self.queue) <= self._getters.admitted:
@@ -225,7 +228,7 @@ class SimpleQueue(Generic[T]):
         return self.get(block=False)
 
     def peek(self, block: bool = True, timeout: float | Timeout | None = None) -> T:
-        """As `get`, but leave the item where it is."""
+        """As `get`, but leave the item in the queue."""
         if len(self.queue) <= self._getters.admitted:
             self._await_item(block, timeout)
         item = self._peek()
@@ -264,7 +267,7 @@ class SimpleQueue(Generic[T]):
 
 
 class Queue(SimpleQueue[T]):
-    """A `SimpleQueue` that can be shut down, and counts what is to be done: every item put, until `task_done()`."""
+    """A `SimpleQueue` that can be shut down, and that counts the items that are not done yet (see `task_done`)."""
 
     def __init__(
         self, maxsize: int | None = None, items: Iterable[T] = (), unfinished_tasks: int | None = None
@@ -275,7 +278,7 @@ class Queue(SimpleQueue[T]):
         self.is_shutdown = False
 
     def copy(self) -> Self:
-        """See `SimpleQueue.copy`; as much of it is still to be done."""
+        """See `SimpleQueue.copy`. The copy has the same number of unfinished tasks."""
         duplicate = super().copy()
         duplicate.unfinished_tasks = self.unfinished_tasks
         return duplicate
@@ -290,10 +293,10 @@ class Queue(SimpleQueue[T]):
         self.unfinished_tasks += 1
 
     def shutdown(self, immediate: bool = False) -> None:
-        """Take no more items: `put` raises `ShutDown`, and so does `get` once the queue is empty.
+        """Take no more items: from now on `put` raises `ShutDown`, and so does `get` once the queue is empty.
 
-        `immediate`: forget what is in it, and count that as done. Those who wait at either end get `ShutDown`; a
-        getter that an item has woken already still gets one. As in the standard library from Python 3.13 on.
+        `immediate`: drop the items that are in it, and count them as done. Those who wait at either end get `ShutDown`.
+        A getter that was woken for an item still gets one. As in the standard library from Python 3.13 on.
         """
         self.is_shutdown = True
         if immediate:
@@ -305,9 +308,9 @@ class Queue(SimpleQueue[T]):
             line.dismiss(ShutDown)
 
     def task_done(self) -> None:
-        """Say that an item one got is dealt with.
+        """Count one item as done.
 
-        Raises `ValueError` when called more often than items were put.
+        Raises `ValueError` when it is called more often than items were put.
         """
         if self.unfinished_tasks <= 0:
             raise ValueError("task_done() called too many times")
@@ -316,7 +319,7 @@ class Queue(SimpleQueue[T]):
             self._all_done.set()
 
     def join(self, timeout: float | Timeout | None = None) -> bool:
-        """Wait until every item put is dealt with; False after `timeout` seconds."""
+        """Wait until every item is done. False after `timeout` seconds."""
         if self.unfinished_tasks == 0:
             return True
         self._all_done.clear()
@@ -328,7 +331,7 @@ JoinableQueue = Queue
 
 
 class LifoQueue(Queue[T]):
-    """A queue that gives the newest item first."""
+    """A queue that returns the newest item first."""
 
     def _init(self, maxsize: int | None) -> None:
         self.queue = []
@@ -343,7 +346,7 @@ class LifoQueue(Queue[T]):
 
 
 class PriorityQueue(Queue[T]):
-    """A queue that gives the least item first; items must be comparable (tuples, mostly)."""
+    """A queue that returns the smallest item first. Items must be comparable; tuples are usual."""
 
     def _init(self, maxsize: int | None) -> None:
         self.queue = []
@@ -352,7 +355,7 @@ class PriorityQueue(Queue[T]):
         try:
             heapq.heappush(self.queue, item)
         except BaseException:
-            # It is in the list before it is compared; where it has got to is not told.
+            # The comparison failed after the item was added. Its place in the list is unknown.
             del self.queue[next(place for place, kept in enumerate(self.queue) if kept is item)]
             heapq.heapify(self.queue)
             raise

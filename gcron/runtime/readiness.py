@@ -1,7 +1,7 @@
-"""Waiting for descriptors, and being woken from outside: what a hub knows of I/O.
+"""Waiting for descriptors, and waking the loop from other threads and from signals.
 
-Above `poller` (which knows the platform), below the hub (which decides when to look). May not know timers or who
-waits for what.
+Built on `poller`, which knows the platform. The loop above decides when to poll. May not know timers, or who waits for
+what.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Readiness", "Watch"]
 
 
 class Watch:
-    """One wait for one descriptor; fires its callback once, in the hub."""
+    """One wait for one descriptor. Calls its callback once, in the hub."""
 
     __slots__ = ("args", "fd", "function", "mask", "owner", "ref")
 
@@ -46,16 +46,16 @@ class Watch:
         return self.function is not None
 
     def cancel(self) -> None:
-        """Never fire; no effect when it has fired."""
+        """Do not fire. No effect when it has fired."""
         if self.function is not None:
             self.function = None
             self.owner.drop(self)
 
 
 class Readiness:
-    """A hub's watches, its poller, and the pipe by which threads and signals wake it.
+    """A loop's watches, its poller, and the pipe by which threads and signals wake it.
 
-    Descriptors of its own are opened on first use, so a program that only computes has none.
+    Its own descriptors are opened on first use: a program that only computes has none.
     """
 
     def __init__(self, hub: Host) -> None:
@@ -64,14 +64,14 @@ class Readiness:
         self._referenced = 0
         self._poller: Poller | None = None
         self._wake_read = self._wake_write = -1
-        # Around each use of the wake-up descriptor by other threads: its number may be another file's once closed.
-        # Reentrant, for a signal handler may wake us in the middle of closing.
+        # Held for each use of the wake-up descriptor by other threads: once closed, its number may be another file's.
+        # Reentrant, because a signal handler may wake us while we close.
         self._wake_lock = RLock()
 
     def watch(self, fd: int, mask: int, function: Callable[..., object], *args: Any, ref: bool = True) -> Watch:
-        """Run `function(*args)` in the hub, once, when `fd` is ready for `mask` (`READ`, `WRITE`).
+        """Call `function(*args)` in the hub, once, when `fd` is ready for `mask` (`READ`, `WRITE`).
 
-        Errors and hang-ups count as ready. `ref=False`: it is not work left to do (see `Hub.join`). Raises
+        Errors and hang-ups count as ready. `ref=False`: the watch is not work left to do (see `Hub.join`). Raises
         `OSError` for a descriptor that is not open.
         """
         poller = self._poller or self.open()
@@ -92,7 +92,7 @@ class Readiness:
         return watch
 
     def drop(self, watch: Watch) -> None:
-        """Take a cancelled or fired watch off the books."""
+        """Remove a watch that is cancelled or has fired."""
         watches = self._watches.get(watch.fd)
         if watches is None or watch not in watches:
             return
@@ -102,24 +102,24 @@ class Readiness:
             del self._watches[watch.fd]
 
     def closing(self, fd: int, error: OSError) -> None:
-        """Call before closing `fd`: greenlets parked on it get `error`, and the poller forgets it."""
+        """Announce that `fd` will be closed: greenlets that wait for it get `error`, and the poller forgets it."""
         for watch in self._watches.pop(fd, []):
             self._referenced -= watch.ref
             watch.function = None
             waiter = watch.args[0] if watch.args else None
             if isinstance(waiter, RawGreenlet):
                 parked = cast(Carrier, waiter)
-                # Who has another error to raise leaves this wait by itself; put off, ours would hit its next one.
+                # One that has another error pending leaves this wait with that. Ours would hit its next wait.
                 if parked.pending is None:
                     interrupt(parked, parked.task, type(error)(*error.args))
         if self._poller is not None:
             self._poller.forget(fd)
 
     def release(self, watch: Watch) -> None:
-        """Cancel a watch whose descriptor is about to be closed, or was by another thread; cheap once it has fired."""
+        """Cancel a watch whose descriptor is closed or about to be. Cheap once it has fired."""
         fired = watch.function is None
         watch.cancel()
-        # Watched again: another thread has closed it, and its number is another file's by now.
+        # If it is watched again, another thread has closed it, and its number is another file's by now.
         if self._poller is None or watch.fd in self._watches:
             return
         if fired:
@@ -128,17 +128,17 @@ class Readiness:
             self._poller.forget(watch.fd)
 
     def has_referenced(self) -> bool:
-        """True when somebody waits for a descriptor, other than this object for its own."""
+        """True when somebody waits for a descriptor that is not one of ours."""
         return self._referenced > 0
 
     def has_any(self) -> bool:
-        """True when a look at the poller could bring something."""
+        """True when polling could report something."""
         return bool(self._watches)
 
     def poll(self, timeout: float | None) -> None:
-        """Wait at most `timeout` seconds (None: for ever) and run the callbacks of what became ready."""
+        """Wait at most `timeout` seconds (None: for ever), and call the callbacks of what became ready."""
         ready = self.open().poll(timeout)
-        self._hub.polling = False  # what the callbacks wake needs no byte in our pipe
+        self._hub.polling = False  # whom the callbacks wake needs no byte in our pipe
         for fd, mask in ready:
             self._dispatch(fd, mask)
 
@@ -146,7 +146,7 @@ class Readiness:
         watches = self._watches.get(fd)
         if watches is None:
             return
-        # Errors and hang-ups come with neither READ nor WRITE: both kinds of waiter must see them.
+        # Errors and hang-ups come without READ and WRITE. Readers and writers must see them.
         if mask & ~(READ | WRITE):
             mask |= READ | WRITE
         if len(watches) == 1 and (watch := watches[0]).mask & mask:  # as mostly. HOT PATH
@@ -171,7 +171,7 @@ class Readiness:
         try:
             armed = self.open().arm(fd, _combined(watches))
         except OSError as error:
-            # Closed behind our back: who waits for it must hear of it, and the loop must not end of it.
+            # Others have closed it. Whoever waits for it gets the error, and the loop goes on.
             self.closing(fd, error)
             return
         if not armed:
@@ -180,7 +180,7 @@ class Readiness:
     # -- descriptors of our own -----------------------------------------------------------------------------
 
     def open(self) -> Poller:
-        """Return the poller, opened on first use together with the wake-up pipe."""
+        """Return the poller. The first call opens it and the wake-up pipe."""
         if self._poller is None:
             self._poller = new_poller()
             self._wake_read, self._wake_write = os.pipe()
@@ -193,33 +193,33 @@ class Readiness:
 
     @property
     def wake_fd(self) -> int:
-        """Writing a byte here ends a blocking `poll`; fit for `signal.set_wakeup_fd`."""
+        """A byte written here ends a blocking `poll`. Usable for `signal.set_wakeup_fd`."""
         self.open()
         return self._wake_write
 
     def wake(self) -> None:
-        """End a blocking `poll`, from any thread; nothing when the hub has ended meanwhile."""
+        """End a blocking `poll`, from any thread. Does nothing when the loop has ended meanwhile."""
         with self._wake_lock:
             if self._wake_write < 0:
                 return
             try:
                 os.write(self._wake_write, b"\0")
             except BlockingIOError:
-                return  # the pipe is full of wake-ups: one more says nothing new
+                return  # the pipe is full of wake-ups: one more changes nothing
 
     def _listen_for_wakes(self) -> None:
         self.watch(self._wake_read, READ, self._drain_wakes, ref=False)
 
     def _drain_wakes(self) -> None:
-        # Not contextlib.suppress: an interrupt in there would count as the user's code, see gcron.runtime.signals.
+        # Not contextlib.suppress: a Ctrl-C in its code would count as one in the user's code, see `signals`.
         try:  # noqa: SIM105
             os.read(self._wake_read, 4096)
         except BlockingIOError:
-            pass  # somebody's signal came twice
+            pass  # a signal of the program was written twice
         self._listen_for_wakes()
 
     def close(self) -> None:
-        """Give descriptors back; for the end of a thread and for a forked child. Watches of others are kept."""
+        """Give our descriptors back, at the end of a thread or in a forked child. Watches of others are kept."""
         if self._poller is None:
             return
         self._watches.pop(self._wake_read, None)
@@ -232,7 +232,7 @@ class Readiness:
             os.close(write)
 
     def close_after_fork(self) -> None:
-        """As `close()`, in the child: a thread that is not there any more may have held the lock."""
+        """As `close()`, in a forked child: a thread that no longer exists may have held the lock."""
         self._wake_lock = RLock()
         self.close()
 

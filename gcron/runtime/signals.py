@@ -1,8 +1,8 @@
-"""Signals as calls in the hub, and a Ctrl-C that cannot tear the loop. Main thread only.
+"""Signals as calls in the hub, and a Ctrl-C that cannot break the loop. Main thread only.
 
-The handlers that Python runs only append to the ring, so they are safe at any bytecode. A program's own handlers may
-do the same (spawn a greenlet, set an event): each signal wakes the hub, whoever handles it. No signal is ever blocked:
-children would inherit the mask.
+The handlers that Python calls only append to the ring, so they are safe at any bytecode. A program's own handlers may
+do the same (spawn a greenlet, set an event): every signal wakes the loop, no matter who handles it. No signal is ever
+blocked, because children would inherit the mask.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gcron.runtime.ring import Host
 
 __all__ = ["SignalHandler", "Signals"]
 
-# `signal.set_wakeup_fd` when nobody listens.
+# What `signal.set_wakeup_fd` returns when nobody listens.
 _NONE = -1
-# Where an exception at an arbitrary bytecode would lose a ring entry.
+# Modules in which an exception at an arbitrary bytecode would lose a ring entry.
 _LOOP_MODULES = frozenset(
     [
         "selectors",
@@ -30,7 +30,7 @@ _LOOP_MODULES = frozenset(
 
 
 class SignalHandler:
-    """What `Signals.handle` returns; cancelling a signal's last one restores the disposition that was there before."""
+    """What `Signals.handle` returns. Cancelling the last one of a signal restores the previous disposition."""
 
     __slots__ = ("_owner", "args", "function", "signum")
 
@@ -47,12 +47,12 @@ class SignalHandler:
         self.args = args
 
     def cancel(self) -> None:
-        """Stop handling. A second call does nothing."""
+        """Handle the signal no more. A second call does nothing."""
         self._owner.drop(self)
 
 
 class Signals:
-    """The signals that one hub handles."""
+    """The signals that one loop handles."""
 
     def __init__(self, hub: Host, io: Readiness) -> None:
         self._hub = hub
@@ -65,7 +65,7 @@ class Signals:
         return bool(self._handlers)
 
     def handle(self, signum: int, function: Callable[..., object], *args: Any) -> SignalHandler:
-        """Run `function(*args)` in the hub at each `signum`, after the functions that handle it already.
+        """Call `function(*args)` in the hub at each `signum`, after the functions that handle it already.
 
         Raises `ValueError` outside the main thread and for signals that cannot be handled.
         """
@@ -73,14 +73,14 @@ class Signals:
         previous = signal.signal(signum, self._on_signal)
         handlers = self._handlers.setdefault(signum, [])
         if not handlers:
-            # None: a handler that was not installed from Python and cannot be put back.
+            # None: a handler that was not installed from Python, and cannot be restored.
             self._dispositions_before[signum] = signal.SIG_DFL if previous is None else previous
         handler = SignalHandler(self, signum, function, args)
         handlers.append(handler)
         return handler
 
     def drop(self, handler: SignalHandler) -> None:
-        """Take a cancelled handler off the books."""
+        """Remove a cancelled handler."""
         handlers = self._handlers.get(handler.signum, [])
         if handler not in handlers:
             return
@@ -92,20 +92,20 @@ class Signals:
             self.stop_listening()
 
     def others_handle(self) -> bool:
-        """True when a function of the program's own (`signal.signal`) handles some signal: it may wake somebody."""
+        """True when the program handles some signal with a function of its own, which may wake somebody."""
         return threading.current_thread() is threading.main_thread() and any(
             callable(handler) and handler not in (signal.default_int_handler, self._on_interrupt, self._on_signal)
             for handler in map(signal.getsignal, signal.valid_signals())
         )
 
     def listen(self) -> None:
-        """Have the interpreter wake the hub when a signal arrives, whichever thread the kernel gave it to."""
+        """Let every signal wake the loop, no matter which thread the kernel delivers it to."""
         before = signal.set_wakeup_fd(self._io.wake_fd, warn_on_full_buffer=False)
         if self._wakeup_fd_before is None:
             self._wakeup_fd_before = before
 
     def stop_listening(self) -> None:
-        """Call before the hub's descriptors are closed: signals would be written into whatever reuses the number."""
+        """Call this before our descriptors are closed: signals would be written to whatever gets the number next."""
         if self._wakeup_fd_before is not None:
             signal.set_wakeup_fd(self._wakeup_fd_before)
             self._wakeup_fd_before = None
@@ -115,14 +115,14 @@ class Signals:
             self._hub.call_soon_threadsafe(self._deliver, handler)
 
     def _deliver(self, handler: SignalHandler) -> None:
-        if handler in self._handlers.get(handler.signum, ()):  # not cancelled meanwhile
+        if handler in self._handlers.get(handler.signum, ()):  # it was not cancelled meanwhile
             handler.function(*handler.args)
 
     def prepare_to_wait(self) -> None:
-        """Call before the hub's first blocking look: every signal is to end it, and Ctrl-C is not to tear it.
+        """Call this before the loop first blocks: signals must end the poll, and Ctrl-C must not break the loop.
 
-        While it blocks, Python runs a signal's handler and then goes on blocking (PEP 475): what that handler made
-        ready would wait for something else to happen. Where another loop listens already, it is left alone.
+        During a blocking call Python runs a signal's handler and then goes on blocking (PEP 475). A greenlet that the
+        handler made ready would not run. If another event loop listens already, that is left alone.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -135,8 +135,8 @@ class Signals:
     def _take_over_interrupts(self) -> None:
         """Make Ctrl-C raise at once in the user's code, but never between two steps of the loop.
 
-        The default handler raises at any bytecode; inside `park` that would lose the ring entry just popped. There,
-        the `KeyboardInterrupt` goes to the main greenlet at its next turn instead.
+        The default handler raises at any bytecode. Inside `park` that would lose the ring entry just taken. There the
+        `KeyboardInterrupt` goes to the main greenlet at its next turn instead.
         """
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_interrupt)

@@ -1,7 +1,7 @@
-"""`Timeout`: an exception raised in the current greenlet after some seconds.
+"""`Timeout`: an exception that is raised in the current greenlet after some seconds.
 
-A `Timeout` belongs to whoever made it. Waiting functions with a `timeout=` parameter never catch another's, so an
-outer time limit always gets through the waits inside it.
+A `Timeout` belongs to whoever made it. Functions with a `timeout=` parameter never catch that of somebody else, so an
+outer limit gets through all waits inside it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ D = TypeVar("D")
 class Timeout(BaseException):
     """Raise itself, or `exception`, in the current greenlet `seconds` after `start()`.
 
-    `seconds=None` never fires; 0 fires at the next turn. `exception` is a class or an instance to raise instead; a
-    text is a message for people; `False` makes the context manager end silently (and has no other effect).
-    `ref=False`: it is not work left to do (see `wait`). Not an `Exception`, so that `except Exception` does not eat
-    time limits.
+    `seconds=None` never fires, 0 fires at the next turn. `exception` is a class or an instance to raise instead. A text
+    is a message for people. `False` makes the context manager end silently, and has no other effect.
+    `ref=False`: it is not work left to do (see `wait`). A `Timeout` is no `Exception`, so that `except Exception` does
+    not catch it.
 
         with Timeout(5):
             ...
@@ -49,7 +49,7 @@ class Timeout(BaseException):
         exception: BaseException | type[BaseException] | str | Literal[False] | None = None,
         ref: bool = True,
     ) -> Timeout:
-        """Return a started timeout; one that is given is started if it is not pending."""
+        """Return a started timeout. If `timeout` is one, start it unless it is pending."""
         started = timeout if isinstance(timeout, Timeout) else cls(timeout, exception, ref)
         if not started.pending:
             started.start()
@@ -61,7 +61,7 @@ class Timeout(BaseException):
         return self._timer is not None and self._timer.pending
 
     def start(self) -> None:
-        """Begin to count. Raises `ValueError` when it is pending already."""
+        """Start to count. Raises `ValueError` when it is pending."""
         if self.pending:
             raise ValueError(f"{self!r} is started already")
         if self.seconds is None:
@@ -82,7 +82,7 @@ class Timeout(BaseException):
         if greenlet.pending is None:
             interrupt(greenlet, task, self._error())
         else:
-            # Another exception comes first, and may lead out of our block: stay pending, so that `cancel` finds us.
+            # Another exception is raised first, and may leave our block: stay pending, so that `cancel` works.
             self._timer = greenlet.hub.call_later(0, self._expire, greenlet, task, ref=self._ref)
 
     def _error(self) -> BaseException:
@@ -101,7 +101,7 @@ class Timeout(BaseException):
         self.cancel()
         if value is not self or self.exception is not False:
             return False
-        # Swallowed: the frames in its traceback refer to it, so that only the cyclic collector would free them.
+        # The frames in its traceback refer to it: without this, only the cyclic collector could free them.
         self.__traceback__ = None
         return True
 
@@ -123,10 +123,10 @@ class Timeout(BaseException):
 
 
 def with_timeout(seconds: float | None, function: Callable[..., T], *args: Any, **kwargs: Any) -> T | Any:
-    """Call `function(*args, **kwargs)` within `seconds`.
+    """Call `function(*args, **kwargs)`, for at most `seconds`.
 
-    Past them, return `timeout_value` if that keyword is given, otherwise raise `Timeout`. A `Timeout` that was
-    started elsewhere goes through.
+    After that, return `timeout_value` if that keyword is given, or else raise `Timeout`. A `Timeout` that was started
+    elsewhere is not caught.
     """
     has_default = "timeout_value" in kwargs
     default = kwargs.pop("timeout_value", None)
@@ -143,7 +143,7 @@ def with_timeout(seconds: float | None, function: Callable[..., T], *args: Any, 
 
 
 def park_within(me: Carrier, timeout: float | Timeout | None) -> bool:
-    """Park `me`, at most `timeout` seconds; False when they passed. A `Timeout` object counts as its own limit."""
+    """Park `me` for at most `timeout` seconds; False when they passed. `timeout` may be a `Timeout` object."""
     if timeout is None:
         park(me)
         return True
@@ -176,9 +176,9 @@ def _park_until(me: Carrier, limit: Timeout) -> bool:
 
 
 def timed_out(timeout: float | Timeout | None, otherwise: Callable[[], BaseException] | None = None) -> BaseException:
-    """Return the exception for a wait that took longer than `timeout`: that itself if it is a `Timeout` object.
+    """Return the exception for a wait that took longer than `timeout`.
 
-    Otherwise what `otherwise()` makes, or a `Timeout`.
+    A `Timeout` object stands for itself. For numbers it is what `otherwise()` returns, by default a new `Timeout`.
     """
     if isinstance(timeout, Timeout):
         return timeout

@@ -1,4 +1,4 @@
-"""Deadlines in order: what the hub looks at when its turn comes. May not know what the calls do or whose they are."""
+"""Timers, ordered by deadline. May not know what their calls do or whose they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Timer", "TimerHeap"]
 
 
 class Timer:
-    """A call at a deadline; `cancel()` is cheap and may come at any time."""
+    """A call at a deadline. `cancel()` is cheap and may be called at any time."""
 
     __slots__ = ("args", "function", "heap", "ref")
 
@@ -27,7 +27,7 @@ class Timer:
         return self.function is not None
 
     def cancel(self) -> None:
-        """Never fire; no effect when it has fired."""
+        """Do not fire. No effect when it has fired."""
         if self.function is not None:
             self.function = None
             self.args = ()
@@ -35,7 +35,7 @@ class Timer:
 
 
 class TimerHeap:
-    """Deadlines in order. Cancelled timers stay in the heap until they surface or make up half of it."""
+    """Timers in the order of their deadlines. Cancelled ones stay until they are first or make up half of the heap."""
 
     __slots__ = ("_sequence", "cancelled", "entries")
 
@@ -45,13 +45,13 @@ class TimerHeap:
         self._sequence = count().__next__
 
     def push(self, deadline: float, timer: Timer) -> None:
-        """Add a timer. Raises `ValueError` for a deadline that is not a number: it would spoil the order of all."""
+        """Add a timer. Raises `ValueError` for a deadline that is NaN: it would break the order of all others."""
         if deadline != deadline:
             raise ValueError("a deadline must be a number, got nan")
         heappush(self.entries, (deadline, self._sequence(), timer))
 
     def note_cancelled(self) -> None:
-        """Count one more dead entry; sweep them out when they make up half of the heap."""
+        """Count one more cancelled timer. Remove them all when they make up half of the heap."""
         self.cancelled += 1
         if self.cancelled > 64 and self.cancelled * 2 > len(self.entries):
             self.entries = [entry for entry in self.entries if entry[2].pending]
@@ -59,11 +59,11 @@ class TimerHeap:
             self.cancelled = 0
 
     def next_sequence(self) -> int:
-        """A number greater than that of every timer so far."""
+        """Return a number greater than that of every timer so far."""
         return self._sequence()
 
     def pop_due(self, now: float, before: int) -> Timer | None:
-        """Remove and return the next timer that is due at `now` and older than sequence `before`, or None."""
+        """Remove and return the next timer that is due at `now` and has a sequence number below `before`, or None."""
         while (entries := self.entries) and entries[0][0] <= now and entries[0][1] < before:
             timer = heappop(entries)[2]
             if timer.function is not None:  # as `pending`, without a call. HOT PATH.
@@ -72,7 +72,7 @@ class TimerHeap:
         return None
 
     def next_deadline(self) -> float | None:
-        """The earliest live deadline, or None."""
+        """Return the earliest deadline of a timer that is not cancelled, or None."""
         entries = self.entries
         while entries and not entries[0][2].pending:
             heappop(entries)
@@ -80,5 +80,5 @@ class TimerHeap:
         return entries[0][0] if entries else None
 
     def keeps_alive(self) -> bool:
-        """True when a live timer counts as work left to do."""
+        """True when some timer is work left to do."""
         return any(timer.ref and timer.pending for _, _, timer in self.entries)

@@ -1,6 +1,6 @@
-"""Waiting for several greenlets, events, results, processes at once; ending several.
+"""Waiting for several greenlets, events, results or processes at once, and killing several greenlets.
 
-`wait`, `iwait` and `joinall` take anything with `rawlink` and `unlink`. May not know what it is they wait for.
+`wait`, `iwait` and `joinall` take anything with `rawlink` and `unlink`. May not know what they wait for.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def killall(
     block: bool = True,
     timeout: float | None = None,
 ) -> None:
-    """Raise `exception` in each; with `block`, wait until all have ended.
+    """Raise `exception` in each. With `block`, wait until all have ended.
 
-    Raises `Timeout` when they have not after `timeout` seconds (unlike `Greenlet.kill`, as in gevent).
+    Raises `Timeout` if they have not ended after `timeout` seconds, where `Greenlet.kill` just returns.
     """
     victims = list(greenlets)
     me = getcurrent()
     for greenlet in victims:
         if greenlet is not me:
             greenlet.kill(exception, block=False)
-    if me in victims:  # last, for it ends this very function
+    if me in victims:  # last, because it ends this function
         me.kill(exception, block=False)
     if not block:
         return
@@ -47,10 +47,10 @@ def joinall(
     raise_error: bool = False,
     count: int | None = None,
 ) -> list[Any]:
-    """Wait until all (or `count`) have ended, at most `timeout` seconds; return those that have.
+    """Wait until all (or `count`) have ended, at most `timeout` seconds. Return those that have.
 
-    Takes what `wait` takes. They come in the order in which they ended; in the order given when there is neither a
-    limit nor `raise_error`. `raise_error`: raise the first error in time as soon as it happens.
+    Takes what `wait` takes. The result is in the order in which they ended, or in the order given if there is neither a
+    limit nor `raise_error`. `raise_error`: raise the first error as soon as it happens.
     """
     greenlets = list(greenlets)
     if timeout is None and count is None and not raise_error:
@@ -70,10 +70,10 @@ def joinall(
 
 
 def wait(objects: Iterable[Any] | None = None, timeout: float | Timeout | None = None, count: int | None = None) -> Any:
-    """Wait until all (or `count`) of `objects` are ready; return those that are, in the order they became so.
+    """Wait until all (or `count`) of `objects` are ready. Return those that are, in the order in which they became so.
 
-    Takes anything with `rawlink` and `unlink`. Without objects: wait until nothing is left to do and return True,
-    or False after `timeout` seconds.
+    Takes anything with `rawlink` and `unlink`. Without objects, waits until nothing is left to do and returns True, or
+    False after `timeout` seconds.
     """
     if objects is None:
         return get_hub().join(timeout.seconds if isinstance(timeout, Timeout) else timeout)
@@ -81,15 +81,15 @@ def wait(objects: Iterable[Any] | None = None, timeout: float | Timeout | None =
 
 
 def iwait(objects: Iterable[Any], timeout: float | Timeout | None = None, count: int | None = None) -> Arrivals:
-    """Yield `objects` one by one as they become ready; stop after `count` of them or `timeout` seconds.
+    """Yield `objects` one by one as they become ready. Stop after `count` of them or `timeout` seconds.
 
-    Who stops earlier gives the links back by `close()`, or has used it as a context manager.
+    If you may stop earlier, use it as a context manager or call `close()`, which removes the links.
     """
     return Arrivals(_arrivals(objects, timeout, count))
 
 
 class Arrivals(Iterator[Any]):
-    """What `iwait` returns."""
+    """The iterator that `iwait` returns."""
 
     def __init__(self, arrivals: Generator[Any, None, None]) -> None:
         self._arrivals = arrivals
@@ -98,7 +98,7 @@ class Arrivals(Iterator[Any]):
         return next(self._arrivals)
 
     def close(self) -> None:
-        """Wait for no more."""
+        """Stop waiting, and remove the links."""
         self._arrivals.close()
 
     def __enter__(self) -> Self:
@@ -114,19 +114,19 @@ def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: in
     waited = list(dict.fromkeys(objects))
     left = len(waited) if count is None else min(count, len(waited))
     collector = _Collector()
-    # A `Timeout` that is not under way is a number; one that is raises itself where its greenlet waits.
+    # A pending `Timeout` raises itself where its greenlet waits. Any other counts as its number of seconds.
     started = timeout if isinstance(timeout, Timeout) and timeout.pending else None
     seconds = timeout.seconds if isinstance(timeout, Timeout) else timeout
-    # Not a Timeout of our own: that would strike in whatever the caller does between two objects.
+    # Not a `Timeout` of our own: that could be raised in the caller's code between two objects.
     here = get_hub()
     timer = None if started or seconds is None else here.call_later(seconds, collector, collector)
-    # Some know that they are made ready in another thread: then this one is not to believe that nothing can wake it.
+    # Objects of another thread's hub are made ready there: this hub must not believe that nothing can wake it.
     is_woken_from_outside = any(getattr(item, "hub", here) is not here for item in waited)
     release = here.hold() if is_woken_from_outside else None
     linked = []
     try:
         for item in waited:
-            # What is ready counts also when there is no time to wait.
+            # Objects that are ready count even if there is no time to wait.
             if (is_ready := getattr(item, "ready", None)) is not None and is_ready():
                 if isinstance(item, Linkable):
                     item.settle()
@@ -150,7 +150,7 @@ def _arrivals(objects: Iterable[Any], timeout: float | Timeout | None, count: in
 
 
 class _Collector:
-    """The link of `iwait`: gathers what became ready, and wakes the waiter if it waits just now."""
+    """The link of `iwait`: collects objects that became ready, and wakes the waiter if it is waiting."""
 
     def __init__(self) -> None:
         self._ready: deque[Any] = deque()
@@ -162,7 +162,7 @@ class _Collector:
             unpark(self._waiter)
 
     def next(self, limit: Timeout | None) -> Any:
-        """The next ready object; the collector itself when time is up."""
+        """Return the next ready object, or the collector itself when time is up."""
         while not self._ready:
             self._waiter = me = current()
             try:

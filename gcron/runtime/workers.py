@@ -1,7 +1,7 @@
-"""`Workers`: calling functions elsewhere and gathering what they return. The base of `Group`, `Pool`, `ThreadPool`.
+"""`Workers`: calling functions in workers and collecting their results. The base of `Group`, `Pool` and `ThreadPool`.
 
-May not know what a worker is (a greenlet, a thread): only that `spawn` starts one call and returns something with
-`get`, `rawlink`, `successful` and `value`.
+May not know what a worker is (a greenlet, a thread). It knows only that `spawn` starts a call and returns an object
+with `get`, `rawlink`, `successful` and `value`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Workers"]
 
 
 class Workers:
-    """Calls functions in workers; a subclass says how one is started."""
+    """Calls functions in workers. A subclass defines how a call is started."""
 
     def spawn(self, *args: Any, **kwargs: Any) -> Any:
-        """Start a call; what is returned has its result."""
+        """Start a call. The returned object has its result."""
         raise NotImplementedError
 
     def full(self) -> bool:
-        """True when starting one more would wait: never, unless a subclass has a limit."""
+        """True when one more would have to wait: never, unless a subclass has a limit."""
         return False
 
     def _runs_here(self) -> bool:
@@ -36,9 +36,9 @@ class Workers:
     # -- one call -------------------------------------------------------------------------------------------
 
     def apply(self, function: Callable[..., Any], args: Iterable[Any] = (), kwds: dict[str, Any] | None = None) -> Any:
-        """Call `function(*args, **kwds)` in a worker and return its result or raise its error.
+        """Call `function(*args, **kwds)` in a worker, and return its result or raise its error.
 
-        Inline when called from a worker, which else could wait for its own place for ever.
+        A worker calls it itself, because it could wait for its own place for ever.
         """
         if self._runs_here():
             return function(*args, **(kwds or {}))
@@ -51,7 +51,7 @@ class Workers:
         kwds: dict[str, Any] | None = None,
         callback: Callable[[Any], object] | None = None,
     ) -> Any:
-        """As `apply`; `callback(result)` is called in a greenlet of its own if there is no error."""
+        """As `apply`. If there is no error, `callback(result)` is called in a new greenlet."""
         result = self.apply(function, args, kwds)
         if callback is not None:
             spawn(callback, result)
@@ -64,7 +64,7 @@ class Workers:
         kwds: dict[str, Any] | None = None,
         callback: Callable[[Any], object] | None = None,
     ) -> Any:
-        """As `apply_cb` without ever waiting: return what has the result (`get()` waits for it)."""
+        """As `apply_cb`, but never wait. Return an object whose `get()` waits for the result."""
 
         def start() -> Any:
             worker = self.spawn(function, *args, **(kwds or {}))
@@ -72,21 +72,21 @@ class Workers:
                 _call_back(worker, callback)
             return worker
 
-        # The wait for a place is a helper's, which therefore is no worker.
+        # If there is no free place, a greenlet waits for one. It is no worker itself.
         return Greenlet.spawn(lambda: start().get()) if self.full() else start()
 
     # -- many calls -----------------------------------------------------------------------------------------
 
     def map(self, function: Callable[..., Any], iterable: Iterable[Any]) -> list[Any]:
-        """Call `function` with each item in workers; return the results in order.
+        """Call `function` with each item in workers. Return the results in order.
 
-        Raises the first error, also that of the iterable itself.
+        Raises the first error, or that of the iterable itself.
         """
         workers = [self.spawn(function, item) for item in iterable]
         workers.reverse()
         results = []
         while workers:
-            results.append(workers.pop().get())  # no variable refers to one that raises, see `Greenlet.get`
+            results.append(workers.pop().get())  # no variable may refer to it, see `Greenlet.get`
         return results
 
     def map_cb(
@@ -95,7 +95,7 @@ class Workers:
         iterable: Iterable[Any],
         callback: Callable[[list[Any]], object] | None = None,
     ) -> list[Any]:
-        """As `map`; calls `callback(results)` before it returns them, if there is no error."""
+        """As `map`. If there is no error, calls `callback(results)` before it returns them."""
         results = self.map(function, iterable)
         if callback is not None:
             callback(results)
@@ -107,28 +107,28 @@ class Workers:
         iterable: Iterable[Any],
         callback: Callable[[list[Any]], object] | None = None,
     ) -> Greenlet:
-        """As `map_cb`, without waiting: return a greenlet with the list."""
+        """As `map_cb`, but do not wait. Return a greenlet with the list."""
         return Greenlet.spawn(self.map_cb, function, iterable, callback)
 
     def imap(
         self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
     ) -> Iterator[Any]:
-        """Yield the results in order, as they come; an item's error is raised in its place, and the rest goes on.
+        """Yield the results in order, as they come. An item's error is raised in its place, and the rest follows.
 
-        `maxsize`: at most so many results are computed ahead of their use; None and 0 mean no limit. Raises
-        `ValueError` when it is negative.
+        `maxsize`: compute at most so many results ahead of their use. None and 0 mean no limit. Raises `ValueError`
+        if it is negative.
         """
         return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=True)
 
     def imap_unordered(
         self, function: Callable[..., Any], *iterables: Iterable[Any], maxsize: int | None = None
     ) -> Iterator[Any]:
-        """As `imap`, in the order of completion."""
+        """As `imap`, but in the order of completion."""
         return _Results(self, function, zip(*iterables, strict=False), maxsize, ordered=False)
 
 
 def _call_back(worker: Any, callback: Callable[[Any], object]) -> None:
-    """Call `callback(value)` in a greenlet once `worker` has one, in the context of whoever asks now."""
+    """Call `callback(value)` in a greenlet when `worker` has one, in a copy of the present context."""
     context = copy_context()
 
     def on_end(source: Any) -> None:
@@ -139,7 +139,7 @@ def _call_back(worker: Any, callback: Callable[[Any], object]) -> None:
 
 
 class _Results(Iterator[Any]):
-    """The iterator behind `imap` and `imap_unordered`: a feeder spawns, a queue brings what is finished."""
+    """The iterator of `imap` and `imap_unordered`: a feeder starts the calls, a queue brings their results."""
 
     def __init__(
         self,
@@ -169,8 +169,8 @@ class _Results(Iterator[Any]):
                 member.rawlink(lambda source, index=index: self._finished.put((index, source)))
                 index += 1
         except BaseException as error:
-            # An error of the iterable itself, or of starting, takes the place of its item; whoever asks for that
-            # must hear of it, whatever it is, or would wait for ever.
+            # An error of the iterable itself, or of starting, takes the place of its item. Whoever asks for the item
+            # must get it, whatever it is, and would otherwise wait for ever.
             failed: AsyncResult[Any] = AsyncResult()
             failed.set_exception(error)
             self._finished.put((index, failed))
@@ -199,7 +199,7 @@ class _Results(Iterator[Any]):
                 return self._early.pop(self._next_index)
             index, source = self._finished.get()
             if source is None:
-                continue  # the feeder has counted: look at the total again
+                continue  # the feeder has finished counting: check the total again
             if not self._ordered:
                 return source
             self._early[index] = source
