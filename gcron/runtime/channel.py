@@ -16,7 +16,7 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-class _Party(Generic[T]):
+class _Waiter(Generic[T]):
     """A waiting getter, whose `item` is to come, or a waiting putter, whose `item` is to be taken."""
 
     __slots__ = ("greenlet", "item")
@@ -35,8 +35,8 @@ class Channel(Generic[T]):
     def __init__(self, maxsize: int = 1) -> None:
         if maxsize != 1:
             raise ValueError(f"a channel's maxsize is 1, got {maxsize}")
-        self._getters: deque[_Party[T]] = deque()
-        self._putters: deque[_Party[T]] = deque()
+        self._getters: deque[_Waiter[T]] = deque()
+        self._putters: deque[_Waiter[T]] = deque()
         # Items for getters that were killed before they could run: the next getters take them first.
         self._returned: deque[T] = deque()
 
@@ -69,7 +69,7 @@ class Channel(Generic[T]):
             return
         if not block:
             raise Full
-        me: _Party[T] = _Party(current(), item)
+        me: _Waiter[T] = _Waiter(current(), item)
         self._putters.append(me)
         try:
             park_within(me.greenlet, timeout)
@@ -99,7 +99,7 @@ class Channel(Generic[T]):
             return putter.item
         if not block:
             raise Empty
-        me: _Party[T] = _Party(current(), _NOTHING)
+        me: _Waiter[T] = _Waiter(current(), _NOTHING)
         self._getters.append(me)
         try:
             park_within(me.greenlet, timeout)

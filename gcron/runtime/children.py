@@ -1,8 +1,10 @@
-"""How the exit of a child process is learnt, once, and only of children that were asked about.
+"""Waiting for child processes: each exit status is collected once, and only of children that were asked about.
 
-On Linux by pidfd: readable when the child has ended, and safe from pid reuse. Elsewhere (other kernels, seccomp) by
-SIGCHLD, and by looking again and again outside the main thread. Never `waitpid(-1)`: other code's children in this
-process keep their status. Greenlets of several threads may wait for one child. May not know pipes or commands.
+On Linux an exit is learnt from a pidfd, which becomes readable, and which is safe from pid reuse. Elsewhere (other
+kernels, seccomp) it is learnt from SIGCHLD, or outside the main thread by checking repeatedly. Never `waitpid(-1)`:
+children of other code in this process keep their status. Greenlets of several threads may wait for one child.
+
+May not know pipes or commands.
 """
 
 from __future__ import annotations
@@ -16,35 +18,35 @@ from typing import Any
 
 from gcron.runtime.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
 
-__all__ = ["UNKNOWN_STATUS", "Child", "Vigil", "ensure_reapable"]
+__all__ = ["UNKNOWN_STATUS", "Child", "Wait", "ensure_reapable"]
 
-# How soon to look again (seconds) where nothing tells of the exit: outside the main thread without pidfds, and while
-# a tracer still holds a dead child. A helper thread in a blocking `waitid` would be told at once, but could not be
-# called back when the wait is abandoned: one would be left for each child that lives on.
-_LOOK_AGAIN = 0.02
+# Seconds between two checks where nothing announces the exit: outside the main thread without pidfds, and while a
+# tracer still holds a dead child. A helper thread in a blocking `waitid` would learn of it at once, but it could not be
+# stopped when the wait is abandoned: one thread would be left for each child that lives on.
+_CHECK_INTERVAL = 0.02
 _IF_ENDED = os.WEXITED | os.WNOHANG
 UNKNOWN_STATUS = -signal.NSIG
-"""The status when somebody else collected it: no real status, and not success."""
+"""The status when somebody else has collected the real one. It equals no real status, and is not success."""
 
 
 class Child:
     """A child process, from its start until its status is collected.
 
-    `ended` says whether it has been; `status` is as `Popen.returncode` then, and None before.
+    Then `ended` is True, and `status` is as `Popen.returncode`. Before that it is None.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended = False
         self.status: int | None = None
-        # Opened while the child cannot have been collected, so it is this process and no later one of its pid.
+        # Opened before anybody can have collected the child: it is this process and no later one with its pid.
         self.pidfd = _open_pidfd(pid)
         self._collecting = threading.Lock()
-        self.vigils: list[Vigil] = []
-        """Those who wait for it now, in the order they came, in whatever thread."""
+        self.waits: list[Wait] = []
+        """All present waits for it, of all threads, in their order."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; False after `timeout` seconds."""
+        """Wait for its end. False after `timeout` seconds."""
         if timeout is not None:
             self.check()
         if self.ended:
@@ -54,31 +56,31 @@ class Child:
         directly = True
         try:
             while not self.ended and (timer is None or timer.pending):
-                vigil = Vigil(self, unpark, me)
+                wait = Wait(self, unpark, me)
                 try:
-                    vigil.begin(directly)
+                    wait.begin(directly)
                     park(me)
                 finally:
-                    vigil.stop()
+                    wait.stop()
                 if directly:
                     self.check()
-                    directly = False  # the next time round another thread is asking, or a tracer holds the dead child
+                    directly = False  # another thread is collecting, or a tracer holds the dead child
         finally:
             if timer is not None:
                 timer.cancel()
         return self.ended
 
-    def at_end(self, function: Callable[..., object], *args: Any) -> Vigil:
-        """Call `function(*args)` in this thread's hub once the child has ended; what is returned can be cancelled."""
-        vigil = Vigil(self, get_hub().call_soon, function, *args)
-        vigil.begin()
-        return vigil
+    def at_end(self, function: Callable[..., object], *args: Any) -> Wait:
+        """Call `function(*args)` in this thread's hub when the child has ended. The returned wait can be cancelled."""
+        wait = Wait(self, get_hub().call_soon, function, *args)
+        wait.begin()
+        return wait
 
     def check(self) -> bool:
-        """Collect the status if the child has ended; never waits. False: another thread is at it."""
+        """Collect the status if the child has ended. Never waits. False: another thread is doing so."""
         if self.ended:
             return True
-        # One collects: the second would be told that there is no such child.
+        # Only one at a time: the kernel would tell the second that there is no such child.
         if not self._collecting.acquire(False):
             return False
         try:
@@ -92,11 +94,11 @@ class Child:
         try:
             if self.pidfd is None:
                 pid, raw = os.waitpid(self.pid, os.WNOHANG)
-                # Told of a stop: it is traced by this very process.
+                # A stop is reported if this process traces the child.
                 if pid and not os.WIFSTOPPED(raw):
                     self._end(os.waitstatus_to_exitcode(raw))
                 return
-            # None also while a tracer holds the dead child: waiting for it here would stall every other greenlet.
+            # Also None while a tracer holds the dead child: to wait for that here would stop every other greenlet.
             try:
                 info = os.waitid(os.P_PIDFD, self.pidfd, _IF_ENDED)
             except OSError as error:
@@ -109,41 +111,42 @@ class Child:
                 return
             if info.si_code == os.CLD_EXITED:
                 self._end(info.si_status)
-            elif info.si_code in (os.CLD_KILLED, os.CLD_DUMPED):  # not of a stop, see above
+            elif info.si_code in (os.CLD_KILLED, os.CLD_DUMPED):  # and no stop, see above
                 self._end(-info.si_status)
         except ChildProcessError:
             self._end(UNKNOWN_STATUS)
 
     def _end(self, status: int) -> None:
-        # `ended` last: a thread that sees it takes the status; and before anybody is told, see `Vigil.begin`.
+        # `ended` comes last, because a thread that sees it uses the status. It comes before the waits, see
+        # `Wait.begin`.
         self.status = status
         self.ended = True
-        if self.vigils:
+        if self.waits:
             here = get_hub()
-            for vigil in self.vigils[:]:
-                if vigil.hub is here:
-                    vigil.fulfil()
+            for wait in self.waits[:]:
+                if wait.hub is here:
+                    wait.fulfil()
                 else:
-                    vigil.hub.call_soon_threadsafe(vigil.fulfil)
+                    wait.hub.call_soon_threadsafe(wait.fulfil)
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
 
-    # Bound here: as Python ends, the names of a module may be gone before the objects that use them.
+    # Bound here: when Python ends, a module's names may go before the objects that use them.
     def __del__(self, close: Callable[[int], object] = os.close) -> None:
-        # Forgotten, too: the collector may call this for a child whose `Popen` is then kept, to be asked again.
+        # Set to None, too: the collector may call this for a child whose `Popen` is then kept, and asked again.
         pidfd, self.pidfd = self.pidfd, None
         if pidfd is not None:
             close(pidfd)
 
 
-class Vigil:
-    """One wait for a child: calls `function(*args)` once, in its own thread, whatever thread learns of the end.
+class Wait:
+    """One wait for a child. Calls `function(*args)` once, in its own thread, no matter which thread learns of the exit.
 
-    Meanwhile it has the status asked for whenever there may be one.
+    Until then it checks the status whenever there may be one.
     """
 
-    __slots__ = ("_args", "_child", "_due", "_function", "_roll", "_timer", "_watch", "hub", "pending")
+    __slots__ = ("_args", "_child", "_due", "_function", "_registry", "_timer", "_watch", "hub", "pending")
 
     def __init__(self, child: Child, function: Callable[..., object], *args: Any) -> None:
         self.hub = get_hub()
@@ -153,116 +156,116 @@ class Vigil:
         self._args = args
         self._due: object = None
         self._watch: Watch | None = None
-        self._roll: _Roll | None = None
+        self._registry: _SigchldWaits | None = None
         self._timer: Timer | None = None
 
     def begin(self, directly: bool = False) -> None:
-        """Have the status asked for from now on.
+        """Begin to wait.
 
-        `directly`: where a pidfd tells of the end, it calls the function, which has to ask for the status itself. That
-        is the shortest way from a child's end to who waits for it. HOT PATH.
+        `directly`: when a pidfd reports the exit, call the function, which then has to check the status itself. That is
+        the shortest way from an exit to whoever waits for it. HOT PATH.
         """
         child = self._child
-        child.vigils.append(self)
-        if child.ended:  # a thread that has just learnt of it may not have seen us
+        child.waits.append(self)
+        if child.ended:  # a thread that has just collected the status may not have seen us
             self.fulfil()
         elif child.pidfd is not None:
             self._watch_pidfd(child.pidfd, directly)
         elif threading.current_thread() is threading.main_thread():
-            self._roll = _Roll.of(self.hub)
-            self._roll.add(self)
-            self.look()  # it may have ended before the roll listened
+            self._registry = _SigchldWaits.of(self.hub)
+            self._registry.add(self)
+            self.check()  # it may have ended before the signal was handled
         else:
-            self._look_later()
+            self._check_later()
 
     def _watch_pidfd(self, pidfd: int, directly: bool) -> None:
         try:
             if directly:
                 self._watch = self.hub.io.watch(pidfd, READ, self._function, *self._args)
             else:
-                self._watch = self.hub.io.watch(pidfd, READ, self._look_until_ended)
+                self._watch = self.hub.io.watch(pidfd, READ, self._check_until_ended)
         except OSError:
-            # Closed by another thread, which has learnt of the exit and tells us; or no room left to watch.
-            self._look_later()
+            # Another thread, which tells us, has closed it; or there is no room for one more watch.
+            self._check_later()
 
-    def look(self) -> None:
-        """Ask for the status; ask again later if another thread is asking."""
+    def check(self) -> None:
+        """Check the status. Check again later if another thread is doing so."""
         if not self._child.check():
-            self._look_later()
+            self._check_later()
 
-    def _look_until_ended(self) -> None:
+    def _check_until_ended(self) -> None:
         self._child.check()
-        if self.pending:  # another thread is asking, or a tracer holds the dead child
-            self._look_later()
+        if self.pending:  # another thread is collecting, or a tracer holds the dead child
+            self._check_later()
 
-    def _look_later(self) -> None:
-        self._timer = self.hub.call_later(_LOOK_AGAIN, self._look_until_ended)
+    def _check_later(self) -> None:
+        self._timer = self.hub.call_later(_CHECK_INTERVAL, self._check_until_ended)
 
     def fulfil(self) -> None:
-        """The child has ended. In its own thread alone."""
+        """Call the function: the child has ended. Only in its own thread."""
         if self.pending:
             self.stop()
             self._due = self._function(*self._args)
 
     def cancel(self) -> None:
-        """Call nothing, even if the call is due. In its own thread alone."""
+        """Call nothing, even if the call is due. Only in its own thread."""
         self.stop()
         if isinstance(self._due, Callback):
             self._due.cancel()
 
     def stop(self) -> None:
-        """Wait no longer: an abandoned wait is no work left to do. In its own thread alone."""
+        """Stop waiting: an abandoned wait is no work left to do. Only in its own thread."""
         if not self.pending:
             return
         self.pending = False
-        self._child.vigils.remove(self)
+        self._child.waits.remove(self)
         if self._watch is not None:
             self.hub.io.release(self._watch)
-        if self._roll is not None:
-            self._roll.remove(self)
+        if self._registry is not None:
+            self._registry.remove(self)
         if self._timer is not None:
             self._timer.cancel()
 
 
-class _Roll:
-    """Children waited for without pidfds: looked at, one by one, at each SIGCHLD."""
+class _SigchldWaits:
+    """The waits of a hub without pidfds: at each SIGCHLD, all their children are checked, one by one."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._vigils: set[Vigil] = set()
+        self._waits: set[Wait] = set()
         self._release: Any = None
         self._handler: SignalHandler | None = None
 
     @classmethod
-    def of(cls, hub: Hub) -> _Roll:
-        """The hub's own, made on first use."""
-        roll: _Roll | None = hub.child_roll
-        if roll is None:
-            roll = hub.child_roll = cls(hub)
-        return roll
+    def of(cls, hub: Hub) -> _SigchldWaits:
+        """Return that of `hub`, made on first use."""
+        waits: _SigchldWaits | None = hub.sigchld_waits
+        if waits is None:
+            waits = hub.sigchld_waits = cls(hub)
+        return waits
 
-    def add(self, vigil: Vigil) -> None:
-        """Look at its child from now on."""
-        if not self._vigils:
+    def add(self, wait: Wait) -> None:
+        """Check its child from now on."""
+        if not self._waits:
             self._handler = self._hub.signals.handle(signal.SIGCHLD, self._on_sigchld)
             self._release = self._hub.hold()
-        self._vigils.add(vigil)
+        self._waits.add(wait)
 
     def _on_sigchld(self) -> None:
-        for vigil in list(self._vigils):
-            vigil.look()
+        for wait in list(self._waits):
+            wait.check()
 
-    def remove(self, vigil: Vigil) -> None:
-        """It has ended, or nobody waits for it any more."""
-        self._vigils.discard(vigil)
-        if not self._vigils and self._handler is not None:
+    def remove(self, wait: Wait) -> None:
+        """Check its child no more."""
+        self._waits.discard(wait)
+        if not self._waits and self._handler is not None:
             self._handler.cancel()
             self._handler = None
             self._release()
 
 
 def ensure_reapable() -> None:
-    """Undo an inherited `SIGCHLD = ignore`: the kernel would throw the exit statuses of children away."""
+    """Undo an inherited `SIGCHLD = ignore`: the kernel would discard the exit statuses of children."""
     ignored = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
     if ignored and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -272,5 +275,5 @@ def _open_pidfd(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
-        # No such call on this kernel, forbidden by seccomp, or out of descriptors: the portable way serves.
+        # This kernel has no such call, seccomp forbids it, or descriptors have run out: use the portable way.
         return None

@@ -1,6 +1,6 @@
-"""What `Popen.communicate` does: input sent and both outputs read at once, whichever of the pipes is ready.
+"""The work of `Popen.communicate`: send the input and read both outputs at once, whichever pipe is ready.
 
-Bytes alone, and as often interrupted and taken up again as one likes. May not know processes.
+It handles bytes only, and can be interrupted and continued any number of times. May not know processes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from gcron.runtime.pipes import READ, READ_SIZE, WRITE, raw_pipe, wait_for_any
 
 __all__ = ["Communication"]
 
-# A child that writes as fast as we read never lets us park. After so many reads others have a turn.
+# A child that writes as fast as we read never makes us park. After so many reads others have a turn.
 _READS_IN_A_ROW = 64
 
 
 class Communication:
-    """The streams of one child (made by `pipes.cooperative`; None: no such pipe) and what they carry."""
+    """The streams of one child, as `pipes.cooperative` makes them (None: no such pipe), and their data."""
 
     def __init__(self, stdin: Any, outputs: tuple[Any, ...], data: bytes | bytearray | memoryview | None) -> None:
-        """Take over the streams: flush `stdin`, and close it when there is no `data` to send."""
+        """Take over the streams. Flush `stdin`, and close it if there is no `data` to send."""
         self._stdin = stdin
         self._unsent: memoryview | None = None
         self._collected: dict[Any, io.BytesIO] = {}
@@ -45,9 +45,9 @@ class Communication:
         self._unsent = unsent
 
     def run(self, deadline: float | None) -> bool:
-        """Move bytes until all is sent and the outputs have ended; False once `deadline` has passed.
+        """Send and receive until all is sent and the outputs have ended. False once `deadline` has passed.
 
-        The deadline is an instant on the hub's clock, in seconds.
+        The deadline is in seconds on the hub's clock.
         """
         monotonic = get_hub().monotonic
         while True:
@@ -69,7 +69,7 @@ class Communication:
                 wait_for_any(wanted, left)
 
     def _receive(self, stream: Any) -> bool:
-        """Read what is there, closing the stream at its end; False when nothing is there yet. HOT PATH."""
+        """Read what there is, and close the stream at its end. False when there is nothing yet. HOT PATH."""
         fd = stream.fileno()
         collect: Callable[[bytes], int] = self._collected[stream].write
         for count in range(_READS_IN_A_ROW):
@@ -84,28 +84,28 @@ class Communication:
         return True
 
     def _send(self) -> bool:
-        """Write what the pipe takes, closing it after the last byte; False when it is full."""
+        """Write what the pipe takes, and close it after the last byte. False when it is full."""
         assert self._unsent is not None
         try:
             sent = os.write(self._stdin.fileno(), self._unsent)
         except BlockingIOError:
             return False
         except BrokenPipeError:
-            sent = len(self._unsent)  # it does not want the rest, as with a shell's pipe
+            sent = len(self._unsent)  # the child does not want the rest, as with a shell's pipe
         self._unsent = self._unsent[sent:] if sent < len(self._unsent) else None
         if self._unsent is None:
             _close_ignoring_broken_pipe(self._stdin)
         return True
 
     def output(self, stream: Any) -> bytes:
-        """What was read from one of the outputs so far."""
-        # A BytesIO grows in place and gives its bytes away uncopied: a list of chunks would need twice the memory.
+        """Return what was read so far from one of the outputs."""
+        # A BytesIO grows in place and returns its bytes without a copy. A list of chunks would need twice the memory.
         collected = self._collected.get(stream)
         return b"" if collected is None else collected.getvalue()
 
 
 def _take_buffered(stream: Any) -> bytes:
-    """Return what earlier reads left in the stream's buffer, without waiting for more."""
+    """Return what earlier reads have left in the stream's buffer, without waiting for more."""
     binary = getattr(stream, "buffer", stream)
     if not isinstance(binary, io.BufferedReader):
         return b""
@@ -118,6 +118,6 @@ def _take_buffered(stream: Any) -> bytes:
 
 
 def _close_ignoring_broken_pipe(stream: Any) -> None:
-    """Close a pipe to a child that may be gone: what it did not read is lost, as with a shell's pipe."""
+    """Close a pipe to a child that may be gone. What it did not read is lost, as with a shell's pipe."""
     with suppress(BrokenPipeError):
         stream.close()

@@ -1,9 +1,9 @@
-"""Names to addresses and back, without stopping the loop.
+"""Looking up names and addresses without blocking the loop.
 
-The standard library's look-ups block: they run in the hub's thread pool, eight at a time, while other greenlets go
-on. What certainly asks nobody (a numeric host with a numeric port) is answered at once, without a thread. Arguments,
-results and errors (`gaierror`, `herror`) are the standard library's own. A caller that is killed or timed out leaves
-at once; its look-up ends by itself in its thread.
+The standard library's lookups block. They run in the hub's thread pool, eight at a time, while other greenlets go on. A
+lookup that asks no server (a numeric host with a numeric port) is answered at once, without a thread. Arguments,
+results and errors (`gaierror`, `herror`) are the standard library's. A caller that is killed or timed out returns at
+once, and its lookup goes on in its thread.
 
 May not know sockets, only their addresses.
 """
@@ -32,7 +32,7 @@ Port = str | bytes | int | None
 
 # Addresses of these families have a host that may be a name.
 _INTERNET = (_stdlib.AF_INET, _stdlib.AF_INET6)
-# The empty host means any address, and this one the broadcast address, where a socket address is expected.
+# In a socket address, an empty host means any address, and the other one the broadcast address.
 _WILDCARDS = ("", "<broadcast>")
 _ALL_NUMERIC = _stdlib.NI_NUMERICHOST | _stdlib.NI_NUMERICSERV
 
@@ -44,7 +44,7 @@ def getaddrinfo(host: Host, port: Port, family: int = 0, type: int = 0, proto: i
     """
     if _asks_nobody(host, port, flags):
         return list(_stdlib.getaddrinfo(host, port, family, type, proto, flags))  # type: ignore[arg-type]
-    # Looked up at call time: tests put a slow function in its place.
+    # The attribute is read at each call: tests replace the function by a slow one.
     return list(_in_thread(_stdlib.getaddrinfo, host, port, family, type, proto, flags))
 
 
@@ -66,42 +66,42 @@ def gethostbyaddr(ip_address: str) -> tuple[str, list[str], list[str]]:
 
 
 def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
-    """As `socket.getnameinfo`: host and port as words, or as digits where `flags` say so. Raises `gaierror`."""
+    """As `socket.getnameinfo`: host and port as names, or as digits if `flags` ask for them. Raises `gaierror`."""
     if flags & _ALL_NUMERIC == _ALL_NUMERIC:
         return _stdlib.getnameinfo(sockaddr, flags)
     return _in_thread(_stdlib.getnameinfo, sockaddr, flags)
 
 
 def getfqdn(name: str = "") -> str:
-    """As `socket.getfqdn`: the full name of `name`, or of this machine; `name` itself when none is known."""
+    """As `socket.getfqdn`: the full name of `name`, or of this machine. Returns `name` if none is known."""
     return _in_thread(_stdlib.getfqdn, name)
 
 
 def resolve(address: Any, family: int) -> Any:
     """Return a socket address with the host name replaced by its first numeric address in `family`.
 
-    What has no name in it comes back unchanged, even when it is malformed: the system call says what is wrong.
+    An address without a name is returned unchanged, even if it is malformed: the system call will say what is wrong.
     Raises `gaierror`.
     """
-    # Left to itself, the system call's wrapper would look the name up while the whole thread waits.
+    # Otherwise the socket module would look the name up, and block the thread.
     if family not in _INTERNET or not isinstance(address, tuple) or len(address) < 2:
         return address
     host = address[0]
     if not isinstance(host, str | bytes | bytearray) or host in _WILDCARDS or _is_numeric(host):
         return address
     found = getaddrinfo(bytes(host) if isinstance(host, bytearray) else host, None, family)[0][4]
-    # An IPv6 name may bring its own scope ("fe80::1%eth0").
+    # An IPv6 name may have its own scope ("fe80::1%eth0").
     return (found[0], address[1], *(address[2:] or found[2:]))
 
 
 def _asks_nobody(host: Host, port: Port, flags: int) -> bool:
-    # The name of a service may be asked of NIS or LDAP; digits never are.
+    # The name of a service may be looked up by NIS or LDAP, digits never.
     numeric_port = port is None or isinstance(port, int) or (isinstance(port, str | bytes) and port.isdigit())
     return numeric_port and (host is None or bool(flags & _stdlib.AI_NUMERICHOST) or _is_numeric(host))
 
 
 def _is_numeric(host: Any, *families: int) -> bool:
-    """True for the strict notation of an address; False when in doubt (`127.1`, a scope, a wrong type)."""
+    """True for an address in strict notation. False when in doubt (`127.1`, a scope, a wrong type)."""
     if isinstance(host, bytes | bytearray):
         host = host.decode("latin-1")
     if not isinstance(host, str):

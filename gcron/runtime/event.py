@@ -9,7 +9,7 @@ from greenlet import getcurrent
 
 from gcron.runtime.hub import Seat, current, vacate
 from gcron.runtime.links import Linkable
-from gcron.runtime.ring import mend, raise_pending
+from gcron.runtime.ring import raise_pending, recover
 from gcron.runtime.timeout import Timeout, timed_out
 
 __all__ = ["AsyncResult", "Event"]
@@ -152,7 +152,7 @@ class AsyncResult(Linkable, Generic[T]):
                                 hub.successor = None
                                 hub.switch()
                         except BaseException as error:
-                            mend(me, error)
+                            recover(me, error)
                             raise
                         me.ready = False
                         if me.pending is not None:

@@ -129,7 +129,7 @@ class Loop(RawGreenlet):
         self.signals = Signals(self, self.io)
         # For modules above, which have one each per hub.
         self._threadpool: Any = None
-        self.child_roll: Any = None
+        self.sigchld_waits: Any = None
         self.use_time(time_source or RealTime())
 
     def use_time(self, source: TimeSource) -> None:

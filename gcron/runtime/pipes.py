@@ -1,7 +1,7 @@
 """Pipes to and from child processes: file objects that park the calling greenlet instead of the thread.
 
-`cooperative` rebuilds the standard library's stack of file objects over one pipe; `wait_for_any` waits for several
-pipes at once. May not know processes.
+`cooperative` rebuilds the standard library's stack of file objects on one pipe. `wait_for_any` waits for several pipes
+at once. May not know processes.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from gcron.runtime.readiness import Readiness
 __all__ = ["READ", "WRITE", "Pipe", "blocking_twin", "cooperative", "raw_pipe", "wait_for_any"]
 
 READ_SIZE = 65536
-"""Bytes of one read: as much as a Linux pipe holds by default."""
-# A child that writes as fast as we read never lets us park. After so many transfers in a row others have a turn.
+"""Bytes per read: as many as a Linux pipe holds by default."""
+# A child that writes as fast as we read never makes us park. After so many transfers in a row others have a turn.
 _TRANSFERS_IN_A_ROW = 16
-# A read of fewer bytes has all but emptied the pipe: others have a turn at once, and the child fills it meanwhile. To
-# look again without a pause, on another processor, costs both of us more: the pipe would go to and fro in small pieces.
+# A shorter read has nearly emptied the pipe: others have a turn at once, and the child fills it meanwhile. To read
+# again at once, on another processor, costs both sides more: they would exchange many small pieces.
 _SHORT_READ = READ_SIZE // 4
 
 
 class Pipe(io.RawIOBase):
-    """One end of a pipe: tries the system call first, and parks until the pipe is ready when it would block."""
+    """One end of a pipe. Tries the system call first, and parks until the pipe is ready if it would block."""
 
-    # A plain attribute instead of the base class's computed one: a buffer above looks at it for every line. HOT PATH.
+    # A plain attribute instead of the base class's computed one: buffers read it for every line. HOT PATH.
     closed = False
 
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
         self._file = file
-        # Where somebody waited for it last.
+        # Of the hub in which somebody waited for it last.
         self._readiness: Readiness | None = None
         self._in_a_row = 0
         self.name = file.name
@@ -99,21 +99,21 @@ class Pipe(io.RawIOBase):
         hub.wait_io(self.fileno(), mask)
 
     def _be_fair(self) -> None:
-        # Before a transfer, not after it: a greenlet that is killed here has moved nothing.
+        # Before a transfer, not after it: a greenlet that is killed here loses no data.
         self._in_a_row = 0
         yield_now()
 
     def watched_by(self, readiness: Readiness) -> None:
-        """Say that somebody waits for the descriptor there: closing it will wake them."""
+        """Note that somebody waits for the descriptor there, and must be woken when it is closed."""
         self._readiness = readiness
 
     def close(self) -> None:
-        """Close the descriptor; a greenlet that waits for it gets `OSError` (`EBADF`)."""
+        """Close the descriptor. A greenlet that waits for it gets `OSError` (`EBADF`)."""
         if self.closed:
             return
         super().close()
         self.closed = True
-        # Another thread's hub forgets the descriptor by itself: the kernel tells it.
+        # Another thread's hub needs no word: the kernel removes the descriptor from its set.
         if self._readiness is not None and self._readiness is get_hub().io:
             error = OSError(errno.EBADF, "the pipe was closed while it was waited for")
             self._readiness.closing(self._file.fileno(), error)
@@ -127,7 +127,7 @@ class _Reader(io.BufferedReader):
         try:
             super().close()
         except RuntimeError:
-            # The other one holds the buffer's lock: the pipe below wakes it with EBADF.
+            # The other greenlet holds the buffer's lock: the pipe below wakes it with EBADF.
             self.raw.close()
 
 
@@ -140,18 +140,18 @@ class _Writer(io.BufferedWriter):
         except RuntimeError:
             self.raw.close()
 
-    # The collector runs anywhere, in the hub even, so that nothing may wait here: the pipe gets what it takes at once.
-    # As Python ends, the names of a module may be gone before the objects that use them: these are attributes only.
+    # The collector may run in the hub, where nothing may wait: the pipe gets what it takes at once. When Python ends, a
+    # module's names may go before the objects that use them: this uses attributes only.
     def __del__(self) -> None:
         try:
             self.raw.patient = False  # type: ignore[attr-defined]
             self.close()
         except (OSError, ValueError):
-            return  # full, or the child is gone: the rest is lost; or the stream was taken apart
+            return  # the pipe is full or the child is gone, so that the rest is lost; or the stream was detached
 
 
 class _TextWriter(io.TextIOWrapper):
-    """Text on top of a `_Writer`."""
+    """A text stream on a `_Writer`."""
 
     def __del__(self) -> None:
         try:
@@ -162,10 +162,10 @@ class _TextWriter(io.TextIOWrapper):
 
 
 def cooperative(stream: Any, buffer_size: int | None) -> Any:
-    """Rebuild the stack of file objects that the standard library made over one pipe, on a cooperative end.
+    """Rebuild the stack of file objects that the standard library made on one pipe, on a cooperative `Pipe`.
 
-    `stream` is what `subprocess.Popen` has as `stdin`, `stdout` or `stderr`; None stays None. `buffer_size` is
-    `Popen`'s `bufsize`, in bytes: below 2 it says nothing of the size.
+    `stream` is the `stdin`, `stdout` or `stderr` of a `subprocess.Popen`; None stays None. `buffer_size` is the
+    `bufsize` of `Popen`, in bytes. Below 2 it is no size.
     """
     if stream is None:
         return None
@@ -187,24 +187,24 @@ def cooperative(stream: Any, buffer_size: int | None) -> Any:
 
 
 def raw_pipe(stream: Any) -> Pipe:
-    """Return the `Pipe` below a stream that `cooperative` made."""
+    """Return the `Pipe` of a stream that `cooperative` made."""
     binary = getattr(stream, "buffer", stream)
     pipe: Pipe = getattr(binary, "raw", binary)
     return pipe
 
 
 def blocking_twin(fd: int) -> int | None:
-    """Return a new descriptor of the same pipe that blocks, while `fd` goes on as it is. None where that cannot be had.
+    """Return a new, blocking descriptor of the pipe `fd`, which stays as it is. None if there is no way to do so.
 
-    Whether a descriptor blocks is a property of the open file, which its duplicates share, also those in a child: only
-    a file opened anew has its own. Linux opens pipes anew through /proc, and sockets not at all.
+    Blocking is a property of the open file. Duplicates share it, also those of a child. Only a file that is opened anew
+    has its own. Linux can open pipes anew, through /proc, but not sockets.
     """
     try:
         mode = os.fstat(fd).st_mode
         if not stat.S_ISFIFO(mode):
             return None
         access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
-        # Non-blocking at first: opening a named pipe would wait for its other end.
+        # Non-blocking at first: otherwise opening a named pipe waits for its other end.
         twin = os.open(f"/proc/self/fd/{fd}", access | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
@@ -213,7 +213,7 @@ def blocking_twin(fd: int) -> int | None:
 
 
 def wait_for_any(wanted: Iterable[tuple[Pipe, int]], timeout: float | None) -> None:
-    """Park until one of the pipes is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
+    """Wait until one of the pipes is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
     wanted = list(wanted)
     for pipe, _ in wanted:
         pipe.watched_by(get_hub().io)

@@ -46,7 +46,7 @@ else:
 T = TypeVar("T")
 
 
-class _Line:
+class _Waiters:
     """The greenlets that wait at one end. `admitted` counts those that are woken but have not run yet."""
 
     __slots__ = ("admitted", "waiting")
@@ -109,8 +109,8 @@ class SimpleQueue(Generic[T]):
         self._init(maxsize)
         for item in items:
             self._put(item)
-        self._getters = _Line()
-        self._putters = _Line()
+        self._getters = _Waiters()
+        self._putters = _Waiters()
 
     # -- the store, for subclasses --------------------------------------------------------------------------
 
@@ -304,8 +304,8 @@ class Queue(SimpleQueue[T]):
                 self._get()
                 if self.unfinished_tasks:
                     self.task_done()
-        for line in (self._getters, self._putters):
-            line.dismiss(ShutDown)
+        for waiters in (self._getters, self._putters):
+            waiters.dismiss(ShutDown)
 
     def task_done(self) -> None:
         """Count one item as done.

@@ -33,10 +33,10 @@ __all__ = [
     "Seat",
     "Task",
     "interrupt",
-    "mend",
     "new_carrier",
     "park",
     "raise_pending",
+    "recover",
     "unpark",
     "vacate",
     "wake",
@@ -145,14 +145,14 @@ def park(me: Carrier) -> None:
             hub.successor = None
             hub.switch()
     except BaseException as error:
-        mend(me, error)
+        recover(me, error)
         raise
     me.ready = False
     if me.pending is not None:
         raise_pending(me)
 
 
-def mend(me: Carrier, error: BaseException) -> None:
+def recover(me: Carrier, error: BaseException) -> None:
     """Put right what is wrong when the switch in `park` has raised `error`."""
     if isinstance(error, GreenletExit):
         # The garbage collector throws this into a carrier that nobody can wake any more. From now on neither the

@@ -1,6 +1,6 @@
-"""What every thread and every greenlet does just now, as text for people: for a program that seems to hang.
+"""A listing of what every thread and every greenlet does, for a program that seems to hang.
 
-Greenlets keep no list of themselves, which would cost at every spawn: the garbage collector knows them.
+There is no list of all greenlets, because that would make every spawn slower. The garbage collector knows them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _EVERYWHERE = frozenset(f"{__package__}.{name}" for name in ("greenlet", "hub", 
 
 
 def format_run_info(thread_stacks: bool = True, greenlet_stacks: bool = True, limit: int | None = None) -> list[str]:
-    """Return lines that list all threads, and all greenlets that have not ended, each with where it is.
+    """Return the lines of a list of all threads, and of all greenlets that have not ended, with their stacks.
 
-    `thread_stacks`, `greenlet_stacks`: False leaves the stacks out. `limit`: at most so many frames of each, the
-    innermost. Stacks of greenlets are those of the calling thread; another thread's may move while one looks.
+    `thread_stacks`, `greenlet_stacks`: False omits the stacks. `limit`: the innermost frames of each, at most so many.
+    Greenlets of other threads are listed without a stack, because it may change at any time.
     """
     lines = []
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -56,7 +56,7 @@ def print_run_info(
 
 
 def _unended() -> list[Greenlet]:
-    # Not isinstance: it asks the object, and a proxy somewhere may answer with an error.
+    # Not isinstance: that asks the object for its class, and some proxies raise an error then.
     greenlets = [thing for thing in gc.get_objects() if issubclass(type(thing), Greenlet)]
     return [greenlet for greenlet in greenlets if greenlet.started]
 
@@ -72,7 +72,7 @@ def _state(greenlet: Greenlet, hub: Hub) -> str:
 def _stack(frame: FrameType | None, limit: int | None) -> list[str]:
     if frame is None:
         return []
-    # From the inside out. What is the same in every greenlet is left out.
+    # From the inside out, without the frames that are the same in every greenlet.
     frames = [pair for pair in traceback.walk_stack(frame) if pair[0].f_globals.get("__name__") not in _EVERYWHERE]
     entries = traceback.StackSummary.extract(iter(frames[:limit][::-1]))
     return [line for entry in entries.format() for line in entry.rstrip("\n").split("\n")]

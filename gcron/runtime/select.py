@@ -1,7 +1,7 @@
-"""Waiting for descriptors that are somebody else's: by number, or by whatever has a `fileno()`.
+"""Waiting for descriptors of others, given as numbers or as objects with a `fileno()`.
 
-For what has no cooperative class of its own here: pipes of `multiprocessing`, devices, sockets of a C library. The
-descriptor stays as it is, blocking or not.
+For what has no cooperative class here: pipes of `multiprocessing`, devices, sockets of a C library. The descriptors
+stay as they are, blocking or not.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _wait(
 def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """As `select.select`: return what can be read, what can be written to, and what is in an exceptional condition.
+    """As `select.select`: return what can be read, what can be written to, and what has an exceptional condition.
 
-    Three empty lists after `timeout` seconds; with 0, others have a turn first. It does not wait for the exceptional
-    conditions (`xlist`), only looks for them beside the others. Descriptors may be larger than 1023.
+    Returns three empty lists after `timeout` seconds. With 0, others have a turn first. It does not wait for
+    exceptional conditions (`xlist`), but reports them beside others. Descriptors may be larger than 1023.
 
     Raises `TypeError` for what has no descriptor, `ValueError` for negative descriptors and time-outs, `OSError` for
     descriptors that are not open.
@@ -79,7 +79,7 @@ def select(
 
 
 def _look(lists: Sequence[list[tuple[Any, int]]]) -> tuple[list[Any], list[Any], list[Any]]:
-    """Ask the kernel, which knows best, without waiting."""
+    """Ask the kernel, without waiting."""
     poll = _stdlib.poll()
     masks: dict[int, int] = {}
     for items, mask in zip(lists, (_stdlib.POLLIN, _stdlib.POLLOUT, _EXCEPTIONAL), strict=True):
@@ -107,7 +107,7 @@ def _number(item: Any) -> int:
 
 
 def wait_for_any(wanted: Iterable[tuple[int, int]], timeout: float | None) -> None:
-    """Park until one of the descriptors is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
+    """Wait until one of the descriptors is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
     me = current()
     hub = get_hub()
     timer = None if timeout is None else hub.call_later(timeout, unpark, me)

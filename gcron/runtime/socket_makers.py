@@ -1,4 +1,4 @@
-"""What makes sockets: connections, servers, pairs, and sockets on descriptors that exist already."""
+"""Functions that make sockets: connections, servers, pairs, and sockets on existing descriptors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gcron.runtime.sockets import socket
 
 __all__ = ["create_connection", "create_server", "fromfd", "socketpair"]
 
-# The standard library's own mark for "no time-out given": http.client and others pass it on.
+# The standard library's mark for "no time-out given". http.client and others pass it on.
 _DEFAULT_TIMEOUT: Any = _stdlib._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 
@@ -24,8 +24,8 @@ def create_connection(
 ) -> socket:
     """Connect to `(host, port)`, trying each of the host's addresses in turn, and return the socket.
 
-    `timeout`: seconds for each address, and then the socket's own. `source_address`: bind to it first. Raises the
-    last address's `OSError`, or with `all_errors` an `ExceptionGroup` of all of them.
+    `timeout`: seconds for each address, and afterwards the socket's own time-out. `source_address`: bind to it first.
+    Raises the `OSError` of the last address, or with `all_errors` an `ExceptionGroup` of all of them.
     """
     host, port = address
     errors: list[OSError] = []
@@ -41,7 +41,7 @@ def create_connection(
             raise ExceptionGroup("create_connection failed", errors)
         raise errors[-1]
     finally:
-        errors.clear()  # their tracebacks hold this frame: break the cycle
+        errors.clear()  # their tracebacks refer to this frame: break the cycle
 
 
 def _connected(family: int, kind: int, proto: int, to: Any, timeout: float | None, source_address: Any) -> socket:
@@ -52,7 +52,7 @@ def _connected(family: int, kind: int, proto: int, to: Any, timeout: float | Non
         if source_address:
             made.bind(source_address)
         made.connect(to)
-    except BaseException:  # a greenlet's time limit too must not leave the descriptor behind
+    except BaseException:  # a time limit of the greenlet must not leave the descriptor open either
         made.close()
         raise
     return made
@@ -66,7 +66,7 @@ def create_server(
     reuse_port: bool = False,
     dualstack_ipv6: bool = False,
 ) -> socket:
-    """Return a TCP socket that listens on `(host, port)`; arguments and errors as `socket.create_server`."""
+    """Return a TCP socket that listens on `(host, port)`. Arguments and errors are those of `socket.create_server`."""
     return _adopt(
         _stdlib.create_server(
             resolve(address, family),
@@ -79,16 +79,16 @@ def create_server(
 
 
 def socketpair(family: int | None = None, type: int = SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:
-    """Return two sockets connected to each other, Unix ones by default."""
+    """Return two connected sockets, by default Unix ones."""
     one, other = _stdlib.socketpair(family, type, proto)
     return _adopt(one), _adopt(other)
 
 
 def fromfd(fd: SupportsIndex, family: int, type: int, proto: int = 0) -> socket:
-    """Return a socket on a duplicate of `fd`, which becomes non-blocking together with it."""
+    """Return a socket on a duplicate of `fd`. Both become non-blocking."""
     return _adopt(_stdlib.fromfd(fd, family, type, proto))
 
 
 def _adopt(made: _stdlib.socket) -> socket:
-    """Make ours of the standard library's; the descriptor stays the same."""
+    """Turn a socket of the standard library into ours, with the same descriptor."""
     return socket(made.family, made.type, made.proto, made.detach())

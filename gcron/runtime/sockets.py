@@ -1,9 +1,9 @@
-"""The class `gcron.socket.socket`: every call is tried at once, and waits in the hub when the kernel says "not yet".
+"""The class `gcron.socket.socket`: each call is tried at once, and waits in the hub when it would block.
 
-The descriptor is always non-blocking; the time-out that the user set is kept here. Descriptors, options, names,
-`makefile`, `dup` and `repr` are the standard library's own.
+The descriptor is always non-blocking. The time-out that the user set is stored here. Descriptors, options, names,
+`makefile`, `dup` and `repr` are the standard library's.
 
-A socket belongs to the thread whose hub waits for it: closing it elsewhere does not wake who waits.
+A socket belongs to the thread whose hub waits for it. Closing it in another thread wakes nobody.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ __all__ = ["ConcurrentObjectUseError", "socket"]
 T = TypeVar("T")
 _Std = _stdlib.socket
 
-# A peer that is always faster than we are must not keep everybody else from running: after so many calls in a row
-# that need not wait, others have a turn.
+# A peer that is always faster than we are must not stop everybody else: after so many calls in a row that did not wait,
+# others have a turn.
 _MOST_UNWAITED = 64
-# Seconds between two tries where the kernel has no event for "now you can".
+# Seconds between two tries where the kernel has no event to wait for.
 _NAP = 0.005
-# Part of every transfer: whether a descriptor blocks is shared with whoever has a duplicate, a child that was given the
-# socket as its stdin, say. A plain number: the enumeration's `&` costs more than the look whether to wait. HOT PATH.
+# A flag of every transfer. Whether a descriptor blocks is shared with its duplicates, for example that of a child which
+# got the socket as stdin. A plain number, because the enumeration's `&` is slow. HOT PATH.
 _DONTWAIT = int(_stdlib.MSG_DONTWAIT)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
-# What `os.sendfile` says of files that it cannot send; reading and sending them works.
+# Errors of `os.sendfile` for files that it cannot send. They can be read and sent.
 _NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOVERFLOW)
 _SENDFILE_BLOCK = 2**30
 
 
 class ConcurrentObjectUseError(AssertionError):
-    """Two greenlets wait for the same direction of one socket: neither could know whose data it got."""
+    """A greenlet would wait to read (or to write) a socket for which another greenlet already waits to do so."""
 
     __module__ = "gcron.exceptions"
 
 
 class socket(_Std):  # noqa: N801 - the standard library's name
-    """As `socket.socket`; what would block parks the calling greenlet instead of the thread.
+    """As `socket.socket`, but a call that would block parks the calling greenlet instead of the thread.
 
-    A call that takes longer than the time-out raises `TimeoutError("timed out")`; one whose socket another greenlet
-    closes raises `OSError` (`EBADF`). With time-out 0 nothing waits: `BlockingIOError`. One greenlet may read while
-    another writes; a second that would wait for the same raises `ConcurrentObjectUseError`.
+    A call that takes longer than the time-out raises `TimeoutError("timed out")`. If another greenlet closes the
+    socket, it raises `OSError` (`EBADF`). With time-out 0 it does not wait, but raises `BlockingIOError`. One greenlet
+    may read while another writes. A second one that would wait for the same raises `ConcurrentObjectUseError`.
     """
 
     __module__ = "gcron.socket"
@@ -62,7 +62,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         super().__init__(family, type, proto, fileno)
-        # What it would have been: the default time-out, or 0 for a type with SOCK_NONBLOCK.
+        # The default time-out, or 0 for a type with SOCK_NONBLOCK.
         self._limit: float | None = super().gettimeout()
         super().settimeout(0.0)
         self._unwaited = 0
@@ -71,9 +71,9 @@ class socket(_Std):  # noqa: N801 - the standard library's name
     # -- time-outs ------------------------------------------------------------------------------------------
 
     def settimeout(self, value: float | None, /) -> None:
-        """Let calls wait at most `value` seconds; None: for ever; 0: not at all.
+        """Let calls wait at most `value` seconds. None: for ever. 0: not at all.
 
-        Counts from the next call on. Raises `ValueError` for negative numbers, `TypeError` for what is no number.
+        Applies from the next call on. Raises `ValueError` for negative numbers, `TypeError` for what is no number.
         """
         if value is None:
             self._limit = None
@@ -86,7 +86,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         self._limit = seconds
 
     def gettimeout(self) -> float | None:
-        """Seconds that a call may wait; None: for ever; 0.0: non-blocking."""
+        """Return the seconds that a call may wait. None: for ever. 0.0: non-blocking."""
         return self._limit
 
     timeout = property(gettimeout, doc="As `gettimeout()`.")
@@ -96,22 +96,22 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         self._limit = None if flag else 0.0
 
     def getblocking(self) -> bool:
-        """False with time-out 0, True with any other and with none."""
+        """False with time-out 0, otherwise True."""
         return self._limit != 0
 
     # -- connections ----------------------------------------------------------------------------------------
 
     def connect(self, address: Any, /) -> None:
-        """Connect; a host name is looked up in a thread, which the time-out does not count.
+        """Connect. A host name is looked up in a thread, which the time-out does not include.
 
-        Raises `OSError` as the standard library's, `gaierror` for an unknown name.
+        Raises `OSError` as the standard library does, `gaierror` for an unknown name.
         """
         code = self._connect(address)
         if code:
             raise OSError(code, os.strerror(code))
 
     def connect_ex(self, address: Any, /) -> int:
-        """As `connect`, but return the error's number; 0 is success, `EAGAIN` a time-out."""
+        """As `connect`, but return the error's number. 0 is success, `EAGAIN` a time-out."""
         try:
             return self._connect(address)
         except TimeoutError:
@@ -132,23 +132,23 @@ class socket(_Std):  # noqa: N801 - the standard library's name
             else:
                 self._wait(WRITE, deadline)
             code = self.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ERROR)
-            # No error does not mean success yet: the wake-up may have been meant for somebody else.
+            # No error is no success yet: the wake-up may have had another reason.
             code = code or super().connect_ex(address)
             if code == errno.EISCONN:
                 return 0
         return code
 
     def _under_way(self, code: int) -> bool:
-        # EAGAIN from a Unix socket: the listener's queue is full; from others: no free port, and waiting is no use.
+        # EAGAIN of a Unix socket: the listener's queue is full. Of others: no port is free, and waiting does not help.
         return code in _UNDER_WAY or (code == errno.EAGAIN and self.family == _stdlib.AF_UNIX)
 
     def accept(self) -> tuple[socket, Any]:
-        """Wait for a connection; return a new socket for it and the address of its other end."""
+        """Wait for a connection. Return a new socket for it, and the address of its other end."""
         fd, address = self._attempt(READ, 0, _Std._accept)  # type: ignore[attr-defined]
         return socket(self.family, self.type, self.proto, fileno=fd), address
 
     def bind(self, address: Any, /) -> None:
-        """Take `address` as one's own; a host name is looked up in a thread."""
+        """Bind to `address`. A host name is looked up in a thread."""
         super().bind(resolve(address, self.family))
 
     # -- receiving ------------------------------------------------------------------------------------------
@@ -158,15 +158,15 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         return self._attempt(READ, flags, _Std.recv, bufsize, flags | _DONTWAIT)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """As `recv`, into `buffer`; return the number of bytes."""
+        """As `recv`, but into `buffer`. Return the number of bytes."""
         return self._attempt(READ, flags, _Std.recv_into, buffer, nbytes, flags | _DONTWAIT)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """As `recv`, with the sender's address."""
+        """As `recv`, but also return the sender's address."""
         return self._attempt(READ, flags, _Std.recvfrom, bufsize, flags | _DONTWAIT)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """As `recv_into`, with the sender's address."""
+        """As `recv_into`, but also return the sender's address."""
         return self._attempt(READ, flags, _Std.recvfrom_into, buffer, nbytes, flags | _DONTWAIT)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
@@ -176,18 +176,18 @@ class socket(_Std):  # noqa: N801 - the standard library's name
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[Any], int, Any]:
-        """As `recvmsg`, into `buffers`."""
+        """As `recvmsg`, but into `buffers`."""
         buffers = list(buffers)  # a second try needs them again
         return self._attempt(READ, flags, _Std.recvmsg_into, buffers, ancbufsize, flags | _DONTWAIT)
 
     # -- sending --------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        """Send what there is room for; return how many bytes that was."""
+        """Send as much as there is room for. Return the number of bytes."""
         return self._attempt(WRITE, flags, _Std.send, data, flags | _DONTWAIT)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send all of `data`. The time-out is for the whole; after an error nobody knows how much went out."""
+        """Send all of `data`. The time-out is for the whole. After an error nobody knows how much was sent."""
         deadline = self._deadline()
         sent = self._attempt(WRITE, flags, _Std.send, data, flags | _DONTWAIT, deadline=deadline)
         if type(data) is bytes and sent == len(data):
@@ -199,7 +199,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
                 sent += self._attempt(WRITE, flags, _Std.send, octets[sent:], flags | _DONTWAIT, deadline=deadline)
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
-        """`sendto(data[, flags], address)`: send one datagram; a host name is looked up in a thread."""
+        """`sendto(data[, flags], address)`: send one datagram. A host name is looked up in a thread."""
         if len(flags_and_address) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({1 + len(flags_and_address)} given)")
         *given, address = flags_and_address
@@ -210,16 +210,16 @@ class socket(_Std):  # noqa: N801 - the standard library's name
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
-        """Send `buffers` as one message with ancillary data; return the number of plain bytes sent."""
+        """Send `buffers` as one message with ancillary data. Return the number of plain bytes sent."""
         buffers, ancdata = list(buffers), list(ancdata)  # a second try needs them again
         address = resolve(address, self.family)
         return self._attempt(WRITE, flags, _Std.sendmsg, buffers, ancdata, flags | _DONTWAIT, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a binary file from `offset` to its end, or `count` bytes of it; return how many went out.
+        """Send a binary file from `offset` to its end, or `count` bytes of it. Return the number of bytes sent.
 
-        The time-out is for each wait. Reading the file itself blocks. The file's position moves behind what was
-        sent, also on errors. Raises `ValueError` with time-out 0.
+        The time-out is for each wait. Reading the file blocks. Afterwards, also on errors, the file's position is after
+        what was sent. Raises `ValueError` with time-out 0.
         """
         self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
         if self._limit == 0:
@@ -242,20 +242,20 @@ class socket(_Std):  # noqa: N801 - the standard library's name
                 file.seek(offset)
         return offset - start
 
-    # -- the end --------------------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------------------
 
     def detach(self) -> int:
-        """Give the descriptor away, still open and non-blocking; who waits for it gets `EBADF`."""
+        """Return the descriptor, open and non-blocking, and forget it. Whoever waits for it gets `EBADF`."""
         self._wake_waiters()
         return super().detach()
 
     def _real_close(self, *args: Any) -> None:
-        # Where the standard library's close() ends up, once the last file of makefile() is closed too.
+        # The standard library's close() calls this when the last file of makefile() is closed, too.
         self._wake_waiters()
         super()._real_close(*args)  # type: ignore[misc]
 
     def _wake_waiters(self) -> None:
-        # A thread that has no hub gets none for this: nobody waits there.
+        # A thread without a hub needs none for this: nobody waits there.
         hub: Hub | None = getattr(getcurrent(), "hub", None)
         if hub is not None and self.fileno() >= 0:
             hub.io.closing(self.fileno(), OSError(errno.EBADF, "the socket was closed while it was waited for"))
@@ -263,11 +263,11 @@ class socket(_Std):  # noqa: N801 - the standard library's name
     # -- waiting --------------------------------------------------------------------------------------------
 
     def _attempt(self, mask: int, flags: int, call: Callable[..., T], *args: Any, deadline: float | None = None) -> T:
-        """Return `call(self, *args)`, waiting for `mask` while it would block. HOT PATH."""
+        """Return `call(self, *args)`. Wait for `mask` as long as it would block. HOT PATH."""
         limit = self._limit
         self._unwaited += 1
         if self._unwaited > _MOST_UNWAITED and limit != 0:
-            # Before the call, never after it: a time limit that strikes here must not lose what was received.
+            # Before the call, never after it: a time limit that is raised here must not lose what was received.
             self._unwaited = 0
             yield_now()
         try:
@@ -286,12 +286,12 @@ class socket(_Std):  # noqa: N801 - the standard library's name
                 continue
 
     def _deadline(self) -> float | None:
-        # None for time-out 0 as well: what does not wait is never late.
+        # None for time-out 0, too: a call that does not wait is never late.
         return get_hub().monotonic() + self._limit if self._limit else None
 
     def _wait(self, mask: int, deadline: float | None) -> None:
-        """Park until ready for `mask`; `TimeoutError` at `deadline`."""
-        # poll() says that an unconnected datagram socket is writable while its receiver's queue is full.
+        """Wait until the socket is ready for `mask`. Raises `TimeoutError` at `deadline`."""
+        # An unconnected datagram socket polls as writable even while its receiver's queue is full.
         if mask == WRITE and self.family == _stdlib.AF_UNIX and self.type == _stdlib.SOCK_DGRAM:
             self._nap(deadline)
             return
@@ -301,7 +301,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         left = None if deadline is None else max(0.0, deadline - hub.monotonic())
         self._waited_for |= mask
         try:
-            # What came in time counts however late the hub looks: it polls before it lets a timer's victim run.
+            # What came in time counts, however late the hub polls: it does so before it lets a timed-out greenlet run.
             if not hub.wait_io(self.fileno(), mask, left):
                 raise TimeoutError("timed out")
         finally:

@@ -1,10 +1,10 @@
 """The standard library's `subprocess`, with waiting that lets other greenlets run.
 
-`Popen` is a subclass: spawning, arguments, errors and text handling are the standard library's own (it spawns with
-vfork); only reading, writing and waiting are cooperative. How an exit is learnt lives in `gcron.runtime.children`, what
-`communicate` does in `gcron.runtime.communication`.
+`Popen` is a subclass: spawning (by vfork), arguments, errors and text handling are the standard library's. Only
+reading, writing and waiting are cooperative. Waiting for exits is in `children`, the work of `communicate` in
+`communication`.
 
-On systems without pidfds (`os.pidfd_open`) a thread other than the main one learns of an exit by looking every 20 ms.
+On systems without pidfds (`os.pidfd_open`) a thread other than the main one checks for an exit every 20 ms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from subprocess import (
 )
 from typing import Any
 
-from gcron.runtime.children import UNKNOWN_STATUS, Child, Vigil, ensure_reapable
+from gcron.runtime.children import UNKNOWN_STATUS, Child, Wait, ensure_reapable
 from gcron.runtime.communication import Communication
 from gcron.runtime.hub import get_hub
 from gcron.runtime.pipes import blocking_twin, cooperative
@@ -48,20 +48,20 @@ __all__ = [
     "run",
 ]
 
-# Arguments of `Popen` with which there is nothing to search for, or the child may find another program than we.
+# Arguments of `Popen` with which there is nothing to search, or the child may find another program.
 _OTHER_SEARCHES = frozenset(["executable", "shell", "preexec_fn", "user", "group", "extra_groups"])
 
 
 class Popen(_stdlib.Popen[Any]):
-    """As `subprocess.Popen`; anything that waits parks the calling greenlet instead of the thread.
+    """As `subprocess.Popen`, but a call that waits parks the calling greenlet instead of the thread.
 
-    `returncode` is `UNKNOWN_STATUS` when the status was collected by somebody else. Accepted by `gcron.wait`.
+    `returncode` is `UNKNOWN_STATUS` when somebody else has collected the status. `gcron.wait` takes it.
     """
 
     def __init__(self, args: Any, bufsize: int = -1, *more: Any, **kwargs: Any) -> None:
         self.text_mode: Any  # the standard library's own, unknown to its stubs
         self._child: Child | None = None
-        self._links: list[tuple[Callable[[Popen], object], Vigil]] = []
+        self._links: list[tuple[Callable[[Popen], object], Wait]] = []
         self._communication: Communication | None = None
         self._twins: list[int] = []
         ensure_reapable()
@@ -73,7 +73,7 @@ class Popen(_stdlib.Popen[Any]):
                 try:
                     super().__init__(args, bufsize, found, **kwargs)
                 except OSError:
-                    # There, but not to be executed: the standard library goes on searching, or says what is wrong.
+                    # It cannot be executed: let the standard library go on searching, or say what is wrong.
                     found = None
             if found is None:
                 super().__init__(args, bufsize, *more, **kwargs)
@@ -89,11 +89,12 @@ class Popen(_stdlib.Popen[Any]):
             self.stderr = cooperative(self.stderr, bufsize)
 
     def _get_handles(self, stdin: Any, stdout: Any, stderr: Any) -> Any:
-        """From arguments to descriptors, the standard library's own step: what a child is given blocks."""
+        """Turn arguments into descriptors, as the standard library does, but blocking ones for the child."""
         return super()._get_handles(*map(self._blocking, (stdin, stdout, stderr)))  # type: ignore[misc]
 
     def _blocking(self, given: Any) -> Any:
-        # Our pipes and sockets do not block; a child that reads one, `cat` in a pipeline, would take that for an error.
+        # Our pipes and sockets are non-blocking. A child, `cat` in a pipeline for example, would take EAGAIN for an
+        # error.
         if given is None or (isinstance(given, int) and given < 0):
             return given
         fd = given if isinstance(given, int) else given.fileno()
@@ -101,11 +102,11 @@ class Popen(_stdlib.Popen[Any]):
             if os.get_blocking(fd):
                 return given
         except OSError:
-            return given  # not open: the standard library says so
+            return given  # it is not open: the standard library will say so
         twin = blocking_twin(fd)
         if twin is None:
-            # We share it with the child. Sockets of ours do not rely on it; a pipe, where /proc is missing, is the
-            # child's from now on, and reading it here as well would block the loop.
+            # The flag is shared with the child. Our sockets do not rely on it. A pipe, if /proc is missing, belongs to
+            # the child from now on: reading it here, too, would block the loop.
             os.set_blocking(fd, True)
             return given
         self._twins.append(twin)
@@ -113,8 +114,8 @@ class Popen(_stdlib.Popen[Any]):
 
     # -- the exit -------------------------------------------------------------------------------------------
 
-    # `poll`, `wait`, `send_signal`, `__exit__` and `__del__` of the standard library come to the next two, so that one
-    # place alone collects the status.
+    # `poll`, `wait`, `send_signal`, `__exit__` and `__del__` of the standard library call the next two methods, so that
+    # `Child` alone collects the status.
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
         child = self._child
@@ -138,14 +139,14 @@ class Popen(_stdlib.Popen[Any]):
         return self.poll() is not None
 
     def rawlink(self, callback: Callable[[Popen], object]) -> None:
-        """Call `callback(self)` in the hub once the child has ended."""
+        """Call `callback(self)` in the hub when the child has ended."""
         if not callable(callback):
             raise TypeError(f"expected a callable, got {callback!r}")
         assert self._child is not None
         self._links.append((callback, self._child.at_end(self._call, callback)))
 
     def unlink(self, callback: Callable[[Popen], object]) -> None:
-        """Forget an earlier `rawlink` of this thread, even one about to be called. Unknown ones are fine."""
+        """Remove an earlier `rawlink` of this thread, even one that is about to be called. Unknown ones are fine."""
         hub = get_hub()
         for link in self._links:
             if link[0] == callback and link[1].hub is hub:
@@ -161,10 +162,10 @@ class Popen(_stdlib.Popen[Any]):
     # -- talking --------------------------------------------------------------------------------------------
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
-        """Send `input`, read both outputs to their ends, wait for the exit; return `(stdout, stderr)`.
+        """Send `input`, read both outputs to their ends, and wait for the exit. Return `(stdout, stderr)`.
 
-        Raises `TimeoutExpired`, with what was read so far (bytes), after `timeout` seconds. That kills nothing;
-        calling again goes on where it stopped and returns all of the output.
+        Raises `TimeoutExpired`, with what was read so far (bytes), after `timeout` seconds. The child is not killed.
+        The next call continues, and returns all of the output.
         """
         if self._communication is not None and input:
             raise ValueError("Cannot send input after starting communication")
@@ -236,8 +237,8 @@ def run(
 ) -> CompletedProcess[Any]:
     """As `subprocess.run`.
 
-    Past `timeout` seconds it kills and collects the child and raises `TimeoutExpired` at once, with what was read so
-    far, even when a process that the child left behind still holds the pipe.
+    After `timeout` seconds it kills the child, collects its status and raises `TimeoutExpired`, with what was read so
+    far. It does so even if a process that the child has left behind still holds the pipe.
     """
     if input is not None:
         if kwargs.get("stdin") is not None:
@@ -269,7 +270,7 @@ def call(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> int:
 
 
 def check_call(*popenargs: Any, **kwargs: Any) -> int:
-    """As `call`; raises `CalledProcessError` when the status is not 0."""
+    """As `call`, but raise `CalledProcessError` when the status is not 0."""
     status = call(*popenargs, **kwargs)
     if status:
         raise CalledProcessError(status, kwargs.get("args") or popenargs[0])
@@ -277,7 +278,7 @@ def check_call(*popenargs: Any, **kwargs: Any) -> int:
 
 
 def check_output(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-    """As `subprocess.check_output`: return what it writes to stdout."""
+    """As `subprocess.check_output`: return what the child writes to stdout."""
     for name in ("stdout", "check"):
         if name in kwargs:
             raise ValueError(f"{name} argument not allowed, it will be overridden.")
@@ -288,7 +289,7 @@ def check_output(*popenargs: Any, timeout: float | None = None, **kwargs: Any) -
 
 
 def getstatusoutput(cmd: str | bytes, *, encoding: str | None = None, errors: str | None = None) -> tuple[int, str]:
-    """As `subprocess.getstatusoutput`: run it in a shell; return its exit status and output, one newline less."""
+    """As `subprocess.getstatusoutput`: run `cmd` in a shell. Return its status, and its output less one newline."""
     done = run(cmd, shell=True, text=True, stdout=PIPE, stderr=STDOUT, encoding=encoding, errors=errors)
     output: str = done.stdout
     return done.returncode, output.removesuffix("\n")

@@ -1,7 +1,6 @@
-"""`ThreadPool`: run in real threads what would block the loop (DNS, /proc, files on slow disks).
+"""`ThreadPool`: real threads for calls that would block the loop (DNS, /proc, files on slow disks).
 
-Each hub has one of its own: `get_hub().threadpool`. May not know what its calls do, nor how a loop takes a result in:
-only that every hub has `call_soon_threadsafe`.
+Each hub has one: `get_hub().threadpool`. May not know what its calls do.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ _Work = tuple[Callable[[], Any], _Deliver]
 
 
 class ThreadPool(Workers):
-    """At most `maxsize` daemon threads, started as needed and kept; more calls than threads wait their turn.
+    """At most `maxsize` daemon threads, started when needed and kept. Calls beyond that wait their turn.
 
-    A call runs in a copy of the caller's `contextvars` context. Its result comes back to the hub of the thread that
-    asked for it; any thread may ask. A forked child begins with no threads and nothing to do. Raises `ValueError`
-    for a `maxsize` below 1, `TypeError` for one that is no whole number.
+    A call runs in a copy of the caller's `contextvars` context. Its result goes to the hub of the calling thread, which
+    may be any. A forked child begins without threads and calls. Raises `ValueError` for a `maxsize` below 1,
+    `TypeError` for one that is no integer.
     """
 
     def __init__(self, maxsize: int = 8, hub: Hub | None = None) -> None:
-        self._crew = _Crew()
+        self._threads = _Threads()
         self._pending: dict[AsyncResult[Any], Hub] = {}
         self._maxsize = _checked(maxsize)
         self.hub = hub or get_hub()
@@ -45,34 +44,35 @@ class ThreadPool(Workers):
 
     @property
     def maxsize(self) -> int:
-        """The most threads there may be; may be assigned: surplus threads end when they have done what is asked."""
+        """The maximum number of threads. May be assigned: surplus threads end when the calls made so far are done."""
         return self._maxsize
 
     @maxsize.setter
     def maxsize(self, maxsize: int) -> None:
         self._maxsize = _checked(maxsize)
-        self._crew.adjust(maxsize)
+        self._threads.adjust(maxsize)
 
     @property
     def size(self) -> int:
-        """The number of threads there are."""
-        return self._crew.threads
+        """The number of threads."""
+        return self._threads.threads
 
     def __len__(self) -> int:
-        """The number of calls asked for that have not ended."""
-        return self._crew.unfinished
+        """Return the number of calls that have not ended."""
+        return self._threads.unfinished
 
     def __bool__(self) -> bool:
-        # A pool is a thing, not what it has to do.
+        # `if pool:` asks whether there is a pool, not whether it has calls.
         return True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {id(self):#x} {len(self)}/{self.size}/{self.maxsize}>"
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> AsyncResult[Any]:
-        """Call `function(*args, **kwargs)` in a thread, without waiting; the result arrives in what is returned.
+        """Call `function(*args, **kwargs)` in a thread. Return at once an `AsyncResult` for its result.
 
-        An error that arrives when nobody waits for it is also told on stderr.
+        An error that arrives while nobody waits for it is also printed to stderr.
+
 
         Raises `TypeError` when `function` cannot be called, `RuntimeError` when no thread can be started at all.
         """
@@ -92,11 +92,11 @@ class ThreadPool(Workers):
             is_heard = result.has_links()
             result.set_exception(error)
             if not is_heard and isinstance(error, Exception):
-                hub.report_error(describe(function), error)  # as a greenlet's: nobody may ever ask
+                hub.report_error(describe(function), error)  # as for a greenlet: perhaps nobody ever asks
 
         self._pending[result] = hub
         try:
-            self._crew.take(call, partial(hub.call_soon_threadsafe, arrive), self._maxsize)
+            self._threads.submit(call, partial(hub.call_soon_threadsafe, arrive), self._maxsize)
         except BaseException:
             release()
             del self._pending[result]
@@ -104,58 +104,58 @@ class ThreadPool(Workers):
         return result
 
     def join(self, timeout: float | Timeout | None = None) -> bool:
-        """Wait until all that this thread asked for so far has ended; False after `timeout` seconds."""
+        """Wait until all calls made so far by this thread have ended. False after `timeout` seconds."""
         hub = get_hub()
         asked = [result for result, owner in list(self._pending.items()) if owner is hub]
         return len(wait(asked, timeout)) == len(asked)
 
     def kill(self) -> None:
-        """Let the threads end when they have done what was asked so far. Does not wait; new calls start new ones."""
-        self._crew.dismiss()
+        """Let the threads end after the calls made so far. Does not wait. New calls start new threads."""
+        self._threads.end_all()
 
     def _runs_here(self) -> bool:
-        return threading.get_ident() in self._crew.idents
+        return threading.get_ident() in self._threads.idents
 
     def _begin_anew(self) -> None:
-        self._crew = _Crew()
+        self._threads = _Threads()
         self._pending.clear()
 
     def __del__(self) -> None:
-        self._crew.dismiss()
+        self._threads.end_all()
 
 
-class _Crew:
-    """What a pool and its threads share. The threads know the crew alone, so a pool that nobody holds can go."""
+class _Threads:
+    """What a pool and its threads share. The threads refer only to this, so that a pool without users is freed."""
 
     def __init__(self) -> None:
-        # Reentrant: the collector may let go of the pool, and come to `dismiss`, wherever this is held.
+        # Reentrant: the collector may free the pool, which calls `end_all`, while this is held.
         self.lock = threading.RLock()
         self.work: SimpleQueue[_Work | None] = SimpleQueue()
         self.threads = 0
         self.unfinished = 0
         self.idents: set[int] = set()
 
-    def take(self, call: Callable[[], Any], deliver: _Deliver, most: int) -> None:
-        """Have `call()` done by a thread, which then does `deliver(value, error)`."""
+    def submit(self, call: Callable[[], Any], deliver: _Deliver, most: int) -> None:
+        """Let a thread call `call()`, and then `deliver(value, error)`."""
         with self.lock:
             if self.unfinished >= self.threads and self.threads < most:
                 self._start_thread()
             self.unfinished += 1
-            # While the lock is held: `dismiss` must not come in between, or nobody would look into this queue again.
+            # Under the lock: if `end_all` came in between, nobody would read this queue again.
             self.work.put((call, deliver))
 
-    def dismiss(self) -> None:
-        """Send all threads away once they have done what they were given. What comes later is for new ones.
+    def end_all(self) -> None:
+        """Let all threads end after the calls made so far. Later calls are for new threads.
 
-        These get a queue of their own: in the old one each would take the word to end that is meant for a thread
-        which still hangs in its call, and the new calls would wait for that one.
+        New threads get a new queue. In the old one they would take the None that is meant to end a thread which still
+        hangs in its call, and new calls would wait for that thread.
         """
         with self.lock:
             self.adjust(0)
             self.work = SimpleQueue()
 
     def adjust(self, most: int) -> None:
-        """Send surplus threads away; start those that are missing for what waits."""
+        """End surplus threads, and start missing ones for the calls that wait."""
         with self.lock:
             while self.threads > most:
                 self.threads -= 1
@@ -165,14 +165,14 @@ class _Crew:
 
     def _start_thread(self) -> None:
         try:
-            threading.Thread(target=self._labour, args=(self.work,), name="gcron-pool", daemon=True).start()
+            threading.Thread(target=self._serve, args=(self.work,), name="gcron-pool", daemon=True).start()
         except RuntimeError:
             if not self.threads:
                 raise
-            return  # the system allows no more threads: those there are have to do
+            return  # the system allows no more threads: the present ones must do
         self.threads += 1
 
-    def _labour(self, queue: SimpleQueue[_Work | None]) -> None:
+    def _serve(self, queue: SimpleQueue[_Work | None]) -> None:
         self.idents.add(threading.get_ident())
         while (work := queue.get()) is not None:
             call, deliver = work
@@ -184,10 +184,10 @@ class _Crew:
                 failure = error
             with self.lock:
                 self.unfinished -= 1
-            # The thread that asked may have ended meanwhile, and its loop with it: then nobody waits for this.
+            # The calling thread may have ended meanwhile, and its loop with it. Then nobody waits for this.
             with suppress(OSError):
                 deliver(value, failure)
-            # A thread that waits for work must not keep the last one's objects alive.
+            # While the thread waits for the next call, it must not keep the objects of the last one alive.
             del work, call, deliver, value, failure
         self.idents.discard(threading.get_ident())
 
@@ -204,7 +204,7 @@ _pools: WeakSet[ThreadPool] = WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    # A fork takes no threads along, nor what they were at.
+    # Threads, and what they were doing, do not exist in a forked child.
     for pool in list(_pools):
         pool._begin_anew()
 

@@ -119,7 +119,7 @@ def test_after_kill_new_calls_do_not_wait_for_a_thread_that_hangs(gate: threadin
 
     assert pool.spawn(max, 1, 2).get(timeout=PATIENCE) == 2
     assert (pool.size, len(pool), hanging.ready()) == (1, 1, False)
-    hung = [thread for thread in threading.enumerate() if thread.ident in pool._crew.idents]
+    hung = [thread for thread in threading.enumerate() if thread.ident in pool._threads.idents]
     pool.kill()
     gate.set()
     assert hanging.get(timeout=PATIENCE)
@@ -242,14 +242,14 @@ def test_it_keeps_neither_arguments_nor_results_nor_itself_alive() -> None:
     gc.collect()
     assert seen() is None
 
-    threads = [thread for thread in threading.enumerate() if thread.ident in pool._crew.idents]
-    crew = pool._crew
+    threads = [thread for thread in threading.enumerate() if thread.ident in pool._threads.idents]
+    shared = pool._threads
     del pool
     gc.collect()
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    assert crew.threads == 0
+    assert shared.threads == 0
 
 
 def test_when_the_system_has_no_more_threads_those_there_are_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
