@@ -1,8 +1,8 @@
-"""A WSGI server on the cooperative runtime: HTTP/1.1, one greenlet a connection.
+"""A WSGI server on the cooperative runtime: HTTP/1.1, one greenlet per connection.
 
-What users import is here; the parts, from the outside in: `server` accepts, `connection` talks to one client,
-`request` parses (with `httptools`, Node's parser), `environ` and `body` are what the application is given, `response`
-is what it gives back.
+Users import from here. The modules, from the outside in: `server` accepts, `connection` talks to one client, `request`
+parses (with `httptools`, Node's parser), `environ` and `body` make what the application gets, `response` sends what it
+returns.
 """
 
 from gcron.wsgi.limits import Limits

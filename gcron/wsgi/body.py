@@ -8,21 +8,21 @@ from typing import Any
 
 __all__ = ["open_body"]
 
-# At most so many bytes are made room for before they have come: a client may announce any length.
+# Bytes of memory allocated before data has come, at most: a client may announce any length.
 _PORTION = 1 << 20
 
 
 def open_body(next_piece: Callable[[], bytes]) -> io.BufferedReader:
-    """Return a binary file of what `next_piece` returns, until it returns b"".
+    """Return a binary file with what `next_piece` returns, until it returns b"".
 
-    It reads no further than the application asks (and its own buffer holds), so that a client that sends faster than
-    the application reads is held up by its own connection.
+    It reads only as much as the application asks for (plus its own buffer). So a client that sends faster than the
+    application reads has to wait.
     """
     return _Body(_Pieces(next_piece))
 
 
 class _Body(io.BufferedReader):
-    """Reads in portions: `read(int(environ["CONTENT_LENGTH"]))` must not take memory on the client's word."""
+    """Reads in portions: `read(int(environ["CONTENT_LENGTH"]))` must not allocate what a client only announces."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or size <= _PORTION:

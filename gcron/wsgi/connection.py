@@ -1,6 +1,6 @@
-"""One client: its requests in, the application's answers out, in turn, until either ends it.
+"""One connection: reads requests and sends the application's answers, in turn, until one side ends it.
 
-Every wait is bounded by the server's `Limits`, and every way out closes the application's iterable and the socket.
+Every wait is limited by the server's `Limits`. Every way out closes the application's iterable and the socket.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from gcron.wsgi.log import access_line, write_line
 from gcron.wsgi.request import Request, RequestError, RequestParser
 from gcron.wsgi.response import Response, ResponseError, date_line
 
-__all__ = ["Connection", "Home"]
+__all__ = ["Connection", "Server"]
 
 _RECEIVE = 65536
-# What an application left unread of a body is read and dropped, up to so many bytes, to get at the next request.
+# Bytes of a body that the application has not read. Up to so many are read and dropped, to get to the next request.
 _MOST_UNREAD = 65536
-# A connection that closes with data still on its way would be reset, and the last answer lost with it: so long
-# (seconds) the rest is read and dropped first.
+# Seconds during which the rest of what a client sends is read and dropped before the connection is closed. Closed at
+# once, it would be reset, and the client would lose the last answer.
 _LINGER = 2.0
 _PEEK = int(MSG_PEEK) | int(MSG_DONTWAIT)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -36,7 +36,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 Application = Callable[..., Iterable[bytes]]
 
 
-class Home(Protocol):
+class Server(Protocol):
     """What a connection knows of its server."""
 
     application: Application
@@ -46,28 +46,28 @@ class Home(Protocol):
     error_log: Any
     started: bool
 
-    def idles(self, connection: Connection) -> None:
-        """It waits for a request: it may be closed."""
+    def note_idle(self, connection: Connection) -> None:
+        """The connection waits for a request: it may be closed."""
 
-    def works(self, connection: Connection) -> None:
-        """It has one."""
+    def note_busy(self, connection: Connection) -> None:
+        """The connection has a request, or is over."""
 
 
 class _ClientGone(ConnectionAbortedError):
-    """Nobody is left to answer."""
+    """There is nobody to answer any more."""
 
 
 class Connection:
-    """Serves one connected socket; `serve` is a greenlet's life."""
+    """Serves one connected socket. `serve` runs in a greenlet of its own."""
 
-    def __init__(self, home: Home, sock: socket, peer: Any) -> None:
-        self._home = home
+    def __init__(self, server: Server, sock: socket, peer: Any) -> None:
+        self._server = server
         self._socket = sock
-        self._limits = home.limits
-        self._parser = RequestParser(home.limits)
+        self._limits = server.limits
+        self._parser = RequestParser(server.limits)
         self._monotonic = get_hub().monotonic
         self._body_wait = 0.0
-        self._environ = {**home.environ, "wsgi.errors": home.error_log}
+        self._environ = {**server.environ, "wsgi.errors": server.error_log}
         self._client = ""
         if isinstance(peer, tuple):
             self._client = peer[0]
@@ -82,23 +82,23 @@ class Connection:
             self._refuse(error, self._parser.refused_method)
             self._note("-", str(error.status), 0, 0.0)
         except OSError:
-            return  # it is gone, or was closed to make room
+            return  # the client is gone, or the socket was closed to make room
         finally:
             self.close()
             self._parser.close()
 
     def close(self) -> None:
-        """Close the socket at once, whoever uses it."""
-        self._home.works(self)
+        """Close the socket at once, even if it is in use."""
+        self._server.note_busy(self)
         self._socket.close()
 
     # -- receiving ------------------------------------------------------------------------------------------
 
     def _next_request(self) -> Request | None:
-        """Wait for a request's head; None when the client has finished or has been idle for too long."""
+        """Wait for a request's head and return the request. None if the client has finished or is idle for too long."""
         parser = self._parser
-        if not self._home.started:
-            return None  # an answer that had begun before the stop has promised to go on
+        if not self._server.started:
+            return None  # the last answer, from before the stop, has said that the connection goes on
         if (request := parser.next_request()) is not None:
             return request
         if not parser.begun and not self._wait_idle():
@@ -115,14 +115,14 @@ class Connection:
         return request
 
     def _wait_idle(self) -> bool:
-        """Wait for the first bytes of a request; False when the client has finished or been idle for too long."""
-        self._home.idles(self)
+        """Wait for the first bytes of a request. False if the client has finished or is idle for too long."""
+        self._server.note_idle(self)
         try:
             data = self._receive(self._limits.idle_timeout)
         except TimeoutError:
             return False
         finally:
-            self._home.works(self)
+            self._server.note_busy(self)
         self._parser.feed(data)
         return bool(data)
 
@@ -133,7 +133,7 @@ class Connection:
         return self._socket.recv(_RECEIVE)
 
     def _next_piece(self, request: Request) -> bytes:
-        """Return some of the body, b"" at its end."""
+        """Return a piece of the body, or b"" at its end."""
         while not request.pieces:
             if request.complete:
                 return b""
@@ -146,7 +146,7 @@ class Connection:
         return request.pieces.popleft()
 
     def _receive_body(self, request: Request) -> None:
-        # Only waiting counts: an application that takes its time is not the client's fault.
+        # Only waiting counts: a slow application is not the client's fault.
         allowed = self._limits.body_timeout + request.received / self._limits.body_rate - self._body_wait
         before = self._monotonic()
         try:
@@ -162,14 +162,14 @@ class Connection:
         self._parser.feed(data)
 
     def _cut_off(self, status: HTTPStatus, message: str) -> RequestError:
-        # Kept: the application may catch it, and what follows on this connection is no request.
+        # Stored, because the application may catch it, and what follows on this connection is no request.
         self._parser.error = RequestError(status, message)
         return self._parser.error
 
     # -- answering ------------------------------------------------------------------------------------------
 
     def _answer(self, request: Request) -> bool:
-        """Have the application answer; True when the connection goes on."""
+        """Let the application answer. True if the connection goes on."""
         self._body_wait = 0.0
         before = self._monotonic()
         body = open_body(lambda: self._next_piece(request)) if request.has_body else io.BytesIO()
@@ -188,15 +188,15 @@ class Connection:
             self._note(asked, status or response.status[:3], response.body_sent, self._monotonic() - before)
         if response.keep_alive and self._drop_rest(request):
             return True
-        # Who has said that this was its last request is not looked at: it costs a tenth of a short connection.
+        # A client that has announced its last request is not checked: that takes a tenth of a short connection's time.
         if not request.complete or (request.keep_alive and self._is_sending()):
             self._linger()
         return False
 
     def _run_application(self, environ: dict[str, Any], response: Response) -> None:
-        """Call it and send what it returns. Raises `RequestError` when something else is to be answered instead."""
+        """Call the application and send what it returns. Raises `RequestError` for another answer instead."""
         try:
-            result = self._home.application(environ, response.start)
+            result = self._server.application(environ, response.start)
             try:
                 response.send_all(result)
             finally:
@@ -212,19 +212,19 @@ class Connection:
         except (Exception, Timeout) as error:
             self._report(environ, error)
             if response.head_sent:
-                # Nothing that could be sent now would be understood; a body that ends early is.
+                # A client would not understand anything else now. It does understand a body that ends early.
                 raise _ClientGone from None
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "") from None
 
     def _report(self, environ: dict[str, Any], error: BaseException) -> None:
         asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']!r}"
         if isinstance(error, ResponseError):
-            write_line(self._home.error_log, f"{asked}: {error}\n")
+            write_line(self._server.error_log, f"{asked}: {error}\n")
         else:
-            write_line(self._home.error_log, f"{''.join(traceback.format_exception(error))}{asked} failed\n")
+            write_line(self._server.error_log, f"{''.join(traceback.format_exception(error))}{asked} failed\n")
 
     def _refuse(self, error: RequestError, method: str) -> None:
-        """Tell what was wrong with the request. The connection is of no more use."""
+        """Answer that the request is wrong, and why. The connection is of no more use."""
         phrase = _PHRASES.get(error.status, "Error")
         text = f"{phrase}: {error}\n" if str(error) else f"{phrase}\n"
         body = text.encode("utf-8", "replace")
@@ -238,7 +238,7 @@ class Connection:
         self._linger()
 
     def send(self, data: bytes) -> None:
-        """Send all of it; raises when the client takes none for too long, or is gone. HOT PATH."""
+        """Send all of it. Raises when the client accepts nothing for too long, or is gone. HOT PATH."""
         sock = self._socket
         sock.settimeout(self._limits.send_timeout)
         try:
@@ -252,11 +252,11 @@ class Connection:
             raise _ClientGone from error
 
     def may_stay_open(self, request: Request) -> bool:
-        """Whether there is a way to the next request: none past a body that nobody has asked for, or a long one."""
-        if not self._home.started:
+        """True if the next request can be reached: not after a body that was not asked for, or that is long."""
+        if not self._server.started:
             return False
         if request.complete:
-            return True  # what comes next may be refused, but that is its own answer
+            return True  # even if the next request is wrong, it gets its own answer
         if self._parser.error is not None:
             return False
         return not request.expects_continue and request.length - request.received <= _MOST_UNREAD
@@ -264,25 +264,25 @@ class Connection:
     # -- between answers ------------------------------------------------------------------------------------
 
     def _drop_rest(self, request: Request) -> bool:
-        """Read what the application did not of the body; True when the next request can follow."""
+        """Read the part of the body that the application has not read. True if the next request can follow."""
         dropped = 0
         try:
             while dropped <= _MOST_UNREAD and (piece := self._next_piece(request)):
                 dropped += len(piece)
         except RequestError:
-            return False  # it has its answer already
+            return False  # it already has its answer
         return request.complete
 
     def _is_sending(self) -> bool:
-        """Whether something has come that nobody will read."""
+        """True if something has come that nobody will read."""
         try:
             return bool(self._socket.recv(1, _PEEK))
         except OSError:
             return False
 
     def _linger(self) -> None:
-        """Let the last answer arrive before the connection goes."""
-        self._home.idles(self)  # nobody has to wait for this
+        """Let the last answer arrive before the connection is closed."""
+        self._server.note_idle(self)  # it may be closed to make room
         deadline = self._monotonic() + _LINGER
         try:
             self._socket.shutdown(SHUT_WR)
@@ -292,5 +292,5 @@ class Connection:
             return
 
     def _note(self, asked: str, status: str, size: int, seconds: float) -> None:
-        if self._home.log is not None:
-            write_line(self._home.log, access_line(self._client, asked, status or "-", size, seconds))
+        if self._server.log is not None:
+            write_line(self._server.log, access_line(self._client, asked, status or "-", size, seconds))

@@ -1,4 +1,4 @@
-"""The dictionary that tells an application about its request: PEP 3333, "environ Variables"."""
+"""The environ of a request: PEP 3333, "environ Variables"."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gcron.wsgi.request import Request, RequestError, is_host
 
 __all__ = ["make_environ"]
 
-# Names as clients write them, to the keys that applications look for. Bounded: a client could send any number of them.
+# From header names, as clients write them, to environ keys. Bounded, because clients may send any number of them.
 _KEYS: dict[bytes, str] = {}
 _MOST_KEYS = 1024
 _DROPPED = ""
 
 
 def make_environ(base: dict[str, Any], request: Request, body: BinaryIO) -> dict[str, Any]:
-    """Return a new environ of `request`; `base` is what all requests of its connection share.
+    """Return a new environ for `request`. `base` is the part that all requests of its connection share.
 
     Raises `RequestError` for a target that is neither a path, nor a whole URL, nor `*`.
     """
@@ -45,8 +45,8 @@ def make_environ(base: dict[str, Any], request: Request, body: BinaryIO) -> dict
 def _key_of(name: bytes) -> str:
     text = name.decode("ascii")
     if "_" in text or text.lower() == "transfer-encoding":
-        # `X_Real_IP` would become the same key as `X-Real-IP`, which a proxy in front has checked. And a body that is
-        # said to be chunked when it no longer is gets decoded again by some frameworks.
+        # `X_Real_IP` would get the same key as `X-Real-IP`, which a proxy in front has checked. And the body is no
+        # longer chunked: some frameworks would decode it again.
         key = _DROPPED
     else:
         key = text.upper().replace("-", "_")
@@ -58,7 +58,7 @@ def _key_of(name: bytes) -> str:
 
 
 def _split_url(target: str) -> tuple[str, str]:
-    """Return the path with its query, and the host, of a whole URL; RFC 9112, section 3.2.2."""
+    """Return path with query, and host, of a whole URL: RFC 9112, section 3.2.2."""
     scheme, found, rest = target.partition("://")
     if not found or scheme.lower() not in ("http", "https"):
         raise RequestError(HTTPStatus.BAD_REQUEST, "a target begins with / or is a whole URL")

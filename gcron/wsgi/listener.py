@@ -1,4 +1,4 @@
-"""Where a server listens: what users write as an address, and the socket made of it."""
+"""The listening socket of a server, and the forms in which users write its address."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MOST_PORT = 65535
 
 
 class Listener:
-    """A listening socket of our own, made of an address or of somebody's socket.
+    """A listening socket, made from an address or from another socket.
 
     `place`: `(host, port)`, `"host:port"`, `":port"`, a Unix socket's path (`"/path"`, `"unix:path"`), or a bound
-    socket. `backlog`: connections that the kernel keeps until they are accepted.
+    socket. `backlog`: connections that the kernel holds until they are accepted.
 
-    Raises `ValueError` for a place that is none of these, `OSError` when it cannot be had: `EADDRINUSE` also for a path
-    that somebody listens on, or that is something else than a socket. A socket file that nobody listens on is replaced.
+    Raises `ValueError` for other places. Raises `OSError` if it cannot listen there: `EADDRINUSE` also for a path on
+    which somebody listens, and for a file of another kind. A socket file on which nobody listens is replaced.
     """
 
     def __init__(self, place: Any, backlog: int) -> None:
@@ -44,7 +44,7 @@ class Listener:
             self.socket = _listen_on_port(*address, backlog)
 
     def close(self) -> None:
-        """Listen no more. A given socket is closed too, a path removed unless somebody has replaced it meanwhile."""
+        """Close the socket, also a given one. Remove the file of a path, unless somebody has replaced it meanwhile."""
         self.socket.close()
         if self._given is not None:
             self._given.close()
@@ -55,7 +55,7 @@ class Listener:
 
 
 def parse_address(place: Any) -> tuple[str, int] | str:
-    """Return `(host, port)` or a path; `ValueError` for what is neither."""
+    """Return `(host, port)` or a path. Raises `ValueError` for what is neither."""
     if isinstance(place, tuple) and len(place) == 2:
         return str(place[0]), _checked_port(int(place[1]))
     if isinstance(place, os.PathLike):
@@ -72,20 +72,20 @@ def parse_address(place: Any) -> tuple[str, int] | str:
 
 
 def name_of(listener: _stdlib.socket) -> Any:
-    """Return what a socket is bound to: `(host, port)`, or a path."""
+    """Return the address to which a socket is bound: `(host, port)`, or a path."""
     name = listener.getsockname()
     return name[:2] if isinstance(name, tuple) else name
 
 
 def _checked_port(port: int) -> int:
-    # The resolver would take it modulo 65536.
+    # The resolver would use it modulo 65536.
     if not 0 <= port <= _MOST_PORT:
         raise ValueError(f"a port is 0 to {_MOST_PORT}, got {port}")
     return port
 
 
 def _share(given: _stdlib.socket, backlog: int) -> socket:
-    """Return a cooperative socket beside somebody's own; one that does not listen yet does now."""
+    """Return a cooperative socket on a duplicate of `given`. Make it listen if it does not yet."""
     if not given.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ACCEPTCONN):
         given.listen(backlog)
     return fromfd(given.fileno(), given.family, given.type, given.proto)

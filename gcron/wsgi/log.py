@@ -1,4 +1,4 @@
-"""Where a server writes: one line a request, and what went wrong."""
+"""The logs of a server: one line per request, and errors."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class _LoggerLines(io.TextIOBase):
 
 
 def open_log(log: Any, level: int) -> Any:
-    """Return a text file for `log`: "default" is stderr, None nothing, a `logging.Logger` gets `level`.
+    """Return a text file for `log`. "default": stderr. None: nothing. A `logging.Logger`: records of `level`.
 
-    Raises `TypeError` for what has no `write`.
+    Raises `TypeError` for objects without `write`.
     """
     if log is None:
         return _Silence()
@@ -45,14 +45,14 @@ def open_log(log: Any, level: int) -> Any:
 
 
 def write_line(log: Any, text: str) -> None:
-    """Write to a log, or do without: a full disk or a closed file costs log lines, never an answer."""
+    """Write to a log, and ignore errors: a full disk or a closed file loses log lines, never an answer."""
     with suppress(Exception):
         log.write(text)
 
 
 def access_line(client: str, request_line: str, status: str, size: int, seconds: float) -> str:
-    """Return one line of the common log format, with the seconds that the request took."""
+    """Return one line in the common log format, plus the seconds that the request took."""
     when = time.strftime("%d/%b/%Y:%H:%M:%S %z")
-    # A target may hold quotes: whoever reads the log must not be led to see two fields in one.
+    # A target may contain quotes. A reader of the log must not take one field for two.
     asked = request_line.replace("\\", "\\\\").replace('"', '\\"')
     return f'{client or "-"} - - [{when}] "{asked}" {status} {size} {seconds:.6f}\n'

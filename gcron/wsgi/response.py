@@ -1,8 +1,9 @@
-"""An application's answer, framed as HTTP/1.1 asks: `start_response`, `write`, and the iterable.
+"""An application's answer, framed for HTTP/1.1: `start_response`, `write`, and the iterable.
 
-The head goes out with the first data, or at the end when there is none. How the end of the body is told is decided
-then: by the application's Content-Length or by one computed for a list, by chunks, or by closing the connection. May
-not know sockets: it is given a function that sends.
+The head is sent with the first data, or at the end if there is none. Then it is decided how the client learns where the
+body ends: by the application's Content-Length, by one computed for a list, by chunks, or by closing the connection.
+
+May not know sockets: it has a function that sends.
 
 Sources: PEP 3333; RFC 9112, section 6; RFC 9110, sections 8.6, 9.3.2 and 15.3.5, 15.4.5.
 """
@@ -22,7 +23,7 @@ __all__ = ["Response", "ResponseError", "date_line"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-# Bodies up to this many bytes go out in one piece with their head.
+# Bodies of up to this many bytes are sent in one piece with their head.
 _ONE_PIECE = 65536
 _STATUS = re.compile(r"[1-5][0-9]{2} [^\x00-\x1f\x7f]*\Z")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -33,21 +34,21 @@ _HOP_BY_HOP = frozenset(
 
 
 class ResponseError(Exception):
-    """The application broke the rules of WSGI; the message says which."""
+    """The application broke a rule of WSGI. The message says which."""
 
 
 class Sender(Protocol):
-    """What a response asks of its connection."""
+    """What a response needs of its connection."""
 
     def send(self, data: bytes) -> None:
         """Send all of it, or raise."""
 
     def may_stay_open(self, request: Request) -> bool:
-        """Whether the connection can carry another request after this one."""
+        """True if the connection can have another request after this one."""
 
 
 class Response:
-    """One answer. After `finish`, `keep_alive` says whether the connection goes on."""
+    """One answer. After `send_all`, `keep_alive` says whether the connection goes on."""
 
     def __init__(self, request: Request, sender: Sender) -> None:
         self._request = request
@@ -61,7 +62,7 @@ class Response:
         self.status = ""
         self.head_sent = False
         self.over = False
-        """What the application writes from now on belongs to no request."""
+        """True when what the application writes belongs to no request any more."""
         self.body_sent = 0
         """Bytes of body sent, without their framing."""
         self.keep_alive = False
@@ -73,15 +74,15 @@ class Response:
     ) -> Callable[[bytes], None]:
         """`start_response` of PEP 3333; returns `write`.
 
-        Raises `ResponseError` for a status or header that could not be sent, and when called twice without
-        `exc_info`; re-raises the error of `exc_info` when the head has gone out.
+        Raises `ResponseError` for a status or header that cannot be sent, and when it is called twice without
+        `exc_info`. Raises the error of `exc_info` again if the head has been sent.
         """
         if exc_info is not None:
             try:
                 if self.head_sent:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
-                exc_info = None  # its traceback holds this frame: break the cycle
+                exc_info = None  # its traceback refers to this frame: break the cycle
         elif self._lines is not None:
             raise ResponseError("start_response was called twice")
         if type(status) is not str or not _STATUS.match(status):
@@ -97,7 +98,7 @@ class Response:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the body now, after the head if that is still to go. HOT PATH."""
+        """Send a piece of the body now, with the head if that was not sent yet. HOT PATH."""
         if type(data) is not bytes:
             data = _octets(data)
         if self.over:
@@ -113,9 +114,9 @@ class Response:
     # -- what the connection calls ------------------------------------------------------------------------------
 
     def send_all(self, result: Iterable[bytes]) -> None:
-        """Send what the application returned, and the end.
+        """Send what the application returned, and the end of the body.
 
-        Raises `ResponseError` when the application broke a rule; what it raised itself passes through.
+        Raises `ResponseError` if the application broke a rule. Errors of the application itself pass through.
         """
         if isinstance(result, list | tuple) and not self.head_sent:
             self._send_known(result)
@@ -170,10 +171,10 @@ class Response:
             raise ResponseError(f"a header is two texts without control characters, got {name!r}: {value!r}")
         key = name.lower()
         if key in _HOP_BY_HOP:
-            raise ResponseError(f"{name} is the server's to send")
+            raise ResponseError(f"{name} is for the server to send")
         if key == "connection":
             self._wants_close = value.strip().lower() == "close"
-            return ""  # we say ourselves what happens
+            return ""  # the server adds its own
         if key == "content-length":
             if self._length is not None or not (value.isascii() and value.isdigit()):
                 raise ResponseError(f"one Content-Length, of digits, can be sent, got {value!r}")
@@ -183,7 +184,7 @@ class Response:
         return f"{name}: {value}\r\n"
 
     def _take_head(self) -> bytes:
-        """Decide how the body ends and return the head."""
+        """Decide how the body ends, and return the head."""
         if self._lines is None:
             raise ResponseError("the application did not call start_response")
         request = self._request
@@ -206,12 +207,12 @@ class Response:
         except UnicodeEncodeError as error:
             raise ResponseError(f"a head is made of latin-1 characters, got {error.object[error.start]!r}") from None
         self.head_sent = True
-        request.expects_continue = False  # in the middle of an answer nobody can be told to go on
+        request.expects_continue = False  # `100 Continue` cannot be sent within an answer
         return head
 
 
 def _octets(piece: Any) -> bytes:
-    """Return a piece of a body as bytes; `ResponseError` for what has none (a text, a number, None)."""
+    """Return a piece of a body as bytes. `ResponseError` for what has none (a text, a number, None)."""
     try:
         return bytes(memoryview(piece))
     except TypeError:
@@ -222,7 +223,7 @@ _last_date: tuple[int, str] = (0, "")
 
 
 def date_line() -> str:
-    """Return the `Date` header of now. HOT PATH: made once a second."""
+    """Return the present `Date` header. HOT PATH: it is made once a second."""
     global _last_date
     now = int(time.time())
     if _last_date[0] != now:

@@ -1,4 +1,4 @@
-"""`WSGIServer`: accepts connections, each served by a greenlet of its own, and ends within bounds."""
+"""`WSGIServer`: accepts connections, serves each in a greenlet of its own, and stops within a limited time."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from gcron.wsgi.log import open_log, write_line
 
 __all__ = ["WSGIServer"]
 
-# Out of descriptors, or of connections: seconds until the next look, and how long a connection must have waited for
-# a request before it has to make room for somebody who has one.
+# When descriptors or connections run out: seconds until the next try, and seconds that a connection must have waited
+# for a request before it is closed to make room.
 _PAUSE = 0.1
 _LONG_IDLE = 1.0
-# Seconds between two complaints that there is no room.
+# Seconds between two messages that there is no room.
 _COMPLAIN_EVERY = 60.0
-# Seconds that a killed request has to clean up before its connection is closed under it.
+# Seconds that a killed request has to clean up before its connection is closed.
 _DYING = 1.0
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# The client has gone before it was accepted, or a firewall says no: the next one may be fine.
+# The client has gone before it was accepted, or a firewall forbids it. The next one may be fine.
 _NEVER_MIND = (
     *(errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ETIMEDOUT, errno.ENOPROTOOPT),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
@@ -44,13 +44,12 @@ class WSGIServer:
     """An HTTP/1.1 server of one WSGI application, in the thread that starts it.
 
     `listener`: `(host, port)`, `"host:port"`, `":port"`, a Unix socket's path (`"/path"`, `"unix:path"`), or a bound
-    socket, which `stop` closes. Port 0 takes a free one: see `server_port`.
-    `application`: the WSGI callable; it runs in its connection's greenlet.
-    `spawn`: starts a connection's greenlet: `gcron.spawn` by default, a pool's or group's `spawn` when it is given
-    one; a number is the most connections at once.
-    `log`, `error_log`: "default" is stderr, None nothing; a file or a `logging.Logger`. One line a request (common
-    log format and the seconds it took); tracebacks of the application.
-    `environ`: additions to every request's environ. `backlog`: connections that the kernel keeps for us.
+    socket, which `stop` closes. Port 0 takes a free one: see `server_port`. `application`: the WSGI callable; it runs
+    in its connection's greenlet. `backlog`: connections that the kernel holds until they are accepted. `spawn`: a pool,
+    a group or a function that starts a connection's greenlet. By default `gcron.spawn`. A number is the maximum number
+    of connections at once. `log`: one line per request (common log format, and the seconds it took). `error_log`:
+    tracebacks of the application. Each is a file or a `logging.Logger`, "default" for stderr, or None. `environ`:
+    additions to every request's environ.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class WSGIServer:
         self.environ: dict[str, Any] = {}
         self.started = False
         self._place = listener
-        # A wrong one is told here, not at the start.
+        # Raises for a wrong address here, not at the start.
         self._address = name_of(listener) if isinstance(listener, _stdlib.socket) else parse_address(listener)
         self._additions = environ or {}
         self._backlog = backlog
@@ -88,12 +87,12 @@ class WSGIServer:
         self._idle: dict[Connection, float] = {}
         self._stopped = Event()
 
-    # -- its life -------------------------------------------------------------------------------------------
+    # -- starting and stopping ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen and return; connections are served from now on. Does nothing when started.
+        """Listen, and return. Connections are served from now on. Does nothing when started.
 
-        Raises `OSError` when the address cannot be had.
+        Raises `OSError` when it cannot listen on its address.
         """
         if self.started:
             return
@@ -106,7 +105,7 @@ class WSGIServer:
         self._acceptor = spawn(self._accept_all, self._listener.socket)
 
     def serve_forever(self) -> None:
-        """Start, and return once `stop` was called elsewhere. Interrupted (Ctrl-C, a kill), it stops first.
+        """Start, and return after `stop` was called elsewhere. If interrupted (Ctrl-C, a kill), stop first.
 
         Raises `OSError` when its listening socket broke.
         """
@@ -119,9 +118,9 @@ class WSGIServer:
             raise self._failure
 
     def stop(self, timeout: float = 1.0) -> None:
-        """Accept no more, let running requests end for `timeout` seconds, then kill them. Does nothing when stopped.
+        """Accept no more, give running requests `timeout` seconds to end, then kill them. Does nothing when stopped.
 
-        Connections without a request are closed at once. Called by a request, it does not wait for that one.
+        Connections without a request are closed at once. If a request calls it, it does not wait for that one.
         """
         if not self.started:
             return
@@ -142,27 +141,27 @@ class WSGIServer:
             joinall(running, _DYING)
             for connection, greenlet in list(self._connections.items()):
                 if greenlet is not me:
-                    connection.close()  # killed before it had begun, or not willing to die
+                    connection.close()  # killed before it had begun, or it ignores the kill
                     self._forget(connection)
         finally:
             self._stopped.set()
 
-    # -- what it is -----------------------------------------------------------------------------------------
+    # -- attributes -----------------------------------------------------------------------------------------
 
     @property
     def address(self) -> Any:
-        """What it listens on: `(host, port)`, or a Unix socket's path. Before `start`: what it was told to."""
+        """The address: `(host, port)`, or the path of a Unix socket. Before `start`, the configured one."""
         return self._address if self._listener is None else name_of(self._listener.socket)
 
     @property
     def server_host(self) -> str:
-        """The host part of its address; "unix" for a path."""
+        """The host of its address, or "unix" for a path."""
         address = self.address
         return address[0] if isinstance(address, tuple) else "unix"
 
     @property
     def server_port(self) -> int | None:
-        """The port that it listens on; None for a path."""
+        """The port of its address, or None for a path."""
         address = self.address
         return address[1] if isinstance(address, tuple) else None
 
@@ -170,7 +169,7 @@ class WSGIServer:
         return {
             "SCRIPT_NAME": "",
             "SERVER_NAME": self.server_host,
-            "SERVER_PORT": str(self.server_port or 80),  # never empty; this one adds nothing to a URL
+            "SERVER_PORT": str(self.server_port or 80),  # must not be empty; 80 adds nothing to a URL
             "SERVER_SOFTWARE": f"gcron/{__version__}",
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -179,7 +178,7 @@ class WSGIServer:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
-            "wsgi.input_terminated": True,  # a body has an end, also without a Content-Length
+            "wsgi.input_terminated": True,  # a body ends, also without a Content-Length
             **self._additions,
         }
 
@@ -199,7 +198,7 @@ class WSGIServer:
                     self._give_up(error)
                     return
                 self._complain(error)
-                # Linux says so before it looks whether somebody is there.
+                # Linux raises this before it looks for a client: wait until there is one.
                 self._await_client(listener)
                 if not self._make_room():
                     sleep(_PAUSE)
@@ -214,7 +213,7 @@ class WSGIServer:
             self._make_room()
 
     def _await_client(self, listener: socket) -> None:
-        with suppress(OSError, ValueError):  # closed: accept() tells
+        with suppress(OSError, ValueError):  # if it is closed, accept() raises
             get_hub().wait_io(listener.fileno(), READ)
 
     def _complain(self, error: OSError) -> None:
@@ -230,7 +229,7 @@ class WSGIServer:
 
     def _serve(self, client: socket, peer: Any) -> None:
         if client.family != _stdlib.AF_UNIX:
-            with suppress(OSError):  # macOS, when the client has already gone
+            with suppress(OSError):  # on macOS, when the client has already gone
                 client.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
         connection = Connection(self, client, peer)
         self._connections[connection] = None
@@ -241,7 +240,7 @@ class WSGIServer:
             connection.close()
             self._forget(connection)
             return
-        if connection in self._connections:  # not over already
+        if connection in self._connections:  # it is not over already
             self._connections[connection] = greenlet
 
     def _serve_one(self, connection: Connection) -> None:
@@ -256,9 +255,9 @@ class WSGIServer:
             self._slots.release()
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for a request, its client can come again; True if there is one.
+        """Close the connection that has waited longest for a request. True if there is one.
 
-        Not one that has only just answered or come: it may be about to ask.
+        Its client can connect again. One that has waited only for a short time stays: it may be about to get a request.
         """
         connection, since = next(iter(self._idle.items()), (None, 0.0))
         if connection is None or get_hub().monotonic() - since < _LONG_IDLE:
@@ -266,17 +265,17 @@ class WSGIServer:
         connection.close()
         return True
 
-    def idles(self, connection: Connection) -> None:
+    def note_idle(self, connection: Connection) -> None:
         """A connection waits for a request."""
         self._idle[connection] = get_hub().monotonic()
 
-    def works(self, connection: Connection) -> None:
+    def note_busy(self, connection: Connection) -> None:
         """A connection waits no more."""
         self._idle.pop(connection, None)
 
 
 def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:
-    """Return what starts a connection's greenlet, and how many connections there may be."""
+    """Return the function that starts a connection's greenlet, and the maximum number of connections."""
     if given == "default":
         return spawn, most
     if isinstance(given, int) and not isinstance(given, bool):
@@ -286,5 +285,5 @@ def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:
     starts = getattr(given, "spawn", given)
     if not callable(starts):
         raise TypeError(f"spawn is 'default', a number, a pool or a callable, got {given!r}")
-    # With no more places than the pool has, idle connections make room before its own spawn would wait.
+    # No more connections than the pool has places: idle ones are closed before its `spawn` would wait.
     return starts, min(most, getattr(given, "size", None) or most)
