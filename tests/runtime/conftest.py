@@ -1,4 +1,4 @@
-"""What several tests of the runtime share. Nothing here acts by itself: modules name what they use in `pytestmark`."""
+"""Fixtures of the runtime's tests. None is automatic: modules name those they use in `pytestmark`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gcron import socket
 
 @pytest.fixture
 def no_descriptor_leaks() -> Iterator[None]:
-    """No descriptor is left behind."""
+    """Fail if a test leaves a descriptor open."""
     gcron.get_hub().io.open()  # the loop's own are open before the first count
     before = set(os.listdir("/proc/self/fd"))
     yield
@@ -22,14 +22,14 @@ def no_descriptor_leaks() -> Iterator[None]:
 
 @pytest.fixture
 def bounded() -> Iterator[None]:
-    """Ten seconds for each test."""
+    """Limit each test to ten seconds."""
     with gcron.Timeout(10):
         yield
 
 
 @pytest.fixture(params=["pidfd", "sigchld"])
 def told_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How exits are learnt: by pidfds and, by taking them away, by SIGCHLD."""
+    """Run the test with pidfds, and again without, where exits are learnt from SIGCHLD."""
     if request.param == "sigchld":
         monkeypatch.delattr(os, "pidfd_open")
     return str(request.param)

@@ -16,7 +16,7 @@ from gcron.lock import Semaphore
 
 @pytest.fixture(autouse=True)
 def quiet(capsys: Any) -> None:
-    """Errors that nobody asks for go to stderr."""
+    """Greenlets of these tests fail on purpose: take their errors from the output."""
 
 
 def test_it_answers_as_a_future_does() -> None:
@@ -28,7 +28,7 @@ def test_it_answers_as_a_future_does() -> None:
     assert (result.done(), result.result(), result.result(0.001)) == (True, 3, 3)
 
 
-def test_nothing_to_get_yet_is_a_timeout_whoever_asks() -> None:
+def test_get_without_a_value_raises_timeout() -> None:
     result: AsyncResult[int] = AsyncResult()
     limit = gcron.Timeout(0.001)
     for arguments in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}):
@@ -41,7 +41,7 @@ def test_nothing_to_get_yet_is_a_timeout_whoever_asks() -> None:
     assert caught.value is limit
 
 
-def test_an_error_may_bring_its_traceback() -> None:
+def test_set_exception_takes_a_traceback() -> None:
     result: AsyncResult[int] = AsyncResult()
     try:
         raise KeyError("k")
@@ -61,7 +61,7 @@ def test_what_is_no_exception_is_refused(wrong: Any) -> None:
     assert not result.ready()
 
 
-def test_a_link_hears_of_it_in_the_hub_and_not_at_once() -> None:
+def test_a_link_is_called_in_the_hub_and_not_at_once() -> None:
     result: AsyncResult[int] = AsyncResult()
     told: list[Any] = []
     result.rawlink(told.append)
@@ -73,7 +73,7 @@ def test_a_link_hears_of_it_in_the_hub_and_not_at_once() -> None:
 
 
 @pytest.mark.parametrize("how", ["value", "error", "kill", "kill-unstarted", "finished"])
-def test_as_a_link_it_takes_over_whatever_a_greenlet_ends_with(how: str) -> None:
+def test_as_a_link_it_takes_over_a_greenlets_result_or_error(how: str) -> None:
     result: AsyncResult[Any] = AsyncResult()
     call = {"value": lambda: 5, "error": lambda: 1 // 0, "finished": lambda: 6}.get(how, Event().wait)
     source = gcron.spawn(call)
@@ -92,7 +92,7 @@ def test_as_a_link_it_takes_over_whatever_a_greenlet_ends_with(how: str) -> None
         assert result.get(timeout=1) is source.value
 
 
-def test_it_hands_on_to_another_result_and_may_be_unlinked() -> None:
+def test_it_passes_its_value_to_a_linked_result_until_unlinked() -> None:
     first, second, third = AsyncResult[int](), AsyncResult[int](), AsyncResult[int]()
     first.rawlink(second)
     first.rawlink(third)
@@ -102,7 +102,7 @@ def test_it_hands_on_to_another_result_and_may_be_unlinked() -> None:
     assert not third.ready()
 
 
-def test_link_value_and_link_exception_choose_what_a_result_hears() -> None:
+def test_link_value_and_link_exception_select_what_a_result_gets() -> None:
     values, errors = AsyncResult[int](), AsyncResult[int]()
     failing = gcron.spawn(lambda: 1 // 0)
     failing.link_value(values)
@@ -124,7 +124,7 @@ def test_an_event_link_is_called_once() -> None:
     assert told == [event]
 
 
-def test_wait_takes_all_that_can_be_linked_and_says_which_came_when() -> None:
+def test_wait_takes_everything_with_rawlink_and_returns_it_in_order() -> None:
     event, result, semaphore = Event(), AsyncResult[int](), Semaphore(0)
     greenlet = gcron.spawn(gcron.sleep, 0)
     gcron.spawn_later(0.001, event.set)
@@ -139,7 +139,7 @@ def test_wait_takes_all_that_can_be_linked_and_says_which_came_when() -> None:
     assert list(gcron.iwait(things, count=0)) == gcron.wait([]) == gcron.wait([], count=3) == []
 
 
-def test_a_wait_that_ends_early_leaves_no_link_behind() -> None:
+def test_a_wait_that_ends_early_leaves_no_link() -> None:
     event, result = Event(), AsyncResult[int]()
     for _ in range(3):
         assert gcron.wait([event, result], timeout=0.001) == []
@@ -161,8 +161,8 @@ STEPS = st.lists(
 
 @settings(max_examples=200)
 @given(STEPS)
-def test_an_event_wakes_just_those_who_wait_when_it_is_set(steps: list[tuple[str, int]]) -> None:
-    """The model: a flag, and the set of those who have begun to wait and have not been released."""
+def test_an_event_wakes_only_those_who_wait_when_it_is_set(steps: list[tuple[str, int]]) -> None:
+    """The model is a flag, and the set of those who have begun to wait and were not woken yet."""
     event = Event()
     flag = False
     waiters: list[gcron.Greenlet] = []
@@ -205,7 +205,7 @@ OUTCOMES = st.lists(st.tuples(st.sampled_from(["set", "fail", "get", "turn"]), s
 
 @settings(max_examples=200)
 @given(OUTCOMES)
-def test_a_result_gives_what_was_set_last_before_its_getters_run(steps: list[tuple[str, int]]) -> None:
+def test_getters_get_what_was_set_last_before_they_run(steps: list[tuple[str, int]]) -> None:
     result: AsyncResult[int] = AsyncResult()
     last: Any = None
     getters: list[gcron.Greenlet] = []
@@ -236,7 +236,7 @@ def test_a_result_gives_what_was_set_last_before_its_getters_run(steps: list[tup
     assert all(getter.successful() for getter in getters)
 
 
-def test_all_links_are_taken_back_but_nobody_who_waits_is_forgotten() -> None:
+def test_unlink_all_removes_callbacks_but_no_waiters() -> None:
     greenlet, event = gcron.spawn(gcron.sleep, 0.001), Event()
     told: list[Any] = []
     assert not greenlet.has_links()
@@ -257,7 +257,7 @@ def test_all_links_are_taken_back_but_nobody_who_waits_is_forgotten() -> None:
     assert not event.has_links()
 
 
-def test_a_wait_for_several_gives_its_links_back_at_the_end_of_its_block() -> None:
+def test_iwait_as_a_context_manager_removes_its_links() -> None:
     event, never = Event(), Event()
     with gcron.iwait([event, never]) as ready:
         event.set()

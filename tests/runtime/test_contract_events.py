@@ -61,7 +61,7 @@ class TestAsyncResult:
         result.set(3)
         assert (result.get(), result.exc_info) == (3, ())
 
-    def test_getting_an_error_again_and_again_does_not_grow_its_traceback(self) -> None:
+    def test_repeated_get_does_not_grow_the_traceback(self) -> None:
         result: AsyncResult[int] = AsyncResult()
         result.set_exception(ValueError())
         depths = set()
@@ -79,7 +79,7 @@ class TestAsyncResult:
 
 
 class TestTimeout:
-    def test_it_is_no_exception_that_except_exception_would_eat(self) -> None:
+    def test_except_exception_does_not_catch_a_timeout(self) -> None:
         assert not issubclass(Timeout, Exception)
 
     def test_false_is_silent_as_a_context_manager_only(self) -> None:
@@ -102,7 +102,7 @@ class TestTimeout:
             while True:
                 gcron.sleep(0)
 
-    def test_nested_ones_fire_in_order_and_pending_tells(self) -> None:
+    def test_nested_timeouts_fire_in_order_and_pending_is_right(self) -> None:
         with pytest.raises(Timeout) as caught, Timeout(0.05) as outer:
             inner = Timeout.start_new(0.001)
             assert outer.pending
@@ -112,7 +112,7 @@ class TestTimeout:
         assert not inner.pending
         assert not outer.pending
 
-    def test_it_may_be_started_again_after_it_fired_but_not_while_it_is_pending(self) -> None:
+    def test_it_can_be_restarted_after_it_fired_but_not_while_pending(self) -> None:
         limit = Timeout(0.001)
         for _ in range(2):
             limit.start()
@@ -128,7 +128,7 @@ class TestTimeout:
             with_timeout(1, gcron.sleep, 1, timeout_value="late")
         assert caught.value is outer
 
-    def test_a_timeout_object_serves_as_timeout_argument(self) -> None:
+    def test_timeout_arguments_may_be_timeout_objects(self) -> None:
         limit = Timeout(0.001)
         with pytest.raises(Timeout) as caught:
             AsyncResult().get(timeout=limit)
@@ -141,13 +141,13 @@ class TestTimeout:
         assert gcron.wait(timeout=5)
         limit.cancel()
 
-    def test_one_whose_greenlet_has_ended_hits_nobody(self) -> None:
+    def test_a_timeout_of_an_ended_greenlet_is_raised_nowhere(self) -> None:
         gcron.spawn(lambda: Timeout(0.001).start()).join()
         gcron.sleep(0.005)
 
 
 class TestSemaphore:
-    def test_a_releaser_that_acquires_again_does_not_overtake(self) -> None:
+    def test_a_releaser_that_acquires_again_does_not_overtake_waiters(self) -> None:
         semaphore = Semaphore(1)
         order: list[str] = []
 
@@ -164,14 +164,14 @@ class TestSemaphore:
         gcron.joinall([gcron.spawn(greedy), gcron.spawn(patient)])
         assert order == ["greedy", "patient", "greedy", "greedy"]
 
-    def test_acquire_returns_exactly_false_and_never_switches_when_told_so(self) -> None:
+    def test_acquire_returns_false_and_never_switches_if_not_blocking(self) -> None:
         semaphore = Semaphore(0)
         beside = gcron.spawn(int)
         assert semaphore.acquire(False) is False
         assert not beside.dead
         assert semaphore.acquire(timeout=0.001) is False
 
-    def test_a_permit_for_one_that_is_killed_goes_to_the_next(self) -> None:
+    def test_a_permit_of_a_killed_waiter_goes_to_the_next(self) -> None:
         semaphore = Semaphore(0)
         killed, next_one = gcron.spawn(semaphore.acquire), gcron.spawn(semaphore.acquire)
         gcron.sleep(0)
@@ -212,7 +212,7 @@ class TestLocal:
         assert gcron.spawn(getattr, stash, "name", "nothing").get() == "nothing"
         assert stash.name == "main"
 
-    def test_values_go_with_the_greenlet_even_while_it_is_held(self) -> None:
+    def test_values_are_freed_when_the_greenlet_ends_even_if_it_is_held(self) -> None:
         class Value:
             pass
 
@@ -255,7 +255,7 @@ class TestLocal:
             stash.__dict__ = {}
         assert stash.__dict__ == {"own": 2}
 
-    def test_a_copy_has_the_same_values_and_lives_on_its_own(self) -> None:
+    def test_a_copy_has_the_same_values_and_is_independent(self) -> None:
         stash = local()
         stash.value = 1
         duplicate = copy.copy(stash)

@@ -25,7 +25,7 @@ def fail(error: BaseException) -> None:
 
 @pytest.fixture
 def quiet(capsys: pytest.CaptureFixture[str]) -> Any:
-    """For tests whose greenlets fail on purpose: their tracebacks are taken from the output."""
+    """Greenlets of these tests fail on purpose: take their tracebacks from the output."""
     yield capsys
     capsys.readouterr()
 
@@ -44,7 +44,7 @@ class TestStart:
         with pytest.raises(TypeError):
             start(5)
 
-    def test_its_state_is_told_by_bool_started_and_dead(self) -> None:
+    def test_bool_started_and_dead_describe_its_state(self) -> None:
         greenlet = Greenlet(gcron.sleep, 0)
         assert (bool(greenlet), greenlet.started, greenlet.dead) == (False, False, False)
 
@@ -65,7 +65,7 @@ class TestStart:
 
         assert runs == [1]
 
-    def test_keyword_arguments_and_a_subclass_with_run_arrive(self) -> None:
+    def test_arguments_arrive_also_in_run_of_a_subclass(self) -> None:
         class Adder(Greenlet):
             def _run(self, *numbers: int) -> int:
                 return sum(numbers)
@@ -95,7 +95,7 @@ class TestResult:
 
         assert len(set(depths)) == 1
 
-    def test_get_without_waiting_or_past_its_timeout_raises_timeout(self) -> None:
+    def test_get_without_block_or_after_its_timeout_raises_timeout(self) -> None:
         greenlet = gcron.spawn(Event().wait)
         with pytest.raises(Timeout):
             greenlet.get(block=False)
@@ -106,7 +106,7 @@ class TestResult:
     def test_join_returns_none_and_never_raises_the_error(self, quiet: Any) -> None:
         assert gcron.spawn(fail, ValueError()).join(timeout=1) is None
 
-    def test_an_uncaught_error_is_told_on_stderr_and_the_loop_lives_on(self, capsys: Any) -> None:
+    def test_an_uncaught_error_is_printed_and_the_loop_goes_on(self, capsys: Any) -> None:
         gcron.spawn(fail, ValueError("told")).join()
 
         told = capsys.readouterr().err
@@ -115,7 +115,7 @@ class TestResult:
         assert told.rstrip().endswith("failed with ValueError")
         assert gcron.spawn(add, 1, 1).get() == 2
 
-    def test_the_loop_lives_on_even_when_stderr_is_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_loop_goes_on_when_stderr_is_broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Broken:
             def write(self, text: str) -> None:
                 raise OSError("broken")
@@ -156,7 +156,7 @@ class TestResult:
 
 
 class TestKill:
-    def test_a_killed_one_is_successful_and_its_value_is_the_exit(self, capsys: Any) -> None:
+    def test_a_killed_greenlet_is_successful_and_its_value_is_the_greenlet_exit(self, capsys: Any) -> None:
         greenlet = gcron.spawn(Event().wait)
         gcron.sleep(0)
         greenlet.kill()
@@ -167,7 +167,7 @@ class TestKill:
         assert capsys.readouterr().err == ""
         assert not issubclass(GreenletExit, Exception)
 
-    def test_killed_before_its_first_turn_it_never_runs_and_its_links_fire(self) -> None:
+    def test_a_greenlet_killed_before_its_first_turn_never_runs_but_its_links_fire(self) -> None:
         ran: list[int] = []
         ended: list[Greenlet] = []
         greenlet = gcron.spawn(ran.append, 1)
@@ -177,7 +177,7 @@ class TestKill:
 
         assert (ran, ended) == ([], [greenlet])
 
-    def test_killed_before_its_time_it_never_starts(self) -> None:
+    def test_kill_cancels_spawn_later(self) -> None:
         ran: list[int] = []
         greenlet = gcron.spawn_later(0.001, ran.append, 1)
         greenlet.kill()
@@ -187,7 +187,7 @@ class TestKill:
         assert greenlet.dead
 
     @pytest.mark.parametrize("error", [ValueError, ValueError("instance")])
-    def test_killed_with_an_error_it_is_not_successful(self, error: Any, quiet: Any) -> None:
+    def test_a_greenlet_killed_with_an_error_is_not_successful(self, error: Any, quiet: Any) -> None:
         greenlet = gcron.spawn(Event().wait)
         gcron.sleep(0)
         greenlet.kill(error)
@@ -207,7 +207,7 @@ class TestKill:
 
     @pytest.mark.parametrize("wrong", ["oops", 42, int, object(), None])
     def test_what_is_no_exception_is_refused_and_touches_nothing(self, wrong: Any) -> None:
-        """`kill("oops")` was an AttributeError; the greenlet counted as killed, and ran all the same."""
+        """`kill("oops")` raised AttributeError. The greenlet counted as killed, but ran."""
         waiting = gcron.spawn(Event().wait)
         gcron.sleep(0)
         for victim in (gcron.spawn(int), gcron.spawn_later(0.001, int), waiting):
@@ -290,7 +290,7 @@ class TestKill:
         stop.set()
         greenlet.join()
 
-    def test_two_exceptions_at_once_arrive_one_after_the_other(self) -> None:
+    def test_two_pending_exceptions_are_raised_one_after_the_other(self) -> None:
         seen: list[str] = []
 
         def stubborn() -> None:
@@ -308,8 +308,8 @@ class TestKill:
 
         assert seen == ["KeyError", "IndexError"]
 
-    def test_an_exception_for_one_that_ended_does_not_hit_the_next_on_its_carrier(self) -> None:
-        """Carriers are used again: what was meant for the last task must not reach the next one."""
+    def test_an_exception_for_an_ended_greenlet_does_not_hit_the_next_on_its_carrier(self) -> None:
+        """Carriers are reused: an exception for the last task must not reach the next one."""
         first = gcron.spawn(Event().wait)
         gcron.sleep(0)
         first.kill(GreenletExit, block=False)
@@ -325,38 +325,38 @@ class TestKill:
 class TestBlock:
     """`with spawn(...)`: the greenlet does not outlive the block."""
 
-    def test_it_is_waited_for(self) -> None:
+    def test_the_end_of_the_block_waits_for_it(self) -> None:
         with gcron.spawn(gcron.sleep, 0.001) as greenlet:
             assert not greenlet.dead
         assert greenlet.successful()
 
-    def test_an_error_of_the_block_is_raised_in_it_and_goes_on_with_its_own_traceback(self, quiet: Any) -> None:
+    def test_an_error_of_the_block_is_raised_in_it_and_keeps_its_traceback(self, quiet: Any) -> None:
         with pytest.raises(KeyError) as raised, gcron.spawn(Event().wait) as greenlet:
             gcron.sleep(0)
             raise KeyError("block")
         assert greenlet.exception is raised.value
         assert [entry.name for entry in raised.traceback][-1] == sys._getframe().f_code.co_name
 
-    def test_its_own_error_stays_its_own(self, quiet: Any) -> None:
+    def test_an_error_of_the_greenlet_is_not_raised_in_the_block(self, quiet: Any) -> None:
         with gcron.spawn(fail, KeyError("inside")) as greenlet:
             pass
         assert isinstance(greenlet.exception, KeyError)
 
-    def test_what_ends_the_program_does_so_once(self) -> None:
+    def test_keyboard_interrupt_in_the_block_is_raised_once(self) -> None:
         with pytest.raises(KeyboardInterrupt), gcron.spawn(Event().wait) as greenlet:
             gcron.sleep(0)
             raise KeyboardInterrupt
         assert isinstance(greenlet.value, GreenletExit)
         gcron.sleep(0.001)
 
-    def test_a_limit_that_strikes_in_the_wait_ends_it(self) -> None:
+    def test_a_timeout_during_the_wait_kills_it(self) -> None:
         with pytest.raises(Timeout), Timeout(0.001), gcron.spawn(Event().wait) as greenlet:
             pass
         assert isinstance(greenlet.value, GreenletExit)
 
 
 class TestLinks:
-    def test_callbacks_come_in_order_and_one_that_fails_stops_no_other(self, quiet: Any) -> None:
+    def test_callbacks_run_in_order_and_one_that_fails_stops_no_other(self, quiet: Any) -> None:
         order: list[int] = []
         greenlet = Greenlet(add, 1)
         greenlet.rawlink(lambda _: order.append(1))
@@ -390,7 +390,7 @@ class TestLinks:
 
         assert "must not block" in quiet.readouterr().err
 
-    def test_linking_a_finished_one_still_fires_but_not_at_once(self) -> None:
+    def test_linking_an_ended_greenlet_still_fires_but_not_at_once(self) -> None:
         fired: list[Any] = []
         greenlet = gcron.spawn(add, 1)
         greenlet.join()
@@ -411,7 +411,7 @@ class TestLinks:
 
         assert len(fired) <= 1
 
-    def test_link_value_and_link_exception_tell_success_from_failure(self, quiet: Any) -> None:
+    def test_link_value_and_link_exception_select_by_outcome(self, quiet: Any) -> None:
         told: list[str] = []
         killed = gcron.spawn(Event().wait)
         failed = gcron.spawn(fail, ValueError())
@@ -433,18 +433,18 @@ class TestLinks:
         with pytest.raises(KeyError):
             error.get(timeout=1)
 
-    def test_none_is_no_callback(self) -> None:
+    def test_linking_none_is_a_type_error(self) -> None:
         with pytest.raises(TypeError):
             gcron.spawn(add, 1).rawlink(None)  # type: ignore[arg-type]
 
 
 class TestWaiting:
-    def test_wait_gives_them_in_the_order_in_which_they_became_ready(self) -> None:
+    def test_wait_returns_objects_in_the_order_in_which_they_became_ready(self) -> None:
         slow, quick = gcron.spawn(gcron.sleep, 0.02), gcron.spawn(gcron.sleep, 0.001)
 
         assert gcron.wait([slow, quick]) == [quick, slow]
 
-    def test_count_and_timeout_give_partial_lists_and_no_exception(self) -> None:
+    def test_count_and_timeout_return_partial_lists_and_raise_nothing(self) -> None:
         never, quick = Event(), gcron.spawn(gcron.sleep, 0)
 
         assert gcron.wait([never, quick], timeout=0.005) == [quick]

@@ -33,7 +33,7 @@ def run_program(text: str, *arguments: str) -> tuple[int, str, str]:
 
 
 class TestTimers:
-    def test_they_fire_in_the_order_of_their_deadlines_and_equal_ones_in_the_order_they_were_set(self) -> None:
+    def test_timers_fire_by_deadline_and_then_in_the_order_they_were_set(self) -> None:
         heap = TimerHeap()
         for deadline, name in [(2.0, "c"), (1.0, "a"), (1.0, "b")]:
             heap.push(deadline, Timer(heap, print, (name,), True))
@@ -42,7 +42,7 @@ class TestTimers:
         fired = [timer.args for timer in iter(lambda: heap.pop_due(5.0, before), None)]
         assert fired == [("a",), ("b",), ("c",)]
 
-    def test_cancelled_ones_do_not_pile_up(self) -> None:
+    def test_cancelled_timers_do_not_pile_up(self) -> None:
         heap = TimerHeap()
         for _ in range(10_000):
             timer = Timer(heap, print, (), True)
@@ -50,7 +50,7 @@ class TestTimers:
             timer.cancel()
         assert len(heap.entries) < 200
 
-    def test_one_that_sets_itself_again_at_once_does_not_hold_the_loop(self) -> None:
+    def test_a_timer_that_sets_itself_again_at_once_does_not_stop_the_loop(self) -> None:
         hub = get_hub()
         rounds: list[int] = []
 
@@ -68,7 +68,7 @@ class TestTimers:
 
 @pytest.mark.parametrize("make", [EpollPoller, SelectorPoller])
 class TestPoller:
-    def test_it_reports_once_for_each_arming(self, make: type[Poller]) -> None:
+    def test_a_descriptor_reports_once_per_arming(self, make: type[Poller]) -> None:
         poller, (left, right) = make(), socket.socketpair()
         with left, right:
             right.send(b"x")
@@ -79,8 +79,8 @@ class TestPoller:
             assert poller.poll(1) == [(left.fileno(), READ | WRITE)]
         poller.close()
 
-    def test_a_number_that_is_used_again_is_another_file(self, make: type[Poller]) -> None:
-        """Closed behind its back, the kernel has forgotten the descriptor; the poller must believe the kernel."""
+    def test_a_reused_descriptor_number_is_another_file(self, make: type[Poller]) -> None:
+        """When others close a descriptor, the kernel forgets it. The poller must believe the kernel."""
         poller = make()
         for _ in range(3):
             left, right = socket.socketpair()
@@ -90,7 +90,7 @@ class TestPoller:
                 assert poller.poll(1) == [(left.fileno(), READ)]
         poller.close()
 
-    def test_what_cannot_be_waited_for_is_always_ready(self, make: type[Poller], tmp_path: Any) -> None:
+    def test_kinds_that_cannot_be_polled_are_always_ready(self, make: type[Poller], tmp_path: Any) -> None:
         poller = make()
         with (tmp_path / "file").open("w") as file:
             assert poller.arm(file.fileno(), WRITE) is False
@@ -102,7 +102,7 @@ class TestDescriptors:
         with (tmp_path / "file").open("w") as file:
             assert get_hub().wait_io(file.fileno(), WRITE, 1) is True
 
-    def test_closing_wakes_whoever_waits_with_the_error(self) -> None:
+    def test_closing_raises_the_error_in_waiters(self) -> None:
         reader, writer = os.pipe()
         waiting = gcron.spawn(get_hub().wait_io, reader, READ)
         gcron.sleep(0)
@@ -122,14 +122,14 @@ class TestDescriptors:
             right.send(b"x")
             assert reading.get(timeout=1) is True
 
-    def test_what_is_not_open_is_refused(self) -> None:
+    def test_watching_a_closed_descriptor_raises(self) -> None:
         reader, writer = os.pipe()
         os.close(reader)
         os.close(writer)
         with pytest.raises(OSError, match="Bad file"):
             get_hub().wait_io(reader, READ, 1)
 
-    def test_a_busy_loop_does_not_keep_others_from_their_descriptors(self) -> None:
+    def test_io_is_polled_while_the_loop_is_busy(self) -> None:
         reader, writer = os.pipe()
         waiting = gcron.spawn(get_hub().wait_io, reader, READ)
         gcron.sleep(0)
@@ -152,7 +152,7 @@ class TestThreads:
         assert result.get(timeout=10) == "woken"
         release()
 
-    def test_the_thread_pool_runs_beside_the_loop_and_hands_on_errors(self) -> None:
+    def test_the_thread_pool_runs_beside_the_loop_and_passes_errors_on(self) -> None:
         pool = gcron.get_hub().threadpool
         sleeping = pool.spawn(time.sleep, 0.05)
         ticks = 0
@@ -172,7 +172,7 @@ class TestThreads:
         pool.kill()
         assert order == list(range(20))
 
-    def test_each_thread_has_a_hub_of_its_own_whose_descriptors_go_with_it(self) -> None:
+    def test_each_thread_has_a_hub_whose_descriptors_are_closed_with_it(self) -> None:
         def work() -> None:
             gcron.sleep(0.001)
             hubs.append(get_hub())
@@ -192,7 +192,7 @@ class TestThreads:
 
 
 class TestSignals:
-    def test_a_handler_runs_in_the_hub_and_cancel_restores_what_was(self) -> None:
+    def test_a_handler_runs_in_the_hub_and_cancel_restores_the_disposition(self) -> None:
         before = signal.getsignal(signal.SIGUSR1)
         seen: list[str] = []
         handler = get_hub().signals.handle(signal.SIGUSR1, seen.append, "usr1")
@@ -237,8 +237,8 @@ class TestSignals:
         """
         assert run_program(program) == (0, "True\n", "")
 
-    def test_a_main_that_waits_for_a_signal_is_not_at_a_dead_end(self) -> None:
-        """What everybody writes who supervises: it got LoopExit at once, for the loop did not know of the handler."""
+    def test_a_main_that_waits_for_a_signal_gets_no_loop_exit(self) -> None:
+        """Supervising programs are written like this. They got LoopExit: the loop did not know the handler."""
         program = """if True:
             import os, signal, threading
             import gcron
@@ -255,7 +255,7 @@ class TestSignals:
         """
         assert run_program(program) == (0, "True\nnobody is left\n", "")
 
-    def test_signal_handler_calls_in_a_greenlet_that_may_wait(self) -> None:
+    def test_signal_handler_calls_in_a_greenlet(self) -> None:
         variable: ContextVar[str] = ContextVar("variable", default="nothing")
         variable.set("set by who asked")
         done: Queue[Any] = Queue()
@@ -273,7 +273,7 @@ class TestSignals:
         with pytest.raises(TypeError, match="got 5"):
             gcron.signal_handler(signal.SIGUSR1, 5)  # type: ignore[arg-type]
 
-    def test_another_loop_of_the_thread_keeps_its_signals(self) -> None:
+    def test_another_event_loop_of_the_thread_keeps_its_wakeup_fd(self) -> None:
         program = """if True:
             import gcron, os, signal
             theirs, mine = os.pipe()
@@ -313,8 +313,8 @@ class TestSignals:
         status, out, _ = run_program(program)
         assert (status, out) == (0, "interrupted\n")
 
-    def test_an_exception_out_of_the_loops_own_turn_does_not_cost_it_its_seat(self) -> None:
-        """A KeyboardInterrupt raised in a timer's callback once left the hub out of the ring: no timer fired again."""
+    def test_the_loop_goes_on_after_an_exception_in_its_own_turn(self) -> None:
+        """After a KeyboardInterrupt in a timer's callback the loop had no turn any more: no timer fired again."""
         program = """if True:
             import gcron
             def interrupt():
@@ -330,8 +330,8 @@ class TestSignals:
         """
         assert run_program(program) == (0, "alive\n", "")
 
-    def test_ctrl_c_between_two_steps_of_the_loop_loses_nobody(self) -> None:
-        """Raised between taking an entry from the ring and switching to it, the exception would lose that greenlet."""
+    def test_ctrl_c_between_two_steps_of_the_loop_loses_no_greenlet(self) -> None:
+        """An exception between taking an entry from the ring and switching to it would lose that greenlet."""
         program = """if True:
             import gcron, os, signal, sys
             ended = []
@@ -364,7 +364,7 @@ class TestSignals:
 
 
 def test_a_forked_child_has_a_loop_of_its_own() -> None:
-    """Sharing the parent's epoll, each would take the other's events."""
+    """With a shared epoll descriptor, each process would take the other's events."""
     gcron.sleep(0.001)
     reader, writer = os.pipe()
     child = os.fork()
@@ -390,7 +390,7 @@ class TestVirtualTime:
             assert clock.datetime == datetime(2027, 1, 1, tzinfo=UTC)
         assert time.monotonic() - started < 5
 
-    def test_it_does_not_jump_while_somebody_waits_for_a_process(self) -> None:
+    def test_virtual_time_does_not_jump_while_somebody_waits_for_a_process(self) -> None:
         from gcron.subprocess import call
 
         with VirtualClock(0).installed() as clock:

@@ -32,7 +32,7 @@ class TestQueue:
         assert not queue.full()
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_its_first_items_and_its_order(self, kind: Any) -> None:
+    def test_first_items_and_order(self, kind: Any) -> None:
         queue = kind(items=[2, 1, 3])
         expected = {LifoQueue: [3, 1, 2], PriorityQueue: [1, 2, 3]}.get(kind, [2, 1, 3])
         assert [queue.get() for _ in range(3)] == expected
@@ -49,7 +49,7 @@ class TestQueue:
         with pytest.raises(Empty):
             queue.peek_nowait()
 
-    def test_blocked_putters_proceed_in_the_order_they_came(self) -> None:
+    def test_blocked_putters_go_on_in_their_order(self) -> None:
         queue: Queue[int] = Queue(1, [0])
         putting = [gcron.spawn(queue.put, number) for number in (1, 2, 3)]
         gcron.sleep(0)
@@ -57,7 +57,7 @@ class TestQueue:
         assert [queue.get() for _ in range(4)] == [0, 1, 2, 3]
         gcron.joinall(putting)
 
-    def test_a_newcomer_does_not_overtake_one_that_waits(self) -> None:
+    def test_a_newcomer_does_not_overtake_a_waiter(self) -> None:
         queue: Queue[int] = Queue(1, [0])
         patient = gcron.spawn(queue.put, 1)
         gcron.sleep(0)
@@ -69,7 +69,7 @@ class TestQueue:
         assert queue.get_nowait() == 1
 
     @pytest.mark.parametrize("how", ["kill", "timeout"])
-    def test_a_getter_that_goes_before_it_could_run_loses_no_item(self, how: str) -> None:
+    def test_a_woken_getter_that_is_killed_loses_no_item(self, how: str) -> None:
         queue: Queue[int] = Queue()
 
         def get() -> int:
@@ -113,7 +113,7 @@ class TestQueue:
         with pytest.raises(ValueError, match="too many"):
             queue.task_done()
 
-    def test_a_subclass_may_store_its_own_way(self) -> None:
+    def test_a_subclass_may_store_items_its_own_way(self) -> None:
         class Set(Queue[int]):
             def _init(self, maxsize: Any) -> None:
                 self.queue = set()
@@ -153,7 +153,7 @@ class TestChannel:
         with pytest.raises(ValueError, match="got 5"):
             Channel(maxsize=5)
 
-    def test_alone_one_waits_in_vain(self) -> None:
+    def test_put_and_get_without_a_partner_time_out(self) -> None:
         channel: Channel[int] = Channel()
         with pytest.raises(Full):
             channel.put_nowait(1)
@@ -173,7 +173,7 @@ STEPS = st.lists(
 def test_no_interleaving_of_puts_gets_and_kills_loses_or_repeats_or_reorders_an_item(
     steps: list[Step], maxsize: int | None
 ) -> None:
-    """Items leave in the order in which their puts returned or would have; kills take nothing with them."""
+    """Items leave in the order of their puts. Kills lose none."""
     queue: Queue[int] = Queue(maxsize)
     putters: list[gcron.Greenlet] = []
     getters: list[gcron.Greenlet] = []
@@ -270,7 +270,7 @@ class TestGroup:
         assert len(started) <= 3
         assert list(results) == [None] * 10
 
-    def test_join_tells_whether_all_ended_and_may_raise(self, capsys: Any) -> None:
+    def test_join_returns_whether_all_ended_and_may_raise(self, capsys: Any) -> None:
         group = Group()
         group.spawn(gcron.sleep, 0.05)
         assert group.join(0.001) is False
@@ -279,7 +279,7 @@ class TestGroup:
         with pytest.raises(ValueError, match="invalid literal"):
             group.join(raise_error=True)
 
-    def test_kill_shoots_each_member_once_even_one_that_swallows_it(self) -> None:
+    def test_kill_raises_once_in_each_member_even_if_it_is_caught(self) -> None:
         shots: list[int] = []
 
         def stubborn() -> None:

@@ -1,4 +1,4 @@
-"""`gcron.subprocess`: the contract, with pidfds and, by taking them away, with SIGCHLD alone (docs/runtime.md)."""
+"""`gcron.subprocess`: the contract, with pidfds, and again without, by SIGCHLD (docs/runtime.md)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("told_by", "no_descriptor_leaks")
 
 @pytest.fixture
 def ticks() -> Iterator[list[int]]:
-    """Grows while others run: shows that a wait is cooperative."""
+    """A list that grows while others run: it shows that a wait is cooperative."""
     seen: list[int] = []
 
     def tick() -> None:
@@ -83,7 +83,7 @@ def test_both_outputs_are_read_together() -> None:
     assert len(run(command, shell=True, stdout=PIPE, stderr=STDOUT).stdout) == 600_000
 
 
-def test_a_timed_out_communicate_kills_nothing_and_the_next_returns_all() -> None:
+def test_communicate_after_a_timeout_returns_all_output() -> None:
     with Popen("echo one; sleep 0.2; echo two", shell=True, stdout=PIPE) as process:
         with pytest.raises(TimeoutExpired) as caught:
             process.communicate(timeout=0.05)
@@ -107,7 +107,7 @@ def test_text_is_decoded_with_universal_newlines() -> None:
 
 
 @pytest.mark.parametrize("bufsize", [-1, 0, 4096])
-def test_streams_can_be_read_and_written_by_hand(bufsize: int) -> None:
+def test_streams_can_be_read_and_written_directly(bufsize: int) -> None:
     with Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=bufsize) as process:
         process.stdin.write(b"one\ntwo\n")
         process.stdin.flush()
@@ -136,7 +136,7 @@ def test_wait_raises_after_its_timeout() -> None:
         process.kill()
 
 
-def test_other_codes_children_keep_their_status() -> None:
+def test_children_of_other_code_keep_their_status() -> None:
     other = os.fork()
     if other == 0:
         os._exit(42)
@@ -186,7 +186,7 @@ def test_a_signal_is_never_sent_to_a_process_that_was_collected() -> None:
     assert process.returncode == 0
 
 
-def test_a_child_that_ignores_its_input_breaks_nothing() -> None:
+def test_a_child_may_ignore_its_input() -> None:
     with Popen(["true"], stdin=PIPE, stdout=PIPE) as process:
         assert process.communicate(b"x" * 1_000_000) == (b"", None)
 
@@ -202,7 +202,7 @@ def test_it_works_outside_the_main_thread() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace as used here is Linux's")
-def test_a_dead_child_that_a_tracer_holds_stalls_nobody(ticks: list[int], tmp_path: Path) -> None:
+def test_a_dead_child_held_by_a_tracer_blocks_nobody(ticks: list[int], tmp_path: Path) -> None:
     """A traced child that has died is shown as readable, yet its status is not to be had: a blocking wait would stall
     every job, a level-triggered one would spin."""
     tracer = tmp_path / "tracer.py"

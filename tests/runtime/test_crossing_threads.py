@@ -1,4 +1,4 @@
-"""Between threads: what any may use directly, and `call_soon_threadsafe` for the rest (docs/runtime.md, Threads)."""
+"""Use by several threads: directly where that is allowed, otherwise by `call_soon_threadsafe` (docs/runtime.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = 30  # seconds until a lost wake-up counts as one
 
 @pytest.fixture(autouse=True)
 def _hurried() -> Iterator[None]:
-    """Threads take turns a thousand times as often as else: what can go wrong between two steps does."""
+    """Let threads switch a thousand times as often as usual, so that races between two steps happen."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
     yield
@@ -30,7 +30,7 @@ def _hurried() -> Iterator[None]:
 
 
 def in_threads(*functions: Callable[[], Any]) -> None:
-    """Call each in a thread with a hub of its own, all at once; raise what one of them raised."""
+    """Call all functions at once, each in a thread with a hub of its own. Raise what one of them raised."""
     errors: list[BaseException] = []
 
     def guarded(function: Callable[[], Any]) -> None:
@@ -56,8 +56,8 @@ def in_threads(*functions: Callable[[], Any]) -> None:
 # -- directly: events, results, semaphores, greenlets --------------------------------------------------------
 
 
-def test_a_result_goes_to_and_fro_between_two_loops_and_no_wake_up_is_lost() -> None:
-    """Each side finds the other anywhere between its look at the value and its place in the line."""
+def test_results_between_two_loops_lose_no_wake_up() -> None:
+    """Each side may act at any moment between the other's check of the value and its enqueueing."""
     there = [AsyncResult[int]() for _ in range(3000)]
     back = [AsyncResult[int]() for _ in range(3000)]
 
@@ -73,7 +73,7 @@ def test_a_result_goes_to_and_fro_between_two_loops_and_no_wake_up_is_lost() -> 
     in_threads(ask, reply)
 
 
-def test_a_plain_thread_sets_what_greenlets_wait_for() -> None:
+def test_a_plain_thread_wakes_waiting_greenlets() -> None:
     """A `threading.Thread` without a loop of its own, against many greenlets, one result and one event each."""
     results = [AsyncResult[int]() for _ in range(2000)]
     events = [Event() for _ in range(2000)]
@@ -103,8 +103,8 @@ def test_a_plain_thread_sets_what_greenlets_wait_for() -> None:
     thread.join()
 
 
-def test_an_event_set_and_cleared_at_once_wakes_who_waits_in_every_thread() -> None:
-    """The flag is down again before any of them looks: only being taken out of the line tells them."""
+def test_an_event_set_and_cleared_at_once_wakes_waiters_of_every_thread() -> None:
+    """The flag is cleared before any of them checks it: only the notification can wake them."""
     rounds = 60
     event, woken, go_on = Event(), Semaphore(0), Semaphore(0)
 
@@ -133,8 +133,8 @@ def test_an_event_set_and_cleared_at_once_wakes_who_waits_in_every_thread() -> N
 
 
 @pytest.mark.parametrize("limit", [None, 0.0002])
-def test_permits_are_neither_lost_nor_doubled(limit: float | None) -> None:
-    """The model: a lock admits one at a time. With a limit, takers give up just when they are granted."""
+def test_no_permit_is_lost_or_doubled_between_threads(limit: float | None) -> None:
+    """The model: a lock admits one at a time. With a limit, waiters give up at the moment of their permit."""
     permits = BoundedSemaphore(2)
     inside: list[int] = []
     entered = [0] * 4
@@ -160,7 +160,7 @@ def test_permits_are_neither_lost_nor_doubled(limit: float | None) -> None:
     assert not permits._acquirers
 
 
-def test_kills_while_permits_cross_lose_none() -> None:
+def test_no_permit_is_lost_when_waiters_are_killed() -> None:
     permits = Semaphore(1)
     stop = threading.Event()
 
@@ -186,10 +186,10 @@ def test_kills_while_permits_cross_lose_none() -> None:
     assert not permits._acquirers
 
 
-def test_a_wake_up_that_comes_as_one_gives_up_strikes_in_no_later_wait() -> None:
-    """Waits with tiny limits race `set` from another thread; each is followed by a sleep that must not be cut short.
+def test_a_late_wake_up_does_not_end_a_later_wait() -> None:
+    """Waits with tiny limits race with `set` of another thread. Each is followed by a sleep that must not be cut short.
 
-    Without seats the late wake-up ended that sleep (or whatever the greenlet waited for next).
+    Without seats the late wake-up ended that sleep, or the next wait of the greenlet.
     """
     slot: list[Event] = [Event()]
     stop = threading.Event()
@@ -266,10 +266,8 @@ WAITS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], 
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_what_comes_between_the_look_and_the_place_in_the_line_is_seen(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A thread acts in the very step between the two: no stress hits that reliably."""
+def test_a_notification_between_check_and_enqueue_is_not_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread acts exactly between the two steps. No stress test hits that moment reliably."""
     make, wait, act, step = WAITS[name]
     thing = make()
     module_name, _, function_name = step.rpartition(".")
@@ -289,8 +287,8 @@ def test_what_comes_between_the_look_and_the_place_in_the_line_is_seen(
     assert not getattr(thing, "_acquirers", None)
 
 
-def test_a_wake_up_under_way_is_left_with_the_seat() -> None:
-    """Another thread has taken the waiter out of the line and not yet woken it when the waiter's time is up."""
+def test_a_pending_wake_up_stays_with_the_abandoned_seat() -> None:
+    """Another thread has taken the waiter out of the queue, and has not woken it yet, when the waiter's time is up."""
     event = Event()
 
     def wait_and_sleep() -> float:
@@ -306,8 +304,8 @@ def test_a_wake_up_under_way_is_left_with_the_seat() -> None:
     assert waiter.get() >= 0.01
 
 
-def test_an_event_agrees_with_the_standard_librarys() -> None:
-    """Both are set by one plain thread and waited for by others: whatever theirs answers, so does ours."""
+def test_event_agrees_with_the_standard_library() -> None:
+    """One plain thread sets both, others wait for them: both give the same answers."""
     ours, theirs = Event(), threading.Event()
     answers: list[tuple[bool, bool]] = []
 
@@ -377,7 +375,7 @@ def test_links_are_called_in_the_thread_that_made_them() -> None:
     assert unlinked == []
 
 
-def test_wait_gathers_what_other_threads_make_ready() -> None:
+def test_wait_returns_what_other_threads_make_ready() -> None:
     events = [Event() for _ in range(500)]
     thread = threading.Thread(target=lambda: [event.set() for event in reversed(events)])
     release = gcron.get_hub().hold()
@@ -387,7 +385,7 @@ def test_wait_gathers_what_other_threads_make_ready() -> None:
     thread.join()
 
 
-def test_a_lock_admits_one_greenlet_of_all_threads() -> None:
+def test_an_rlock_excludes_greenlets_of_all_threads() -> None:
     lock = RLock()
     total = 0
 
@@ -404,8 +402,8 @@ def test_a_lock_admits_one_greenlet_of_all_threads() -> None:
     assert total == 4 * 500
 
 
-def test_a_loop_that_is_woken_from_outside_sleeps_meanwhile() -> None:
-    """Not a loop that looks again and again: what it computes while it waits is next to nothing."""
+def test_a_loop_waiting_for_a_thread_does_not_spin() -> None:
+    """It uses almost no processor time while it waits."""
     result: AsyncResult[int] = AsyncResult()
     used: list[float] = []
 
@@ -420,7 +418,7 @@ def test_a_loop_that_is_woken_from_outside_sleeps_meanwhile() -> None:
     assert used[0] < 0.1
 
 
-def test_what_an_ended_thread_left_waiting_disturbs_nobody() -> None:
+def test_waiters_of_an_ended_thread_disturb_nobody() -> None:
     event, semaphore, result = Event(), Semaphore(0), AsyncResult[int]()
 
     def leave_them() -> None:
@@ -452,8 +450,8 @@ CARRIERS: dict[str, Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]] =
 
 
 @pytest.mark.parametrize("name", CARRIERS)
-def test_queues_say_so_when_they_are_used_across_threads(name: str) -> None:
-    """The waiter stays where it is, and the item too."""
+def test_queues_across_threads_raise_runtime_error(name: str) -> None:
+    """The waiter goes on waiting, and the item stays."""
     wait, act = CARRIERS[name]()
     waiting = gcron.spawn(wait)
     gcron.sleep(0)
@@ -493,7 +491,7 @@ def test_another_thread_wakes_a_loop_that_waits_for_it(name: str) -> None:
         other.join()
 
 
-def test_many_threads_put_into_one_queue_and_nothing_is_lost() -> None:
+def test_call_soon_threadsafe_puts_from_many_threads_lose_nothing() -> None:
     queue: Queue[tuple[int, int]] = Queue()
     hub = gcron.get_hub()
     release = hub.hold()

@@ -1,4 +1,4 @@
-"""A program that ends with whatever is still pending prints nothing about it.
+"""A program that ends while things are still pending prints nothing about them.
 
 Python clears the modules of a program in an order of its own: `import asyncio` alone was enough for a `Popen` at the
 end of a script to say "Exception ignored in Child.__del__", for the names that its finalizer used were gone.
@@ -51,14 +51,14 @@ KEEPERS = {
 
 @pytest.mark.parametrize("keeper", KEEPERS)
 @pytest.mark.parametrize("pending", PENDING)
-def test_a_program_ends_without_a_word(pending: str, keeper: str) -> None:
+def test_a_program_with_pending_things_exits_silently(pending: str, keeper: str) -> None:
     program = IMPORTS + PENDING[pending] + KEEPERS[keeper]
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_unsent_data_still_arrives(tmp_path: Path) -> None:
-    """As a file's: what the pipe takes is written when its writer goes, even then."""
+def test_unsent_data_arrives_at_exit(tmp_path: Path) -> None:
+    """As for a file: what the pipe takes is written when its writer is freed, also at exit."""
     program = f"""
 import asyncio
 from gcron.subprocess import PIPE, Popen

@@ -1,4 +1,4 @@
-"""Greenlets and waiting for them, where the contract's lines have several cases."""
+"""Greenlets and waiting for them: further cases of the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gcron.event import Event
 
 @pytest.fixture(autouse=True)
 def quiet(capsys: Any) -> None:
-    """Errors that nobody asks for go to stderr."""
+    """Greenlets of these tests fail on purpose: take their errors from the output."""
 
 
 def fail_with(error: BaseException) -> None:
@@ -23,7 +23,7 @@ def fail_with(error: BaseException) -> None:
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, SystemError])
 @pytest.mark.parametrize("where", ["greenlet", "link", "rawlink", "timer"])
-def test_what_ends_programs_reaches_the_main_greenlet(kind: type[BaseException], where: str) -> None:
+def test_fatal_errors_reach_the_main_greenlet(kind: type[BaseException], where: str) -> None:
     error = kind("the end")
     if where == "timer":
         gcron.get_hub().call_later(0, fail_with, error)
@@ -51,7 +51,7 @@ def test_killall_takes_any_iterable(kind: Callable[[Iterable[Any]], Any]) -> Non
     gcron.killall(kind([]))
 
 
-def test_killall_gives_an_error_to_each_and_without_block_does_not_switch() -> None:
+def test_killall_raises_in_each_and_does_not_switch_without_block() -> None:
     waiting = [gcron.spawn(Event().wait) for _ in range(3)]
     gcron.sleep(0)
     gcron.killall(waiting, ValueError("enough"), block=False)
@@ -60,7 +60,7 @@ def test_killall_gives_an_error_to_each_and_without_block_does_not_switch() -> N
     assert [str(greenlet.exception) for greenlet in waiting] == ["enough"] * 3
 
 
-def test_one_that_kills_itself_among_others_kills_all() -> None:
+def test_killall_of_the_caller_and_others_kills_all() -> None:
     others = [gcron.spawn(Event().wait)]
 
     def kill_all() -> None:
@@ -108,7 +108,7 @@ def test_wait_without_objects_gives_up_in_time_and_ignores_signal_handlers() -> 
         handler.cancel()
 
 
-def test_a_timeout_of_zero_gets_into_a_busy_loop() -> None:
+def test_a_timeout_of_zero_fires_in_a_busy_loop() -> None:
     turns = 0
     with pytest.raises(gcron.Timeout), gcron.Timeout(0):
         while turns < 1000:
@@ -117,7 +117,7 @@ def test_a_timeout_of_zero_gets_into_a_busy_loop() -> None:
     assert turns < 10
 
 
-def test_joinall_with_a_count_raises_only_what_it_has_seen() -> None:
+def test_joinall_with_a_count_raises_only_errors_among_these() -> None:
     failing = gcron.spawn(fail_with, ValueError("seen"))
     with pytest.raises(ValueError, match="seen"):
         gcron.joinall([gcron.spawn(Event().wait), failing], raise_error=True, count=1)
@@ -127,8 +127,8 @@ def test_joinall_with_a_count_raises_only_what_it_has_seen() -> None:
     assert gcron.joinall([killed], raise_error=True) == [killed]
 
 
-def test_no_error_is_a_false_exc_info() -> None:
-    """It was three Nones, a true value: `if greenlet.exc_info` took every success for a failure."""
+def test_exc_info_without_an_error_is_none() -> None:
+    """It was three Nones, which is true: `if greenlet.exc_info` took every success for a failure."""
     greenlet = gcron.spawn(int)
     assert greenlet.exc_info is None, "as in gevent"
     greenlet.join()
@@ -136,8 +136,8 @@ def test_no_error_is_a_false_exc_info() -> None:
 
 
 @pytest.mark.parametrize("wait", [gcron.wait, gcron.joinall])
-def test_what_is_ready_counts_when_there_is_no_time_to_wait(wait: Callable[..., list[Any]]) -> None:
-    """Links of ready objects were called a turn later than the time-out of 0: nothing was ever ready."""
+def test_a_zero_timeout_returns_what_is_ready(wait: Callable[..., list[Any]]) -> None:
+    """Links of ready objects were called one turn after the time-out of 0: nothing was ever ready."""
     done, event, sleeper = gcron.spawn(int), Event(), gcron.spawn(gcron.sleep, 60)
     done.join()
     event.set()
@@ -146,13 +146,13 @@ def test_what_is_ready_counts_when_there_is_no_time_to_wait(wait: Callable[..., 
 
 
 def test_a_timeout_may_carry_a_message() -> None:
-    """A text where an exception is expected was raised as it was, a TypeError in the waiting greenlet."""
+    """A text was raised as if it were an exception: a TypeError in the waiting greenlet."""
     with pytest.raises(gcron.Timeout, match="seconds: too slow"), gcron.Timeout(0.001, "too slow"):
         gcron.sleep(60)
 
 
-def test_a_callers_own_time_passes_between_two_objects_of_iwait() -> None:
-    """The time-out of `iwait` was a Timeout of its own: it struck in what the caller did with the first object."""
+def test_the_timeout_of_iwait_is_not_raised_in_the_callers_code() -> None:
+    """The time-out of `iwait` was a `Timeout`: it was raised in the caller's work on the first object."""
     done, sleeper = gcron.spawn(int), gcron.spawn(gcron.sleep, 60)
     seen = []
     for item in gcron.iwait([done, sleeper], timeout=0.001):
@@ -162,14 +162,14 @@ def test_a_callers_own_time_passes_between_two_objects_of_iwait() -> None:
     sleeper.kill()
 
 
-def test_a_deadline_that_is_no_number_is_refused() -> None:
-    """One NaN in the heap spoiled its order, and with it every other timer."""
+def test_nan_as_a_delay_is_refused() -> None:
+    """One NaN in the heap broke its order, and every other timer."""
     with pytest.raises(ValueError, match="nan"):
         gcron.sleep(float("nan"))
 
 
 class Unspeakable:
-    """Its `repr` fails."""
+    """An object whose `repr` fails."""
 
     def __call__(self) -> None:
         raise ValueError("the job failed")
@@ -179,7 +179,7 @@ class Unspeakable:
 
 
 def test_an_error_report_survives_a_repr_that_fails(capsys: Any) -> None:
-    """The report's own error ended the hub's turn and reached the main greenlet instead of stderr."""
+    """The error of the report ended the loop's turn, and was raised in the main greenlet."""
     gcron.get_hub().call_soon(Unspeakable())
     gcron.spawn(Unspeakable())
     gcron.sleep(0.001)

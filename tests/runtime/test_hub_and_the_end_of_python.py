@@ -1,4 +1,4 @@
-"""A program that uses hubs ends, or forks, whatever its other threads are doing just then."""
+"""A program that uses hubs can end or fork at any time, whatever its other threads are doing."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ print("ended", flush=True)
 """
 
 
-def test_python_ends_although_a_daemon_thread_was_stopped_while_it_woke_a_hub() -> None:
-    """Regression: the hub was closed with its thread's locals, under a lock that the stopped thread held for ever."""
+def test_python_exits_when_a_daemon_thread_was_stopped_while_waking_a_hub() -> None:
+    """Regression: freeing the thread's locals closed the hub, which needed a lock that the stopped thread held."""
     done = subprocess.run([sys.executable, "-c", STOPPED_IN_THE_MIDDLE], capture_output=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"ended\n", b"")
 
@@ -72,8 +72,8 @@ print("parent", flush=True)
 """
 
 
-def test_a_forked_child_ends_nothing_of_threads_that_it_does_not_have() -> None:
-    """Regression: Python tears down the locals of all other threads in the child. Hubs were closed with them: once in
+def test_a_forked_child_does_not_close_hubs_of_other_threads() -> None:
+    """Regression: Python frees the locals of all other threads in the child. Their hubs were closed then: once in
     some hundred forks an "Exception ignored … Bad file descriptor", and a hang if the thread held the lock."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED_IN_THE_MIDDLE]
     done = subprocess.run(command, capture_output=True, timeout=20, check=False)

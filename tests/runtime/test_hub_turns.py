@@ -1,4 +1,4 @@
-"""When the hub has its turn, and what is left of it when its thread ends."""
+"""When the loop has its turn, and what is left of it when its thread ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gcron.event import AsyncResult
 
 
 def ping_pong(rounds: int, stop: list[bool]) -> int:
-    """Two greenlets that wake one another: nobody else is ever ready, and never nobody is."""
+    """Two greenlets that wake each other: always exactly one is ready."""
     turns = 0
     while turns < rounds and not stop:
         there: AsyncResult[None] = AsyncResult()
@@ -29,7 +29,7 @@ def test_a_timer_fires_while_others_keep_the_ring_busy() -> None:
     assert gcron.spawn(ping_pong, 10_000_000, stop).get() < 10_000_000
 
 
-def test_a_descriptor_is_seen_while_others_keep_the_ring_busy() -> None:
+def test_a_descriptor_is_polled_while_others_keep_the_ring_busy() -> None:
     stop: list[bool] = []
     reader, writer = os.pipe()
     gcron.get_hub().io.watch(reader, 1, stop.append, True)
@@ -47,7 +47,7 @@ def use_a_hub() -> None:
 
 
 def test_a_hub_ends_with_its_thread() -> None:
-    """Hub, carriers and threads of a thread's hub stayed for ever: a leak for each thread that once used gcron."""
+    """A thread's hub, its carriers and its pool threads stayed for ever: each thread that used gcron leaked."""
     gc.collect()
     before = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
     threads = set(threading.enumerate())
@@ -65,8 +65,8 @@ def test_a_hub_ends_with_its_thread() -> None:
     assert len(os.listdir("/dev/fd")) == descriptors
 
 
-def test_waking_a_hub_that_has_ended_is_nothing() -> None:
-    """The wake-up was written to a closed descriptor, by then perhaps somebody else's file."""
+def test_waking_an_ended_hub_does_nothing() -> None:
+    """The wake-up was written to a closed descriptor, which may be another file by then."""
     hubs = []
 
     def borrow() -> None:

@@ -1,8 +1,8 @@
-"""A kill or an outer time limit through every blocking call leaves no item, permit, place or waiter behind.
+"""A kill or an outer time limit during any blocking call leaves no item, permit, place or waiter behind.
 
-Each case starts a greenlet that waits, ends it in one of three moments, and then uses the thing as if nothing had
-happened: `at-rest` while it waits, `granted` after it was given what it waits for but before it could run, and
-`out-of-time` by a time limit of somebody else.
+Each case starts a greenlet that waits, and ends it at one of three moments: `at-rest` while it waits, `granted` when it
+has what it waits for but has not run yet, and `out-of-time` by an outer time limit. Then it uses the object as if
+nothing had happened.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gcron.queue import Channel, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
 
 class Case(NamedTuple):
-    """A wait, what ends it well, and what must hold when it ended badly after having been granted or not."""
+    """A wait, what fulfils it, and what must be true after it was interrupted, before and after that."""
 
     wait: Callable[[], Any]
     grant: Callable[[], Any]
@@ -147,7 +147,7 @@ CASES: dict[str, Callable[[], Case]] = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("moment", ["at-rest", "granted", "out-of-time"])
-def test_one_that_is_ended_while_it_waits_leaves_nothing_behind(name: str, moment: str) -> None:
+def test_a_waiter_that_is_interrupted_leaves_nothing_behind(name: str, moment: str) -> None:
     case = CASES[name]()
     limit = 0 if moment == "out-of-time" else 100
     waiting = gcron.spawn(gcron.with_timeout, limit, case.wait, timeout_value="out of time")
@@ -165,7 +165,7 @@ def test_one_that_is_ended_while_it_waits_leaves_nothing_behind(name: str, momen
     assert case.intact(granted)
 
 
-def test_an_rlock_whose_waiter_is_ended_stays_with_its_owner() -> None:
+def test_an_rlock_stays_with_its_owner_when_a_waiter_is_killed() -> None:
     lock = RLock()
     lock.acquire()
     waiting = gcron.spawn(lock.acquire)
@@ -178,8 +178,8 @@ def test_an_rlock_whose_waiter_is_ended_stays_with_its_owner() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_foreign_exception_object_arrives_as_it_is(name: str) -> None:
-    """`Timeout(s, exception)` of an outer scope passes through like a plain one."""
+def test_the_same_exception_object_is_raised(name: str) -> None:
+    """An outer `Timeout(s, exception)` passes through like a plain one."""
     case = CASES[name]()
     error = LookupError("mine")
     with pytest.raises(LookupError) as caught, gcron.Timeout(0, error):
@@ -188,7 +188,7 @@ def test_a_foreign_exception_object_arrives_as_it_is(name: str) -> None:
 
 
 def never() -> Any:
-    """A greenlet's work that does not end."""
+    """Wait for ever."""
     return Event().wait()
 
 
@@ -240,7 +240,7 @@ def held_elsewhere(pool: Pool) -> RLock:
 
 
 @pytest.mark.parametrize("name", WITHOUT_A_LIMIT_OF_THEIR_OWN)
-def test_an_outer_limit_gets_through_what_is_built_of_waits(name: str) -> None:
+def test_an_outer_timeout_passes_through_composed_waits(name: str) -> None:
     pool = Pool(2)
     let_go.clear()
     outer = gcron.Timeout(0.002)
@@ -256,8 +256,8 @@ def test_an_outer_limit_gets_through_what_is_built_of_waits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["get", "peek", "put", "acquire", "wait", "join"])
-def test_of_two_limits_the_inner_one_is_the_waits_own_and_the_outer_one_everybodys(name: str) -> None:
-    """In both orders: whichever comes first, each does what it is for, and the other one does not interfere."""
+def test_inner_and_outer_timeouts_do_not_interfere(name: str) -> None:
+    """In both orders: whichever comes first has its effect, and the other one does not interfere."""
     waits: dict[str, Callable[[float], Any]] = {
         "get": lambda limit: raised(Queue().get, timeout=limit),
         "peek": lambda limit: raised(Queue().peek, timeout=limit),

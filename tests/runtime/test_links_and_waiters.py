@@ -58,7 +58,7 @@ def test_a_wait_returns_after_the_callbacks_have_begun(wait: str, moment: str) -
         ]
 
 
-def test_a_callback_that_blocks_has_begun_and_holds_nobody_up() -> None:
+def test_a_blocking_callback_has_begun_and_delays_nobody() -> None:
     seen: list[str] = []
 
     def slow(_: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_callback_that_blocks_has_begun_and_holds_nobody_up() -> None:
     assert seen == ["begun", "next", "ended"]
 
 
-def test_link_exception_begins_before_the_error_is_raised() -> None:
+def test_link_exception_runs_before_get_raises() -> None:
     seen: list[Any] = []
     greenlet = gcron.spawn(int, "x")
     greenlet.link_exception(lambda failed: seen.append(failed.exception))
@@ -85,7 +85,7 @@ def test_link_exception_begins_before_the_error_is_raised() -> None:
     assert seen == [raised.value]
 
 
-def test_a_result_that_is_a_link_is_set_when_join_returns() -> None:
+def test_a_linked_result_is_set_when_join_returns() -> None:
     result: AsyncResult[int] = AsyncResult()
     greenlet = gcron.spawn(int, 5)
     greenlet.link(result)
@@ -94,8 +94,8 @@ def test_a_result_that_is_a_link_is_set_when_join_returns() -> None:
 
 
 @pytest.mark.parametrize("make", [Group, lambda: Pool(5), lambda: Pool(1)])
-def test_group_and_pool_join_after_the_callbacks_of_their_members(make: Callable[[], Group]) -> None:
-    """With one place, most calls still wait for it when the first member ends, and belong to the join all the same."""
+def test_join_of_a_group_returns_after_the_callbacks_of_its_members(make: Callable[[], Group]) -> None:
+    """With one place, most calls still wait for it when the first member ends. They are part of the join, too."""
     group, seen = make(), []
     for number in range(4):
         group.apply_async(int, (number,), callback=seen.append)
@@ -108,7 +108,7 @@ def test_group_and_pool_join_after_the_callbacks_of_their_members(make: Callable
     assert seen[4:] == [5]
 
 
-def test_join_of_a_pool_gives_up_in_time_although_calls_follow_each_other() -> None:
+def test_join_of_a_pool_times_out_while_calls_follow_each_other() -> None:
     pool = Pool(1)
     for _ in range(100):
         pool.apply_async(gcron.sleep, (0.001,))
@@ -121,7 +121,7 @@ def test_join_of_a_pool_gives_up_in_time_although_calls_follow_each_other() -> N
     assert len(pool) == 0
 
 
-def test_join_of_a_pool_returns_when_who_was_given_the_last_place_is_killed() -> None:
+def test_join_of_a_pool_returns_if_the_call_with_the_last_place_is_killed() -> None:
     pool = Pool(1)
     member = pool.spawn(gcron.sleep, 0.001)
     waiting = pool.apply_async(int)
@@ -140,7 +140,7 @@ def test_get_returns_after_the_callback_of_apply_async() -> None:
 
 
 def test_a_link_in_the_hub_may_ask_for_the_result() -> None:
-    """There, nobody can be let go first: `get` returns at once although other links are due."""
+    """A callback in the hub cannot let others go first: `get` returns at once although other links are due."""
     seen: list[Any] = []
     greenlet = gcron.spawn(int, 5)
     greenlet.rawlink(lambda ended: seen.append(ended.get()))
@@ -172,6 +172,6 @@ pool.join()
 """
 
 
-def test_the_last_lines_of_a_program_hear_of_their_links() -> None:
+def test_callbacks_run_at_the_end_of_a_program() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("link 1\ncallback 2\n", "")

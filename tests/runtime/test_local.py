@@ -53,7 +53,7 @@ def test_another_greenlet_sees_the_class_and_its_own_values() -> None:
     assert Session.limit == 5
 
 
-def test_it_is_an_ordinary_object_to_look_at() -> None:
+def test_vars_dir_and_isinstance_work() -> None:
     stash = local()
     stash.name = "x"
     assert (vars(stash), "name" in dir(stash), isinstance(stash, local)) == ({"name": "x"}, True, True)
@@ -96,7 +96,7 @@ def test_a_value_hides_a_descriptor_that_cannot_be_set() -> None:
     assert holder.thing == "constant"
 
 
-def test_an_initialiser_that_fails_is_tried_again(capsys: Any) -> None:
+def test_a_failed_initialiser_is_tried_again(capsys: Any) -> None:
     calls: list[str] = []
 
     class Fragile(local):
@@ -117,7 +117,7 @@ def test_an_initialiser_that_fails_is_tried_again(capsys: Any) -> None:
     assert calls == ["init"] * 3
 
 
-def test_a_copy_takes_this_greenlets_values_and_begins_anew_elsewhere() -> None:
+def test_a_copy_has_this_greenlets_values_and_is_initialised_in_others() -> None:
     original: Any = Session([1])
     original.extra = 2
     duplicate: Any = copy.copy(original)
@@ -126,7 +126,7 @@ def test_a_copy_takes_this_greenlets_values_and_begins_anew_elsewhere() -> None:
     assert gcron.spawn(lambda: (duplicate.user, hasattr(duplicate, "extra"))).get() == ([1], False)
 
 
-def test_values_go_with_the_object() -> None:
+def test_values_are_freed_with_the_object() -> None:
     class Thing:
         pass
 
@@ -138,7 +138,7 @@ def test_values_go_with_the_object() -> None:
     assert seen() is None
 
 
-def test_a_killed_greenlets_values_go_too() -> None:
+def test_values_of_a_killed_greenlet_are_freed() -> None:
     class Thing:
         pass
 

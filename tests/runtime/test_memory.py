@@ -1,7 +1,7 @@
-"""What has ended keeps no memory: freed when its last user lets go, without the cyclic garbage collector.
+"""What has ended is freed with its last reference, without the cyclic garbage collector.
 
-An idle carrier kept the first task that it had run, with value and error; a parked greenlet the one that it had
-switched to; a greenlet that failed kept itself, through its traceback. A hundred results of 5 MB stayed for good.
+An idle carrier kept the first task that it had run, with value and error. A parked greenlet kept the task that it had
+switched to. A failed greenlet kept itself, through its traceback. A hundred results of 5 MB were never freed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.usefixtures("bounded")
 
 
 class Thing:
-    """What a function returns, or has in a variable as it fails."""
+    """An object that a function returns, or has in a variable when it fails."""
 
 
 class Watched:
-    """Makes things, and knows how many of them live."""
+    """Makes things, and counts those that are not freed."""
 
     def __init__(self) -> None:
         self._things: list[weakref.ref[Thing]] = []
@@ -61,7 +61,7 @@ class Watched:
         return sum(thing() is not None for thing in self._things)
 
     def all_go(self) -> bool:
-        """Whether all are freed; a thread, or a greenlet that feeds others, may be just about to let go."""
+        """True when all are freed. A thread or a helper greenlet may need a moment for that."""
         deadline = time.monotonic() + 5
         while self.living() and time.monotonic() < deadline:
             gcron.sleep(0.001)
@@ -132,7 +132,7 @@ def test_what_has_ended_is_freed_at_once(way: str, watched: Watched) -> None:
     held.clear()
 
 
-def test_a_result_frees_its_error_with_itself(watched: Watched) -> None:
+def test_a_freed_result_frees_its_error(watched: Watched) -> None:
     def ask() -> None:
         result: AsyncResult[None] = AsyncResult()
         gcron.spawn(watched.fail).link(result)
@@ -147,8 +147,8 @@ def test_a_result_frees_its_error_with_itself(watched: Watched) -> None:
     assert watched.living() == 0
 
 
-def test_an_idle_carrier_keeps_neither_its_first_task_nor_its_last(watched: Watched) -> None:
-    """The arguments of a raw greenlet's first switch live as long as it does: a task must not be among them."""
+def test_an_idle_carrier_keeps_no_task_alive(watched: Watched) -> None:
+    """The arguments of a raw greenlet's first switch live as long as the greenlet: a task must not be among them."""
     hub = gcron.get_hub()
     count = len(hub.idle_carriers) + 20
     gcron.joinall([gcron.spawn(lambda: [watched.make(), gcron.sleep(0)]) for _ in range(count)])
@@ -156,7 +156,7 @@ def test_an_idle_carrier_keeps_neither_its_first_task_nor_its_last(watched: Watc
     assert watched.living() == 0
 
 
-def test_a_waiting_greenlet_keeps_nobody_that_it_made_way_for(watched: Watched) -> None:
+def test_a_waiting_greenlet_keeps_no_task_alive_that_it_switched_to(watched: Watched) -> None:
     """Each of these switches to the task that it has just spawned, and then waits for ever."""
     never = Event()
 
@@ -171,8 +171,8 @@ def test_a_waiting_greenlet_keeps_nobody_that_it_made_way_for(watched: Watched) 
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
-def test_a_hundred_large_results_are_given_back() -> None:
-    """478 MB of these 500 stayed."""
+def test_memory_of_a_hundred_large_results_is_freed() -> None:
+    """478 of these 500 MB were never freed."""
 
     def resident() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

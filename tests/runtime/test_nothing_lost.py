@@ -1,7 +1,7 @@
-"""Whatever mixture of waiting, giving up and being killed: no item and no permit is lost, and nobody waits in vain.
+"""However waits, time-outs and kills are mixed, no item and no permit is lost, and nobody waits in vain.
 
-Hypothesis makes the mixture. A wait without a limit, with one that passes at the next turn, or under somebody
-else's; a kill that arrives before, with or after the wake-up, as the turns between the steps happen to fall.
+Hypothesis makes the mixture: waits without a limit, with one that passes at the next turn, or within an outer one, and
+kills that arrive before, with or after the wake-up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GAVE_UP = (Empty, Full, gcron.Timeout)
 
 
 def limited(limit: str, wait: Callable[..., Any]) -> Any:
-    """Call `wait` with no time limit, its own, or inside that of somebody else."""
+    """Call `wait` without a time limit, with its own, or within an outer one."""
     if limit == "outer":
         with gcron.Timeout(0):
             return wait()
@@ -40,13 +40,13 @@ def limited(limit: str, wait: Callable[..., Any]) -> Any:
 
 
 def settle() -> None:
-    """Turns enough for whoever can go on to do so."""
+    """Let everybody who can go on do so."""
     for _ in range(30):
         gcron.sleep(0)
 
 
 def perform(steps: list[tuple[str, Any]], begin: dict[str, Callable[[str], gcron.Greenlet]]) -> list[gcron.Greenlet]:
-    """Do the steps; return the greenlets that still wait in the end."""
+    """Perform the steps. Return the greenlets that still wait at the end."""
     begun: list[gcron.Greenlet] = []
     for step, detail in steps:
         if step == "turn":
@@ -130,7 +130,7 @@ def test_a_semaphore_keeps_its_permits(kind: Any, steps: list[tuple[str, Any]], 
 
 @pytest.mark.parametrize("kind", [Event, AsyncResult])
 @given(steps=STEPS)
-def test_what_has_happened_leaves_nobody_waiting(kind: Any, steps: list[tuple[str, Any]]) -> None:
+def test_nobody_waits_for_an_event_that_is_set(kind: Any, steps: list[tuple[str, Any]]) -> None:
     happening = kind()
 
     def take(limit: str) -> None:

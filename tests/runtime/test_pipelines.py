@@ -1,6 +1,6 @@
-"""What a child is given as stdin, stdout or stderr blocks for it, and goes on as it was for us.
+"""What a child gets as stdin, stdout or stderr blocks for the child, and stays as it was for us.
 
-Pipes and sockets of ours are non-blocking, and a child shares that with us. `cat` in the middle of a pipeline said
+Our pipes and sockets are non-blocking, and a child shares that. `cat` in the middle of a pipeline said
 "Resource temporarily unavailable", and `head` wrote 65,536 bytes and gave up.
 """
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
 
 @pytest.fixture(params=["/proc", "no /proc"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """With the kernel's way to open a pipe anew, and by taking it away."""
+    """Run the test with the kernel's way to open a pipe anew, and again without."""
     if request.param == "no /proc":
         monkeypatch.setattr("gcron.runtime.subprocess.blocking_twin", lambda fd: None)
     return str(request.param)
@@ -78,7 +78,7 @@ def test_a_socket(way: str) -> None:
 
 
 def test_a_socket_that_is_shared_with_a_child_does_not_block_us(pair: Any) -> None:
-    """It is one open file: made to block for the child, it blocks for us. No transfer of ours relies on that."""
+    """It is one open file: if it blocks for the child, it blocks for us, too. Our transfers do not rely on that."""
     near, far = pair
     with Popen(["sh", "-c", "read line; sleep 60"], stdin=near, stdout=near) as process:
         assert os.get_blocking(near.fileno())
@@ -95,7 +95,7 @@ def test_a_socket_that_is_shared_with_a_child_does_not_block_us(pair: Any) -> No
         process.kill()
 
 
-def test_the_parents_end_goes_on_as_it_was() -> None:
+def test_the_parents_end_stays_non_blocking() -> None:
     with Popen(["sh", "-c", "sleep 0.05; echo one; sleep 0.05; echo two"], stdout=PIPE) as first:
         with Popen(["head", "-n", "1"], stdin=first.stdout, stdout=PIPE) as second:
             assert not os.get_blocking(first.stdout.fileno())
@@ -115,7 +115,7 @@ def test_a_named_pipe_is_opened_anew_without_waiting_for_its_other_end(tmp_path:
         os.close(fd)
 
 
-def test_what_has_no_descriptor_is_refused_as_in_the_standard_library() -> None:
+def test_objects_without_descriptor_are_refused_as_in_the_standard_library() -> None:
     with pytest.raises(AttributeError):
         Popen(["true"], stdin="x")
     with pytest.raises(OSError, match="Bad file descriptor"):

@@ -1,4 +1,4 @@
-"""Group and Pool: membership, places, ending. What they share with ThreadPool is in test_workers.py."""
+"""Group and Pool: members, places, ends. Tests of what they share with ThreadPool are in test_workers.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gcron.pool import Group, Pool, PoolFull
 from gcron.queue import Full
 
 
-def test_a_member_leaves_in_the_moment_it_ends() -> None:
+def test_a_member_leaves_when_it_ends() -> None:
     group = Group()
     member = group.spawn(int)
     assert (len(group), member in group, list(group)) == (1, True, [member])
@@ -45,7 +45,7 @@ def test_add_makes_a_member_once_and_starts_nothing() -> None:
 
 
 @pytest.mark.parametrize("make", [Group, lambda: Pool(1)])
-def test_one_that_has_ended_does_not_stay_a_member(make: Any) -> None:
+def test_an_ended_greenlet_is_no_member(make: Any) -> None:
     group = make()
     ended = gcron.spawn(int)
     ended.join()
@@ -55,7 +55,7 @@ def test_one_that_has_ended_does_not_stay_a_member(make: Any) -> None:
     assert group.apply(int) == 0
 
 
-def test_killone_kills_a_member_and_no_stranger() -> None:
+def test_killone_kills_only_members() -> None:
     group = Group()
     member, other, stranger = group.spawn(Event().wait), group.spawn(Event().wait), gcron.spawn(Event().wait)
     gcron.sleep(0)
@@ -66,7 +66,7 @@ def test_killone_kills_a_member_and_no_stranger() -> None:
     stranger.kill()
 
 
-def test_kill_with_an_error_gives_it_to_all_and_with_a_timeout_just_returns(capsys: Any) -> None:
+def test_kill_raises_its_error_in_all_and_returns_after_its_timeout(capsys: Any) -> None:
     go_on = Event()
 
     def stubborn() -> None:
@@ -89,7 +89,7 @@ def test_kill_with_an_error_gives_it_to_all_and_with_a_timeout_just_returns(caps
     assert group.join() is True
 
 
-def test_kill_also_gets_those_that_the_dying_start() -> None:
+def test_kill_includes_members_started_by_dying_ones() -> None:
     group = Group()
 
     def start_another() -> None:
@@ -171,7 +171,7 @@ def test_pool_full_is_a_full_and_nothing_was_started() -> None:
 
 @pytest.mark.parametrize("wait_for_place", ["spawn", "add", "start", "apply", "map", "wait_available"])
 @pytest.mark.parametrize("end", ["kill", "timeout"])
-def test_one_that_stops_waiting_for_a_place_takes_none(wait_for_place: str, end: str) -> None:
+def test_a_killed_waiter_for_a_place_takes_none(wait_for_place: str, end: str) -> None:
     pool = Pool(1)
     stop = Event()
     pool.spawn(stop.wait)
@@ -193,7 +193,7 @@ def test_one_that_stops_waiting_for_a_place_takes_none(wait_for_place: str, end:
     assert pool.apply(max, (1, 2)) == 2
 
 
-def test_two_may_add_one_greenlet_at_once_and_it_has_one_place() -> None:
+def test_a_greenlet_added_twice_at_once_has_one_place() -> None:
     pool = Pool(2)
     stop = Event()
     pool.spawn(stop.wait)
@@ -207,7 +207,7 @@ def test_two_may_add_one_greenlet_at_once_and_it_has_one_place() -> None:
     assert pool.free_count() == 2
 
 
-def test_a_killed_map_leaves_no_place_taken() -> None:
+def test_a_killed_map_frees_its_places() -> None:
     pool = Pool(2)
     mapping = gcron.spawn(pool.map, lambda _: Event().wait(), range(10))
     gcron.sleep(0)
@@ -233,7 +233,7 @@ def test_an_interrupted_next_of_imap_loses_no_result() -> None:
         assert sorted(results) == [0, 1, 2, 3, 4]
 
 
-def test_it_makes_members_of_its_class() -> None:
+def test_members_are_of_its_greenlet_class() -> None:
     class Special(gcron.Greenlet):
         pass
 

@@ -1,4 +1,4 @@
-"""Queues beyond the contract's lines: copies, bounds that change, callers in the hub, and models as oracles."""
+"""Queues beyond the contract: copies, changing bounds, callers in the hub, and comparisons with models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEXT = {SimpleQueue: 3, Queue: 3, LifoQueue: 2, PriorityQueue: 1}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_looking_never_takes(kind: Any) -> None:
+def test_peek_and_qsize_take_nothing(kind: Any) -> None:
     queue = kind(2)
     assert (queue.qsize(), len(queue), queue.empty(), queue.full(), bool(queue), queue.maxsize) == (
         0,
@@ -39,7 +39,7 @@ def test_looking_never_takes(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_done_at_once_or_in_time_is_full_or_empty(kind: Any) -> None:
+def test_put_and_get_raise_full_and_empty_at_once_or_after_their_timeout(kind: Any) -> None:
     queue = kind(1, [1])
     for put in ({"block": False}, {"timeout": 0}, {"timeout": 0.001}):
         with pytest.raises(Full):
@@ -69,7 +69,7 @@ def test_a_timeout_object_is_raised_itself(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_copy_has_the_same_items_and_goes_its_own_way(kind: Any) -> None:
+def test_a_copy_has_the_same_items_and_is_independent(kind: Any) -> None:
     queue = kind(5, [3, 1, 2])
     for duplicate in (queue.copy(), copy.copy(queue)):
         assert type(duplicate) is kind
@@ -79,7 +79,7 @@ def test_a_copy_has_the_same_items_and_goes_its_own_way(kind: Any) -> None:
     assert queue.get() == NEXT[kind]
 
 
-def test_a_copy_has_as_much_still_to_be_done_and_nobody_waiting() -> None:
+def test_a_copy_has_the_same_unfinished_tasks_and_no_waiters() -> None:
     queue: Queue[int] = Queue()
     getter = gcron.spawn(queue.get)
     queue.put(1)
@@ -91,14 +91,14 @@ def test_a_copy_has_as_much_still_to_be_done_and_nobody_waiting() -> None:
     getter.kill()
 
 
-def test_unfinished_tasks_begin_with_the_items_or_as_told() -> None:
+def test_unfinished_tasks_start_with_the_items_or_as_given() -> None:
     assert Queue(items=[1, 2]).unfinished_tasks == 2
     queue: Queue[int] = Queue(items=[1], unfinished_tasks=3)
     assert queue.unfinished_tasks == 3
     assert JoinableQueue is Queue
 
 
-def test_more_first_items_than_places_are_kept() -> None:
+def test_more_first_items_than_maxsize_are_kept() -> None:
     queue = Queue(1, [1, 2, 3])
     assert queue.full()
     putter = gcron.spawn(queue.put, 4)
@@ -107,7 +107,7 @@ def test_more_first_items_than_places_are_kept() -> None:
 
 
 @pytest.mark.parametrize("bound", [None, 3])
-def test_a_bound_that_grows_lets_newcomers_in(bound: int | None) -> None:
+def test_a_larger_maxsize_admits_newcomers(bound: int | None) -> None:
     queue = Queue(1, [1])
     putter = gcron.spawn(queue.put, 2)
     gcron.sleep(0)
@@ -174,7 +174,7 @@ def test_the_hub_may_put_and_get_where_no_wait_is_needed() -> None:
     assert told == [Full, 1, Empty]
 
 
-def test_in_the_hub_a_call_that_would_wait_says_so() -> None:
+def test_a_call_that_would_wait_in_the_hub_raises() -> None:
     told: list[str] = []
 
     def in_the_hub() -> None:
@@ -223,7 +223,7 @@ ONE_STEP = st.tuples(st.sampled_from(["put", "get", "peek", "done"]), st.integer
 
 @settings(max_examples=200)
 @given(st.sampled_from(list(STORES)), st.sampled_from([None, 1, 3]), st.lists(ONE_STEP, max_size=40))
-def test_without_waiting_it_is_the_model(kind: Any, maxsize: int | None, steps: list[tuple[str, int]]) -> None:
+def test_without_waiting_a_queue_equals_its_model(kind: Any, maxsize: int | None, steps: list[tuple[str, int]]) -> None:
     queue = kind(maxsize)
     store: list[int] = []
     unfinished = 0
@@ -262,7 +262,7 @@ WAITING_STEP = st.tuples(
 @settings(max_examples=200)
 @given(st.lists(WAITING_STEP, max_size=40))
 def test_a_channel_hands_over_each_item_once_and_in_order(steps: list[tuple[str, int]]) -> None:
-    """Whoever is killed or out of time in whatever moment: what was put and returned has arrived or is to be had."""
+    """Waiters are killed or time out at any moment. Each item whose put returned has arrived, or can still be got."""
     channel: Channel[int] = Channel()
     returned: list[int] = []
     got: deque[int] = deque()
@@ -297,7 +297,7 @@ def test_a_channel_hands_over_each_item_once_and_in_order(steps: list[tuple[str,
     assert channel.balance == 0
 
 
-def test_event_is_what_wakes_joiners_again_and_again() -> None:
+def test_join_can_be_used_repeatedly() -> None:
     queue: Queue[int] = Queue()
     done = Event()
     for _ in range(3):
@@ -312,8 +312,8 @@ def test_event_is_what_wakes_joiners_again_and_again() -> None:
         done.clear()
 
 
-def test_an_item_that_cannot_be_compared_is_not_in_the_priority_queue() -> None:
-    """`heappush` stores before it compares: the refused item stayed, and spoiled every later `put` and `get`."""
+def test_a_priority_queue_does_not_keep_an_incomparable_item() -> None:
+    """`heappush` stores an item before it compares it: the refused item stayed, and broke later calls."""
     queue: PriorityQueue[Any] = PriorityQueue(items=[3, 1, 2])
     with pytest.raises(TypeError):
         queue.put("text")
@@ -322,7 +322,7 @@ def test_an_item_that_cannot_be_compared_is_not_in_the_priority_queue() -> None:
     assert queue.empty()
 
 
-def test_the_same_incomparable_item_twice_is_there_once() -> None:
+def test_the_same_incomparable_item_put_twice_is_there_once() -> None:
     queue: PriorityQueue[Any] = PriorityQueue()
     item = object()
     queue.put(item)
@@ -333,9 +333,9 @@ def test_the_same_incomparable_item_twice_is_there_once() -> None:
 
 
 class TestShutDown:
-    """As the standard library's queues from Python 3.13 on."""
+    """As in the standard library from Python 3.13 on."""
 
-    def test_what_is_in_it_can_still_be_got_and_nothing_be_put(self) -> None:
+    def test_after_shutdown_items_can_be_got_but_not_put(self) -> None:
         queue: Queue[int] = Queue(items=[1, 2])
         queue.shutdown()
         for put in (lambda: queue.put(3), lambda: queue.put_nowait(3), lambda: queue.put(3, timeout=1)):
@@ -349,7 +349,7 @@ class TestShutDown:
         queue.task_done()
         assert queue.join(timeout=1)
 
-    def test_those_who_wait_at_either_end_are_told(self) -> None:
+    def test_shutdown_wakes_waiters_at_both_ends(self) -> None:
         empty, full = Queue[int](), Queue[int](1, [1])
         getters = [gcron.spawn(empty.get), gcron.spawn(empty.get, True, 5), gcron.spawn(empty.peek)]
         putters = [gcron.spawn(full.put, 2), gcron.spawn(full.put, 3, True, 5)]
@@ -360,7 +360,7 @@ class TestShutDown:
         assert [type(greenlet.exception) for greenlet in getters + putters] == [ShutDown] * 5
         assert full.get() == 1
 
-    def test_at_once_it_forgets_what_is_in_it(self) -> None:
+    def test_immediate_shutdown_drops_the_items(self) -> None:
         queue: Queue[int] = Queue(items=range(3))
         joining = gcron.spawn(queue.join)
         gcron.sleep(0)
@@ -370,7 +370,7 @@ class TestShutDown:
         with pytest.raises(ShutDown):
             queue.get()
 
-    def test_a_getter_that_an_item_has_woken_still_gets_one(self) -> None:
+    def test_a_woken_getter_still_gets_its_item_after_shutdown(self) -> None:
         queue: Queue[int] = Queue()
         getter = gcron.spawn(queue.get)
         gcron.sleep(0)
@@ -380,7 +380,7 @@ class TestShutDown:
         assert getter.get(timeout=1) in (1, 2)
         assert queue.qsize() == 0
 
-    def test_a_putter_let_in_but_not_there_yet_comes_too_late(self) -> None:
+    def test_an_admitted_putter_gets_shutdown(self) -> None:
         queue: Queue[int] = Queue(1, [1])
         putter = gcron.spawn(queue.put, 2)
         gcron.sleep(0)
@@ -390,7 +390,7 @@ class TestShutDown:
         assert isinstance(putter.exception, ShutDown)
         assert queue.qsize() == 0
 
-    def test_one_who_is_killed_at_the_same_time_dies_of_that_and_hears_of_nothing_later(self) -> None:
+    def test_a_waiter_killed_during_shutdown_gets_only_the_kill(self) -> None:
         queue: Queue[int] = Queue()
         steps: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What a program does just now, in words."""
+"""The listing of what a program is doing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gcron.util import format_run_info, print_run_info
 
 
 class Proxy:
-    """Answers every question with an error, as a proxy does outside of its request."""
+    """Raises an error when asked for its class, as a proxy does outside of its request."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -44,7 +44,7 @@ def test_a_waiting_greenlet_is_listed_with_the_line_where_it_waits(waiting: gcro
     assert not any("in park" in line for line in lines[place + 1 : place + 3]), "what is the same in all is left out"
 
 
-def test_states_are_told_apart(waiting: gcron.Greenlet) -> None:
+def test_all_states_are_listed(waiting: gcron.Greenlet) -> None:
     begun, over = Event(), Event()
 
     def in_a_thread() -> None:
@@ -76,7 +76,7 @@ def test_states_are_told_apart(waiting: gcron.Greenlet) -> None:
     assert repr(ended) not in text
 
 
-def test_stacks_may_be_left_out_or_cut(waiting: gcron.Greenlet) -> None:
+def test_stacks_can_be_omitted_or_limited(waiting: gcron.Greenlet) -> None:
     assert not any(line.startswith("  ") for line in format_run_info(thread_stacks=False, greenlet_stacks=False))
     without_threads = format_run_info(thread_stacks=False, limit=1)
     assert any("gcron.sleep(3600)" in line for line in without_threads), "the innermost is kept"

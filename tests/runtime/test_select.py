@@ -65,7 +65,7 @@ def test_wait_write_and_wait_readwrite_return_when_there_is_room(pipe: Pipe) -> 
 
 
 @pytest.mark.parametrize("wait", [wait_read, wait_readwrite])
-def test_out_of_time_the_given_error_is_raised(wait: Any, pipe: Pipe) -> None:
+def test_a_timeout_raises_the_given_error(wait: Any, pipe: Pipe) -> None:
     with pytest.raises(TimeoutError, match="timed out"):
         wait(pipe[0], timeout=0.001)
     with pytest.raises(KeyError, match="mine"):
@@ -74,7 +74,7 @@ def test_out_of_time_the_given_error_is_raised(wait: Any, pipe: Pipe) -> None:
         wait(pipe[0], 0.001, KeyError)
 
 
-def test_a_pipe_of_multiprocessing_is_waited_for_while_others_run() -> None:
+def test_others_run_while_a_pipe_of_multiprocessing_is_waited_for() -> None:
     """Its `recv` would stop the loop; with `wait_read` before it, it does not."""
     context = multiprocessing.get_context("fork")
     near, far = context.Pipe()
@@ -101,13 +101,13 @@ def test_select_waits_for_the_first_that_is_ready(pipe: Pipe) -> None:
     assert select([other, pipe[0]], [pipe[1]], [], 5) == ([other, pipe[0]], [pipe[1]], [])
 
 
-def test_select_out_of_time_returns_nothing(pipe: Pipe) -> None:
+def test_select_returns_empty_lists_after_its_timeout(pipe: Pipe) -> None:
     assert select([pipe[0]], [], [pipe[0]], 0.001) == ([], [], [])
     assert select([pipe[0]], [], [], 0) == ([], [], [])
     assert select([], [], [], 0.001) == ([], [], [])
 
 
-def test_a_loop_of_selects_that_do_not_wait_lets_others_run(pipe: Pipe) -> None:
+def test_a_loop_of_selects_without_waiting_lets_others_run(pipe: Pipe) -> None:
     gcron.spawn(os.write, pipe[1], b"x")
     while not select([pipe[0]], [], [], 0)[0]:
         pass
@@ -154,7 +154,7 @@ def test_a_descriptor_above_1023_can_be_waited_for(pipe: Pipe) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_what_makes_no_sense_is_refused(pipe: Pipe) -> None:
+def test_wrong_arguments_are_refused(pipe: Pipe) -> None:
     with pytest.raises(TypeError, match="got 'x'"):
         select(["x"], [], [], 0)
     with pytest.raises(ValueError, match="got -1"):

@@ -1,4 +1,4 @@
-"""Semaphores and RLock beyond the contract's lines, and against a model."""
+"""Semaphores and RLock beyond the contract, and compared with a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_negative_number_of_permits_is_refused() -> None:
             kind(-1)
 
 
-def test_acquire_says_exactly_whether_it_has_one() -> None:
+def test_acquire_returns_exactly_true_or_false() -> None:
     semaphore = Semaphore(2)
     assert [semaphore.acquire(), semaphore.acquire(True), semaphore.acquire(False)] == [True, True, False]
     assert semaphore.acquire(timeout=0) is False
@@ -27,7 +27,7 @@ def test_acquire_says_exactly_whether_it_has_one() -> None:
     assert (semaphore.locked(), semaphore.ready(), semaphore.counter, semaphore.release()) == (True, False, 0, 1)
 
 
-def test_permits_go_to_waiters_in_the_order_they_came() -> None:
+def test_permits_go_to_waiters_in_their_order() -> None:
     semaphore = Semaphore(0)
     order: list[int] = []
     for number in range(4):
@@ -40,7 +40,7 @@ def test_permits_go_to_waiters_in_the_order_they_came() -> None:
     assert semaphore.counter == 0
 
 
-def test_wait_takes_nothing_and_tells_how_many() -> None:
+def test_wait_takes_no_permit_and_returns_the_number() -> None:
     semaphore = Semaphore(0)
     waiting = gcron.spawn(semaphore.wait)
     gcron.sleep(0)
@@ -71,7 +71,7 @@ def test_a_link_is_called_once_when_a_permit_is_free() -> None:
     assert told == [2, -2]
 
 
-def test_a_permit_handed_to_a_waiter_is_no_news_for_links() -> None:
+def test_a_permit_given_to_a_waiter_calls_no_link() -> None:
     semaphore = Semaphore(0)
     told: list[Any] = []
     semaphore.rawlink(told.append)
@@ -83,7 +83,7 @@ def test_a_permit_handed_to_a_waiter_is_no_news_for_links() -> None:
     assert told == []
 
 
-def test_with_takes_and_gives_back_also_on_an_error() -> None:
+def test_with_releases_also_on_an_error() -> None:
     semaphore = BoundedSemaphore()
     with pytest.raises(LookupError), semaphore:
         assert semaphore.locked()
@@ -91,7 +91,7 @@ def test_with_takes_and_gives_back_also_on_an_error() -> None:
     assert semaphore.counter == 1
 
 
-def test_an_rlock_is_given_back_as_often_as_it_was_taken() -> None:
+def test_an_rlock_is_free_after_as_many_releases_as_acquires() -> None:
     lock = RLock()
     assert [lock.acquire(), lock.acquire(), lock.acquire(blocking=False)] == [True] * 3
     for _ in range(3):
@@ -120,8 +120,8 @@ STEPS = st.lists(
 
 @settings(max_examples=200)
 @given(st.integers(0, 2), STEPS)
-def test_whatever_happens_permits_add_up(value: int, steps: list[tuple[str, int]]) -> None:
-    """Every permit is free or held: those who were killed or out of time, in whatever moment, hold none."""
+def test_permits_always_add_up(value: int, steps: list[tuple[str, int]]) -> None:
+    """Every permit is free or held. Waiters that were killed or timed out, at any moment, hold none."""
     semaphore = Semaphore(value)
     held = 0
     released = 0
@@ -152,8 +152,8 @@ def test_whatever_happens_permits_add_up(value: int, steps: list[tuple[str, int]
     assert held + semaphore.counter == value + released
 
 
-def test_a_dummy_never_lets_anybody_wait() -> None:
-    """As gevent's: what takes a semaphore gets this where there is no limit."""
+def test_a_dummy_semaphore_never_waits() -> None:
+    """As in gevent: a stand-in for a semaphore where there is no limit."""
     dummy = DummySemaphore(0)
     with dummy, dummy:
         assert dummy.acquire(blocking=False) is True

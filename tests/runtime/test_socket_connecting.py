@@ -1,4 +1,4 @@
-"""Looking up names, and making connections and servers."""
+"""Name lookups, connections and servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_descriptor_leaks", "bounded")
 
 @pytest.fixture
 def nobody() -> tuple[str, int]:
-    """An address where nobody listens."""
+    """An address on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         name: tuple[str, int] = listening.getsockname()
     return name
@@ -27,7 +27,7 @@ def nobody() -> tuple[str, int]:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """A name service of our own: names to IPv4 addresses. Looks up in a thread, or fails the test."""
+    """A name service for the test, from names to IPv4 addresses. It fails the test outside of a thread."""
     book: dict[str, list[str]] = {}
     real = stdlib.getaddrinfo
 
@@ -58,15 +58,15 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine"
 # -- connect ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_refused_connection_raises_and_has_a_number(nobody: tuple[str, int]) -> None:
+def test_a_refused_connection_raises_and_connect_ex_returns_its_number(nobody: tuple[str, int]) -> None:
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):
         client.connect(nobody)
     with socket.socket() as client:
         assert client.connect_ex(nobody) == errno.ECONNREFUSED
 
 
-def test_an_unreachable_address_says_what_the_standard_library_says() -> None:
-    """255.255.255.255 cannot be connected to: an error at once, and the same one."""
+def test_an_unreachable_address_is_the_standard_librarys_error() -> None:
+    """A connection to 255.255.255.255 fails at once, with the same error."""
     with stdlib.socket() as theirs:
         expected = theirs.connect_ex(("255.255.255.255", 9))
     with socket.socket() as client:
@@ -80,7 +80,7 @@ def test_connect_ex_of_a_good_address_is_0_and_a_second_connect_is_refused(liste
         assert client.connect_ex(listener.getsockname()) == errno.EISCONN
 
 
-def test_two_may_connect_one_socket_and_both_succeed(listener: socket.socket) -> None:
+def test_two_greenlets_may_connect_one_socket_at_once(listener: socket.socket) -> None:
     with socket.socket() as client:
         both = [gcron.spawn(client.connect_ex, listener.getsockname()) for _ in range(2)]
         assert [greenlet.get() for greenlet in both] == [0, 0]
@@ -116,7 +116,7 @@ def test_an_unknown_name_is_a_gaierror_also_for_connect_ex(names: dict[str, list
 
 
 @pytest.mark.parametrize("address", [("127.0.0.1",), "127.0.0.1", (None, 80), ("127.0.0.1", "http"), (1, 2, 3)])
-def test_a_malformed_address_is_the_same_error_as_ever(address: Any) -> None:
+def test_a_malformed_address_is_the_standard_librarys_error(address: Any) -> None:
     with stdlib.socket() as theirs, pytest.raises(Exception) as expected:  # noqa: PT011 - whatever it is
         theirs.connect(address)
     with socket.socket() as client, pytest.raises(expected.type):
@@ -152,7 +152,7 @@ def test_create_connection_without_any_address_is_an_error(monkeypatch: pytest.M
         socket.create_connection(("127.0.0.1", 1))
 
 
-def test_create_connection_binds_its_own_end(listener: socket.socket) -> None:
+def test_create_connection_binds_to_its_source_address(listener: socket.socket) -> None:
     with socket.create_connection(listener.getsockname(), source_address=("127.0.0.1", 0)) as client:
         assert client.gettimeout() is None
         far, address = listener.accept()
@@ -169,7 +169,7 @@ def test_create_connection_has_the_default_time_out(listener: socket.socket) -> 
         socket.setdefaulttimeout(None)
 
 
-def test_a_time_limit_during_create_connection_closes_what_it_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_during_create_connection_closes_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
     class Slow(socket.socket):
@@ -241,7 +241,7 @@ def test_create_server_of_one_family_serves_no_other() -> None:
         ("getfqdn", ("slow.test",)),
     ],
 )
-def test_others_go_on_during_a_slow_look_up(
+def test_others_run_during_a_slow_lookup(
     monkeypatch: pytest.MonkeyPatch, function: str, arguments: tuple[Any, ...]
 ) -> None:
     asked = []
@@ -263,7 +263,7 @@ def test_others_go_on_during_a_slow_look_up(
     assert ticks >= 5
 
 
-def test_an_error_of_a_look_up_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_lookup_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> None:
         raise stdlib.herror(1, "Unknown host")
 
@@ -272,7 +272,7 @@ def test_an_error_of_a_look_up_comes_through(monkeypatch: pytest.MonkeyPatch) ->
         socket.gethostbyaddr("192.0.2.1")
 
 
-def test_a_slow_look_up_ends_with_the_callers_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_can_time_out_during_a_slow_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stdlib, "getaddrinfo", lambda *args: time.sleep(0.2))
     began = time.monotonic()
     with gcron.Timeout(0.01, False):
@@ -292,7 +292,7 @@ def test_a_slow_look_up_ends_with_the_callers_patience(monkeypatch: pytest.Monke
         ("127.1", 80, socket.AI_NUMERICHOST),
     ],
 )
-def test_what_is_numeric_needs_no_thread(monkeypatch: pytest.MonkeyPatch, host: Any, port: Any, flags: int) -> None:
+def test_numeric_addresses_need_no_thread(monkeypatch: pytest.MonkeyPatch, host: Any, port: Any, flags: int) -> None:
     expected = stdlib.getaddrinfo(host, port, flags=flags)
     monkeypatch.setattr(dns, "get_hub", lambda: pytest.fail("no thread is needed"))
 
@@ -300,7 +300,7 @@ def test_what_is_numeric_needs_no_thread(monkeypatch: pytest.MonkeyPatch, host: 
 
 
 @pytest.mark.parametrize(("host", "port"), [("localhost", 80), ("127.0.0.1", "http"), ("127.1", 80), ("", 80)])
-def test_what_may_ask_somebody_goes_to_a_thread(monkeypatch: pytest.MonkeyPatch, host: str, port: Any) -> None:
+def test_lookups_that_may_ask_a_server_use_a_thread(monkeypatch: pytest.MonkeyPatch, host: str, port: Any) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(dns, "_in_thread", lambda function, *args: asked.append(args) or [])
     socket.getaddrinfo(host, port)
@@ -308,7 +308,7 @@ def test_what_may_ask_somebody_goes_to_a_thread(monkeypatch: pytest.MonkeyPatch,
     assert asked[0][:2] == (host, port)
 
 
-def test_numeric_names_need_no_thread_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numeric_getnameinfo_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns, "get_hub", lambda: pytest.fail("no thread is needed"))
 
     assert socket.gethostbyname("127.0.0.1") == "127.0.0.1"
@@ -316,7 +316,7 @@ def test_numeric_names_need_no_thread_either(monkeypatch: pytest.MonkeyPatch) ->
     assert socket.getnameinfo(("127.0.0.1", 80), flags) == ("127.0.0.1", "80")
 
 
-def test_real_look_ups_agree_with_the_standard_library() -> None:
+def test_real_lookups_agree_with_the_standard_library() -> None:
     assert socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM) == stdlib.getaddrinfo(
         "localhost", 80, type=socket.SOCK_STREAM
     )

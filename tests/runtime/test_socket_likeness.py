@@ -35,7 +35,7 @@ OURS = {
 }
 
 
-def test_every_name_is_here_and_only_what_blocks_is_ours() -> None:
+def test_every_name_is_exported_and_only_what_blocks_is_ours() -> None:
     assert set(stdlib.__all__) <= set(socket.__all__)
     different = {name for name in stdlib.__all__ if getattr(socket, name) is not getattr(stdlib, name)}
     assert different == OURS
@@ -67,7 +67,7 @@ def test_a_with_statement_closes_it() -> None:
         made.recv(1)
 
 
-def test_a_bad_family_is_an_error_and_no_leak() -> None:
+def test_a_bad_family_is_an_error_and_leaks_nothing() -> None:
     with pytest.raises(OSError):  # noqa: PT011 - its text depends on the platform
         socket.socket(999)
 
@@ -155,7 +155,7 @@ def test_fromfd_and_detach_and_fileno(pair: Pair) -> None:
     assert pair[0].fileno() == -1
 
 
-def test_a_thread_without_a_hub_may_use_and_close_one() -> None:
+def test_a_thread_without_a_hub_may_use_and_close_a_socket() -> None:
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -198,7 +198,7 @@ def test_udp_datagrams_keep_their_bounds_and_sender(udp: Pair) -> None:
     assert reader.get() == [(data, one.getsockname()) for data in (b"first", b"", b"third")]
 
 
-def test_udp_in_all_the_ways_to_send_and_receive(udp: Pair) -> None:
+def test_udp_with_all_calls_that_send_and_receive(udp: Pair) -> None:
     one, other = udp
     one.sendto(b"name", 0, ("localhost", other.getsockname()[1]))
     one.sendmsg([b"mes", b"sage"], [], 0, other.getsockname())
@@ -222,7 +222,7 @@ def test_udp_receive_times_out(udp: Pair) -> None:
 
 
 def test_a_unix_datagram_waits_for_room_at_its_receiver_without_spinning(tmp_path: Path) -> None:
-    """poll() calls an unconnected datagram socket writable while its receiver's queue is full."""
+    """An unconnected datagram socket polls as writable while its receiver's queue is full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to, socket.socket(to.family, to.type) as sender:
         to.bind(str(tmp_path / "to"))
         sender.settimeout(0)

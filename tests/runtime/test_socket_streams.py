@@ -1,4 +1,4 @@
-"""Stream sockets: what is sent arrives, and everybody else goes on meanwhile."""
+"""Stream sockets: what is sent arrives, and others run meanwhile."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_ten_megabytes_arrive_whole(tcp: Pair) -> None:
     [b"", b"abc", bytearray(b"abc"), memoryview(b"abc"), array.array("i", [1, 2, 3]), array.array("i")],
     ids=["empty", "bytes", "bytearray", "memoryview", "array", "empty array"],
 )
-def test_sendall_takes_what_has_bytes(pair: Pair, data: Any) -> None:
+def test_sendall_takes_bytes_like_objects(pair: Pair, data: Any) -> None:
     pair[0].sendall(data)
     pair[0].close()
 
@@ -161,7 +161,7 @@ def test_sendall_refuses_text(pair: Pair) -> None:
         pair[0].sendall("text")
 
 
-def test_one_reads_while_another_writes_the_same_socket(tcp: Pair) -> None:
+def test_one_greenlet_reads_while_another_writes_the_same_socket(tcp: Pair) -> None:
     near, far = tcp
     data = b"x" * 3_000_000
     echoing = gcron.spawn(echo, far.dup())
@@ -174,7 +174,7 @@ def test_one_reads_while_another_writes_the_same_socket(tcp: Pair) -> None:
 
 
 def test_a_second_reader_or_writer_that_would_wait_is_refused(pair: Pair) -> None:
-    """Two readers of one stream get parts of it by chance; both of them waited without a word."""
+    """Two readers of one stream get random parts of it. Both waited, without an error."""
     near, far = pair
     first, second = gcron.spawn(near.recv, 1), gcron.spawn(near.recv, 1)
     with pytest.raises(ConcurrentObjectUseError):
@@ -193,7 +193,7 @@ def test_a_second_reader_or_writer_that_would_wait_is_refused(pair: Pair) -> Non
     assert reader.get() == b"c", "one that reads beside one that writes is fine"
 
 
-def test_half_a_connection_closes_and_the_other_half_goes_on(tcp: Pair) -> None:
+def test_one_direction_can_be_closed_while_the_other_goes_on(tcp: Pair) -> None:
     near, far = tcp
     reader = gcron.spawn(receive, far, 100)
     near.sendall(b"question")
@@ -230,7 +230,7 @@ def test_a_peer_that_is_gone_breaks_the_pipe(pair: Pair) -> None:
         writer.get()
 
 
-def test_recv_into_and_its_kin_fill_buffers(pair: Pair) -> None:
+def test_recv_into_and_similar_calls_fill_buffers(pair: Pair) -> None:
     near, far = pair
     buffer = bytearray(10)
     reader = gcron.spawn(near.recv_into, buffer, 3)
@@ -245,8 +245,8 @@ def test_recv_into_and_its_kin_fill_buffers(pair: Pair) -> None:
     assert bytes(first + second) == b"fgh\0\0\0"
 
 
-def test_a_message_in_parts_keeps_them_while_it_waits(pair: Pair) -> None:
-    """Iterators serve for one try only, and a call that waits makes two."""
+def test_iterators_of_buffers_survive_a_wait(pair: Pair) -> None:
+    """An iterator can be used for one try only, and a call that waits makes two."""
     near, far = pair
     first, second = bytearray(1), bytearray(5)
     reader = gcron.spawn(near.recvmsg_into, iter([first, second]))
@@ -415,7 +415,7 @@ def test_http_client_works_on_it_against_a_server_in_a_thread() -> None:
 
 @settings(max_examples=50)
 @given(chunks=st.lists(st.binary(max_size=20_000), max_size=20), sizes=st.lists(st.integers(1, 50_000), min_size=1))
-def test_however_it_is_cut_what_is_sent_is_what_is_received(chunks: list[bytes], sizes: list[int]) -> None:
+def test_data_arrives_unchanged_however_it_is_cut(chunks: list[bytes], sizes: list[int]) -> None:
     near, far = socket.socketpair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 

@@ -1,4 +1,4 @@
-"""How a wait on a socket ends: in time, too late, by another greenlet's close, by an outer time limit."""
+"""How a wait on a socket ends: in time, too late, by a close elsewhere, or by an outer time limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[socket.socket]:
-    """A listening Unix socket whose queue is full: connecting to it waits for an `accept`."""
+    """A listening Unix socket whose queue is full: a connect waits for an `accept`."""
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as queued:
         listening.bind(str(tmp_path / "full"))
         listening.listen(0)
@@ -84,7 +84,7 @@ def test_accept_times_out(listener: socket.socket) -> None:
         listener.accept()
 
 
-def test_connect_times_out_and_connect_ex_says_so(full: socket.socket) -> None:
+def test_connect_times_out_and_connect_ex_returns_eagain(full: socket.socket) -> None:
     with socket.socket(socket.AF_UNIX) as late:
         late.settimeout(0.02)
         with pytest.raises(TimeoutError, match="timed out"):
@@ -103,7 +103,7 @@ def test_a_connect_to_a_full_unix_queue_waits_for_its_turn(full: socket.socket) 
 
 
 def test_a_tcp_connect_times_out_when_nobody_answers() -> None:
-    """A listener with its queue full drops what comes: the client hears nothing."""
+    """A listener whose queue is full drops new connections: the client gets no answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         clients = []
         try:
@@ -121,7 +121,7 @@ def test_a_tcp_connect_times_out_when_nobody_answers() -> None:
 
 
 def test_the_time_out_of_sendall_is_for_the_whole(pair: Pair) -> None:
-    """Each single wait is short, for the reader takes a little now and then; together they are too long."""
+    """Each single wait is short, because the reader takes a little now and then. Together they are too long."""
     near, far = pair
     near.settimeout(0.1)
 
@@ -140,7 +140,7 @@ def test_the_time_out_of_sendall_is_for_the_whole(pair: Pair) -> None:
     assert 0.09 < elapsed < 1
 
 
-def test_the_time_out_of_sendall_holds_though_no_send_has_to_wait(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sendall_times_out_even_if_no_send_waits(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     def one_octet_a_millisecond(self: socket.socket, data: Any, flags: int = 0) -> int:
         time.sleep(0.001)
         return 1
@@ -151,8 +151,8 @@ def test_the_time_out_of_sendall_holds_though_no_send_has_to_wait(pair: Pair, mo
         pair[0].sendall(b"x" * 1000)
 
 
-def test_what_is_there_counts_although_the_hub_was_late(pair: Pair) -> None:
-    """Somebody kept the processor beyond the reader's time-out, but the data had come in time."""
+def test_data_that_came_in_time_counts_if_the_hub_is_late(pair: Pair) -> None:
+    """Somebody used the processor until after the reader's time-out, but the data had come in time."""
     pair[0].settimeout(0.01)
     reader = gcron.spawn(pair[0].recv, 10)
     gcron.sleep(0)
@@ -221,7 +221,7 @@ def test_closing_wakes_everybody_who_waits(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "with", "detach", "last file"])
-def test_however_a_listener_is_closed_its_acceptor_wakes(listener: socket.socket, end: str) -> None:
+def test_closing_a_listener_in_any_way_wakes_its_acceptor(listener: socket.socket, end: str) -> None:
     acceptor = gcron.spawn(listener.accept)
     gcron.sleep(0.001)
     if end == "close":
@@ -264,7 +264,7 @@ def test_closing_wakes_a_tcp_connect() -> None:
     assert {greenlet.value for greenlet in connecting} <= {0, errno.EBADF}
 
 
-def test_a_closed_number_that_comes_back_as_another_socket_is_another_socket(pair: Pair) -> None:
+def test_a_reused_number_of_a_closed_socket_is_another_socket(pair: Pair) -> None:
     reader = gcron.spawn(pair[0].recv, 1)
     gcron.sleep(0.001)
     number = pair[0].fileno()
@@ -293,8 +293,8 @@ def test_closing_a_duplicate_leaves_the_other_waiting(pair: Pair) -> None:
     assert reader.get(timeout=1) == b"x"
 
 
-def test_a_reader_that_has_timed_out_hears_nothing_of_a_later_close(pair: Pair) -> None:
-    """Its time limit struck and the socket was closed in one turn: the close must not raise in its next wait."""
+def test_a_timed_out_reader_is_not_woken_by_a_later_close(pair: Pair) -> None:
+    """It timed out in the turn in which the socket was closed: the close must not raise in its next wait."""
 
     def read() -> str:
         with gcron.Timeout(0.01, False):
@@ -348,7 +348,7 @@ def test_non_blocking_accept_and_connect(listener: socket.socket, full: socket.s
             late.connect(full.getsockname())
 
 
-def test_a_call_may_ask_not_to_wait(pair: Pair) -> None:
+def test_msg_dontwait_does_not_wait(pair: Pair) -> None:
     with pytest.raises(BlockingIOError):
         pair[0].recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
 

@@ -1,4 +1,4 @@
-"""`gcron.subprocess` beside the standard library's: one body for both, and the same outcome of each."""
+"""`gcron.subprocess` and the standard library's: the same code has the same outcome with both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Body = Callable[[ModuleType], Any]
 
 
 def outcome(body: Body, module: ModuleType) -> Any:
-    """What it returns, or the type and text of what it raises."""
+    """Return its result, or the type and text of its error."""
     try:
         return body(module)
     except Exception as error:
@@ -116,7 +116,7 @@ def test_the_outcome_is_the_standard_librarys(body: Body) -> None:
 
 
 @pytest.mark.parametrize("data", ["text", 3, ["list"]])
-def test_input_of_the_wrong_type_is_an_error_as_there(data: Any) -> None:
+def test_input_of_the_wrong_type_is_the_standard_librarys_error(data: Any) -> None:
     for module in (ours, stdlib):
         with pytest.raises(TypeError):
             module.run(["cat"], input=data, capture_output=True)
@@ -173,7 +173,7 @@ def test_text_is_read_line_by_line_and_written_through() -> None:
             assert process.stdout.read() == ""
 
 
-def test_writing_to_a_child_that_is_gone_is_a_broken_pipe_and_it_is_collected_all_the_same() -> None:
+def test_writing_to_an_ended_child_is_a_broken_pipe_and_its_status_is_collected() -> None:
     for module in (ours, stdlib):
         process = module.Popen(["true"], stdin=PIPE)
         process.wait()
@@ -183,8 +183,8 @@ def test_writing_to_a_child_that_is_gone_is_a_broken_pipe_and_it_is_collected_al
         assert process.returncode == 0
 
 
-def test_what_is_written_waits_in_a_buffer_of_the_size_asked_for() -> None:
-    """Regression: the buffer had 8 KiB whatever `bufsize` said, so a write that fits in it failed at once."""
+def test_bufsize_is_the_size_of_the_write_buffer() -> None:
+    """Regression: the buffer had 8 KiB for every `bufsize`. A write that should fit in it failed at once."""
     for module in (ours, stdlib):
         process = module.Popen(["true"], stdin=PIPE, bufsize=1 << 20)
         process.wait()
@@ -202,7 +202,7 @@ def test_a_timeout_carries_what_was_read_as_bytes() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.01])
-def test_waiting_no_longer_than_asked(timeout: float) -> None:
+def test_timeouts_of_wait_and_communicate_are_kept(timeout: float) -> None:
     for module in (ours, stdlib):
         with module.Popen(["sleep", "10"]) as process:
             with pytest.raises(module.TimeoutExpired) as caught:
@@ -224,8 +224,8 @@ def test_input_may_be_sent_once() -> None:
             assert process.communicate()[0] == b""
 
 
-def test_input_that_a_timeout_interrupted_is_sent_to_its_end() -> None:
-    """Ours alone: CPython 3.11 forgets the rest of the input, and waits for ever."""
+def test_input_interrupted_by_a_timeout_is_sent_completely() -> None:
+    """CPython 3.11 itself forgets the rest of the input, and waits for ever."""
     data = os.urandom(300_000)
     with ours.Popen("sleep 0.2; cat", shell=True, stdin=PIPE, stdout=PIPE) as process:
         with pytest.raises(ours.TimeoutExpired):
@@ -233,7 +233,7 @@ def test_input_that_a_timeout_interrupted_is_sent_to_its_end() -> None:
         assert process.communicate()[0] == data
 
 
-def test_the_looks_of_a_process() -> None:
+def test_repr_of_a_process() -> None:
     for module in (ours, stdlib):
         with module.Popen(["true"], text=True) as process:
             assert repr(process) == "<Popen: returncode: None args: ['true']>"

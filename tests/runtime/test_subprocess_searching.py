@@ -1,4 +1,4 @@
-"""Which program `gcron.subprocess` starts, and as whom: as the standard library, which searches in the child."""
+"""Which program `gcron.subprocess` starts, and as which user: the same as the standard library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def script(path: Path, text: str, mode: int = 0o755) -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Directories to search: one has the program `tool`, the others have something else of that name."""
+    """Directories to search. One has the program `tool`, the others have other things of that name."""
     script(tmp_path / "good" / "tool", "#!/bin/sh\necho good $0\n")
     script(tmp_path / "other" / "tool", "#!/bin/sh\necho other $0\n")
     script(tmp_path / "plain" / "tool", "no program\n", 0o644)
@@ -81,7 +81,7 @@ def test_the_program_found_is_the_standard_librarys(
 
 
 @pytest.mark.parametrize("search", ["good", "./good", ":/bin", "{0}/empty:good", "good:{0}/other", "../other"])
-def test_directories_relative_to_the_childs_own_are_searched_from_there(
+def test_relative_directories_are_searched_from_the_childs_cwd(
     search: str, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folders)
@@ -96,8 +96,8 @@ def test_the_search_is_that_of_the_childs_environment(environment: dict[Any, Any
         assert outcome(ours, command, env=environment) == outcome(stdlib, command, env=environment)
 
 
-def test_nothing_is_remembered(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that appears in an earlier directory is the one that runs from then on."""
+def test_the_search_is_not_cached(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a program appears in an earlier directory, that one runs from then on."""
     monkeypatch.setenv("PATH", f"{folders}/empty:{folders}/good:/bin")
     assert find_executable("tool", None) == f"{folders}/good/tool"
     script(folders / "empty" / "tool", "#!/bin/sh\necho new\n")
@@ -106,7 +106,7 @@ def test_nothing_is_remembered(folders: Path, monkeypatch: pytest.MonkeyPatch) -
     assert outcome(ours, ["tool"])[1].startswith(b"good")
 
 
-def test_what_is_given_otherwise_is_not_searched_for() -> None:
+def test_an_explicit_executable_or_shell_is_not_searched() -> None:
     for found in (find_executable("/bin/true", None), find_executable("", None), find_executable(b"true", None)):
         assert found is None
     kwargs: list[dict[str, Any]] = [{"executable": "/bin/sh"}, {"shell": True}, {"preexec_fn": lambda: os.chdir("/")}]
@@ -135,7 +135,7 @@ WHO = ["sh", "-c", "id -u; id -g; id -G; id -ru; id -rg"]
     ],
     ids=str,
 )
-def test_a_child_of_another_user_is_who_the_standard_library_makes_it(switch: dict[str, Any]) -> None:
+def test_user_and_group_are_set_as_in_the_standard_library(switch: dict[str, Any]) -> None:
     done = outcome(ours, WHO, **switch)
     assert done == outcome(stdlib, WHO, **switch)
     assert done[0] == 0
@@ -144,8 +144,8 @@ def test_a_child_of_another_user_is_who_the_standard_library_makes_it(switch: di
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
-def test_another_user_runs_what_he_may_run(mode: int, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root finds a program that the child may not execute: the child goes on searching."""
+def test_another_user_runs_only_permitted_programs(mode: int, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root finds a program that the child may not execute. The child goes on searching."""
     for folder in (folders, *folders.parents):
         if folder.stat().st_uid == os.geteuid() and folder.name.startswith(("pytest-", folders.name)):
             folder.chmod(0o755)
@@ -167,5 +167,5 @@ def test_a_child_of_another_user_is_waited_for_killed_and_talked_to() -> None:
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may become anybody")
-def test_becoming_another_user_is_refused_as_there() -> None:
+def test_an_unknown_user_is_the_standard_librarys_error() -> None:
     assert outcome(ours, ["true"], user=0) == outcome(stdlib, ["true"], user=0)

@@ -1,6 +1,6 @@
-"""Children that are traced: a dead one that its tracer still holds is seen to have ended, but has no status yet.
+"""Traced children: while a tracer holds a dead child, its exit is reported, but it has no status yet.
 
-A blocking wait for it would stall every job, and looking again and again would spin.
+A blocking wait for the status would stop every job, and repeated checks would spin.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def child() -> Iterator[Popen]:
 
 @pytest.fixture
 def release(child: Popen) -> Iterator[Release]:
-    """The child is dead, and held by a tracer until this is called."""
+    """A function that ends the tracer's hold on the dead child."""
     with Popen([sys.executable, "-c", TRACER, str(child.pid)], stdin=PIPE, stdout=PIPE) as tracer:
         if tracer.stdout.readline() != b"0\n":
             pytest.skip("this machine forbids ptrace")
@@ -68,7 +68,7 @@ WAITS: dict[str, Callable[[Popen], Any]] = {
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS.keys())
-def test_a_held_child_stalls_nobody_and_spins_nothing(
+def test_a_held_child_blocks_nobody_and_the_loop_does_not_spin(
     wait: Callable[[Popen], Any], child: Popen, release: Release
 ) -> None:
     ticks: list[int] = []
@@ -90,7 +90,7 @@ def test_a_held_child_stalls_nobody_and_spins_nothing(
     ticking.kill()
 
 
-def test_everybody_who_waits_is_told_when_the_tracer_lets_go(child: Popen, release: Release) -> None:
+def test_all_waiters_are_woken_when_the_tracer_detaches(child: Popen, release: Release) -> None:
     linked: list[Popen] = []
     child.rawlink(linked.append)
     waiting = [gcron.spawn(child.wait), gcron.spawn(child.wait, 5), gcron.spawn(gcron.wait, [child])]
@@ -110,8 +110,8 @@ def test_an_abandoned_wait_for_a_held_child_is_no_work_left(child: Popen, releas
     release()
 
 
-def test_a_stop_that_the_tracer_in_this_process_hears_of_is_no_exit(child: Popen) -> None:
-    """Regression: `waitid`, asked for exits alone, tells of stops too when the parent is the tracer; a stop was taken
+def test_a_stop_of_a_child_traced_by_this_process_is_no_exit(child: Popen) -> None:
+    """Regression: `waitid` also reports stops when the parent is the tracer, even if asked for exits. A stop was taken
     for an exit by signal 19."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long] * 4

@@ -1,4 +1,4 @@
-"""`gcron.subprocess`: waits that are killed, timed out from outside, closed under, shared, or in other threads."""
+"""`gcron.subprocess`: waits that are killed, timed out, shared, in other threads, or whose pipe is closed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FULL = b"x" * 1_000_000
 
 @pytest.fixture
 def sleeper() -> Iterator[Popen]:
-    """A child that neither reads, nor writes, nor ends."""
+    """A child that does not read, write or end."""
     with Popen(["sleep", "100"], stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0) as process:
         yield process
         process.kill()
@@ -93,7 +93,7 @@ def test_a_killed_communicate_loses_nothing_that_it_read() -> None:
 
 @pytest.mark.parametrize(("bufsize", "text"), [(-1, False), (0, False), (-1, True)])
 def test_closing_a_pipe_wakes_its_reader(bufsize: int, text: bool) -> None:
-    """Regression: the buffer's lock was held by the reader, and closing raised `RuntimeError: reentrant call`."""
+    """Regression: the reader held the buffer's lock, and closing raised `RuntimeError: reentrant call`."""
     with Popen(["sleep", "100"], stdout=PIPE, bufsize=bufsize, text=text) as process:
         reading = gcron.spawn(process.stdout.readline)
         gcron.sleep(0.01)
@@ -174,7 +174,7 @@ def test_processes_are_waited_for_in_the_order_they_end() -> None:
 
 
 def test_waiters_in_several_threads_all_learn_of_the_exit() -> None:
-    """Regression: the thread that learnt of it woke greenlets of other threads in its own loop, or none at all."""
+    """Regression: the thread that learnt of the exit woke greenlets of other threads in its own loop, or not at all."""
     for _ in range(10):
         process = Popen(["sleep", "0.05"])
         with ThreadPoolExecutor(4) as threads:
@@ -214,9 +214,9 @@ def test_a_status_that_is_collected_by_others_during_the_wait_is_unknown() -> No
     assert waiting.get(timeout=10) == UNKNOWN_STATUS
 
 
-def test_a_process_given_up_in_a_cycle_spoils_no_later_one() -> None:
-    """The collector finalized it and what it knows of its child together. The standard library keeps such a process, to
-    collect its status at the next start; its pidfd was closed, but not forgotten, and every later start failed."""
+def test_a_dropped_process_in_a_cycle_does_not_break_later_ones() -> None:
+    """The standard library keeps a dropped process, to collect its status at the next start. If it was part of a cycle,
+    the collector had closed its pidfd, but the number was kept: every later start failed with EBADF."""
     given_up = Popen(["sleep", "0.05"])
     given_up.itself = given_up  # type: ignore[attr-defined]
     pid = given_up.pid
@@ -227,8 +227,8 @@ def test_a_process_given_up_in_a_cycle_spoils_no_later_one() -> None:
         assert Popen(["true"]).wait() == 0, "each start asks for the status of the one given up"
 
 
-def test_a_pidfd_that_others_have_closed_costs_no_status() -> None:
-    """A library that closes all descriptors it does not know, as before an `exec`, closed that of our child too."""
+def test_the_status_is_collected_although_the_pidfd_was_closed() -> None:
+    """Some libraries close all descriptors that they do not know, also that of our child."""
     process = Popen(["sh", "-c", "sleep 0.02; exit 3"])
     assert process._child is not None
     if process._child.pidfd is not None:
@@ -236,7 +236,7 @@ def test_a_pidfd_that_others_have_closed_costs_no_status() -> None:
     assert process.wait(timeout=10) == 3
 
 
-def test_multiprocessing_beside_keeps_its_statuses() -> None:
+def test_multiprocessing_keeps_its_statuses() -> None:
     child = multiprocessing.get_context("fork").Process(target=os._exit, args=(9,))
     child.start()
     assert call("exit 3", shell=True) == 3
@@ -245,7 +245,7 @@ def test_multiprocessing_beside_keeps_its_statuses() -> None:
     child.close()
 
 
-def test_a_forked_copy_waits_for_children_of_its_own() -> None:
+def test_a_forked_child_waits_for_its_own_children() -> None:
     with Popen(["sleep", "0.2"]) as process:
         waiting = gcron.spawn(process.wait)
         gcron.sleep(0.01)
@@ -287,16 +287,16 @@ process.wait()
 
 @pytest.mark.parametrize("kind", ["text", "bytes"])
 def test_a_writer_freed_in_the_hub_with_unsent_data_raises_nothing(kind: str) -> None:
-    """Regression: its finalizer waited for room, which the hub may not: a `RuntimeError`, shown in development mode."""
+    """Regression: its finalizer waited for room, which is a `RuntimeError` in the hub, shown in development mode."""
     done = run([sys.executable, "-X", "dev", "-c", FREED_IN_THE_HUB, kind], stderr=PIPE, timeout=20)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("text", [False, True])
 def test_a_writer_freed_with_unsent_data_blocks_nobody(text: bool) -> None:
-    """Regression: whoever dropped the last reference waited until the child had read everything.
+    """Regression: dropping the last reference waited until the child had read everything.
 
-    The pipe gets what it takes at once, and its end.
+    The pipe gets what it takes at once, and is closed.
     """
     with Popen("sleep 0.1; wc -c", shell=True, stdin=PIPE, stdout=PIPE, text=text, bufsize=1 << 20) as process:
         process.stdin.write(WRITTEN if text else WRITTEN.encode())
@@ -316,7 +316,7 @@ def test_a_writer_freed_with_what_the_pipe_takes_loses_nothing() -> None:
 
 
 def test_a_greenlet_killed_between_two_reads_loses_nothing_of_what_it_read() -> None:
-    """Regression: fairness switched after a read, so a kill just then lost what had been read."""
+    """Regression: the switch for fairness came after a read, so that a kill at that moment lost what was read."""
     with Popen("head -c 300000 /dev/zero", shell=True, stdout=PIPE, bufsize=0) as process:
         received = 0
 

@@ -1,4 +1,4 @@
-"""ThreadPool: real threads beside the loop. Threads are held and let go by `threading.Event`, never by sleeping."""
+"""ThreadPool: real threads beside the loop. The tests hold threads by `threading.Event`, never by sleeping."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PATIENCE = 20
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """What threads wait for; opened in the end, whatever happens."""
+    """An event that threads wait for. It is set at the end in any case."""
     made = threading.Event()
     yield made
     made.set()
 
 
 def held(pool: ThreadPool, gate: threading.Event) -> tuple[threading.Event, AsyncResult[Any]]:
-    """A call that says it has begun and waits at the gate."""
+    """A call that reports that it has begun, and waits for the gate."""
     begun = threading.Event()
 
     def hold() -> int:
@@ -42,7 +42,7 @@ def held(pool: ThreadPool, gate: threading.Event) -> tuple[threading.Event, Asyn
 
 
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError), (1.5, TypeError)])
-def test_a_size_that_makes_no_sense_is_refused(size: Any, error: type[Exception]) -> None:
+def test_wrong_sizes_are_refused(size: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="thread"):
         ThreadPool(size)
     pool = ThreadPool(2)
@@ -67,7 +67,7 @@ def test_threads_are_started_as_needed_up_to_maxsize(gate: threading.Event) -> N
     assert pool.size == 0
 
 
-def test_a_larger_maxsize_helps_what_waits_already(gate: threading.Event) -> None:
+def test_a_larger_maxsize_starts_threads_for_waiting_calls(gate: threading.Event) -> None:
     pool = ThreadPool(1)
     held(pool, gate)
     begun, _ = held(pool, gate)
@@ -82,7 +82,7 @@ def test_a_larger_maxsize_helps_what_waits_already(gate: threading.Event) -> Non
     pool.kill()
 
 
-def test_join_gives_up_in_time_and_other_limits_pass(gate: threading.Event) -> None:
+def test_join_times_out_and_lets_outer_timeouts_pass(gate: threading.Event) -> None:
     pool = ThreadPool(1)
     _, result = held(pool, gate)
     assert pool.join(timeout=0.001) is False
@@ -96,7 +96,7 @@ def test_join_gives_up_in_time_and_other_limits_pass(gate: threading.Event) -> N
     pool.kill()
 
 
-def test_after_kill_what_was_asked_is_done_and_new_calls_start_new_threads(gate: threading.Event) -> None:
+def test_after_kill_earlier_calls_end_and_new_calls_start_new_threads(gate: threading.Event) -> None:
     pool = ThreadPool(1)
     results = [held(pool, gate)[1] for _ in range(3)]
     pool.kill()
@@ -108,9 +108,9 @@ def test_after_kill_what_was_asked_is_done_and_new_calls_start_new_threads(gate:
 
 
 def test_after_kill_new_calls_do_not_wait_for_a_thread_that_hangs(gate: threading.Event) -> None:
-    """The word to end, meant for the hanging thread, ended the thread that a later call had started.
+    """The None that should end the hanging thread ended the thread that a later call had started.
 
-    That call then waited for as long as the other hung; with a dead network file system, for ever.
+    That call then waited as long as the other one hung: with a dead network file system, for ever.
     """
     pool = ThreadPool(1)
     begun, hanging = held(pool, gate)
@@ -145,8 +145,8 @@ def test_an_error_keeps_its_traceback_and_is_the_same_each_time() -> None:
     assert traceback.extract_tb(result.exc_info[2])[-1].name == "fail_in_a_thread"
 
 
-def test_an_error_that_nobody_waits_for_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """`pool.spawn(function)` whose result nobody looks at failed without a word."""
+def test_an_error_that_nobody_waits_for_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error in `pool.spawn(function)` was lost if nobody asked for the result."""
     pool = ThreadPool(1)
     unheard = pool.spawn(int, "unheard")
     while not unheard.ready():
@@ -163,7 +163,7 @@ def test_an_error_that_nobody_waits_for_is_told(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, gcron.GreenletExit])
-def test_even_an_error_that_ends_programs_goes_to_who_asked(error: type[BaseException]) -> None:
+def test_fatal_errors_go_to_the_caller(error: type[BaseException]) -> None:
     def fail() -> None:
         raise error
 
@@ -198,8 +198,8 @@ def gone(*ignored: Any) -> None:
     raise OSError(errno.EBADF, "closed")
 
 
-def test_a_thread_survives_that_the_loop_it_works_for_has_gone(gate: threading.Event) -> None:
-    """Waking a loop whose descriptors are closed raised EBADF in the pool's thread, which ended of it."""
+def test_a_thread_survives_the_end_of_the_calling_loop(gate: threading.Event) -> None:
+    """Waking a loop whose descriptors were closed raised EBADF in the pool's thread, and ended it."""
     pool = ThreadPool(1)
 
     def ask_and_go() -> None:
@@ -216,7 +216,7 @@ def test_a_thread_survives_that_the_loop_it_works_for_has_gone(gate: threading.E
     pool.kill()
 
 
-def test_a_killed_waiter_leaves_the_call_running_and_the_pool_whole(gate: threading.Event) -> None:
+def test_a_killed_waiter_does_not_affect_its_call_or_the_pool(gate: threading.Event) -> None:
     pool = ThreadPool(1)
     waiting = gcron.spawn(pool.apply, gate.wait, (PATIENCE,))
     gcron.sleep(0)
@@ -252,7 +252,7 @@ def test_it_keeps_neither_arguments_nor_results_nor_itself_alive() -> None:
     assert shared.threads == 0
 
 
-def test_when_the_system_has_no_more_threads_those_there_are_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_threads_do_the_work_when_no_more_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = ThreadPool(4)
     pool.apply(int)
     monkeypatch.setattr(threading.Thread, "start", refuse)
@@ -274,7 +274,7 @@ def refuse(thread: threading.Thread) -> None:
 
 
 def test_a_forked_child_has_a_pool_that_works(gate: threading.Event) -> None:
-    """The threads stay with the parent; the child once waited for them for ever."""
+    """The threads exist only in the parent. The child waited for them for ever."""
     pool = ThreadPool(1)
     held(pool, gate)
     child = os.fork()

@@ -1,4 +1,4 @@
-"""The traps that a runtime on raw greenlets falls into: each has bitten one, and none may bite here."""
+"""Known traps of runtimes on raw greenlets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gcron.subprocess import PIPE, Popen, TimeoutExpired
 
 
 def test_a_long_chain_of_starts_does_not_exhaust_the_stack() -> None:
-    """A raw greenlet begins at its starter's depth: were each started by the one before, this would not end well."""
+    """A raw greenlet begins at its starter's stack depth. If each started the next one, the stack would overflow."""
     reached = []
 
     def link(number: int) -> None:
@@ -39,7 +39,7 @@ def test_a_long_chain_of_starts_does_not_exhaust_the_stack() -> None:
     assert reached == [20_000]
 
 
-def test_a_chain_in_which_each_waits_for_the_next_holds_them_all_at_once() -> None:
+def test_a_long_chain_of_greenlets_that_wait_for_each_other_works() -> None:
     def link(number: int) -> int:
         return number if number == 3_000 else gcron.spawn(link, number + 1).get()
 
@@ -73,8 +73,8 @@ def recurse(depth: int) -> int:
     return 0 if depth == 0 else 1 + recurse(depth - 1)
 
 
-def test_recursion_goes_as_deep_in_a_greenlet_as_its_main_has_gone_before_it() -> None:
-    """In a program of its own, so that the depth of the test runner does not count."""
+def test_recursion_can_be_as_deep_in_a_greenlet_as_in_main() -> None:
+    """In a separate program, so that the stack depth of the test runner does not count."""
     program = """if True:
         import gcron
 
@@ -109,8 +109,8 @@ def test_a_greenlet_that_recurses_too_deep_gets_its_error_and_the_others_go_on()
     assert gcron.spawn(recurse, 400).get() == 400
 
 
-def test_killed_before_their_first_turn_100_000_of_them_leave_no_trace_in_the_ring() -> None:
-    """Their entries in the ring are passed over without one frame of stack an entry."""
+def test_100_000_greenlets_killed_before_their_first_turn_leave_the_ring() -> None:
+    """Their entries in the ring are skipped, without a stack frame for each."""
     greenlets = [gcron.spawn(pytest.fail, "ran") for _ in range(100_000)]
     gcron.killall(greenlets)
 
@@ -118,7 +118,7 @@ def test_killed_before_their_first_turn_100_000_of_them_leave_no_trace_in_the_ri
 
 
 def test_a_waiting_greenlet_that_nobody_can_wake_is_collected_and_the_loop_goes_on() -> None:
-    """The collector ends it with GreenletExit, which must not make its carrier take from the ring."""
+    """The collector ends it with GreenletExit. Its carrier must not take anything from the ring then."""
     cleaned = []
 
     def wait_for_ever() -> None:
@@ -201,7 +201,7 @@ def test_an_outer_timeout_gets_through_every_inner_wait(name: str, inner: float 
 
 
 @pytest.mark.parametrize("name", sorted(WAITS.keys() - {"ThreadPool.apply", "sleep"}))
-def test_an_inner_limit_that_comes_first_leaves_the_outer_one_running(name: str) -> None:
+def test_an_inner_timeout_leaves_the_outer_one_pending(name: str) -> None:
     with gcron.Timeout(50) as outer:
         # Timeout, Empty, Full, TimeoutExpired: each wait has its own word for it.
         with contextlib.suppress(gcron.Timeout, Empty, Full, TimeoutExpired):

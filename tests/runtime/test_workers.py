@@ -1,4 +1,4 @@
-"""What Group, Pool and ThreadPool share: apply, map, imap and their kin, the same in each."""
+"""The methods that Group, Pool and ThreadPool share: apply, map, imap and their variants."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_callbacks_get_results_and_no_errors(workers: Any) -> None:
     assert sorted(told, key=repr) == sorted([4, {"a": 1}, ["1", "2"], 2, ["3"]], key=repr)
 
 
-def test_a_callback_runs_in_a_greenlet_that_may_block_with_the_context_of_who_asked(workers: Any) -> None:
+def test_a_callback_may_block_and_has_the_callers_context(workers: Any) -> None:
     told: list[str] = []
     go_on = Event()
 
@@ -98,7 +98,7 @@ def test_calls_run_in_a_copy_of_the_callers_context(workers: Any) -> None:
     assert tenant.get() == "alice"
 
 
-def test_maps_give_the_same_in_each_shape(workers: Any) -> None:
+def test_all_maps_return_the_same(workers: Any) -> None:
     assert workers.map(str, range(5)) == list("01234")
     assert list(workers.imap(str, range(5))) == list("01234")
     assert sorted(workers.imap_unordered(str, range(5))) == list("01234")
@@ -111,8 +111,8 @@ def test_imap_takes_several_iterables_and_ends_with_the_shortest(workers: Any) -
 
 
 @pytest.mark.parametrize("maxsize", [None, 0, 1, 2, 100])
-def test_imap_with_any_limit_gives_all(workers: Any, maxsize: int | None) -> None:
-    """A `maxsize` of 0 once meant that nothing was ever computed, so that the first `next()` waited for ever."""
+def test_imap_with_any_maxsize_returns_all(workers: Any, maxsize: int | None) -> None:
+    """With a `maxsize` of 0 nothing was ever computed, and the first `next()` waited for ever."""
     assert list(workers.imap(str, range(5), maxsize=maxsize)) == list("01234")
     assert sorted(workers.imap_unordered(str, range(5), maxsize=maxsize)) == list("01234")
 
@@ -122,7 +122,7 @@ def test_a_negative_limit_is_refused(workers: Any) -> None:
         workers.imap(str, [1], maxsize=-1)
 
 
-def test_an_error_takes_its_items_place_and_the_end_stays_the_end(workers: Any) -> None:
+def test_imap_raises_an_error_in_its_items_place_and_then_ends(workers: Any) -> None:
     results = workers.imap(reciprocal, [1, 0, 2])
     assert next(results) == 6
     with pytest.raises(ZeroDivisionError):
@@ -143,7 +143,7 @@ def test_the_iterables_own_error_comes_after_its_items(workers: Any) -> None:
         workers.map(str, ending_in_an_error())
 
 
-def test_without_order_the_iterables_own_error_hides_no_result(workers: Any) -> None:
+def test_imap_unordered_returns_all_results_despite_an_error_of_the_iterable(workers: Any) -> None:
     results = workers.imap_unordered(str, ending_in_an_error())
     outcomes = []
     for _ in range(2):
@@ -163,5 +163,5 @@ def test_what_cannot_be_called_is_refused_and_takes_no_place(workers: Any) -> No
 
 
 def test_apply_from_a_worker_runs_inline(workers: Any) -> None:
-    """Else the only worker would wait for itself."""
+    """Otherwise the only worker would wait for itself."""
     assert workers.apply(lambda: workers.apply(lambda: workers.apply(max, (1, 2)))) == 2
