@@ -1,4 +1,4 @@
-"""A server on a free port, and clients that speak in raw bytes."""
+"""Fixtures: a server on a free port, and clients that send raw bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gcron.wsgi import WSGIServer
 
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
-    """Whatever goes wrong, no test of a server waits for ever."""
+    """Limit each test, so that none waits for ever."""
     with Timeout(20):
         yield
 
@@ -36,7 +36,7 @@ def serve() -> Iterator[Callable[..., WSGIServer]]:
 
 
 class Client:
-    """One connection; the bytes of answers as they come."""
+    """One connection, and the bytes that it receives."""
 
     def __init__(self, server: WSGIServer) -> None:
         family = socket.AF_INET if isinstance(server.address, tuple) else socket.AF_UNIX
@@ -51,18 +51,18 @@ class Client:
         self.socket.sendall(data)
 
     def finish(self) -> None:
-        """Say that nothing more comes."""
+        """Shut the sending side down."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def read_all(self) -> bytes:
-        """Everything until the server closes."""
+        """Return everything until the server closes the connection."""
         pieces = []
         while piece := self.socket.recv(65536):
             pieces.append(piece)
         return b"".join(pieces)
 
     def read_until(self, mark: bytes) -> bytes:
-        """Everything up to `mark` and with it."""
+        """Return everything up to and including `mark`."""
         read = b""
         while not read.endswith(mark):
             piece = self.socket.recv(1)
@@ -71,7 +71,7 @@ class Client:
         return read
 
     def is_closed(self) -> bool:
-        """Whether the server closed the connection, waiting for it."""
+        """Wait until the server has closed the connection. False if it does not."""
         try:
             return self.socket.recv(1) == b""
         except ConnectionResetError:
@@ -96,7 +96,7 @@ def connect() -> Iterator[Callable[[WSGIServer], Client]]:
 
 @pytest.fixture
 def ask(connect: Callable[[WSGIServer], Client]) -> Callable[[WSGIServer, bytes], bytes]:
-    """Send bytes, say that was all, return the whole answer."""
+    """Send bytes, shut the sending side down, and return the whole answer."""
 
     def ask(server: WSGIServer, data: bytes) -> bytes:
         client = connect(server)

@@ -1,4 +1,4 @@
-"""What applications read, and what they are told about it: `wsgi.input` and the rest of the environ."""
+"""What applications get: `wsgi.input` and the rest of the environ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def echo(environ: Any, start_response: Any) -> list[bytes]:
 
 
 class Reader:
-    """An application that calls one method of its input and keeps what came."""
+    """An application that calls one method of its input, and stores the result."""
 
     def __init__(self, *calls: Callable[[Any], Any]) -> None:
         self.calls = calls
@@ -88,7 +88,7 @@ def test_reading_waits_for_the_client(serve: Callable[..., WSGIServer], connect:
 
 @pytest.mark.parametrize("size", [10, 60_000, 500_000])
 def test_an_unread_body_does_not_become_the_next_request(size: int, serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """Small ones are skipped, at long ones the connection ends; never is one read as a request."""
+    """Short ones are skipped, long ones end the connection. None is read as a request."""
     paths: list[str] = []
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -129,7 +129,7 @@ def test_a_request_error_that_passes_is_the_answer(serve: Callable[..., WSGIServ
     assert log.getvalue() == "", "it is the client's error, not ours"
 
 
-def test_one_that_is_caught_is_the_applications_matter(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_a_caught_request_error_is_up_to_the_application(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     def application(environ: Any, start_response: Any) -> list[bytes]:
         try:
             environ["wsgi.input"].read()
@@ -148,7 +148,7 @@ def test_one_that_is_caught_is_the_applications_matter(serve: Callable[..., WSGI
 # -- 100-continue --------------------------------------------------------------------------------------------
 
 
-def test_the_first_read_tells_the_client_to_go_on(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_the_first_read_sends_100_continue(serve: Callable[..., WSGIServer], connect: Any) -> None:
     client = connect(serve(echo))
     client.send(EXPECTING)
 
@@ -158,12 +158,12 @@ def test_the_first_read_tells_the_client_to_go_on(serve: Callable[..., WSGIServe
     assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_who_sends_at_once_is_not_told(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_no_100_continue_if_the_body_has_arrived(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     assert ask(serve(echo), EXPECTING + b"abc").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_who_is_not_read_is_not_told_either(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """Nobody knows whether its body comes now or not: the connection is of no more use."""
+def test_no_100_continue_if_the_body_is_not_read(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """Nobody knows whether its body will follow: the connection is of no more use."""
     client = connect(serve(Reader()))
     client.send(EXPECTING)
 
@@ -175,7 +175,7 @@ def test_who_is_not_read_is_not_told_either(serve: Callable[..., WSGIServer], co
 # -- the environ ---------------------------------------------------------------------------------------------
 
 
-def test_the_environ_says_what_pep_3333_asks(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_the_environ_has_everything_pep_3333_asks_for(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     seen: list[dict[str, Any]] = []
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -216,7 +216,7 @@ def test_the_environ_says_what_pep_3333_asks(serve: Callable[..., WSGIServer], a
 
 
 def test_a_decoded_body_is_not_announced_as_chunked(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """Bottle decodes a body again when the environ says that it is chunked, fails at that, and answers 400."""
+    """Bottle decoded the body again because the environ said that it is chunked, failed, and answered 400."""
     seen: list[tuple[Any, bytes]] = []
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -256,7 +256,7 @@ def test_the_file_wrapper_sends_a_file_and_closes_it(serve: Callable[..., WSGISe
     assert opened[0].closed
 
 
-def test_what_is_too_long_is_refused_in_the_middle_of_reading(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_a_body_that_becomes_too_long_raises_while_it_is_read(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     server = serve(echo, limits=Limits(body_bytes=10))
 
     assert ask(server, post(b"0123456789")).startswith(b"HTTP/1.1 200")

@@ -20,7 +20,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 def mirror(environ: Any, start_response: Any) -> Any:
-    """Answer with the method and the body; in chunks when asked for /chunks."""
+    """An application that answers with method and body, in chunks for /chunks."""
     body = environ["wsgi.input"].read()
     answer = [environ["REQUEST_METHOD"].encode(), b" ", body]
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
@@ -28,14 +28,14 @@ def mirror(environ: Any, start_response: Any) -> Any:
 
 
 def in_thread(call: Callable[[], Any]) -> Any:
-    """Run a client that blocks where it does not hold up the server."""
+    """Run a blocking client in a thread, where it does not stop the server."""
     return ThreadPool(1).apply(call)
 
 
 def curl(
     server: WSGIServer, *arguments: str, path: str = "/", stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run curl; it fails the test by itself when it takes the answer for malformed."""
+    """Run curl. It fails the test if it finds the answer malformed."""
     if isinstance(server.address, str):
         place = ["--unix-socket", server.address, f"http://localhost{path}"]
     else:
@@ -103,13 +103,13 @@ def test_a_hundred_clients_at_once(serve: Callable[..., WSGIServer]) -> None:
 
 @needs_curl
 @pytest.mark.parametrize("arguments", [[], ["--http1.0"], ["--http1.1"], ["--no-keepalive"]])
-def test_curl_gets(arguments: list[str], serve: Callable[..., WSGIServer]) -> None:
+def test_curl_get(arguments: list[str], serve: Callable[..., WSGIServer]) -> None:
     assert curl(serve(mirror), *arguments).stdout == b"GET "
 
 
 @needs_curl
 @pytest.mark.parametrize("version", ["--http1.0", "--http1.1"])
-def test_curl_gets_what_has_no_length(version: str, serve: Callable[..., WSGIServer]) -> None:
+def test_curl_gets_a_body_without_length(version: str, serve: Callable[..., WSGIServer]) -> None:
     assert curl(serve(mirror), version, path="/chunks").stdout == b"GET "
 
 
@@ -133,7 +133,7 @@ def test_curl_uploads_in_chunks(serve: Callable[..., WSGIServer]) -> None:
 
 @needs_curl
 def test_curl_waits_for_100_continue(serve: Callable[..., WSGIServer]) -> None:
-    """Were it not told to go on, it would wait for the 60 seconds, longer than it may take."""
+    """Without 100 Continue it would wait for 60 seconds, which is longer than its time limit."""
     expecting = ["--expect100-timeout", "60", "-H", "Expect: 100-continue", "--data-binary", "@-", "-v"]
 
     finished = curl(serve(mirror), *expecting, stdin=b"x" * 2000)
@@ -143,7 +143,7 @@ def test_curl_waits_for_100_continue(serve: Callable[..., WSGIServer]) -> None:
 
 
 @needs_curl
-def test_curl_asks_for_the_head(serve: Callable[..., WSGIServer]) -> None:
+def test_curl_head(serve: Callable[..., WSGIServer]) -> None:
     assert curl(serve(mirror), "--head").stdout.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -154,7 +154,7 @@ def test_curl_over_a_unix_socket(serve: Callable[..., WSGIServer], tmp_path: Pat
 
 @needs_curl
 @pytest.mark.parametrize("body", [[], ["--data-binary", "abc"]])
-def test_curl_offers_http_2_and_is_served_http_1(body: list[str], serve: Callable[..., WSGIServer]) -> None:
+def test_curl_that_offers_http_2_is_served_http_1(body: list[str], serve: Callable[..., WSGIServer]) -> None:
     offer = ["-H", "Connection: Upgrade, HTTP2-Settings", "-H", "Upgrade: h2c", "-H", "HTTP2-Settings: AAMAAABk"]
 
     assert curl(serve(mirror), *offer, *body).stdout == (b"POST abc" if body else b"GET ")

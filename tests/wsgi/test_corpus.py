@@ -42,7 +42,7 @@ WAYS = [whole, byte_by_byte, in_random_pieces]
 
 
 class Recorder:
-    """An application that keeps what it was asked. It keeps only requests that it could read to their end."""
+    """An application that stores the requests that it could read completely."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -66,7 +66,7 @@ class Recorder:
 
 
 def converse(client: Any, pieces: Iterable[bytes]) -> bytes:
-    """Send the pieces, each on its own; return all that the server says until it closes."""
+    """Send each piece on its own. Return everything that the server sends until it closes the connection."""
 
     def send() -> None:
         try:
@@ -107,7 +107,7 @@ def test_a_hostile_request_is_refused_and_the_connection_closed(
 
 @pytest.mark.parametrize("cut", WAYS)
 @pytest.mark.parametrize("path", cases("invalid"))
-def test_what_came_before_a_hostile_request_is_answered(
+def test_requests_before_a_hostile_one_are_answered(
     path: Path, cut: Callable[[bytes], Iterable[bytes]], serve: Callable[..., WSGIServer], connect: Any
 ) -> None:
     recorder = Recorder()
@@ -142,7 +142,7 @@ def test_a_valid_request_is_understood(
 def test_pieces_arrive_as_they_are_cut(
     serve: Callable[..., WSGIServer], connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent one after the other without a pause they came in lumps, and "byte by byte" tried no such thing."""
+    """Sent without pauses the pieces arrived together, and "byte by byte" did not test that."""
     fed: list[bytes] = []
     feed = RequestParser.feed
 

@@ -1,4 +1,4 @@
-"""Damaged requests: whatever arrives, the parser keeps its invariants and the server its wits."""
+"""Damaged requests: for any input the parser keeps its invariants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITS = Limits(header_bytes=4096, header_count=50, body_bytes=1000)
 
 
 def read_all(pieces: list[bytes]) -> tuple[list[tuple[str, bytes, list[Any], bytes, bool]], int]:
-    """Everything that a connection would make of the pieces: its requests, and the status that ended them or 0."""
+    """Return what a connection would make of the pieces: its requests, and the status of the error or 0."""
     parser = RequestParser(LIMITS)
     requests: list[Request] = []
     status = 0
@@ -35,7 +35,7 @@ def read_all(pieces: list[bytes]) -> tuple[list[tuple[str, bytes, list[Any], byt
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """One or two requests of the corpus with some bytes changed, dropped, doubled or put in."""
+    """One or two requests of the corpus, with some bytes changed, removed, doubled or inserted."""
     data = bytearray(draw(st.sampled_from(SHORT)) + draw(st.sampled_from([b"", *SHORT])))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(data)))
@@ -46,7 +46,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @given(data=damaged())
 @settings(max_examples=300)
-def test_whatever_arrives_ends_in_requests_or_one_refusal(data: bytes) -> None:
+def test_any_input_ends_in_requests_or_one_refusal(data: bytes) -> None:
     requests, status = read_all([data])
 
     assert status in (0, 400, 413, 417, 431, 501, 505)
@@ -60,8 +60,8 @@ def test_whatever_arrives_ends_in_requests_or_one_refusal(data: bytes) -> None:
 
 @given(data=damaged(), cuts=st.lists(st.integers(0, 500), max_size=8))
 @settings(max_examples=300)
-def test_how_it_is_cut_makes_no_difference(data: bytes, cuts: list[int]) -> None:
-    """Two readers that see other segments must not see other requests."""
+def test_segments_make_no_difference(data: bytes, cuts: list[int]) -> None:
+    """Two readers that get different segments must get the same requests."""
     places = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     pieces = [data[a:b] for a, b in pairwise(places)]
 

@@ -1,4 +1,4 @@
-"""One connection, several requests: order, ends, and clients that break off."""
+"""Several requests of one connection: their order, its end, and clients that abort."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_pipelined_requests_are_answered_in_their_order(serve: Callable[..., WSG
     assert paths(answer) == [path.encode() for path in asked]
 
 
-def test_thousands_of_requests_in_one_go(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """More than one read of the server takes in, and more answers than the connection holds."""
+def test_thousands_of_requests_at_once(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """More requests than the server reads at once, and more answers than the connection buffers."""
     client = connect(serve(tell_path))
     asked = [f"/{number}" for number in range(3000)]
     sending = gcron.spawn(client.send, b"".join(map(get, asked[:-1])) + get(asked[-1], "1.1", "Connection: close"))
@@ -73,7 +73,7 @@ def test_thousands_of_requests_in_one_go(serve: Callable[..., WSGIServer], conne
         (get("/", "1.0", "Connection: close"), False),
     ],
 )
-def test_who_says_when_it_ends(
+def test_either_side_may_end_the_connection(
     request_line: bytes, stays: bool, serve: Callable[..., WSGIServer], connect: Any
 ) -> None:
     client = connect(serve(tell_path))
@@ -89,12 +89,12 @@ def test_who_says_when_it_ends(
         assert client.is_closed()
 
 
-def test_nothing_is_served_behind_the_last_request(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_nothing_is_served_after_the_last_request(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     assert paths(ask(serve(tell_path), get("/a", "1.0") + get("/b"))) == [b"/a"]
 
 
-def test_a_client_that_has_said_all_still_gets_its_answers(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """Half a connection is closed: that is no reason to drop what was asked before."""
+def test_a_client_that_has_shut_down_its_side_gets_its_answers(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """Its earlier requests must be answered, although its sending side is closed."""
     go_on = Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -116,7 +116,7 @@ def test_a_client_that_has_said_all_still_gets_its_answers(serve: Callable[..., 
     ids=["nothing", "half a head", "a request", "many", "no body", "half a body", "nonsense"],
 )
 @pytest.mark.parametrize("reset", [False, True])
-def test_clients_that_break_off_leave_nothing_behind(
+def test_aborted_connections_leave_nothing_behind(
     sent: bytes, reset: bool, serve: Callable[..., WSGIServer], connect: Any, ask: Ask, capfd: Any
 ) -> None:
     served: list[Any] = []
@@ -146,7 +146,7 @@ def test_clients_that_break_off_leave_nothing_behind(
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    """The fixture's time limit ends a wait for something that never happens."""
+    """Wait for a condition, until the time limit of the fixture."""
     while not condition():
         gcron.sleep(0.001)
 
@@ -154,8 +154,8 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 # -- bodies between requests ---------------------------------------------------------------------------------
 
 
-def test_an_application_that_reads_slowly_holds_its_client_up(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """A body waits in the connection, not in the server's memory."""
+def test_an_application_that_reads_slowly_slows_its_client_down(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """The body stays in the connection, not in the server's memory."""
     go_on = Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:

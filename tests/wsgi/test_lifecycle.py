@@ -33,7 +33,7 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
 
 
 class Slow:
-    """An application whose requests wait until they are let go."""
+    """An application whose requests wait for an event."""
 
     def __init__(self) -> None:
         self.begun = Event()
@@ -52,7 +52,7 @@ class Slow:
         return [b"slow"]
 
 
-def test_a_server_tells_where_it_listens(serve: Callable[..., WSGIServer]) -> None:
+def test_address_host_and_port_are_the_real_ones(serve: Callable[..., WSGIServer]) -> None:
     server = WSGIServer(("127.0.0.1", 0), hello, log=None)
     assert not server.started
 
@@ -71,7 +71,7 @@ def test_a_server_tells_where_it_listens(serve: Callable[..., WSGIServer]) -> No
 
 
 def test_a_server_knows_its_address_before_it_starts(tmp_path: Path) -> None:
-    """A program that printed where it was going to listen printed None, `server_host` said "unix"."""
+    """A program that printed its address before the start printed None, and `server_host` was "unix"."""
     for listener in (("127.0.0.1", 8099), "127.0.0.1:8099"):
         server = WSGIServer(listener, hello, log=None)
         assert (server.address, server.server_host, server.server_port) == (("127.0.0.1", 8099), "127.0.0.1", 8099)
@@ -113,7 +113,7 @@ def test_a_server_on_ipv6(serve: Callable[..., WSGIServer]) -> None:
 
 
 @pytest.mark.parametrize("listener", ["nothing", 80, ("a",), None, "host:port"])
-def test_what_is_no_address_is_refused_at_once(listener: Any) -> None:
+def test_a_wrong_address_is_refused_at_once(listener: Any) -> None:
     with pytest.raises(ValueError, match="a listener is"):
         WSGIServer(listener, hello)
 
@@ -160,9 +160,7 @@ def test_a_unix_socket(prefix: str, serve: Callable[..., WSGIServer], ask: Ask, 
     assert not path.exists()
 
 
-def test_the_file_of_a_server_that_is_gone_is_replaced(
-    serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Path
-) -> None:
+def test_the_file_of_an_ended_server_is_replaced(serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Path) -> None:
     path = tmp_path / "sock"
     with stdlib_socket.socket(stdlib_socket.AF_UNIX) as gone:
         gone.bind(str(path))
@@ -181,7 +179,7 @@ def test_a_path_in_use_is_refused(serve: Callable[..., WSGIServer], ask: Ask, tm
     assert ask(first, GET).endswith(b"hello")
 
 
-def test_a_file_that_is_no_socket_is_left_alone(serve: Callable[..., WSGIServer], tmp_path: Path) -> None:
+def test_a_file_that_is_no_socket_is_not_replaced(serve: Callable[..., WSGIServer], tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
 
@@ -192,7 +190,7 @@ def test_a_file_that_is_no_socket_is_left_alone(serve: Callable[..., WSGIServer]
 
 
 def test_stop_leaves_the_file_of_a_successor(serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Path) -> None:
-    """A deployment moves the old socket away and starts a new server in its place before it stops the old one."""
+    """A deployment moves the old socket away, starts a new server in its place, and then stops the old one."""
     path = tmp_path / "sock"
     old = serve(hello, path)
     path.rename(tmp_path / "old")
@@ -223,7 +221,7 @@ def test_a_given_socket_is_used_and_closed(
         stdlib_socket.create_connection(address, timeout=5)
 
 
-def test_a_port_in_use_is_told_at_start(serve: Callable[..., WSGIServer]) -> None:
+def test_start_raises_if_the_port_is_in_use(serve: Callable[..., WSGIServer]) -> None:
     first = serve(hello)
     second = WSGIServer(first.address, hello)
 
@@ -347,7 +345,7 @@ def test_ctrl_c_ends_a_server_in_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_killed_start_leaves_no_connection_open(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """A connection's greenlet that is killed before its first turn never runs: the server closes for it."""
+    """A connection's greenlet that is killed before its first turn never runs: the server closes the connection."""
     clients = []
     server = serve(hello, spawn=lambda function, *args: gcron.spawn_later(3600, function, *args))
     clients = [connect(server) for _ in range(3)]
@@ -387,7 +385,7 @@ def test_connections_above_the_number_wait(serve: Callable[..., WSGIServer], con
 # -- logs ----------------------------------------------------------------------------------------------------
 
 
-def test_a_line_a_request(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_one_log_line_per_request(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     log = io.StringIO()
     server = serve(hello, log=log)
 

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or many. Real time, in small portions; bounds, never exact times."""
+"""Slow, silent and many clients. In real time, but short, and with bounds instead of exact times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def limits(**short: float) -> Limits:
 
 
 def drip(client: Any, data: Iterator[bytes]) -> None:
-    """Send a little at a time, much more often than any limit, until the server has had enough."""
+    """Send little at a time, much more often than any limit, until the server ends the connection."""
     try:
         for piece in data:
             client.send(piece)
@@ -53,7 +53,7 @@ def endless(*begin: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("sent", [b"", GET], ids=["new", "used"])
-def test_an_idle_connection_is_closed_without_a_word(
+def test_an_idle_connection_is_closed_without_an_answer(
     sent: bytes, serve: Callable[..., WSGIServer], connect: Any
 ) -> None:
     client = connect(serve(echo, limits=limits(idle_timeout=SHORT)))
@@ -63,8 +63,8 @@ def test_an_idle_connection_is_closed_without_a_word(
 
 
 @pytest.mark.parametrize("begin", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
-def test_a_head_has_a_time_for_all_of_it(begin: bytes, serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """One byte now and then must not hold a connection, however often it comes."""
+def test_header_timeout_is_for_the_whole_head(begin: bytes, serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """A client must not hold a connection by a byte now and then."""
     client = connect(serve(echo, limits=limits(header_timeout=SHORT)))
     dripping = gcron.spawn(drip, client, endless(begin))
 
@@ -74,7 +74,7 @@ def test_a_head_has_a_time_for_all_of_it(begin: bytes, serve: Callable[..., WSGI
     dripping.kill()
 
 
-def test_empty_lines_for_ever_are_no_request(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_endless_empty_lines_are_no_request(serve: Callable[..., WSGIServer], connect: Any) -> None:
     client = connect(serve(echo, limits=limits(header_timeout=SHORT)))
     dripping = gcron.spawn(drip, client, iter(lambda: b"\r\n", None))
 
@@ -82,14 +82,14 @@ def test_empty_lines_for_ever_are_no_request(serve: Callable[..., WSGIServer], c
     dripping.kill()
 
 
-def test_a_body_that_stops_coming_is_given_up(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_a_body_that_stops_times_out(serve: Callable[..., WSGIServer], connect: Any) -> None:
     client = connect(serve(echo, limits=limits(body_timeout=SHORT)))
     client.send(POST + b"some")
 
     assert client.read_all().startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_drips_is_given_up(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_a_body_that_is_too_slow_times_out(serve: Callable[..., WSGIServer], connect: Any) -> None:
     client = connect(serve(echo, limits=limits(body_timeout=SHORT)))
     dripping = gcron.spawn(drip, client, endless(POST))
 
@@ -97,8 +97,8 @@ def test_a_body_that_drips_is_given_up(serve: Callable[..., WSGIServer], connect
     dripping.kill()
 
 
-def test_a_body_that_comes_quickly_enough_has_the_time_it_needs(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """1000 bytes at a byte each 0.1 ms or more take longer than the fixed time; their rate earns the rest."""
+def test_a_body_that_is_fast_enough_has_the_time_it_needs(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """1000 bytes, one each 0.1 ms or more, take longer than the fixed time. Their rate allows the rest."""
     client = connect(serve(echo, limits=limits(body_timeout=SHORT, body_rate=20)))
 
     def send() -> None:
@@ -127,7 +127,7 @@ def test_an_application_that_reads_slowly_is_not_the_clients_fault(
     assert client.read_until(b"read 996").startswith(b"HTTP/1.1 200")
 
 
-def test_who_takes_nothing_of_its_answer_is_dropped(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_a_client_that_does_not_receive_is_dropped(serve: Callable[..., WSGIServer], connect: Any) -> None:
     closed = Event()
 
     class Endless:
@@ -147,7 +147,7 @@ def test_who_takes_nothing_of_its_answer_is_dropped(serve: Callable[..., WSGISer
     assert closed.wait(10)
 
 
-def test_who_takes_its_answer_slowly_is_served(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_a_client_that_receives_slowly_is_served(serve: Callable[..., WSGIServer], connect: Any) -> None:
     def application(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [b"x" * 20_000_000]
@@ -163,7 +163,7 @@ def test_who_takes_its_answer_slowly_is_served(serve: Callable[..., WSGIServer],
     assert received > 20_000_000
 
 
-def test_a_full_server_lets_idle_connections_make_room(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_a_full_server_closes_idle_connections(serve: Callable[..., WSGIServer], connect: Any) -> None:
     server = serve(echo, limits=limits(connections=3))
     idle = [connect(server) for _ in range(3)]
     for client in idle:
@@ -202,7 +202,7 @@ CROWD = """
 
 
 def test_five_hundred_idle_connections_at_a_hundred_descriptors(tmp_path: Any) -> None:
-    """The server neither spins nor refuses: connections that ask nothing make room for one that does."""
+    """The server neither spins nor refuses: idle connections are closed for a client with a request."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     path = str(tmp_path / "sock")

@@ -1,4 +1,4 @@
-"""What once went wrong."""
+"""Regression tests of the web server."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def answering(result: Any, status: str = "200 OK", headers: Any = ()) -> Any:
 # -- what goes over the wire ---------------------------------------------------------------------------------
 
 
-def test_nobody_is_told_to_go_on_inside_an_answer(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """An application that began its answer before it read had "100 Continue" in the middle of its body."""
+def test_no_100_continue_within_an_answer(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """If an application began its answer before it read, "100 Continue" was sent within the answer."""
 
     def application(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
@@ -57,8 +57,8 @@ def test_nobody_is_told_to_go_on_inside_an_answer(serve: Callable[..., WSGIServe
     assert client.read_all() == b"3\r\nabc\r\n0\r\n\r\n"
 
 
-def test_many_offers_to_upgrade_in_one_go(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """Each was two calls deeper than the one before: a thousand ended in a `RecursionError`, and no answer."""
+def test_many_offers_to_upgrade_at_once(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """Each one made the stack two calls deeper: a thousand raised `RecursionError`, and had no answer."""
     offer = b"GET / HTTP/1.1\r\nHost:a\r\nConnection:upgrade\r\nUpgrade:x\r\n\r\n"
 
     assert ask(serve(hello), offer * 1000 + GET).count(b"HTTP/1.1 200 OK") == 1001
@@ -67,7 +67,7 @@ def test_many_offers_to_upgrade_in_one_go(serve: Callable[..., WSGIServer], ask:
 def test_the_last_answer_arrives_although_the_client_is_still_sending(
     serve: Callable[..., WSGIServer], connect: Any
 ) -> None:
-    """Closed with data unread a connection is reset, and what the client has not yet received is lost with it."""
+    """A connection that is closed with unread data is reset, and the client loses what it has not received yet."""
     client = connect(serve(answering([b"x" * 300_000], headers=[("Connection", "close")])))
 
     def send() -> None:
@@ -85,7 +85,7 @@ def test_the_last_answer_arrives_although_the_client_is_still_sending(
 
 @pytest.mark.parametrize("status", ["204 No Content"])
 def test_no_content_has_no_length(status: str, serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """RFC 9110, section 8.6: not even the application's own."""
+    """RFC 9110, section 8.6: also not the length that the application sets."""
     answer = ask(serve(answering([b"hello"], status, [("Content-Length", "5")])), GET)
 
     assert answer.startswith(b"HTTP/1.1 204 ")
@@ -93,13 +93,13 @@ def test_no_content_has_no_length(status: str, serve: Callable[..., WSGIServer],
 
 
 @pytest.mark.parametrize("name", ["X: y", "Transfer-Encoding: chunked;a", "Set-Cookie: a=b; x"])
-def test_a_headers_name_ends_at_its_colon(name: str, serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """The two were checked as one line, so a name could be a whole header, and one that is the server's to send."""
+def test_header_names_and_values_are_checked_separately(name: str, serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """Both were checked as one line, so that a name could contain a whole header, even one of the server."""
     assert ask(serve(answering([], headers=[(name, "v")])), GET).startswith(b"HTTP/1.1 500 ")
 
 
-def test_write_is_of_no_use_after_its_request(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """One that was kept put bytes before the next request's answer."""
+def test_write_after_its_request_raises(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """A `write` that an application had kept wrote before the answer of the next request."""
     kept: list[Any] = []
     refused: list[Exception] = []
 
@@ -122,15 +122,15 @@ def test_write_is_of_no_use_after_its_request(serve: Callable[..., WSGIServer], 
 
 @pytest.mark.parametrize("host", [b"a b", b"a/b", b"u@b", b"a\\b", b"a?b", b'"a"'])
 @pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n"])
-def test_what_cannot_be_a_host_is_refused(
+def test_an_invalid_host_is_refused(
     request_line: bytes, host: bytes, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
-    """RFC 9112, section 3.2. Applications make links of it, and proxies choose by it."""
+    """RFC 9112, section 3.2. Applications make links from it, and proxies route by it."""
     assert ask(serve(hello), request_line % host).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("host", [b"", b"a", b"a.example:80", b"127.0.0.1:8000", b"[::1]", b"[::1]:80", b"a_b", b"a:"])
-def test_what_can_be_a_host_is_taken(host: bytes, serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_a_valid_host_is_accepted(host: bytes, serve: Callable[..., WSGIServer], ask: Ask) -> None:
     assert ask(serve(hello), b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host).startswith(b"HTTP/1.1 200 ")
 
 
@@ -139,14 +139,14 @@ def test_a_refusal_has_a_date(serve: Callable[..., WSGIServer], ask: Ask) -> Non
     assert b"\r\nDate: " in ask(serve(hello), b"GET / HTTP/1.1\r\n\r\n")
 
 
-def test_a_refusal_of_head_is_a_head(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_a_refusal_of_head_has_no_body(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     answer = ask(serve(hello), b"HEAD / HTTP/1.1\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.endswith(b"\r\n\r\n")
 
 
-def test_a_unix_socket_has_a_port_all_the_same(serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Any) -> None:
+def test_server_port_is_set_for_a_unix_socket(serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Any) -> None:
     """PEP 3333: SERVER_NAME and SERVER_PORT are never empty."""
     seen: list[dict[str, Any]] = []
 
@@ -164,7 +164,7 @@ def test_a_unix_socket_has_a_port_all_the_same(serve: Callable[..., WSGIServer],
 
 
 class Unwritable(io.TextIOBase):
-    """A log on a full disk, or a file that somebody has closed."""
+    """A log on a full disk, or a closed file."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -177,7 +177,7 @@ UNWRITABLE = [OSError(errno.ENOSPC, "No space left on device"), ValueError("I/O 
 
 
 @pytest.mark.parametrize("error", UNWRITABLE)
-def test_a_log_that_cannot_be_written_costs_no_request(
+def test_a_log_that_cannot_be_written_loses_no_request(
     error: Exception, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
     """It ended the connection of each request."""
@@ -185,15 +185,15 @@ def test_a_log_that_cannot_be_written_costs_no_request(
 
 
 @pytest.mark.parametrize("error", UNWRITABLE)
-def test_an_error_log_that_cannot_be_written_costs_no_answer(
+def test_an_error_log_that_cannot_be_written_loses_no_answer(
     error: Exception, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
     assert ask(serve(answering(None), error_log=Unwritable(error)), GET).startswith(b"HTTP/1.1 500 ")
 
 
 @pytest.mark.parametrize("length", [10**13, 2**63, 2**64 - 1])
-def test_reading_takes_no_memory_on_the_clients_word(length: int, serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """`read(CONTENT_LENGTH)`, the usual way, made room for what was announced: a `MemoryError`, and a 500."""
+def test_reading_allocates_only_what_arrives(length: int, serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """`read(CONTENT_LENGTH)`, which is usual, allocated the announced length: a `MemoryError`, and a 500."""
     log = io.StringIO()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -208,7 +208,7 @@ def test_reading_takes_no_memory_on_the_clients_word(length: int, serve: Callabl
 
 
 def test_a_request_error_of_the_applications_own_is_answered(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """A status without a name in the standard library's list had no answer at all."""
+    """A status that the standard library does not know had no answer."""
 
     def application(environ: Any, start_response: Any) -> Any:
         raise RequestError(499, "so")
@@ -220,8 +220,8 @@ def test_a_request_error_of_the_applications_own_is_answered(serve: Callable[...
 
 
 @pytest.mark.realtime
-def test_half_a_head_behind_a_request_has_the_time_of_a_head(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """It counted as idle, and had that time: longer, and then closed without a word."""
+def test_half_a_head_after_a_request_has_the_header_timeout(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """The connection counted as idle: it had the longer idle time, and was then closed without an answer."""
     client = connect(serve(hello, limits=Limits(header_timeout=0.1, idle_timeout=60)))
     client.send(GET + b"GET /x HTTP/1.1\r\nHo")
 
@@ -232,8 +232,8 @@ def test_half_a_head_behind_a_request_has_the_time_of_a_head(serve: Callable[...
 
 
 @pytest.mark.realtime
-def test_a_full_server_closes_nobody_while_nobody_knocks(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """At the most connections there may be, all that were idle for a second were closed, for nobody's sake."""
+def test_a_full_server_closes_nobody_if_no_client_waits(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """At the maximum number of connections, all that were idle for a second were closed, without need."""
     server = serve(hello, limits=Limits(connections=2))
     clients = [connect(server) for _ in range(2)]
     for client in clients:
@@ -246,9 +246,9 @@ def test_a_full_server_closes_nobody_while_nobody_knocks(serve: Callable[..., WS
         client.read_until(b"hello")
 
 
-@pytest.mark.realtime
-@pytest.mark.parametrize("options", [{"limits": Limits(connections=3)}, {"spawn": 3}, {"spawn": Pool(3)}])
-def test_one_makes_room_for_one(options: Any, serve: Callable[..., WSGIServer], connect: Any) -> None:
+@pytest.mark.realtime @pytest.mark.parametrize("options", [{"limits": Limits(connections=3)}, {"spawn": 3}, {"spawn":
+Pool(3)}]) def test_one_connection_is_closed_per_waiting_client(options: Any, serve: Callable[..., WSGIServer], connect:
+Any) -> None:
     server = serve(hello, **options)
     clients = [connect(server) for _ in range(3)]
     for client in clients:
@@ -268,7 +268,7 @@ def test_one_makes_room_for_one(options: Any, serve: Callable[..., WSGIServer], 
 def test_an_ended_connection_leaves_nothing_to_the_garbage_collector(
     serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
-    """Parser and requests held each other, with what was unread of a body, until the next collection."""
+    """Parser and requests referred to each other, and kept unread bodies until the next collection."""
     server = serve(hello)
 
     def count() -> int:
@@ -290,7 +290,7 @@ def test_an_ended_connection_leaves_nothing_to_the_garbage_collector(
 # -- start and stop ------------------------------------------------------------------------------------------
 
 
-def test_a_server_started_again_has_all_its_room(ask: Ask) -> None:
+def test_a_restarted_server_has_all_its_places(ask: Ask) -> None:
     """Each stop lost a place: the acceptor was killed while it held one for the next client."""
     server = WSGIServer(("127.0.0.1", 0), hello, log=None, error_log=None, spawn=1)
     for _ in range(3):
@@ -303,7 +303,7 @@ def test_a_server_started_again_has_all_its_room(ask: Ask) -> None:
 
 @pytest.mark.realtime
 def test_stop_is_bounded_whatever_the_application_does(connect: Any) -> None:
-    """It waited for ever for one that catches `GreenletExit` and goes on."""
+    """It waited for ever for an application that catches `GreenletExit` and goes on."""
     go_on = Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -328,8 +328,8 @@ def test_stop_is_bounded_whatever_the_application_does(connect: Any) -> None:
 
 
 @pytest.mark.realtime
-def test_stop_is_over_when_the_last_answer_is(serve: Callable[..., WSGIServer], connect: Any) -> None:
-    """An answer begun before had promised to go on: its connection went idle, and stop waited for nothing."""
+def test_stop_returns_after_the_last_answer(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    """The last answer had announced keep-alive: its connection became idle, and `stop` waited for it."""
     go_on = Event()
 
     def application(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -351,7 +351,7 @@ def test_stop_is_over_when_the_last_answer_is(serve: Callable[..., WSGIServer], 
 
 
 @pytest.mark.realtime
-def test_stop_does_not_wait_for_a_refused_client_to_go(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_stop_does_not_wait_for_refused_clients(serve: Callable[..., WSGIServer], connect: Any) -> None:
     server = serve(hello)
     client = connect(server)
     client.send(b"nonsense\r\n\r\n")
@@ -363,8 +363,8 @@ def test_stop_does_not_wait_for_a_refused_client_to_go(serve: Callable[..., WSGI
     assert time.monotonic() - began < 1
 
 
-def test_an_error_of_spawn_costs_one_client(connect: Any, ask: Ask) -> None:
-    """It ended the acceptor: the server said that it was started, and served nobody any more."""
+def test_an_error_of_spawn_affects_one_client(connect: Any, ask: Ask) -> None:
+    """It ended the acceptor: `started` stayed True, but nobody was served any more."""
     log = io.StringIO()
     calls: list[Any] = []
 
@@ -386,7 +386,7 @@ def test_an_error_of_spawn_costs_one_client(connect: Any, ask: Ask) -> None:
 
 
 def test_a_broken_listener_ends_the_server() -> None:
-    """Its acceptor ended alone, and `serve_forever` waited on, for nobody could come any more."""
+    """Only its acceptor ended. `serve_forever` went on waiting, though no client could connect."""
     log = io.StringIO()
     given = socket.create_server(("127.0.0.1", 0))
     server = WSGIServer(given, hello, log=None, error_log=log)
@@ -402,8 +402,8 @@ def test_a_broken_listener_ends_the_server() -> None:
 
 
 @pytest.mark.parametrize("listener", [("127.0.0.1", 99999), "127.0.0.1:70000", ("127.0.0.1", -1)])
-def test_a_port_is_a_port(listener: Any) -> None:
-    """The resolver takes one modulo 65536: the server listened, somewhere else."""
+def test_a_port_above_65535_is_refused(listener: Any) -> None:
+    """The resolver uses it modulo 65536: the server listened on another port."""
     with pytest.raises(ValueError, match="65535"):
         WSGIServer(listener, hello)
 

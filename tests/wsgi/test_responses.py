@@ -1,4 +1,4 @@
-"""What applications give back, and how it looks on the wire."""
+"""What applications return, and how it is sent."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_other_iterables_go_out_in_chunks(serve: Callable[..., WSGIServer], ask:
     assert body == b"1\r\na\r\n14\r\n" + b"b" * 20 + b"\r\n0\r\n\r\n"
 
 
-def test_to_an_old_client_they_end_with_the_connection(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_for_http_1_0_the_connection_ends_the_body(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     keeping = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 
     _, headers, body = split(ask(serve(answering(lambda: iter([b"a", b"b"]))), keeping))
@@ -131,7 +131,7 @@ def test_the_head_waits_for_the_first_data(serve: Callable[..., WSGIServer], ask
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-def test_answers_that_have_no_body_get_none(status: str, serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_answers_without_body_get_none(status: str, serve: Callable[..., WSGIServer], ask: Ask) -> None:
     answer = ask(serve(answering([b"never seen"], status)), GET + GET)
 
     assert answer.count(f"HTTP/1.1 {status}\r\n".encode()) == 2
@@ -150,8 +150,8 @@ def test_head_gets_the_head_alone(result: Any, serve: Callable[..., WSGIServer],
     assert b"hello" not in answer
 
 
-def test_head_without_a_length_is_told_none(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """The application may well return nothing for HEAD: a length of 0 would be a lie about GET."""
+def test_head_without_content_length_gets_none(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """The application may return nothing for HEAD. A length of 0 would be wrong for GET."""
     _, headers, body = split(ask(serve(answering([])), HEAD))
 
     assert "Content-Length" not in headers
@@ -202,8 +202,8 @@ def test_an_error_before_the_first_data_is_a_500(serve: Callable[..., WSGIServer
     assert "GET '/' failed" in log.getvalue()
 
 
-def test_a_time_out_of_the_application_is_a_500_too(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """`gcron.Timeout` is no `Exception`: it passes ordinary handlers, but must not pass the server."""
+def test_a_timeout_in_the_application_is_a_500(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """`gcron.Timeout` is no `Exception`: ordinary handlers do not catch it, but the server must."""
 
     def application(environ: Any, start_response: Any) -> Any:
         with gcron.Timeout(0.001):
@@ -234,8 +234,8 @@ def test_an_error_to_a_head_has_no_body(method: str, serve: Callable[..., WSGISe
     assert (body == b"") is (method == "HEAD")
 
 
-def test_an_error_in_the_middle_drops_the_connection(serve: Callable[..., WSGIServer], ask: Ask) -> None:
-    """A client must be able to tell half an answer from a whole one: no last chunk."""
+def test_an_error_within_the_body_drops_the_connection(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+    """A client must recognise that the answer is incomplete: the last chunk is missing."""
     log = io.StringIO()
 
     def pieces() -> Iterator[bytes]:
@@ -268,7 +268,7 @@ def test_an_error_in_the_middle_drops_the_connection(serve: Callable[..., WSGISe
         ("200 OK", [("Content-Length", "1"), ("content-length", "1")], "one Content-Length"),
     ],
 )
-def test_what_could_not_be_sent_is_refused(
+def test_status_and_headers_that_cannot_be_sent_are_refused(
     status: Any, headers: Any, says: str, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
     log = io.StringIO()
@@ -281,10 +281,10 @@ def test_what_could_not_be_sent_is_refused(
 
 
 @pytest.mark.parametrize("as_iterator", [False, True])
-def test_a_body_may_be_made_of_anything_that_holds_bytes(
+def test_a_piece_of_a_body_may_be_any_bytes_like_object(
     as_iterator: bool, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
-    """Applications that build their answer in a `bytearray` got a 500 here, and their answer from other servers."""
+    """Applications that build their answer in a `bytearray` got a 500, unlike with other servers."""
     pieces = [bytearray(b"a"), b"", memoryview(b"b"), array("B", b"c")]
     answer = ask(serve(answering((lambda: iter(pieces)) if as_iterator else pieces)), GET)
 
@@ -301,7 +301,7 @@ def test_a_body_is_made_of_bytes(result: Any, serve: Callable[..., WSGIServer], 
     assert "a body is made of bytes" in log.getvalue()
 
 
-def test_start_response_is_called_once_and_at_all(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_start_response_must_be_called_exactly_once(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     log = io.StringIO()
 
     def twice(environ: Any, start_response: Any) -> Any:
@@ -357,7 +357,7 @@ def test_write_sends_before_what_is_returned(serve: Callable[..., WSGIServer], a
     [lambda: [b"a", b"b"], list, lambda: [b"a", 3], lambda: (1 // 0 for _ in "x")],
     ids=["whole", "empty", "broken in the middle", "broken at once"],
 )
-def test_what_was_returned_is_closed_exactly_once(
+def test_the_returned_iterable_is_closed_exactly_once(
     pieces: Any, request_line: bytes, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
     result = Closable(pieces())
@@ -375,7 +375,7 @@ def test_it_is_closed_once_when_start_response_was_forgotten(serve: Callable[...
     assert result.closed == 1
 
 
-def test_it_is_closed_once_when_the_client_goes(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_it_is_closed_once_when_the_client_is_gone(serve: Callable[..., WSGIServer], connect: Any) -> None:
     closed = Event()
 
     class Endless(Closable):
@@ -411,7 +411,7 @@ def test_it_is_closed_once_when_the_server_kills_the_request(serve: Callable[...
     assert client.is_closed()
 
 
-def test_an_error_of_close_is_told(serve: Callable[..., WSGIServer], ask: Ask) -> None:
+def test_an_error_of_close_is_logged(serve: Callable[..., WSGIServer], ask: Ask) -> None:
     log = io.StringIO()
 
     class Bad(Closable):
@@ -434,7 +434,7 @@ def test_the_application_may_close_the_connection(serve: Callable[..., WSGIServe
     assert answer.count(b"Connection: close\r\n") == 1
 
 
-def test_an_old_client_that_keeps_its_connection_is_told_so(serve: Callable[..., WSGIServer], connect: Any) -> None:
+def test_http_1_0_keep_alive_is_confirmed(serve: Callable[..., WSGIServer], connect: Any) -> None:
     client = connect(serve(answering([b"x"])))
 
     for _ in range(2):
@@ -451,10 +451,10 @@ def test_the_application_sets_the_date(serve: Callable[..., WSGIServer], ask: As
 @pytest.mark.parametrize(
     "request_line", [GET, HEAD, OLD, b"POST /x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"]
 )
-def test_the_standard_librarys_validator_has_nothing_to_say(
+def test_the_standard_librarys_validator_finds_nothing(
     request_line: bytes, serve: Callable[..., WSGIServer], ask: Ask
 ) -> None:
-    """`wsgiref.validate` stands between server and application and checks both against PEP 3333."""
+    """`wsgiref.validate` runs between server and application, and checks both against PEP 3333."""
     log = io.StringIO()
 
     def application(environ: Any, start_response: Any) -> Any:
