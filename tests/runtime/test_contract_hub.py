@@ -336,10 +336,10 @@ class TestSignals:
             import gcron, os, signal, sys
             ended = []
             def stepping(frame, event, argument):
-                # Just before the switch: the entry is out of the ring, and nobody has run it yet.
+                # Just before the switch: the entry is no longer in the ring, and has not run yet.
                 if frame.f_code.co_name == "park" and event == "line" and not sent and frame.f_lineno >= switch_line:
                     sent.append(1)
-                    # As the interpreter would call it here; a signal sent from here would show this frame instead.
+                    # As the interpreter would call it here. A real signal sent from here would report this frame instead.
                     signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
                 return stepping
             sent = []

@@ -464,7 +464,7 @@ def test_queues_across_threads_raise_runtime_error(name: str) -> None:
     assert waiting.successful()
 
 
-# -- by way of the waiters' hub: everything ------------------------------------------------------------------
+# -- by call_soon_threadsafe: everything else ------------------------------------------------------------------
 
 WAYS: dict[str, Callable[[], tuple[Callable[[], Any], Callable[..., Any], tuple[Any, ...]]]] = {
     "Event": lambda: ((event := Event()).wait, event.set, ()),

@@ -41,7 +41,7 @@ from gcron.subprocess import PIPE, Popen
 from gcron.threadpool import ThreadPool
 from gcron.wsgi import WSGIServer
 """
-# What is still there as the modules go: globals of the program, of `sys`, and those of one with modules that go late.
+# Who keeps the objects while modules are cleared: the program, `sys`, and a program whose modules are cleared late.
 KEEPERS = {
     "globals": "",
     "sys": "\nsys.kept = [globals().pop(name) for name in 'kgf' if name in globals()]",

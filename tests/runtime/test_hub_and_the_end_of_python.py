@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# The write takes so long that Python stops the thread in the middle of it, for good.
+# The write takes so long that Python stops the thread during it, for ever.
 STOPPED_IN_THE_MIDDLE = """
 import os, threading, time
 import gcron
@@ -38,7 +38,7 @@ def test_python_exits_when_a_daemon_thread_was_stopped_while_waking_a_hub() -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, b"ended\n", b"")
 
 
-# The child comes to be while the other thread holds the lock around the wake-up descriptor, having half of it.
+# The fork happens while the other thread holds the lock around the wake-up descriptor.
 FORKED_IN_THE_MIDDLE = """
 import os, threading
 import gcron

@@ -60,7 +60,7 @@ def test_a_hub_ends_with_its_thread() -> None:
         thread.join(60)  # those of the hubs' thread pools
     gc.collect()
     after = sum(isinstance(thing, greenlet.greenlet) for thing in gc.get_objects())
-    # What the thread that ended last leaves is freed at the next switch. A leak would be one a thread, or more.
+    # What the last thread has left is freed at the next switch. A leak would be at least one per thread.
     assert after - before < 20
     assert len(os.listdir("/dev/fd")) == descriptors
 

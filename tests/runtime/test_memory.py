@@ -142,7 +142,7 @@ def test_a_freed_result_frees_its_error(watched: Watched) -> None:
 
     ask()
     gcron.sleep(0)
-    # The frame of `ask`, which holds the result, is in the error's traceback: that much only a program can undo.
+    # The frame of `ask`, which refers to the result, is in the error's traceback: that cycle is the program's own.
     gc.collect()
     assert watched.living() == 0
 

@@ -227,7 +227,7 @@ def test_create_server_of_one_family_serves_no_other() -> None:
         socket.create_server(("", 0), dualstack_ipv6=True)
 
 
-# -- look-ups ---------------------------------------------------------------------------------------------------------
+# -- lookups ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_recursion_can_be_as_deep_in_a_greenlet_as_in_main() -> None:
             return 1 + recurse(depth - 1, at_the_bottom)
 
         def start_and_wait():
-            # Never blocked before: whatever starts lazily starts here, 900 frames down.
+            # Nothing has blocked before: what starts lazily would start here, 900 frames deep.
             greenlets = [gcron.spawn(recurse, 900) for _ in range(10)]
             gcron.joinall(greenlets)
             assert [greenlet.get() for greenlet in greenlets] == [900] * 10
@@ -203,7 +203,7 @@ def test_an_outer_timeout_gets_through_every_inner_wait(name: str, inner: float 
 @pytest.mark.parametrize("name", sorted(WAITS.keys() - {"ThreadPool.apply", "sleep"}))
 def test_an_inner_timeout_leaves_the_outer_one_pending(name: str) -> None:
     with gcron.Timeout(50) as outer:
-        # Timeout, Empty, Full, TimeoutExpired: each wait has its own word for it.
+        # Timeout, Empty, Full, TimeoutExpired: each wait has its own exception.
         with contextlib.suppress(gcron.Timeout, Empty, Full, TimeoutExpired):
             WAITS[name](0.01)
         assert outer.pending

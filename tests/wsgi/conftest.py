@@ -44,7 +44,7 @@ class Client:
         self.socket.settimeout(10)
         self.socket.connect(server.address)
         if family == socket.AF_INET:
-            # What is sent piece by piece arrives so.
+            # What is sent in pieces arrives in pieces.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:

@@ -28,7 +28,7 @@ def whole(data: bytes) -> Iterable[bytes]:
 
 
 def byte_by_byte(data: bytes) -> Iterable[bytes]:
-    # The long ones are long in one place: their middle is no different from itself.
+    # Long files repeat one part: it need not be sent in small pieces.
     return [data[i : i + 1] for i in range(300)] + [data[300:]] if len(data) > 300 else [bytes([b]) for b in data]
 
 
@@ -101,7 +101,7 @@ def test_a_hostile_request_is_refused_and_the_connection_closed(
     assert statuses(answer) == [expected["status"]]
     assert b"\r\nConnection: close\r\n" in answer
     assert recorder.asked == []
-    # What is wrong with a body is found out by who reads it; behind a bad head nobody is called.
+    # An error in a body is found by the application that reads it. After a bad head no application is called.
     assert recorder.calls == (1 if expected.get("in_body") else 0)
 
 
@@ -133,7 +133,7 @@ def test_a_valid_request_is_understood(
 
     headers = [request.pop("headers") for request in expected]
     assert recorder.asked == expected
-    # Who holds its body back is told to go on first, unless it has come meanwhile.
+    # A client that holds its body back gets 100 Continue first, unless the body has come meanwhile.
     assert [status for status in statuses(answer) if status != 100] == [200] * len(expected)
     for environ, wanted in zip(recorder.environs, headers, strict=True):
         assert {key: environ.get(key) for key in wanted} == wanted

@@ -325,7 +325,7 @@ def test_serve_forever_killed_stops(ask: Ask) -> None:
 
 
 def test_ctrl_c_ends_a_server_in_a_terminal(tmp_path: Path) -> None:
-    # It says so from a greenlet, so when the main one already waits: a signal before that would find no handler.
+    # It prints this from a greenlet, when the main one already waits: before that there is no handler for the signal.
     script = (
         "import gcron\nfrom gcron.wsgi import WSGIServer\n"
         "def application(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.realtime
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
-# A limit that a test lets pass, and one that it must not reach.
+# A limit that a test reaches, and one that it must not reach.
 SHORT, LONG = 0.1, 60.0
 
 

@@ -246,9 +246,11 @@ def test_a_full_server_closes_nobody_if_no_client_waits(serve: Callable[..., WSG
         client.read_until(b"hello")
 
 
-@pytest.mark.realtime @pytest.mark.parametrize("options", [{"limits": Limits(connections=3)}, {"spawn": 3}, {"spawn":
-Pool(3)}]) def test_one_connection_is_closed_per_waiting_client(options: Any, serve: Callable[..., WSGIServer], connect:
-Any) -> None:
+@pytest.mark.realtime
+@pytest.mark.parametrize("options", [{"limits": Limits(connections=3)}, {"spawn": 3}, {"spawn": Pool(3)}])
+def test_one_connection_is_closed_per_waiting_client(
+    options: Any, serve: Callable[..., WSGIServer], connect: Any
+) -> None:
     server = serve(hello, **options)
     clients = [connect(server) for _ in range(3)]
     for client in clients:

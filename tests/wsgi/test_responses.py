@@ -159,7 +159,7 @@ def test_head_without_content_length_gets_none(serve: Callable[..., WSGIServer],
     assert body == b""
 
 
-# -- lengths that lie ----------------------------------------------------------------------------------------
+# -- wrong lengths ----------------------------------------------------------------------------------------
 
 
 def test_more_than_the_content_length_is_cut_off(serve: Callable[..., WSGIServer], ask: Ask) -> None:
