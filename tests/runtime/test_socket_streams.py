@@ -364,7 +364,7 @@ def test_a_file_is_unusable_after_a_time_out_as_in_the_standard_library(pair: Pa
             file.readline()
 
 
-# -- many at once -------------------------------------------------------------------------------------------------------
+# -- many at once ------------------------------------------------------------------------------------------------------
 
 
 class _Hello(http.server.BaseHTTPRequestHandler):
