@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gcron.runtime.hub import get_hub, yield_now
+from gcron.runtime.hub import get_hub, sleep
 from gcron.runtime.pipes import READ, READ_SIZE, WRITE, raw_pipe, wait_for_any
 
 __all__ = ["Communication"]
@@ -64,7 +64,7 @@ class Communication:
             if left is not None and left <= 0:
                 return False
             if moved:
-                yield_now()
+                sleep()
             else:
                 wait_for_any(wanted, left)
 

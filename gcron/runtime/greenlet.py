@@ -23,13 +23,10 @@ from gcron.runtime.hub import (
     SignalHandler,
     Task,
     Timer,
-    current,
     describe,
     get_hub,
     interrupt,
-    park,
-    unpark,
-    yield_now,
+    sleep,
 )
 from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout, timed_out
@@ -473,23 +470,6 @@ def signal_handler(signalnum: int, handler: Callable[..., object], *args: Any, *
     if not callable(handler):
         raise TypeError(f"a signal's handler is a callable, got {handler!r}")
     return get_hub().signals.handle(signalnum, partial(copy_context().run, spawn, handler, *args, **kwargs))
-
-
-def sleep(seconds: float = 0, ref: bool = True) -> None:
-    """Let others run for at least `seconds`. With 0, let everybody who is ready go first.
-
-    `ref=False`: the sleep is not work left to do (see `wait`).
-    """
-    if seconds <= 0:
-        yield_now()
-        return
-    me = current()
-    timer = me.hub.call_later(seconds, unpark, me, ref=ref)
-    try:
-        park(me)
-    except BaseException:
-        timer.cancel()
-        raise
 
 
 def getcurrent() -> Any:

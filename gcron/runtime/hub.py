@@ -18,7 +18,18 @@ from greenlet import greenlet as RawGreenlet
 from gcron.runtime.loop import FATAL, Callback, Loop, LoopExit, RealTime, TimeSource, describe
 from gcron.runtime.poller import READ, WRITE
 from gcron.runtime.readiness import Watch
-from gcron.runtime.ring import Carrier, Seat, Task, interrupt, park, unpark, vacate, wake
+from gcron.runtime.ring import (
+    Carrier,
+    Seat,
+    Task,
+    interrupt,
+    park,
+    raise_pending,
+    recover,
+    unpark,
+    vacate,
+    wake,
+)
 from gcron.runtime.signals import SignalHandler
 from gcron.runtime.timers import Timer
 
@@ -43,10 +54,10 @@ __all__ = [
     "interrupt",
     "park",
     "require_own_thread",
+    "sleep",
     "unpark",
     "vacate",
     "wake",
-    "yield_now",
     "yield_unless_hub",
 ]
 
@@ -125,28 +136,52 @@ class Hub(Loop):
 # -- the running greenlet -----------------------------------------------------------------------------------
 
 
-def yield_now() -> None:
-    """Let everybody else who is ready run first. HOT PATH."""
-    me: Carrier = getcurrent()  # type: ignore[assignment]
+def sleep(seconds: float = 0, ref: bool = True) -> None:
+    """Let others run for at least `seconds`. With 0, let everybody who is ready go first.
+
+    `ref=False`: the sleep is not work left to do (see `wait`).
+    """
+    me: Any = getcurrent()
     try:
         me.ready  # noqa: B018 - as `current`, one call less
     except AttributeError:
         me = _adopted(me)
+    ring = me.ring
+    hub = me.hub
+    if not seconds <= 0:  # NaN, too, which is refused
+        timer = hub.call_later(seconds, unpark, me, ref=ref)
+        try:
+            park(me)
+        except BaseException:
+            timer.cancel()
+            raise
+        return
+    # As `unpark` and `park`, two calls less. HOT PATH.
     me.ready = True
-    me.ring.append(me)
+    ring.append(me)
     try:
-        park(me)
-    except RecursionError:
-        if me.ready:  # there was no stack left to park
+        if ring and hub.credit:
+            hub.credit -= 1
+            hub.successor = ring.popleft()
+            hub.successor.switch()
+        else:
+            hub.successor = None
+            hub.switch()
+    except BaseException as error:
+        recover(me, error)
+        if me.ready and isinstance(error, RecursionError):  # there was no stack left to switch
             me.ready = False
-            me.ring.remove(me)
+            ring.remove(me)
         raise
+    me.ready = False
+    if me.pending is not None:
+        raise_pending(me)
 
 
 def yield_unless_hub() -> None:
-    """As `yield_now`, but do nothing in the hub: a callback there cannot let others go first."""
+    """As `sleep(0)`, but do nothing in the hub: a callback there cannot let others go first."""
     if not isinstance(getcurrent(), Hub):
-        yield_now()
+        sleep()
 
 
 def current() -> Carrier:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gcron.runtime import select
-from gcron.runtime.hub import READ, WRITE, get_hub, yield_now
+from gcron.runtime.hub import READ, WRITE, get_hub, sleep
 from gcron.runtime.readiness import Readiness
 
 __all__ = ["READ", "WRITE", "Pipe", "blocking_twin", "cooperative", "raw_pipe", "wait_for_any"]
@@ -101,7 +101,7 @@ class Pipe(io.RawIOBase):
     def _be_fair(self) -> None:
         # Before a transfer, not after it: a greenlet that is killed here loses no data.
         self._in_a_row = 0
-        yield_now()
+        sleep()
 
     def watched_by(self, readiness: Readiness) -> None:
         """Note that somebody waits for the descriptor there, and must be woken when it is closed."""

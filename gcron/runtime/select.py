@@ -12,7 +12,7 @@ import select as _stdlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gcron.runtime.hub import READ, WRITE, current, get_hub, park, unpark, yield_now
+from gcron.runtime.hub import READ, WRITE, current, get_hub, park, sleep, unpark
 
 __all__ = ["select", "wait_for_any", "wait_read", "wait_readwrite", "wait_write"]
 
@@ -69,7 +69,7 @@ def select(
     wanted = [(fd, READ) for _, fd in lists[0]] + [(fd, WRITE) for _, fd in lists[1]]
     deadline = None if timeout is None else get_hub().monotonic() + timeout
     if timeout == 0:
-        yield_now()
+        sleep()
     while True:
         ready = _look(lists)
         left = None if deadline is None else deadline - get_hub().monotonic()

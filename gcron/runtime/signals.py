@@ -20,13 +20,14 @@ __all__ = ["SignalHandler", "Signals"]
 
 # What `signal.set_wakeup_fd` returns when nobody listens.
 _NONE = -1
-# Modules in which an exception at an arbitrary bytecode would lose a ring entry.
+# Modules in which an exception at an arbitrary bytecode would lose a ring entry, or a waiter that is about to be woken.
 _LOOP_MODULES = frozenset(
-    [
-        "selectors",
-        *(f"{__package__}.{name}" for name in ("hub", "loop", "poller", "readiness", "ring", "signals", "timers")),
-    ]
-)
+    f"{__package__}.{name}"
+    for name in (
+        *("hub", "loop", "poller", "readiness", "ring", "signals", "timers"),
+        *("channel", "event", "greenlet", "links", "lock", "queue"),
+    )
+) | {"selectors"}
 
 
 class SignalHandler:

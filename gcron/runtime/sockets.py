@@ -21,8 +21,7 @@ from typing import Any, TypeVar
 from greenlet import getcurrent
 
 from gcron.runtime.dns import resolve
-from gcron.runtime.greenlet import sleep
-from gcron.runtime.hub import READ, WRITE, Hub, get_hub, yield_now
+from gcron.runtime.hub import READ, WRITE, Hub, get_hub, sleep
 
 __all__ = ["ConcurrentObjectUseError", "socket"]
 
@@ -269,7 +268,7 @@ class socket(_Std):  # noqa: N801 - the standard library's name
         if self._unwaited > _MOST_UNWAITED and limit != 0:
             # Before the call, never after it: a time limit that is raised here must not lose what was received.
             self._unwaited = 0
-            yield_now()
+            sleep()
         try:
             return call(self, *args)
         except BlockingIOError:

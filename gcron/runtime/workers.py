@@ -83,10 +83,13 @@ class Workers:
         Raises the first error, or that of the iterable itself.
         """
         workers = [self.spawn(function, item) for item in iterable]
-        workers.reverse()
         results = []
-        while workers:
-            results.append(workers.pop().get())  # no variable may refer to it, see `Greenlet.get`
+        worker = None
+        try:
+            for worker in workers:
+                results.append(worker.get())
+        finally:
+            del workers, worker  # no variable may refer to a failed one, see `Greenlet.get`
         return results
 
     def map_cb(

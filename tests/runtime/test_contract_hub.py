@@ -339,7 +339,7 @@ class TestSignals:
                 # Just before the switch: the entry is no longer in the ring, and has not run yet.
                 if frame.f_code.co_name == "park" and event == "line" and not sent and frame.f_lineno >= switch_line:
                     sent.append(1)
-        # It prints this from a greenlet, when main already waits: before that there is no handler for the signal.
+                    # As the interpreter would call it here. A real signal would report this frame instead.
                     signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
                 return stepping
             sent = []
