@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
+from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent, join_each
 from gcron.runtime.hub import Carrier, current, get_hub, unpark
 from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout, park_within
@@ -54,11 +54,10 @@ def joinall(
     """
     greenlets = list(greenlets)
     if timeout is None and count is None and not raise_error:
-        for greenlet in greenlets:
-            if isinstance(greenlet, Greenlet):
-                greenlet.join()
-            else:
-                wait([greenlet])
+        if all(issubclass(kind, Greenlet) for kind in set(map(type, greenlets))):
+            join_each(greenlets)
+        else:
+            wait(greenlets)
         return greenlets
     done = []
     for greenlet in iwait(greenlets, timeout, count):
