@@ -9,7 +9,7 @@ Programs import the public modules beside this folder (`gcron.event`, `gcron.que
     timeout, links          time limits; something to wait for
     greenlet, waiting       functions that run together; waiting for several of them
     event, lock, queue, channel, local, pool, workers, threadpool
-    select, pipes, children, communication, subprocess
+    select, pipes, children, communication, subprocess, fork_exec
     dns, sockets, socket_makers
     run_info                what a program is doing
 
