@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
 from greenlet import GreenletExit, getcurrent
@@ -93,6 +93,21 @@ class Hub(Loop):
             if timer is not None:
                 timer.cancel()
         return ready
+
+    def wait_any_io(self, wanted: Iterable[tuple[int, int]], timeout: float | None = None) -> None:
+        """Wait until one of the descriptors is ready for its mask, or `timeout` seconds have passed."""
+        me = current()
+        timer = None if timeout is None else self.call_later(timeout, unpark, me)
+        watches: list[Watch] = []
+        try:
+            for fd, mask in wanted:
+                watches.append(self.io.watch(fd, mask, unpark, me))
+            park(me)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left to do; False when `timeout` seconds passed first.

@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterable
 from typing import Any
 
-from gcron.runtime import select
 from gcron.runtime.hub import READ, WRITE, get_hub, sleep
 from gcron.runtime.readiness import Readiness
 
@@ -214,7 +213,9 @@ def blocking_twin(fd: int) -> int | None:
 
 def wait_for_any(wanted: Iterable[tuple[Pipe, int]], timeout: float | None) -> None:
     """Wait until one of the pipes is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
-    wanted = list(wanted)
-    for pipe, _ in wanted:
-        pipe.watched_by(get_hub().io)
-    select.wait_for_any([(pipe.fileno(), mask) for pipe, mask in wanted], timeout)
+    hub = get_hub()
+    descriptors = []
+    for pipe, mask in wanted:
+        pipe.watched_by(hub.io)
+        descriptors.append((pipe.fileno(), mask))
+    hub.wait_any_io(descriptors, timeout)

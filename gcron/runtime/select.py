@@ -12,9 +12,9 @@ import select as _stdlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gcron.runtime.hub import READ, WRITE, current, get_hub, park, sleep, unpark
+from gcron.runtime.hub import READ, WRITE, get_hub, sleep
 
-__all__ = ["select", "wait_for_any", "wait_read", "wait_readwrite", "wait_write"]
+__all__ = ["select", "wait_read", "wait_readwrite", "wait_write"]
 
 _EXCEPTIONAL = _stdlib.POLLPRI
 _READABLE = _stdlib.POLLIN | _stdlib.POLLHUP | _stdlib.POLLERR
@@ -75,7 +75,7 @@ def select(
         left = None if deadline is None else deadline - get_hub().monotonic()
         if any(ready) or (left is not None and left <= 0):
             return ready
-        wait_for_any(wanted, left)
+        get_hub().wait_any_io(wanted, left)
 
 
 def _look(lists: Sequence[list[tuple[Any, int]]]) -> tuple[list[Any], list[Any], list[Any]]:
@@ -104,20 +104,3 @@ def _number(item: Any) -> int:
     if fd < 0:
         raise ValueError(f"a descriptor is 0 or more, got {fd}")
     return fd
-
-
-def wait_for_any(wanted: Iterable[tuple[int, int]], timeout: float | None) -> None:
-    """Wait until one of the descriptors is ready for its mask (`READ`, `WRITE`), or `timeout` seconds have passed."""
-    me = current()
-    hub = get_hub()
-    timer = None if timeout is None else hub.call_later(timeout, unpark, me)
-    watches = []
-    try:
-        for fd, mask in wanted:
-            watches.append(hub.io.watch(fd, mask, unpark, me))
-        park(me)
-    finally:
-        for watch in watches:
-            watch.cancel()
-        if timer is not None:
-            timer.cancel()
