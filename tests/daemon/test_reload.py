@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from gcron.daemon import reloading, watching
+from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import sleep, spawn
@@ -26,9 +27,16 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Scheduler
+from tests.waiting import PATIENCE, until
 
 Run = Callable[..., Any]
+QUIET = 0.2
+"""Seconds without a change after which gcron reads the files."""
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's; elsewhere it takes 10 s")
+
+
+def seconds_of(instant: str) -> int:
+    return calendar.timegm(time.strptime(instant, "%Y-%m-%dT%H:%M:%SZ"))
 
 
 class Witness:
@@ -62,16 +70,12 @@ class Witness:
         assert len([record for record in self.records("process-started") if record["job"] == "long"]) == 1
         fires = [record["fire_at"] for record in self.records("run-finished") if record["job"] == "tick"]
         missed = [record for record in self.records("fires-missed") if record["job"] == "tick"]
-        seconds = [calendar.timegm(time.strptime(fire, "%Y-%m-%dT%H:%M:%SZ")) for fire in fires]
+        seconds = [seconds_of(fire) for fire in fires]
+        spans = [(seconds_of(record["first"]), seconds_of(record["last"])) for record in missed]
         gaps = [second for second in range(seconds[0], seconds[-1]) if second not in seconds]
-        # A machine that stood still is told as such; what a reload swallowed would not be.
-        assert len(gaps) <= len(missed) <= 2, (gaps, missed)
+        # What a machine missed that stood still is in the log; what a reload swallowed would not be.
+        assert [gap for gap in gaps if not any(first <= gap <= last for first, last in spans)] == []
         assert len(seconds) == len(set(seconds))
-
-
-@pytest.fixture
-def unique() -> str:
-    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
 
 
 @pytest.fixture
@@ -114,19 +118,21 @@ def test_every_way_of_editing_a_file_is_seen(witness: Callable[..., Witness]) ->
 
 
 @linux
+@pytest.mark.realtime
 def test_of_a_file_that_says_the_same_nothing_is_said(witness: Callable[..., Witness]) -> None:
     gcron = witness()
     os.utime(gcron.crontab)
     rename_over(gcron.crontab, gcron.steady)
-    time.sleep(0.5)
+    time.sleep(2 * QUIET)
     gcron.crontab.write_text(gcron.steady + "# a comment\n")
-    time.sleep(0.5)
+    time.sleep(2 * QUIET)
     rename_over(gcron.crontab, gcron.add("new"))
     gcron.wait_for("read again")
     assert gcron.reloads() == ["files have changed: read again: 1 added, 0 changed, 0 removed"]
 
 
 @linux
+@pytest.mark.realtime
 def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_once(
     witness: Callable[..., Witness],
 ) -> None:
@@ -150,7 +156,7 @@ def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_on
     assert status["problem"].startswith(f"{crontab}:5:1: error")
     assert status["jobs"] == 2
     crontab.touch()  # still as wrong as before: nothing more is said
-    time.sleep(0.5)
+    time.sleep(2 * QUIET)
     rename_over(crontab, gcron.add("new"))
     gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
     wrong = [record for record in gcron.records("reload") if record["level"] == "error"]
@@ -218,22 +224,22 @@ def test_a_directory_is_followed(witness: Callable[..., Witness], tmp_path: Path
 def test_a_storm_of_edits_is_weathered(witness: Callable[..., Witness], edit: Callable[[Path, str], object]) -> None:
     gcron = witness()
     started = time.monotonic()
-    edits = 0
-    while (passed := time.monotonic() - started) < 2:
-        if passed * 1000 >= edits:
-            edit(gcron.crontab, gcron.add(f"name-{edits}"))
-            edits += 1
+    for number in range(1000):
+        edit(gcron.crontab, gcron.add(f"name-{number}"))
+        time.sleep(0.002)
+    seconds = time.monotonic() - started
     edit(gcron.crontab, gcron.add("last") + "# gcron: name=very-last\n@every 1s true\n")
     gcron.wait_for('"job":"very-last".*succeeded')
-    assert len(gcron.reloads()) <= 8
-    assert edits > 500
+    # A busy machine may keep the editor waiting for longer than gcron waits for the end of a storm.
+    assert len(gcron.reloads()) <= seconds / QUIET + 2 < 500
 
 
 @linux
+@pytest.mark.realtime
 def test_without_watching_only_a_signal_reloads(witness: Callable[..., Witness]) -> None:
     gcron = witness("--no-watch")
     rename_over(gcron.crontab, gcron.add("new"))
-    time.sleep(1)
+    time.sleep(3 * QUIET)
     gcron.daemon.send(signal.SIGHUP)
     gcron.wait_for("SIGHUP: read again: 1 added")
     assert len(gcron.reloads()) == 1
@@ -253,13 +259,6 @@ def job(name: str) -> Job:
     return Job(name, parse("@every 1h", "UTC"), print, Policy())
 
 
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        sleep(0.005)
-
-
 def test_where_there_is_no_inotify_changes_are_seen_by_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_open_inotify", lambda: None)
     monkeypatch.setattr(watching, "LOOK_EVERY", 0.02)
@@ -269,13 +268,13 @@ def test_where_there_is_no_inotify_changes_are_seen_by_looks(tmp_path: Path, mon
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, lambda: [job(name) for name in path.read_text().split()], log, SystemClock(), watch)
     reloader.start()
-    wait_until(lambda: [each.name for each in scheduler.jobs] == ["a"])
+    until(lambda: [each.name for each in scheduler.jobs] == ["a"])
     path.write_text("a b")
-    wait_until(lambda: [each.name for each in scheduler.jobs] == ["a", "b"])
+    until(lambda: [each.name for each in scheduler.jobs] == ["a", "b"])
     path.unlink()
-    wait_until(lambda: "nothing is changed" in log[-1])
+    until(lambda: "nothing is changed" in log[-1])
     path.write_text("b")
-    wait_until(lambda: [each.name for each in scheduler.jobs] == ["b"])
+    until(lambda: [each.name for each in scheduler.jobs] == ["b"])
     reloader.stop()
     assert len(log) == 4
 
@@ -311,14 +310,14 @@ def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyP
 
     def read() -> list[Job]:
         reads.append(1)
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE)
         return [job("read")]
 
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, read, log, SystemClock())
     reloader.start()
     reloader.ask("SIGHUP")
-    wait_until(lambda: log)
+    until(lambda: log)
     assert log == ["the files are being read for 0.05 s; until that ends, the jobs stay as they are"]
     assert reloader.reading_since is not None
     for _ in range(100):
@@ -327,7 +326,7 @@ def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyP
     assert log[1:] == ["SIGHUP: the files are being read already; they will be once more"]
     assert len(reads) == 1  # one at a time, not a hundred threads
     go_on.set()
-    wait_until(lambda: len(log) == 4)
+    until(lambda: len(log) == 4)
     assert log[2:] == [
         f"SIGHUP: read again: 1 added, 0 changed, 0 removed\n  added {scheduler.jobs[0].name}",
         "SIGHUP: read again: 0 added, 0 changed, 0 removed",
@@ -340,18 +339,44 @@ def test_after_the_end_of_a_hanging_read_a_stopped_reloader_changes_nothing() ->
     go_on = threading.Event()
 
     def read() -> list[Job]:
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE)
         return [job("read")]
 
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, read, log, SystemClock())
     reloader.ask("SIGHUP")
-    wait_until(lambda: reloader.reading_since is not None)
+    until(lambda: reloader.reading_since is not None)
     reloader.stop()
     go_on.set()
-    wait_until(lambda: reloader.reading_since is None)
+    until(lambda: reloader.reading_since is None)
     assert scheduler.jobs == ()
     assert log == []
+
+
+def test_a_reload_that_is_asked_for_together_with_a_stop_is_left_out() -> None:
+    """A service manager that had been told of the stop was told of a reload after it, and never of the end of that.
+
+    HUP came just after TERM: what `ask` had begun did not look again whether gcron stops.
+    """
+    told: list[str] = []
+
+    class Told(Notifier):
+        def _send(self, text: str) -> None:
+            told.append(text)
+
+    def read() -> list[Job]:
+        told.append("read")
+        return []
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, read, log, SystemClock(), notifier=Told())
+    reloader.ask("SIGHUP")
+    reloader.stop()
+    sleep(0.05)
+    assert (told, log) == ([], [])
+    reloader = Reloader(scheduler, read, log, SystemClock(), notifier=Told())
+    reloader.ask("SIGHUP")
+    until(lambda: told[-1:] == ["READY=1"])
 
 
 def test_half_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +396,7 @@ def test_half_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, read, log, SystemClock(), FileWatch([str(path)]))
     reloader.ask("SIGHUP")
-    wait_until(lambda: log)
+    until(lambda: log)
     assert [each.name for each in scheduler.jobs] == ["whole"]
     assert log == ["SIGHUP: read again: 1 added, 0 changed, 0 removed\n  added whole"]
 
@@ -399,12 +424,12 @@ def test_what_is_written_to_all_the_time_changes_nothing(tmp_path: Path, monkeyp
     reloader = Reloader(scheduler, read, log, SystemClock(), watch, watch.look())
     for count in (1, 2):
         reloader.ask("SIGHUP")
-        wait_until(lambda count=count: len(log) == count)  # type: ignore[misc]
+        until(lambda count=count: len(log) == count)  # type: ignore[misc]
         assert log[-1].splitlines()[1].startswith("the files are written to all the time")
         assert [each.name for each in scheduler.jobs] == ["kept"]
     path.write_text("kept last")
     reloader.ask("SIGHUP")
-    wait_until(lambda: len(log) == 3)
+    until(lambda: len(log) == 3)
     assert [each.name for each in scheduler.jobs] == ["kept", "last"]
     assert reloader.problem == ""
 
@@ -421,7 +446,7 @@ def test_what_was_written_in_this_very_tick_is_read_again(monkeypatch: pytest.Mo
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, lambda: next(tables), log, SystemClock(), FileWatch([]))
     reloader.ask("SIGHUP")
-    wait_until(lambda: log)
+    until(lambda: log)
     assert log == ["SIGHUP: read again: 1 added, 0 changed, 0 removed\n  added kept"]
 
 
@@ -439,7 +464,7 @@ def test_what_a_read_raises_is_said_and_the_next_one_is_tried(monkeypatch: pytes
     reloader = Reloader(scheduler, read, log, SystemClock())
     for count in (1, 2, 3):
         reloader.ask("SIGHUP")
-        wait_until(lambda count=count: len(log) == count)  # type: ignore[misc]
+        until(lambda count=count: len(log) == count)  # type: ignore[misc]
     assert [text.splitlines()[-1] for text in log] == ["wrong", "ValueError", "  added right"]
     spawn(reloader.stop).join()
 
@@ -457,7 +482,7 @@ def test_the_jobs_that_a_reload_was_about_are_named() -> None:
     reloader = Reloader(scheduler, lambda: next(tables), log, SystemClock())
     for count in (1, 2):
         reloader.ask("SIGHUP")
-        wait_until(lambda count=count: len(log) == count)  # type: ignore[misc]
+        until(lambda count=count: len(log) == count)  # type: ignore[misc]
     ten = ", ".join(each.name for each in many[:10])
     assert log[1].splitlines() == [
         "SIGHUP: read again: 12 added, 1 changed, 1 removed",
