@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,15 @@ import pytest
 from hypothesis import settings
 
 from gcron.scheduler import JobOutput, Scheduler
+from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
+from tests.waiting import PATIENCE
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-_PATIENCE = 20.0
+WITH_TIMING = Path(__file__).with_name("gcron_with_timing.py")
 
-# A machine that is busy for a moment is no failure; what must be quick is measured in benchmarks/.
+# A machine that is busy for a moment is no failure; what must be quick is measured in benchmarks/. Each test keeps its
+# examples in a directory of its own, so workers share the database.
 settings.register_profile("gcron", deadline=None)
 settings.load_profile("gcron")
 
@@ -32,6 +37,20 @@ settings.load_profile("gcron")
 for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, _handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` means: one for each processor, and one for the tests that only wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # before the one of pytest-xdist, which looks for groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that take real time run one after the other, in one worker: they would disturb each other."""
+    for item in items:
+        if item.get_closest_marker("realtime"):
+            item.add_marker(pytest.mark.xdist_group("realtime"))
 
 
 class Recorder:
@@ -115,7 +134,7 @@ class Daemon:
 
     def wait_for(self, pattern: str, count: int = 1) -> list[str]:
         """Wait until the log has `count` matches."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while len(found := re.findall(pattern, self.log, re.MULTILINE)) < count:
             assert time.monotonic() < deadline, f"no {pattern!r} in\n{self.log}\n{self.errors}"
             assert self.process.poll() is None, (
@@ -127,7 +146,7 @@ class Daemon:
     def send(self, signum: signal.Signals) -> None:
         self.process.send_signal(signum)
 
-    def wait(self, timeout: float = _PATIENCE) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         return self.process.wait(timeout)
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
@@ -137,10 +156,15 @@ class Daemon:
 
 @pytest.fixture
 def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start `gcron run` on a crontab's text; whatever it leaves is killed in the end."""
+    """Start `gcron run` on a crontab's text; whatever it leaves is killed in the end.
+
+    `before`: the words of a command that starts it. `timing`: other seconds of patience than it has by itself.
+    """
     daemons: list[Daemon] = []
 
-    def start(text: str, *options: str, before: tuple[str, ...] = (), **popen: Any) -> Daemon:
+    def start(
+        text: str, *options: str, before: tuple[str, ...] = (), timing: Timing | None = None, **popen: Any
+    ) -> Daemon:
         crontab = tmp_path / f"crontab{len(daemons)}"
         crontab.write_text(text)
         log, errors = tmp_path / f"log{len(daemons)}", tmp_path / f"errors{len(daemons)}"
@@ -149,7 +173,8 @@ def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         with log.open("wb") as out, errors.open("wb") as err:
             popen.setdefault("stdout", out)
             popen.setdefault("stderr", err)
-            process = subprocess.Popen([*before, sys.executable, "-m", "gcron", "run", *options, str(crontab)], **popen)
+            gcron = ["-m", "gcron"] if timing is None else [str(WITH_TIMING), json.dumps(asdict(timing))]
+            process = subprocess.Popen([*before, sys.executable, *gcron, "run", *options, str(crontab)], **popen)
         daemons.append(Daemon(process, log, errors))
         return daemons[-1]
 
@@ -168,6 +193,36 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdout, process.stderr, process.stdin):
         if stream is not None:
             stream.close()
+
+
+class Gate:
+    """What a job waits for until the test opens it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.wait = f"until test -e {path}; do sleep 0.02; done"
+        """The words of the job, for a shell."""
+
+    def open(self) -> None:
+        self._path.touch()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def unique() -> str:
+    """A number of seconds that nothing else on this machine sleeps for: processes are found by it."""
+    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _directories_of_workers_can_be_entered(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests that become another user open the directories above their own. A worker has one directory more."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tmp_path_factory.getbasetemp().chmod(0o755)
 
 
 @pytest.fixture

@@ -19,13 +19,14 @@ from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
+from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["main"]
 
 
-def main(options: argparse.Namespace) -> int:
-    """Run the jobs of the files until a signal stops gcron; returns the exit status."""
-    daemon = _make_daemon(options)
+def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
+    """Run the jobs of the files until a signal stops gcron; returns the exit status. `timing`: for tests."""
+    daemon = _make_daemon(options, timing)
     # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
     # that would delay fires.
     gc.freeze()
@@ -33,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
     return EXIT_CONFIGURATION if daemon is None else daemon.run()
 
 
-def _make_daemon(options: argparse.Namespace) -> Daemon | None:
+def _make_daemon(options: argparse.Namespace, timing: Timing) -> Daemon | None:
     """Return the daemon; if something is wrong, print it all and return None."""
     watch = None if options.no_watch else FileWatch(options.files)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
@@ -54,7 +55,8 @@ def _make_daemon(options: argparse.Namespace) -> Daemon | None:
     jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
     log = LogSettings(_make_format(options, loaded, jobs), split=options.split_logs, on_stall=options.on_stall)
     read_again = partial(_read_again, options.files, files, options.system, options.tz)
-    return Daemon(jobs, Settings(log, grace=options.grace), ", ".join(options.files), read_again, watch, seen)
+    settings = Settings(log, grace=options.grace)
+    return Daemon(jobs, settings, ", ".join(options.files), read_again, watch, seen, timing=timing)
 
 
 def _make_format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:

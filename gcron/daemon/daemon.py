@@ -24,6 +24,7 @@ from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Run, Scheduler, StopReport, Store
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 from gcron.supervise.run_state import RunState
+from gcron.supervise.timing import TIMING, Timing
 
 __all__ = [
     "EXIT_CLEAN",
@@ -42,8 +43,6 @@ EXIT_JOBS_KILLED = 3
 """Jobs had to be killed."""
 EXIT_LEFT_BEHIND = 4
 """Something that cannot be killed is left; the log names it."""
-# Seconds that the end of the log may take when nobody reads it; part of the 5 s that docs/running.md promises.
-_LOG_MAY_TAKE = 3.0
 
 
 class Part(Protocol):
@@ -74,6 +73,7 @@ class Daemon:
     `reload` reads them again: it is called in a thread, and returns the jobs or raises with all that is wrong. `watch`
     says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `store`: what
     remembers; in memory by default. `parts` are made with the scheduler, started in order and stopped in reverse.
+    `timing`: for tests.
     """
 
     def __init__(
@@ -87,12 +87,14 @@ class Daemon:
         *,
         store: Store | None = None,
         parts: Sequence[MakePart] = (),
+        timing: Timing = TIMING,
     ) -> None:
         self._settings = settings
+        self._timing = timing
         self._origin = origin
         self._clock = SystemClock()
         self._log = Log(settings.log, self._clock)
-        self._scheduler = Scheduler(clock=self._clock, store=store)
+        self._scheduler = Scheduler(clock=self._clock, store=store, timing=timing)
         self._scheduler.on("*", self._log.tell)
         self._scheduler.replace(jobs)
         self._stopper: Greenlet | None = None
@@ -130,7 +132,7 @@ class Daemon:
             part.stop()
         remove_cgroups()
         status = self._farewell(report)
-        self._log.close(_LOG_MAY_TAKE)
+        self._log.close(self._timing.last_log)
         return status
 
     def close(self) -> None:

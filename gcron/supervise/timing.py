@@ -21,6 +21,8 @@ class Timing:
     """For one call of an observer, once everything is to end."""
     claim: float = 1.0
     """For the store to answer a claim."""
+    last_log: float = 3.0
+    """For the log to be written at the end, when nobody reads it."""
     stop_slack: float = 15.0
     """For a stop, beyond the limits of the jobs: time to notice that KILL does not help, and some more."""
 

@@ -26,6 +26,9 @@ from gcron.greenlet import GreenletExit, sleep, spawn_later
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job
+from gcron.supervise.timing import Timing
+from tests.conftest import Gate
+from tests.waiting import PATIENCE, takes, until
 
 Run = Callable[..., Any]
 Find = Callable[[str], list[int]]
@@ -33,11 +36,6 @@ DEAF = (
     f"{sys.executable} -c 'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     ' os.write(1, b"deaf" + bytes([10])); time.sleep(%s)\''
 )
-
-
-@pytest.fixture
-def unique() -> str:
-    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
 
 
 def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
@@ -51,26 +49,29 @@ def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
     assert daemon.errors == ""
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_every_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: signal.Signals) -> None:
     daemon = gcron_run("@daily true\n")
     daemon.wait_for("Ctrl-C stops")
-    started = time.monotonic()
-    assert daemon.stop(signum) == 0
-    assert time.monotonic() - started < 2
+    with takes(at_most=2):
+        assert daemon.stop(signum) == 0
 
 
-def test_a_job_may_finish_within_the_grace_and_nothing_new_starts(gcron_run: Run) -> None:
+@pytest.mark.realtime
+def test_a_job_may_finish_within_the_grace_and_nothing_new_starts(gcron_run: Run, gate: Gate) -> None:
     daemon = gcron_run(
-        "# gcron: name=long\n@reboot echo up; sleep 1.2; echo finished\n# gcron: name=new\n@every 1s true\n"
+        f"# gcron: name=long\n@reboot echo up; {gate.wait}; echo finished\n# gcron: name=new\n@every 1s true\n"
     )
     daemon.wait_for(r"\| up")
     daemon.send(signal.SIGTERM)
     daemon.wait_for("SIGTERM: stopping, waiting up to 30 s for long")
-    started = daemon.log.count("new ")
+    started = len(re.findall("new +started", daemon.log))
+    time.sleep(1.1)  # longer than from one fire to the next
+    gate.open()
     assert daemon.wait() == 0
     assert "| finished" in daemon.log
-    assert daemon.log.count("new ") == started
+    assert len(re.findall("new +started", daemon.log)) == started
 
 
 def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
@@ -84,14 +85,15 @@ def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
     assert marked_processes(unique) == []
 
 
-def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_run: Run) -> None:
+@pytest.mark.realtime
+def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_run: Run, gate: Gate) -> None:
     """`waiting up to 30 s for r, x, jit` was said of a retry, a job behind a service, and one in its jitter.
 
     All of them end at once. Who reads it waits for nothing, or looks for processes that are not there; and a job that
     runs three times was named three times.
     """
     daemon = gcron_run(
-        "# gcron: name=long overlap=allow\n@every 1s sleep 2.5\n"
+        f"# gcron: name=long overlap=allow\n@every 1s {gate.wait}\n"
         "# gcron: name=retried retries=1 retry-delay=1h\n@reboot exit 1\n"
         "# gcron: name=delayed jitter=1h\n@every 1s true\n"
         "# gcron: name=never ready-line=never\n@service exec sleep 100\n"
@@ -99,34 +101,37 @@ def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_
     )
     daemon.wait_for("attempt 1 failed: exit status 1; next in")
     daemon.wait_for("behind   waits for the service never")
-    daemon.wait_for("long     started", 3)
-    assert daemon.stop() == 0
-    assert "SIGTERM: stopping, waiting up to 30 s for long (once more: kill now)" in daemon.log
+    daemon.wait_for("long     started", 2)
+    daemon.send(signal.SIGTERM)
+    daemon.wait_for(r"SIGTERM: stopping, waiting up to 30 s for long \(once more: kill now\)")
+    gate.open()
+    assert daemon.wait() == 0
 
 
+@pytest.mark.realtime
 def test_quit_means_no_grace(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     daemon = gcron_run(f"@reboot echo up; sleep {unique}\n")
     daemon.wait_for(r"\| up")
-    started = time.monotonic()
-    assert daemon.stop(signal.SIGQUIT) == 3
+    with takes(at_most=5):
+        assert daemon.stop(signal.SIGQUIT) == 3
     assert re.search(r"SIGQUIT: stopping, with no grace for \S+ \(once more: kill now\)", daemon.log)
-    assert time.monotonic() - started < 5
     assert marked_processes(unique) == []
 
 
+@pytest.mark.realtime
 def test_a_second_signal_kills_at_once(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     deaf = DEAF % unique
     daemon = gcron_run(f"# gcron: kill-after=1h name=deaf\n@reboot setsid {deaf} & exec {deaf}\n", "--grace", "1h")
     daemon.wait_for(r"\| deaf", 2)
     daemon.send(signal.SIGTERM)
     daemon.wait_for("SIGTERM: stopping")
-    started = time.monotonic()
-    assert daemon.stop() == 3
-    assert time.monotonic() - started < 5
+    with takes(at_most=5):
+        assert daemon.stop() == 3
     assert "SIGTERM again: killing deaf" in daemon.log
     assert marked_processes(unique) == []
 
 
+@pytest.mark.realtime
 def test_deaf_stopped_and_detached_jobs_all_end_in_bounded_time(
     gcron_run: Run, marked_processes: Find, unique: str
 ) -> None:
@@ -140,9 +145,8 @@ def test_deaf_stopped_and_detached_jobs_all_end_in_bounded_time(
         "0.3",
     )
     daemon.wait_for(r"\| deaf", 4)
-    started = time.monotonic()
-    assert daemon.stop() == 3
-    assert time.monotonic() - started < 0.3 + 1 + 5
+    with takes(at_most=0.3 + 1 + 5):
+        assert daemon.stop() == 3
     # The last job had ended: what it left behind is its own affair, as it is in any cron.
     left = marked_processes(unique)
     assert len(left) == 1
@@ -223,10 +227,7 @@ def test_without_standard_streams_the_log_goes_nowhere_and_jobs_run(gcron_run: R
     daemon = gcron_run(
         f"@reboot echo out; exec {sys.executable} {script}\n", before=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
     )
-    deadline = time.monotonic() + 10
-    while not mark.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(mark.exists)
     assert mark.read_text().split() == ["0", "1", "2"]
     assert daemon.stop() == 0
 
@@ -239,18 +240,18 @@ def test_an_idle_gcron_hardly_uses_the_processor(gcron_run: Run) -> None:
     before = process.cpu_times()
     time.sleep(1)
     after = process.cpu_times()
-    assert (after.user + after.system) - (before.user + before.system) <= 0.05
+    assert (after.user + after.system) - (before.user + before.system) <= 0.1
     assert daemon.stop() == 0
 
 
+@pytest.mark.realtime
 def test_many_jobs_are_ended_together_as_fast_as_one(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     count = 200
     text = "".join(f"# gcron: name=j{number}\n@reboot sleep {unique}\n" for number in range(count))
     daemon = gcron_run(text, "--grace", "0")
     daemon.wait_for("started", count)
-    started = time.monotonic()
-    assert daemon.stop() == 3
-    assert time.monotonic() - started < 5
+    with takes(at_most=5):
+        assert daemon.stop() == 3
     assert marked_processes(unique) == []
 
 
@@ -264,21 +265,6 @@ def test_a_job_knows_its_fire_and_none_of_gcrons_settings(gcron_run: Run) -> Non
     found = dict(pair.split("=", 1) for pair in variables.split())
     assert sorted(found) == ["GCRON_ATTEMPT", "GCRON_FIRE_AT", "GCRON_JOB", "GCRON_RUN_ID"]
     assert (found["GCRON_JOB"], found["GCRON_ATTEMPT"], found["GCRON_FIRE_AT"]) == ("who", "1", second)
-    assert daemon.stop() == 0
-
-
-@pytest.mark.realtime
-def test_a_gcron_that_was_stopped_goes_on_without_a_burst(gcron_run: Run) -> None:
-    daemon = gcron_run("# gcron: name=tick\n@every 1s true\n", "--log-format", "json")
-    daemon.wait_for("run-finished")
-    daemon.send(signal.SIGSTOP)
-    time.sleep(3.3)
-    before = daemon.log.count("run-started")
-    daemon.send(signal.SIGCONT)
-    daemon.wait_for("fires-missed")
-    daemon.wait_for("run-started", before + 1)
-    time.sleep(0.1)
-    assert daemon.log.count("run-started") <= before + 2
     assert daemon.stop() == 0
 
 
@@ -307,18 +293,19 @@ def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock:
 # -- how long stopping takes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.realtime
 def test_a_job_is_asked_first_and_killed_after_its_kill_after(gcron_run: Run, unique: str) -> None:
     job = f"trap 'echo asked' TERM; echo up; while :; do sleep {unique}; done"
     daemon = gcron_run(f"# gcron: kill-after=1s name=deaf\n@reboot {job}\n", "--grace", "0.5")
     daemon.wait_for(r"\| up")
-    daemon.send(signal.SIGTERM)
-    started = time.monotonic()
-    daemon.wait_for(r"\| asked")
-    assert time.monotonic() - started >= 0.5
-    assert daemon.wait() == 3
-    assert 0.5 + 1 <= time.monotonic() - started < 0.5 + 1 + 5
+    with takes(at_least=0.5 + 1, at_most=0.5 + 1 + 5):
+        daemon.send(signal.SIGTERM)
+        with takes(at_least=0.5):
+            daemon.wait_for(r"\| asked")
+        assert daemon.wait() == 3
 
 
+@pytest.mark.realtime
 def test_a_deaf_service_takes_its_own_kill_after_and_no_longer(gcron_run: Run, unique: str) -> None:
     deaf = DEAF % unique
     daemon = gcron_run(
@@ -328,11 +315,9 @@ def test_a_deaf_service_takes_its_own_kill_after_and_no_longer(gcron_run: Run, u
         "0.5",
     )
     daemon.wait_for(r"\| deaf", 2)
-    daemon.send(signal.SIGTERM)
-    started = time.monotonic()
-    daemon.wait_for("SIGTERM: stopping, waiting up to 0.5 s for job [(]")
-    assert daemon.wait() == 3
-    assert 0.5 + 1 + 1 <= time.monotonic() - started < 0.5 + 1 + 1 + 5
+    with takes(at_least=0.5 + 1 + 1, at_most=0.5 + 1 + 1 + 5):
+        assert daemon.stop() == 3
+    assert "SIGTERM: stopping, waiting up to 0.5 s for job (" in daemon.log
 
 
 @pytest.mark.realtime
@@ -340,15 +325,12 @@ def test_a_log_that_nobody_reads_is_in_the_bound(gcron_run: Run, unique: str) ->
     read, write = os.pipe()
     try:
         job = f"trap '' TERM; yes {unique}"
-        daemon = gcron_run(f"# gcron: kill-after=1s\n@reboot {job}\n", "--grace", "0.5", stdout=write)
+        crontab = f"# gcron: kill-after=1s\n@reboot {job}\n"
+        daemon = gcron_run(crontab, "--grace", "0.5", timing=Timing(last_log=0.5), stdout=write)
         process = psutil.Process(daemon.process.pid)
-        deadline = time.monotonic() + 20
-        while not process.children() or not is_full(write):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        started = time.monotonic()
-        assert daemon.stop() == 3
-        assert time.monotonic() - started < 0.5 + 1 + 5
+        until(lambda: process.children() and is_full(write), "a full pipe")
+        with takes(at_least=0.5 + 1 + 0.5, at_most=0.5 + 1 + 5):
+            assert daemon.stop() == 3
     finally:
         os.close(read)
         os.close(write)
@@ -371,16 +353,16 @@ sys.stdin.read()
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace as used here is Linux's")
 def test_a_process_that_kill_does_not_end_is_named_and_the_status_is_4(gcron_run: Run, unique: str) -> None:
     """A debugger that looks away: what it has seized stays, dead or alive, until it looks."""
-    daemon = gcron_run(f"# gcron: kill-after=1s name=held\n@reboot exec sleep {unique}\n", "--grace", "0.2")
+    crontab = f"# gcron: kill-after=1s name=held\n@reboot exec sleep {unique}\n"
+    daemon = gcron_run(crontab, "--grace", "0.2", timing=Timing(unkillable_after=1))
     ((pid),) = daemon.wait_for(r"started \(pid (\d+)\)")
     with subprocess.Popen([sys.executable, "-c", TRACER, pid], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tracer:
         assert tracer.stdin is not None
         assert tracer.stdout is not None
         if tracer.stdout.readline() != b"0\n":
             pytest.skip("this machine forbids ptrace")
-        started = time.monotonic()
-        assert daemon.stop() == 4
-        assert 10 <= time.monotonic() - started < 0.2 + 1 + 15
+        with takes(at_least=0.2 + 1, at_most=0.2 + 1 + 1 + 5):
+            assert daemon.stop() == 4
     assert re.search(rf"stopped; could not be killed: .*pid {pid} \(sleep, ", daemon.log)
 
 
@@ -389,11 +371,13 @@ def test_a_process_that_kill_does_not_end_is_named_and_the_status_is_4(gcron_run
 
 def wait_until_signals_are_held(pid: int) -> None:
     """From then on HUP and its like are kept, and TERM is obeyed; gcron has imported next to nothing yet."""
-    deadline = time.monotonic() + 20
-    while True:
+
+    def are_held() -> bool:
         found = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-        if found and int(found[1], 16) >> (signal.SIGHUP - 1) & 1:
-            return
+        return found is not None and bool(int(found[1], 16) >> (signal.SIGHUP - 1) & 1)
+
+    deadline = time.monotonic() + PATIENCE
+    while not are_held():  # without a pause: it lasts for a moment only
         assert time.monotonic() < deadline
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.waiting import PATIENCE, takes, until
+
 Run = Callable[..., Any]
 Find = Callable[[str], list[int]]
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc")
@@ -26,7 +28,6 @@ DEAF = (
     f"{sys.executable} -c 'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     ' os.write(1, b"deaf" + bytes([10])); time.sleep(%s)\''
 )
-PATIENCE = 20.0
 
 
 def _why_not() -> str:
@@ -43,29 +44,22 @@ WHY_NOT = _why_not()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "never")
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.002)
-    return found
-
-
 def init_of(unshare: int) -> psutil.Process:
     """Process 1 of the namespace, as it is known outside; found as soon as it is there."""
 
     def find() -> psutil.Process | None:
-        for child in psutil.Process(unshare).children():
-            if child.cmdline()[:1] != ["unshare"]:  # its fork, for a moment, and with signals blocked
-                return child
+        with suppress(psutil.Error):  # it may have ended since
+            for child in psutil.Process(unshare).children():
+                if child.cmdline()[:1] != ["unshare"]:  # its fork, for a moment, and with signals blocked
+                    return child
         return None
 
-    found: psutil.Process = wait_until(find, "process 1")
+    found: psutil.Process = until(find, "process 1")
     return found
 
 
 def scheduler_of(init: psutil.Process) -> psutil.Process:
-    children: list[psutil.Process] = wait_until(init.children, "the scheduler")
+    children: list[psutil.Process] = until(init.children, "the scheduler")
     return children[0]
 
 
@@ -76,11 +70,6 @@ def holds_signals(process: psutil.Process) -> bool:
     blocked = found is not None and bool(int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
     # While it waits for one (sigwait), the kernel does not show it as blocked; it has its child by then.
     return blocked or bool(process.children())
-
-
-@pytest.fixture
-def unique() -> str:
-    return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
 
 
 @pytest.fixture
@@ -163,7 +152,7 @@ def test_orphans_are_collected_and_none_is_a_zombie(gcron_run: Run, unique: str)
     assert len(orphans) == 50
     for orphan in orphans:
         orphan.kill()
-    wait_until(lambda: [child.pid for child in init.children()] == [scheduler.pid], "the end of all orphans")
+    until(lambda: [child.pid for child in init.children()] == [scheduler.pid], "the end of all orphans")
     assert [child for child in init.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE] == []
     init.send_signal(signal.SIGTERM)
     assert daemon.wait() == 0
@@ -183,13 +172,14 @@ def test_what_outlives_process_1_is_ended_by_the_kernel(gcron_run: Run, marked_p
     init = init_of(daemon.process.pid)
     scheduler = scheduler_of(init)
     init.kill()
-    wait_until(lambda: not scheduler.is_running(), "the end of the scheduler")
-    wait_until(lambda: not marked_processes(f"sleep {unique}"), "the end of the job")
+    until(lambda: not scheduler.is_running(), "the end of the scheduler")
+    until(lambda: not marked_processes(f"sleep {unique}"), "the end of the job")
 
 
 # -- signals ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.2, 0.3])
 def test_an_early_term_is_obeyed(as_init: Run, tmp_path: Path, delay: float) -> None:
     """From the moment that process 1 holds its signals, whatever is being imported or read just then."""
@@ -197,12 +187,11 @@ def test_an_early_term_is_obeyed(as_init: Run, tmp_path: Path, delay: float) -> 
     crontab.write_text("@daily true\n")
     process = as_init(SCRIPT, "run", str(crontab), stdout=subprocess.DEVNULL)
     init = init_of(process.pid)
-    wait_until(lambda: holds_signals(init), "process 1 to hold its signals")
+    until(lambda: holds_signals(init), "process 1 to hold its signals")
     time.sleep(delay)
-    init.send_signal(signal.SIGTERM)
-    started = time.monotonic()
-    assert process.wait(PATIENCE) == 0
-    assert time.monotonic() - started < 5
+    with takes(at_most=5):
+        init.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
 
 
 def test_an_early_hangup_or_request_for_status_is_answered_later(as_init: Run, tmp_path: Path) -> None:
@@ -211,11 +200,11 @@ def test_an_early_hangup_or_request_for_status_is_answered_later(as_init: Run, t
     with log.open("wb") as out:
         process = as_init(SCRIPT, "run", str(crontab), stdout=out)
         init = init_of(process.pid)
-    wait_until(lambda: holds_signals(init), "process 1 to hold its signals")
+    until(lambda: holds_signals(init), "process 1 to hold its signals")
     for signum in (signal.SIGHUP, signal.SIGUSR1):
         init.send_signal(signum)
-    wait_until(lambda: "SIGHUP: read again" in log.read_text(), "the reload")
-    wait_until(lambda: "status: 1 job, 0 running" in log.read_text(), "the status")
+    until(lambda: "SIGHUP: read again" in log.read_text(), "the reload")
+    until(lambda: "status: 1 job, 0 running" in log.read_text(), "the status")
     init.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
 
@@ -252,7 +241,7 @@ def test_process_1_stays_small(as_init: Run, tmp_path: Path) -> None:
     with log.open("wb") as out:
         process = as_init(SCRIPT, "run", str(crontab), stdout=out)
         init = init_of(process.pid)
-    wait_until(lambda: "Ctrl-C stops" in log.read_text(), "the start")
+    until(lambda: "Ctrl-C stops" in log.read_text(), "the start")
     scheduler = scheduler_of(init)
     assert "greenlet" in Path(f"/proc/{scheduler.pid}/maps").read_text()
     assert "greenlet" not in Path(f"/proc/{init.pid}/maps").read_text()
@@ -284,7 +273,7 @@ class Terminal:
                 self.shown += os.read(self.master, 65536).decode(errors="replace")
 
     def wait(self) -> int:
-        _, status = wait_until(lambda: _ended(self.pid), "the end of the session")
+        _, status = until(lambda: _ended(self.pid), "the end of the session")
         return os.waitstatus_to_exitcode(status)
 
 

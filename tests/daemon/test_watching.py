@@ -14,6 +14,7 @@ import pytest
 from gcron.daemon import watching
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import Greenlet, sleep, spawn
+from tests.waiting import PATIENCE
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 Waiting = Callable[..., Greenlet]
@@ -36,7 +37,7 @@ def waiting(watch: FileWatch) -> Greenlet:
 
 
 def is_told(greenlet: Greenlet) -> bool:
-    greenlet.join(10)
+    greenlet.join(PATIENCE)
     return greenlet.ready()
 
 
@@ -243,7 +244,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_settled(tmp_path: Path) -> None
     assert not watch.look().settled
     os.utime(path, (0, 0))
     assert not watch.look().settled  # the change of its times was a change, too (ctime)
-    assert FileWatch(["/etc/passwd", str(tmp_path / "missing")]).look().settled
+    assert FileWatch([__file__, str(tmp_path / "missing")]).look().settled
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(0.01, True), (1.0, False), (-3600.0, False)])

@@ -64,7 +64,7 @@ def test_a_reader_that_stops_costs_output_and_no_fire_and_is_told_how_much(gcron
     time.sleep(3.2)  # nobody reads
     assert process.memory_info().rss < 120 * MIB
     data = bytearray()
-    while b'"outcome":"succeeded","reason":"","exit_code":0' not in data.rpartition(b'"job":"flood"')[2]:
+    while b'"event":"run-finished"' not in data.rpartition(b'"job":"flood"')[2]:
         block = os.read(pipe, MIB)
         assert block
         data += block

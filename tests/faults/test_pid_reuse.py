@@ -14,13 +14,12 @@ BEGIN = """
 import os, signal, subprocess, sys, time
 from gcron.greenlet import sleep, spawn
 from gcron.supervise.process_table import process_table, signal_each
-from gcron.supervise.command import Command
+from gcron.supervise.command import Command, Identity
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.process_tree import ProcessTree
 
 def tree_of(text):
-    command = Command(text)
-    tree = ProcessTree(command, Surroundings(), "reused", {})
+    tree = ProcessTree(Command(text), Surroundings(), Identity("test", "reused"))
     sleep(0.2)
     return tree
 
