@@ -11,17 +11,28 @@ import pytest
 # In the namespace, beside a shell as its init that collects orphans. Everything is told apart by start times, which
 # Linux counts in hundredths of a second.
 BEGIN = """
-import os, signal, subprocess, sys, time
+import os, signal, subprocess, sys
 from gcron.greenlet import sleep, spawn
 from gcron.supervise.process_table import process_table, signal_each
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.process_tree import ProcessTree
 
-def tree_of(text):
+def tree_of(text, members=1):
     tree = ProcessTree(Command(text), Surroundings(), Identity("test", "reused"))
-    sleep(0.2)
+    until(lambda: len(tree.members()) == members)
     return tree
+
+def until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        sleep(0.01)
+    raise AssertionError("waited in vain")
+
+def kill_leader(tree):
+    os.kill(tree.pid, signal.SIGKILL)
+    until(lambda: tree.leader.poll() is not None)
 
 def next_pid(pid):
     sleep(0.05)
@@ -35,23 +46,15 @@ def stranger(pid, **options):
     return process
 
 def wait_until_gone(pid):
-    for _ in range(500):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        sleep(0.01)
-    raise AssertionError(f"{pid} is still there")
+    until(lambda: not os.path.exists(f"/proc/{pid}"))
 """
 
 MEMBER_REPLACED = """
-tree = tree_of("setsid sleep 60 & exec sleep 60")
+tree = tree_of("setsid sleep 60 & exec sleep 60", 2)
 seen = {member.pid: member for member in tree.members()}
-assert len(seen) == 2
 (pid,) = set(seen) - {tree.pid}
 os.kill(pid, signal.SIGKILL)
-tree.leader.kill()
-tree.leader.wait()
+kill_leader(tree)
 wait_until_gone(pid)
 process = stranger(pid)
 signal_each(seen.values(), signal.SIGKILL)
@@ -63,8 +66,8 @@ process.kill()
 """
 
 LEADER_REPLACED = """
-tree = tree_of("setsid sleep 60 & exit 0")
-assert tree.leader.wait() == 0
+tree = tree_of("setsid sleep 60 & sleep 0.5; exit 0", 3)
+until(lambda: tree.leader.poll() == 0)
 process = stranger(tree.pid)
 assert len(tree.members()) == 1
 tree.send(signal.SIGTERM)
@@ -84,16 +87,15 @@ tree = tree_of("trap 'exit 7' TERM; while :; do sleep 0.02; done")
 assert tree.pid == 30000
 members = process_table().snapshot().of_run.get("reused", [])
 signal_each([member for member in members if member.pid == 30000], signal.SIGTERM)
-assert tree.leader.wait(timeout=10) == 7
+until(lambda: tree.leader.poll() == 7)
 """
 
 CHILD_REPLACED = """
-tree = tree_of("setsid env -i sleep 60 & exec sleep 60")
+tree = tree_of("setsid env -i sleep 60 & exec sleep 60", 2)
 seen = {member.pid: member for member in tree.members()}
 (pid,) = set(seen) - {tree.pid}
 os.kill(pid, signal.SIGKILL)
-tree.leader.kill()
-tree.leader.wait()
+kill_leader(tree)
 wait_until_gone(pid)
 process = stranger(pid, env={})
 assert tree.members() == []
