@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 DOCS = Path(__file__).parent.parent / "docs"
 SNIPPETS = {
     f"{page}-{number}": snippet
@@ -21,7 +23,9 @@ SNIPPETS = {
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
 def test_a_snippet_of_the_reference_runs(snippet: str) -> None:
-    finished = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, timeout=30, check=False)
+    finished = subprocess.run(
+        [sys.executable, "-c", snippet], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 PAGE = (Path(__file__).parent.parent / "docs" / "run-as-another-user.md").read_text(encoding="utf-8")
 SAMPLE = re.search(
     r"^```crontab\n((?:(?!```).)*user=nobody.*?)^```\n.*?^```console\n\$ gcron exec jobs who\n(.*?)^```",
@@ -31,7 +33,7 @@ def test_the_environment_of_another_user_is_as_shown(tmp_path: Path) -> None:
         env={"LANG": "C.UTF-8", "PATH": os.environ["PATH"], "SECRET": "root's", "GCRON_TZ": "UTC"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=True,
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -34,7 +36,7 @@ def test_an_example_prints_what_its_docstring_says(name: str) -> None:
 
 def output_of(name: str) -> list[str]:
     finished = subprocess.run(
-        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert finished.stderr == ""
     assert finished.returncode == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +13,15 @@ from typing import TypeVar
 
 from gcron.greenlet import sleep
 
-__all__ = ["PATIENCE", "SLACK", "takes", "until"]
+__all__ = ["FULL_PIPE", "PATIENCE", "SLACK", "takes", "unread", "until"]
 
 T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds after which a test gives up waiting. Nothing takes that long, also on a machine that is busy."""
-SLACK = 10.0
+FULL_PIPE = 60_000
+"""Bytes in a pipe that nobody reads: 64 KiB, but for what is unused of its pages."""
+SLACK = 5.0
 """Seconds that a busy machine may add to what is promised. What a broken promise takes has to be longer still."""
 
 
@@ -39,3 +44,8 @@ def takes(at_least: float = 0.0, at_most: float = inf) -> Iterator[None]:
     yield
     seconds = time.monotonic() - started
     assert at_least <= seconds < at_most + SLACK
+
+
+def unread(pipe: int) -> int:
+    """Return how many bytes wait to be read from a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 Gcron = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def gcron(tmp_path: Path) -> Gcron:
-    """Run `gcron ARGUMENTS` in an empty directory; it must answer within 10 s."""
+    """Run `gcron ARGUMENTS` in an empty directory."""
 
     def gcron(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GCRON_", "TZ"))}
@@ -26,7 +28,7 @@ def gcron(tmp_path: Path) -> Gcron:
             cwd=tmp_path,
             env={**inherited, "TZ": "UTC", **variables},
             capture_output=True,
-            timeout=10,
+            timeout=PATIENCE,
             text=True,
             errors="surrogateescape",
         )
@@ -62,7 +64,7 @@ def terminal(tmp_path: Path) -> Callable[..., bytes]:
         )
         os.close(side)
         data, asked = b"", False
-        killer = threading.Timer(10, process.kill)
+        killer = threading.Timer(PATIENCE, process.kill)
         killer.start()
         while True:
             try:
@@ -77,7 +79,7 @@ def terminal(tmp_path: Path) -> Callable[..., bytes]:
                 process.terminate()
         killer.cancel()
         os.close(main)
-        process.wait(10)
+        process.wait(PATIENCE)
         return data
 
     return run

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 Gcron = Callable[..., Any]
 Write = Callable[..., str]
 Terminal = Callable[..., bytes]
@@ -166,7 +168,7 @@ def test_next_into_head_ends_quietly(write: Write, tmp_path: Path, count: str, j
             env={**os.environ, "PYTHONUNBUFFERED": ""},
             stdout=closed,
             stderr=subprocess.PIPE,
-            timeout=20,
+            timeout=PATIENCE,
         )
     assert result.stderr == b""
     assert result.returncode == 0

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 _COMPLETE = """
 source ./script
 COMP_WORDS=({words})
@@ -29,7 +31,12 @@ def complete(gcron: Callable[..., Any], tmp_path: Path) -> Callable[..., set[str
             words=" ".join(map(repr, words)), index=len(words) - 1, last=words[-1], before=words[-2]
         )
         result = subprocess.run(
-            ["bash", "--norc", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=True
+            ["bash", "--norc", "-c", program],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
         )
         return {word.strip() for word in result.stdout.split()}
 
@@ -47,7 +54,7 @@ def test_bash_completes_commands_options_and_files(complete: Callable[..., set[s
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
 def test_zsh_can_read_its_script(gcron: Callable[..., Any]) -> None:
     script = gcron("completion", "zsh").stdout
-    assert subprocess.run(["zsh", "-n"], input=script, text=True, timeout=20).returncode == 0
+    assert subprocess.run(["zsh", "-n"], input=script, text=True, timeout=PATIENCE).returncode == 0
 
 
 def test_another_shell_is_refused(gcron: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gcron.cli.main import main
+from tests.waiting import PATIENCE
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = DOCS.read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ def output_of(command: str, directory: Path) -> str:
         env={**variables, "TZ": "UTC", "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=20,
+        timeout=PATIENCE,
         encoding="utf-8",
     )
     lines = result.stdout.splitlines(keepends=True)

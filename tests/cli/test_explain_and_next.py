@@ -22,6 +22,7 @@ from gcron.cli.main import main
 from gcron.cli.times import TimeError, read_moment
 from gcron.crontab import parse as crontab_parse
 from gcron.schedule import Schedule, find_zone, parse
+from tests.waiting import PATIENCE
 
 Write = Callable[..., str]
 BERLIN = find_zone("Europe/Berlin").tz
@@ -396,7 +397,11 @@ def test_a_reader_that_is_gone_is_no_news(write: Write, tmp_path: Path, argument
     os.close(read)
     with os.fdopen(out, "wb") as closed:
         result = subprocess.run(
-            [sys.executable, "-m", "gcron", *arguments], cwd=tmp_path, stdout=closed, stderr=subprocess.PIPE, timeout=20
+            [sys.executable, "-m", "gcron", *arguments],
+            cwd=tmp_path,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
         )
     assert (result.returncode, result.stderr) == (0, b"")
 
@@ -408,7 +413,11 @@ def test_a_full_disk_is_one_line(write: Write, tmp_path: Path, arguments: list[s
     write("@daily true\n")
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "gcron", *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=20
+            [sys.executable, "-m", "gcron", *arguments],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
         )
     assert result.returncode == 1
     assert result.stderr == b"gcron: cannot write the output: No space left on device\n"
@@ -497,5 +506,5 @@ def test_ctrl_c_is_status_130_without_a_traceback(write: Write, tmp_path: Path) 
     assert process.stdout is not None
     process.stdout.readline()  # it is at work, and far from its end
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"")

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gcron.crontab.source import MAX_SIZE
+from tests.waiting import PATIENCE
 
 
 def _pipe(data: bytes, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "gcron", *arguments], input=data, cwd=cwd, capture_output=True, timeout=10
+        [sys.executable, "-m", "gcron", *arguments], input=data, cwd=cwd, capture_output=True, timeout=PATIENCE
     )
 
 

@@ -71,9 +71,7 @@ def test_the_states_as_json(gcron_run: Run) -> None:
     ]
 
 
-def test_services_that_end_when_asked_are_a_clean_end(
-    gcron_run: Run, marked_processes: Marked, unique: str
-) -> None:
+def test_services_that_end_when_asked_are_a_clean_end(gcron_run: Run, marked_processes: Marked, unique: str) -> None:
     daemon = gcron_run(f"# gcron: name=web\n@service sleep {unique} & exec sleep {unique}\n")
     daemon.wait_for("web .*started")
     assert daemon.stop() == 0

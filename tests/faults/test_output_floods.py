@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
-import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +16,10 @@ import psutil
 import pytest
 
 from gcron.supervise.timing import Timing
-from tests.waiting import takes, until
+from tests.waiting import FULL_PIPE, takes, unread, until
 
 Run = Callable[..., Any]
 MIB = 1024 * 1024
-# Bytes in a pipe that nobody reads: its 64 KiB, but for what is unused of its pages.
-FULL_PIPE = 60_000
 
 
 class Crontab:
@@ -47,11 +42,6 @@ class Crontab:
         """By how many seconds the runs of the second one came after they were due."""
         beats = [line.split() for line in self._beats.read_text().splitlines()]
         return [float(now) - int(fire_at) for fire_at, now in beats]
-
-
-def unread(pipe: int) -> int:
-    """How many bytes wait to be read."""
-    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.mark.realtime
