@@ -15,6 +15,7 @@ import pytest
 from gcron.greenlet import sleep
 from gcron.schedule import ScheduleError
 from gcron.scheduler import Scheduler
+from tests.waiting import PATIENCE
 
 Watched = tuple[Scheduler, Any]
 
@@ -116,14 +117,14 @@ def test_what_cannot_be_run_is_no_job(scheduler: Watched, function: Any, hint: s
 def test_what_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
     """Also a decorated function whose decorator brings the arguments: it is asked, and not what it wraps."""
     scheduler[0].job("@manual", name="job")(function)
-    assert scheduler[0].trigger("job").result.get(timeout=10).succeeded
+    assert scheduler[0].trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
 def test_a_mock_is_a_job_of_its_own_name(scheduler: Watched) -> None:
     """It has whatever attribute it is asked for but a name, so that looking for the function in it never ended."""
     mock = Mock()
     scheduler[0].job("@manual")(mock)
-    assert scheduler[0].trigger("Mock").result.get(timeout=10).succeeded
+    assert scheduler[0].trigger("Mock").result.get(timeout=PATIENCE).succeeded
     mock.assert_called_once_with()
 
 
@@ -202,8 +203,8 @@ def test_a_grace_is_told_to_be_none_before_anything_stops(
     ):
         with pytest.raises(error, match="grace is a number of seconds"):
             method(grace)
-    assert run.result.get(timeout=10).succeeded
-    assert running.trigger("job").result.get(timeout=10).succeeded
+    assert run.result.get(timeout=PATIENCE).succeeded
+    assert running.trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
 def test_a_time_zone_is_looked_up_at_once() -> None:

@@ -11,13 +11,14 @@ from gcron.crontab import CrontabError
 from gcron.policy import PolicyError
 from gcron.schedule import ScheduleError
 from gcron.scheduler import Scheduler
+from tests.waiting import PATIENCE
 
 
 def test_a_command_takes_the_options_of_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     running, _ = scheduler
     job = running.command("pwd; exit 3", "@manual", name="where", cwd=tmp_path, success_codes=(0, 3), timeout="1m")
     assert (job.policy.timeout, job.name) == (60.0, "where")
-    result = running.trigger("where").result.get(timeout=10)
+    result = running.trigger("where").result.get(timeout=PATIENCE)
     assert (result.outcome, result.output_head) == ("succeeded", f"{tmp_path}\n".encode())
 
 
@@ -57,7 +58,7 @@ def test_a_crontab_loads_with_its_names_and_directives(tmp_path: Path, scheduler
     jobs = running.load_crontab(str(path))
     assert [job.name for job in jobs] == ["greet", "true"]
     assert jobs[0].source == f"{path}:3"
-    running.trigger("greet").result.get(timeout=10)
+    running.trigger("greet").result.get(timeout=PATIENCE)
     assert recorder.lines() == [b"hello", b"world"]
 
 

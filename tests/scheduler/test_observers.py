@@ -14,6 +14,7 @@ from gcron.schedule import Schedule, parse
 from gcron.scheduler import Job, Scheduler
 from gcron.testing import VirtualClock
 from gcron.timeout import Timeout
+from tests.waiting import PATIENCE
 
 Make = Callable[..., tuple[Scheduler, Any]]
 
@@ -22,7 +23,7 @@ def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> 
     running, recorder = scheduler
     running.command("echo out; exit 3", "@manual", name="job")
     run = running.trigger("job")
-    run.result.get(timeout=10)
+    run.result.get(timeout=PATIENCE)
     running.stop()
     assert [event.kind for event in recorder.events] == ["run-started", "process-started", "output", "run-finished"]
     assert {event.run_id for event in recorder.events} == {run.run_id}

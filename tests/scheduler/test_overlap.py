@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from gcron.greenlet import GreenletExit, sleep
 from gcron.scheduler import Scheduler
 from gcron.testing import VirtualClock
+from tests.waiting import until
 
 Make = Callable[..., tuple[Scheduler, Any]]
 
@@ -117,12 +120,12 @@ def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_
     assert reasons == {"not begun: replaced: the job is due again"}
 
 
+@pytest.mark.realtime
 def test_a_process_is_replaced_with_its_tree(make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler()
     scheduler.command("sleep 60", "@every 1s", name="job", overlap="replace")
     scheduler.start()
-    while len(recorder.of("process-started")) < 3:
-        sleep(0.02)
+    until(lambda: len(recorder.of("process-started")) >= 3)
 
     assert len(scheduler.running()) <= 2
     # On a busy machine one may be replaced before it has begun.

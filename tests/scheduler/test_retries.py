@@ -11,6 +11,7 @@ from gcron.greenlet import sleep
 from gcron.policy import Policy
 from gcron.scheduler import Outcome, Scheduler
 from gcron.testing import VirtualClock
+from tests.waiting import PATIENCE
 
 Make = Callable[..., tuple[Scheduler, Any]]
 
@@ -133,7 +134,7 @@ def test_commands_are_tried_again_but_for_status_125(command: str, attempts: int
     scheduler.command(command, "@manual", name="job", retries=2, retry_delay=0)
     scheduler.start()
 
-    assert scheduler.trigger("job").result.get(timeout=10).attempts == attempts
+    assert scheduler.trigger("job").result.get(timeout=PATIENCE).attempts == attempts
 
 
 def test_an_attempt_knows_its_number(make_scheduler: Make) -> None:
@@ -143,7 +144,7 @@ def test_an_attempt_knows_its_number(make_scheduler: Make) -> None:
     )
     scheduler.start()
 
-    result = scheduler.trigger("job").result.get(timeout=10)
+    result = scheduler.trigger("job").result.get(timeout=PATIENCE)
 
     assert (result.attempts, result.output_tail or result.output_head) == (3, b"number 3\n")
 

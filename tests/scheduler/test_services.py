@@ -17,21 +17,14 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Outcome, Scheduler, ServiceState
 from gcron.supervise.command import Command
+from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
-from gcron.timeout import Timeout
+from tests.conftest import Gate
+from tests.waiting import PATIENCE, until
 
 Make = Callable[..., tuple[Scheduler, Any]]
 Watched = tuple[Scheduler, Any]
 Marked = Callable[[str], list[int]]
-# Seconds that no other test run on the machine sleeps for.
-UNIQUE = f"{40_000 + os.getpid()}.5"
-
-
-def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Look until it holds; for the real clock."""
-    with Timeout.start_new(seconds):
-        while not condition():
-            sleep(0.005)
 
 
 def pids(recorder: Any, job: str) -> list[int]:
@@ -148,7 +141,7 @@ def test_a_service_that_cannot_be_started_backs_off_too(clock: VirtualClock, mak
 )
 def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, state: str, reason: str) -> None:
     running, recorder = scheduler
-    running.service(command, name="web", restart=restart, restart_delay=30)
+    running.service(command, name="web", restart=restart, restart_delay=30, min_uptime=60)
     running.start()
     until(lambda: states(recorder, "web")[-1:] == [state])
 
@@ -156,20 +149,20 @@ def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, sta
 
 
 def test_a_child_that_keeps_the_pipe_neither_keeps_the_service_down_nor_outlives_it(
-    scheduler: Watched, marked_processes: Marked
+    make_scheduler: Make, marked_processes: Marked, unique: str
 ) -> None:
     """The next life would meet the children of the one before at its port; a hundred lives would fill the machine."""
-    running, recorder = scheduler
-    running.service(f"sleep {UNIQUE} & exec sleep 60", name="web", min_uptime=0)
+    running, recorder = make_scheduler(timing=Timing(pipes_after_exit=0.2))
+    running.service(f"sleep {unique} & exec sleep 60", name="web", min_uptime=0)
     running.start()
     until(lambda: pids(recorder, "web") and psutil.Process(pids(recorder, "web")[0]).name() == "sleep")
-    (child,) = marked_processes(f"sleep {UNIQUE}")
+    (child,) = marked_processes(f"sleep {unique}")
     os.kill(pids(recorder, "web")[0], signal.SIGKILL)
 
     until(lambda: len(pids(recorder, "web")) == 2)
     until(lambda: not psutil.pid_exists(child))
     until(lambda: any("ended what it had left behind: pid" in event.text for event in recorder.of("notice")))
-    until(lambda: len(marked_processes(f"sleep {UNIQUE}")) == 1)
+    until(lambda: len(marked_processes(f"sleep {unique}")) == 1)
 
 
 def test_what_means_nothing_to_a_service_is_ignored(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -270,19 +263,20 @@ def test_services_are_there_until_the_last_job_is_done(scheduler: Watched, tmp_p
     assert recorder.of("run-finished")[-1] is ended
 
 
-def test_a_service_that_dies_while_jobs_finish_is_still_kept_running(scheduler: Watched) -> None:
+def test_a_service_that_dies_while_jobs_finish_is_still_kept_running(scheduler: Watched, gate: Gate) -> None:
     running, recorder = scheduler
     running.service("exec sleep 60", name="db", min_uptime=0)
-    running.command("sleep 1", "@manual", name="job")
+    running.command(gate.wait, "@manual", name="job")
     running.start()
     running.trigger("job")
     until(lambda: len(recorder.of("process-started")) == 2)
-    stopping = spawn(running.stop, 20)
-    sleep(0.2)
+    stopping = spawn(running.stop, PATIENCE)
+    until(lambda: running.is_stopping)
     os.kill(pids(recorder, "db")[0], signal.SIGKILL)
+    until(lambda: len(pids(recorder, "db")) == 2)
+    gate.open()
     stopping.join()
 
-    assert len(pids(recorder, "db")) == 2
     assert not psutil.pid_exists(pids(recorder, "db")[1])
 
 
@@ -305,10 +299,12 @@ def test_who_comes_after_is_asked_to_end_first(scheduler: Watched, tmp_path: Pat
     assert sorted((tmp_path / "order").read_text().split()) == ["cache", "db", "front", "web"]
 
 
-def test_a_service_that_does_not_end_when_asked_had_to_be_killed(scheduler: Watched, marked_processes: Marked) -> None:
+def test_a_service_that_does_not_end_when_asked_had_to_be_killed(
+    scheduler: Watched, marked_processes: Marked, unique: str
+) -> None:
     running, recorder = scheduler
     running.service(
-        "trap '' TERM; echo up; while :; do sleep 0.05; done # " + UNIQUE, name="deaf", ready_line="up", kill_after=0.3
+        "trap '' TERM; echo up; while :; do sleep 0.05; done # " + unique, name="deaf", ready_line="up", kill_after=0.3
     )
     running.service("exec sleep 60", name="polite")
     running.start()
@@ -322,7 +318,7 @@ def test_a_service_that_does_not_end_when_asked_had_to_be_killed(scheduler: Watc
         Outcome.KILLED,
         "gcron is told to stop, and ignored the stop signal",
     )
-    assert marked_processes(UNIQUE) == []
+    assert marked_processes(unique) == []
 
 
 def test_a_stop_signal_of_its_own(scheduler: Watched) -> None:
@@ -343,11 +339,11 @@ def test_killing_ends_services_for_good(scheduler: Watched) -> None:
     running.start()
     running.trigger("job")
     until(lambda: running.services["web"].state is ServiceState.READY)
-    stopping = spawn(running.stop, 60)
-    sleep(0.1)
+    stopping = spawn(running.stop, 600)
+    until(lambda: running.is_stopping)
     running.kill()
 
-    report = stopping.get(timeout=10)
+    report = stopping.get(timeout=PATIENCE)
 
     assert sorted(report.killed) == ["job", "web"]
     assert recorder.outcomes("web") == ["killed"]
@@ -418,10 +414,10 @@ def test_a_reload_disturbs_only_what_has_changed(scheduler: Watched) -> None:
     assert [event.result.reason.text for event in recorder.of("run-finished", "removed")] == ["removed"]
 
 
-def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched) -> None:
+def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched, gate: Gate) -> None:
     """Also when it is removed and added again, and changed again, while it takes its time to end."""
     running, recorder = scheduler
-    slow = "trap 'sleep 0.4; exit' TERM; echo up; while :; do sleep 0.02; done # {}"
+    slow = f"trap '{gate.wait}; exit' TERM; echo up; while :; do sleep 0.02; done # {{}}"
     running.replace([service("web", slow.format(1), ready_line="up")])
     running.start()
     until(lambda: running.services["web"].state is ServiceState.READY)
@@ -431,6 +427,7 @@ def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched) ->
     running.replace([service("web", slow.format(2), ready_line="up")])
     sleep(0.1)
     running.replace([service("web", slow.format(3), ready_line="up")])
+    gate.open()
     until(lambda: "web" in running.services and running.services["web"].state is ServiceState.READY)
 
     kinds = [event.kind for event in recorder.events if event.kind in ("process-started", "run-finished")]

@@ -17,6 +17,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.store import Fire
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
+from tests.waiting import PATIENCE, takes, until
 
 Make = Callable[..., Any]
 
@@ -142,22 +143,19 @@ def test_a_store_that_answers_too_much_or_too_little_does_not_work(
 @pytest.mark.realtime
 def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Make, release: threading.Event) -> None:
     """Claims ran one after the other in the watch: a store that stalled stopped every job."""
-    store = Fake(lambda fires: release.wait(20) and [True] * len(fires), only={"claimed"})
-    scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=0.3))
-    scheduler.job("@every 1s", name="claimed")(lambda: None)
-    scheduler.job("@every 1s", name="free")(lambda: None)
+    store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires), only={"claimed"})
+    scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=1.5))
+    scheduler.job("@every 2s", name="claimed")(lambda: None)
+    scheduler.job("@every 2s", name="free")(lambda: None)
     scheduler.start()
-    while len(recorder.of("run-finished", "claimed")) < 3:
-        sleep(0.01)
-    free = recorder.of("run-started", "free")
-    assert all(event.time - event.fire_at < 0.3 for event in free[:3])
+    until(lambda: len(recorder.of("run-finished", "claimed")) >= 2)
+    assert all(event.time - event.fire_at < 1.4 for event in recorder.of("run-started", "free"))
     claimed = [event.fire_at for event in recorder.of("run-started", "claimed")]
-    assert claimed == list(range(claimed[0], claimed[0] + len(claimed))), "none is missed, none comes twice"
+    assert claimed == list(range(claimed[0], claimed[0] + 2 * len(claimed), 2)), "none is missed, none comes twice"
     assert len(recorder.of("store-failed")) == 1
     assert len(store.claims) == 1, "while a call is stuck, no other waits behind it"
     release.set()
-    while not recorder.of("store-recovered"):
-        sleep(0.01)
+    until(lambda: recorder.of("store-recovered"))
 
 
 @pytest.mark.realtime
@@ -173,26 +171,23 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
     for number in range(1000):
         scheduler.job("@every 2s", name=f"job-{number}")(lambda: None)
     scheduler.start()
-    while len(recorder.of("run-finished")) < 1000:
-        sleep(0.01)
+    until(lambda: len(recorder.of("run-finished")) == 1000)
     assert len(store.claims[0]) == 1000
     first = recorder.of("run-started")[:1000]
-    assert max(event.time for event in first) - min(event.time for event in first) < 2.0
+    assert max(event.time for event in first) - min(event.time for event in first) < 4.0
 
 
 @pytest.mark.realtime
 def test_a_stop_in_the_middle_of_a_claim_leaves_no_fire_without_an_outcome(
     make_scheduler: Make, release: threading.Event
 ) -> None:
-    store = Fake(lambda fires: release.wait(20) and [True] * len(fires))
+    store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires))
     scheduler, recorder = make_scheduler(store=store)
-    scheduler.job("@every 1s", name="job")(lambda: None)
+    scheduler.job("@every 2s", name="job")(lambda: None)
     scheduler.start()
-    while not store.claims:
-        sleep(0.005)
-    began = time.monotonic()
-    scheduler.stop(grace=0)
-    assert time.monotonic() - began < 5
+    until(lambda: store.claims)
+    with takes(at_most=5):
+        scheduler.stop(grace=0)
     (missed,) = recorder.of("fires-missed")
     assert (missed.job, missed.first, missed.count) == ("job", store.claims[0][0].fire_at, 1)
     assert (missed.reason.code, missed.reason.text) == ("shutdown", "gcron is told to stop")
@@ -268,15 +263,14 @@ def test_history_that_waits_for_a_store_is_bounded(
 ) -> None:
     monkeypatch.setattr(store_module, "_MOST_WAITING", 10)
     store = Fake(kinds=("run-finished",))
-    store.write = lambda events: release.wait(20)  # type: ignore[method-assign, assignment, return-value]
+    store.write = lambda events: release.wait(PATIENCE)  # type: ignore[method-assign, assignment, return-value]
     scheduler, recorder = make_scheduler(store=store)
     scheduler.job("@manual", name="job")(lambda: None)
     scheduler.start()
     for _ in range(15):
-        scheduler.trigger("job").result.get(timeout=5)
+        scheduler.trigger("job").result.get(timeout=PATIENCE)
     assert len(recorder.of("store-failed")) == 1
     assert len(scheduler._door._waiting) == 10
     release.set()
-    while not recorder.of("store-recovered"):
-        sleep(0.005)
+    until(lambda: recorder.of("store-recovered"))
     assert recorder.of("store-recovered")[0].lost == 4, "one is in the store's hands, ten wait, four are lost"
