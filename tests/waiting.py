@@ -7,9 +7,11 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from typing import TypeVar
+
+import psutil
 
 from gcron.greenlet import sleep
 
@@ -28,13 +30,15 @@ SLACK = 5.0
 def until(condition: Callable[[], T], what: str = "it", patience: float = PATIENCE) -> T:
     """Return what `condition` returns once that is true. Greenlets run meanwhile.
 
-    In seconds of the machine, also while the hub is on virtual time.
+    It may look at processes that end. `patience` is in seconds of the machine, also while the hub is on virtual time.
     """
     deadline = time.monotonic() + patience
-    while not (found := condition()):
+    while True:
+        with suppress(psutil.NoSuchProcess):
+            if found := condition():
+                return found
         assert time.monotonic() < deadline, f"waited {patience:g} s in vain for {what}"
         sleep(0.005)
-    return found
 
 
 @contextmanager

@@ -13,8 +13,12 @@ from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.events import JobEvent, JobOutput, Notice, ProcessStarted, RawOutput
-from gcron.supervise.outcome import RunResult
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.timing import TIMING, Timing
+from tests.waiting import PATIENCE, until
+
+STOP = Reason(ReasonCode.STOP_REQUESTED, "the test stops it")
+"""Why tests end an attempt."""
 
 
 class Listening:
@@ -56,19 +60,10 @@ def run_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def hurried() -> None:
-    """Waits for open pipes and for unkillable processes are short."""
+def make(listening: Listening, run_id: str) -> Callable[..., Attempt]:
+    """Make an attempt at a command, with options of its job."""
 
-
-@pytest.fixture
-def timing(request: pytest.FixtureRequest) -> Timing:
-    short = Timing(pipes_after_exit=0.1, late_output=0.6, unkillable_after=0.5)
-    return short if "hurried" in request.fixturenames else TIMING
-
-
-@pytest.fixture
-def make(listening: Listening, run_id: str, timing: Timing) -> Callable[..., Attempt]:
-    def make(command: Command | str, **options: Any) -> Attempt:
+    def make(command: Command | str, timing: Timing = TIMING, **options: Any) -> Attempt:
         command = Command(command) if isinstance(command, str) else command
         policy, identity = Policy.from_options(options), Identity("test", run_id)
         return Attempt(command, policy, identity, listening, SystemClock(), timing)
@@ -78,10 +73,27 @@ def make(listening: Listening, run_id: str, timing: Timing) -> Callable[..., Att
 
 @pytest.fixture
 def perform(make: Callable[..., Attempt]) -> Callable[..., RunResult]:
-    """Run a command to its end; fails the test when that takes longer than 20 s."""
+    """Run a command to its end."""
 
-    def perform(command: Command | str, **options: Any) -> RunResult:
-        result: RunResult = spawn(make(command, **options).perform).get(timeout=20)
+    def perform(command: Command | str, timing: Timing = TIMING, **options: Any) -> RunResult:
+        result: RunResult = spawn(make(command, timing, **options).perform).get(timeout=PATIENCE)
         return result
 
     return perform
+
+
+@pytest.fixture
+def stop(make: Callable[..., Attempt], listening: Listening) -> Callable[..., RunResult]:
+    """Run a command, and stop it once it has printed a line, or once `when` holds."""
+
+    def stop(
+        command: Command | str, when: Callable[[], object] = lambda: listening.out, now: bool = False, **options: Any
+    ) -> RunResult:
+        attempt = make(command, **options)
+        running = spawn(attempt.perform)
+        until(lambda: listening.pid and when(), "the job to be ready for its stop")
+        attempt.stop(Outcome.KILLED, STOP, now)
+        result: RunResult = running.get(timeout=PATIENCE)
+        return result
+
+    return stop

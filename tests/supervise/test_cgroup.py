@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gcron.greenlet import sleep, spawn
@@ -15,17 +16,15 @@ from gcron.supervise import cgroup as cgroup_module
 from gcron.supervise import process_tree as tree_module
 from gcron.supervise.cgroup import enter_cgroup, remove_cgroups, use_cgroups
 from gcron.supervise.outcome import Outcome, RunResult
+from tests.waiting import until
 
 Perform = Callable[..., RunResult]
+Stop = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
+# What a job does until it is in its group, which comes after all starts of an instant.
+IN_GROUP = "until grep -q run- /proc/$$/cgroup; do sleep 0.02; done"
 # A child that has shed the mark, the session and the parent.
-ESCAPE = "sleep 0.3; setsid env -i sh -c 'setsid env -i sleep {0} & exit'; echo escaped; exec sleep 60"
-
-
-@pytest.fixture
-def unique(run_id: str) -> str:
-    """A number of seconds that only this test sleeps."""
-    return f"{1000 + os.getpid()}.{abs(hash(run_id)) % 10**9}"
+ESCAPE = IN_GROUP + "; setsid env -i sh -c 'setsid env -i sleep {0} & exit'; echo escaped; exec sleep 60"
 
 
 @pytest.fixture
@@ -51,10 +50,10 @@ def test_nobody_is_put_into_a_group_unasked() -> None:
 
 
 def test_who_shed_all_that_it_was_known_by_is_ended_with_its_run(
-    perform: Perform, listening: Any, groups: Path, marked_processes: Find, unique: str
+    stop: Stop, listening: Any, groups: Path, marked_processes: Find, unique: str
 ) -> None:
-    result = perform(ESCAPE.format(unique), timeout=0.8, kill_after=0.5)
-    assert (result.outcome, result.left_behind, listening.out) == (Outcome.TIMED_OUT, "", [b"escaped"])
+    result = stop(ESCAPE.format(unique), kill_after=0.5)
+    assert (result.outcome, result.left_behind, listening.out) == (Outcome.KILLED, "", [b"escaped"])
     assert marked_processes(unique) == []
     assert list(groups.glob("run-*")) == []
 
@@ -79,23 +78,24 @@ def test_who_is_due_at_the_same_time_is_started_before_anybody_is_put_into_a_gro
     real_start, real_enter = tree_module.start, tree_module.enter_cgroup
     monkeypatch.setattr(tree_module, "start", start)
     monkeypatch.setattr(tree_module, "enter_cgroup", enter)
-    joinall([spawn(make("sleep 0.2").perform) for _ in range(5)])
+    joinall([spawn(make("sleep 0.5").perform) for _ in range(5)])
     assert done == ["start"] * 5 + ["enter"] * 5
 
 
-def test_who_shed_everything_is_asked_before_it_is_killed(perform: Perform, listening: Any, groups: Path) -> None:
-    polite = 'trap "echo bye; exit" TERM; while :; do sleep 0.02; done'
-    perform(f"sleep 0.3; setsid env -i setsid sh -c '{polite}' & sleep 60", timeout=0.8, kill_after=10)
-    assert listening.out == [b"bye"]
+def test_who_shed_everything_is_asked_before_it_is_killed(stop: Stop, listening: Any, groups: Path) -> None:
+    polite = 'trap "echo bye; exit" TERM; echo up; while :; do sleep 0.02; done'
+    stop(f"{IN_GROUP}; setsid env -i setsid sh -c '{polite}' & sleep 60", kill_after=30)
+    assert listening.out == [b"up", b"bye"]
 
 
 def test_remnants_that_shed_all_that_they_were_known_by_are_found_in_the_group(
     make: Callable[..., Any], groups: Path, marked_processes: Find, unique: str
 ) -> None:
     """They were looked for by their mark alone: what a service's dead lives had left behind could pile up."""
-    attempt = make(f"sleep 0.3; setsid env -i sleep {unique} >/dev/null 2>&1 & sleep 0.5", kill_after=0.5)
+    attempt = make(f"{IN_GROUP}; setsid env -i sleep {unique} >/dev/null 2>&1 & exit 0", kill_after=0.5)
     assert attempt.perform().succeeded
     (left,) = marked_processes(unique)
+    until(lambda: psutil.Process(left).name() == "sleep")
     assert f"pid {left} (sleep" in attempt.end_remnants()
     assert (marked_processes(unique), attempt.end_remnants()) == ([], "")
     assert list(groups.glob("run-*")) == []
@@ -104,17 +104,12 @@ def test_remnants_that_shed_all_that_they_were_known_by_are_found_in_the_group(
 def test_the_group_of_who_outlives_its_run_is_removed_after_it(
     perform: Perform, groups: Path, marked_processes: Find, unique: str
 ) -> None:
-    assert perform(f"sleep 0.2; setsid sleep {unique} >/dev/null 2>&1 & sleep 0.4").succeeded
+    assert perform(f"{IN_GROUP}; setsid sleep {unique} >/dev/null 2>&1 & exit 0").succeeded
     (left,) = marked_processes(unique)
     (group,) = groups.glob("run-*")
     assert (group / "cgroup.procs").read_text().split() == [str(left)]
     os.kill(left, 9)
-    for _ in range(500):
-        if not group.exists():
-            break
-        perform("true")
-        sleep(0.01)
-    assert not group.exists()
+    until(lambda: perform("true").succeeded and not group.exists())
 
 
 def test_groups_that_a_gcron_left_are_removed_by_the_next(groups: Path) -> None:
@@ -134,7 +129,7 @@ def test_a_run_goes_on_without_a_group_where_none_can_be_made(
 
 @pytest.mark.realtime
 def test_the_daemon_uses_them(groups: Path, gcron_run: Callable[..., Any], marked_processes: Find, unique: str) -> None:
-    daemon = gcron_run(f"# gcron: name=job timeout=1s kill-after=0.3s\n@reboot {ESCAPE.format(unique)}\n")
+    daemon = gcron_run(f"# gcron: name=job timeout=3s kill-after=0.3s\n@reboot {ESCAPE.format(unique)}\n")
     daemon.wait_for("job +\\| escaped")
     assert len(marked_processes(unique)) == 1
     daemon.wait_for("job +timed-out")

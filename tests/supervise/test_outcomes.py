@@ -21,6 +21,7 @@ from gcron.supervise.python_call import GreenletCall, InThread, ThreadCall, pyth
 from gcron.supervise.run import Run
 from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
+from tests.waiting import PATIENCE, until
 
 Perform = Callable[..., RunResult]
 NOT_FOUND = "the command was not found, or its interpreter (CRLF line ends?)"
@@ -98,10 +99,9 @@ def test_a_directory_that_is_missing_fails_the_start_and_its_stderr_names_it(per
 def test_a_status_that_somebody_else_collected_is_unknown(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("sleep 0.1")
     running = spawn(attempt.perform)
-    while not listening.pid:
-        sleep(0.001)
+    until(lambda: listening.pid)
     os.waitpid(listening.pid, 0)
-    result = running.get(timeout=5)
+    result = running.get(timeout=PATIENCE)
     assert (result.outcome, result.reason.text) == (
         Outcome.UNKNOWN_EXIT,
         "another part of the program collected the exit status",
@@ -118,7 +118,7 @@ def call_of(action: Any, listening: Any, **options: Any) -> GreenletCall | Threa
 @pytest.fixture
 def call(listening: Any) -> Callable[..., RunResult]:
     def call(function: Callable[[], Any], **options: Any) -> RunResult:
-        result: RunResult = spawn(call_of(function, listening, **options).perform).get(timeout=10)
+        result: RunResult = spawn(call_of(function, listening, **options).perform).get(timeout=PATIENCE)
         return result
 
     return call
@@ -187,7 +187,7 @@ def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any)
     calls: list[int] = []
     attempt = call_of(lambda: calls.append(1), listening)
     attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
-    assert spawn(attempt.perform).get(timeout=5).outcome is Outcome.KILLED
+    assert spawn(attempt.perform).get(timeout=PATIENCE).outcome is Outcome.KILLED
     assert calls == []
 
 
@@ -199,7 +199,7 @@ def test_a_function_that_waits_for_a_thread_is_not_begun_while_gcron_stops(liste
 
     def work(name: str) -> None:
         calls.append(name)
-        release.wait(10)
+        release.wait(PATIENCE)
 
     def perform(run: Run) -> None:
         run.end(run.perform(call_of(InThread(partial(work, run.run_id), pool), listening)))
@@ -208,13 +208,12 @@ def test_a_function_that_waits_for_a_thread_is_not_begun_while_gcron_stops(liste
     runs = Run("a", "first", None, SystemClock()), Run("b", "second", None, SystemClock())
     for run in runs:
         spawn(perform, run)
-    while not calls:
-        sleep(0.001)
+    until(lambda: calls)
     for run in runs:
         run.end_retries(Reason(ReasonCode.SHUTDOWN, "gcron is told to stop"))
-    second = runs[1].result.get(timeout=5)
+    second = runs[1].result.get(timeout=PATIENCE)
     assert (second.outcome, second.reason.text) == (Outcome.START_FAILED, "no thread was free; gcron is told to stop")
     release.set()
-    assert runs[0].result.get(timeout=5).succeeded
+    assert runs[0].result.get(timeout=PATIENCE).succeeded
     pool.join()
     assert calls == ["a"]

@@ -12,32 +12,39 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from gcron.greenlet import sleep, spawn
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.timing import Timing
+from tests.conftest import Gate
+from tests.supervise.conftest import STOP
+from tests.waiting import PATIENCE, SLACK, takes, until
 
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE_VFORK = 0x4000
 Perform = Callable[..., RunResult]
+Stop = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
 DEAF = f"{sys.executable} -c '" + (
     'import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b"1\\n"); time.sleep(%s)\''
 )
 
 
-@pytest.fixture
-def unique(run_id: str) -> str:
-    """A number of seconds that only this test sleeps."""
-    return f"{1000 + os.getpid()}.{abs(hash(run_id)) % 10**9}"
-
-
+@pytest.mark.realtime
 def test_a_run_that_takes_too_long_is_asked_to_stop_and_says_so(perform: Perform, listening: Any) -> None:
-    result = perform("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.02; done", timeout=0.3)
-    assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 0.3 s")
+    result = perform("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.02; done", timeout=1)
+    assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 1 s")
     assert result.exit_code == 7
     assert listening.out == [b"up", b"bye"]
-    assert 0.3 <= result.duration < 3
+    assert 1 <= result.duration < 1 + SLACK
+
+
+def let_exit_unseen(pid: int) -> None:
+    """Block this thread, so that gcron sees nothing, until the process has exited."""
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, Outcome.SUCCEEDED), (7, Outcome.FAILED)])
@@ -53,9 +60,10 @@ def test_who_ended_in_time_while_gcron_could_not_look_ended_as_it_did(
     performing = spawn(attempt.perform)
     while attempt._tree is None:
         sleep(0)
-    time.sleep(0.5)  # of this thread: nothing is looked at
-    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "replaced"))
-    result = performing.get(timeout=20)
+    let_exit_unseen(attempt._tree.pid)
+    time.sleep(0.4)
+    attempt.stop(Outcome.KILLED, STOP)
+    result = performing.get(timeout=PATIENCE)
     assert (result.outcome, result.exit_code) == (outcome, code)
 
 
@@ -64,59 +72,63 @@ def test_a_timeout_that_is_due_with_the_exit_comes_second(make: Callable[..., An
     performing = spawn(make("sleep 0.1; exit 7", timeout=0.3).perform)
     while not listening.pid:
         sleep(0)
-    time.sleep(0.6)
-    result = performing.get(timeout=20)
+    let_exit_unseen(listening.pid)
+    time.sleep(0.4)
+    result = performing.get(timeout=PATIENCE)
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, 7)
 
 
-def test_the_signal_to_stop_is_the_policys(perform: Perform, listening: Any) -> None:
-    perform("trap 'echo int; exit' INT; while :; do sleep 0.02; done", timeout=0.2, stop_signal="INT")
-    assert listening.out == [b"int"]
+def test_the_signal_to_stop_is_the_policys(stop: Stop, listening: Any) -> None:
+    stop("trap 'echo int; exit' INT; echo up; while :; do sleep 0.02; done", stop_signal="INT")
+    assert listening.out == [b"up", b"int"]
 
 
+@pytest.mark.realtime
 def test_a_tree_that_ignores_the_request_is_killed_with_children_in_sessions_of_their_own(
-    perform: Perform, marked_processes: Find, unique: str
+    stop: Stop, marked_processes: Find, unique: str
 ) -> None:
     deaf = DEAF % unique
-    result = perform(f"trap '' TERM; setsid {deaf} & {deaf} & sleep {unique}", timeout=0.5, kill_after=0.3)
-    assert result.outcome is Outcome.TIMED_OUT
-    assert result.left_behind == ""
-    assert 0.8 <= result.duration < 6
+    with takes(at_least=0.3, at_most=0.3 + 4):
+        result = stop(f"trap '' TERM; setsid {deaf} & {deaf} & sleep {unique}", kill_after=0.3)
+    assert (result.outcome, result.left_behind) == (Outcome.KILLED, "")
     assert marked_processes(unique) == []
 
 
 def test_a_leader_that_emptied_its_environment_is_killed_all_the_same(
-    perform: Perform, marked_processes: Find, unique: str
+    stop: Stop, marked_processes: Find, unique: str
 ) -> None:
-    result = perform(f"exec env -i {DEAF % unique}", timeout=0.4, kill_after=0.2)
-    assert (result.outcome, result.exit_code) == (Outcome.TIMED_OUT, -9)
+    result = stop(f"exec env -i {DEAF % unique}", kill_after=0.2)
+    assert (result.outcome, result.exit_code) == (Outcome.KILLED, -9)
     assert marked_processes(unique) == []
 
 
-def test_a_stopped_process_is_continued_so_that_it_can_stop(perform: Perform, listening: Any) -> None:
-    result = perform("trap 'echo bye; exit' TERM; kill -STOP $$; sleep 20", timeout=0.3, kill_after=8)
-    assert (result.outcome, listening.out) == (Outcome.TIMED_OUT, [b"bye"])
-    assert result.duration < 5
+@pytest.mark.realtime
+def test_a_stopped_process_is_continued_so_that_it_can_stop(stop: Stop, listening: Any) -> None:
+    def is_stopped() -> bool:
+        return bool(psutil.Process(listening.pid).status() == psutil.STATUS_STOPPED)
+
+    with takes(at_most=10):
+        result = stop("trap 'echo bye; exit' TERM; kill -STOP $$; sleep 60", when=is_stopped, kill_after=30)
+    assert (result.outcome, listening.out) == (Outcome.KILLED, [b"bye"])
 
 
 def test_a_tree_that_is_stopped_as_a_whole_is_continued_too(
-    make: Callable[..., Any], listening: Any, marked_processes: Find, unique: str
+    stop: Stop, listening: Any, marked_processes: Find, unique: str
 ) -> None:
-    attempt = make(f"setsid sleep {unique} & sleep {unique} & echo up; wait", kill_after=60)
-    running = spawn(attempt.perform)
-    while not listening.out:
-        sleep(0.005)
-    sleep(0.1)
-    for pid in (listening.pid, *marked_processes(unique)):
-        os.kill(pid, signal.SIGSTOP)
-    attempt.stop(Outcome.STOPPED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
-    result = running.get(timeout=15)
-    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, -signal.SIGTERM)
+    def stop_all() -> bool:
+        if len(marked_processes(f"sleep {unique}")) < 3:  # with the shell, which names them
+            return False
+        for pid in (listening.pid, *marked_processes(unique)):
+            os.kill(pid, signal.SIGSTOP)
+        return True
+
+    result = stop(f"setsid sleep {unique} & sleep {unique} & wait", when=stop_all, kill_after=60)
+    assert (result.outcome, result.exit_code) == (Outcome.KILLED, -signal.SIGTERM)
     assert marked_processes(unique) == []
 
 
 @pytest.mark.skipif(platform.machine() not in CLONE, reason="the number of clone(2) is known of other machines only")
-def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(perform: Perform, listening: Any) -> None:
+def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(stop: Stop, listening: Any) -> None:
     """Until the child of vfork(2) executes something or ends, its parent sleeps and handles no signal."""
     code = (
         "import ctypes, os, signal, time\n"
@@ -127,49 +139,45 @@ def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(per
         "    os.write(1, b'up\\n')\n"
         "    time.sleep(60)\n"
     )
-    result = perform(f'exec {sys.executable} -c "{code}"', timeout=1, kill_after=0.4)
+    with takes(at_least=0.4):
+        result = stop(f'exec {sys.executable} -c "{code}"', kill_after=0.4)
     assert listening.out == [b"up"]
-    assert (result.outcome, result.exit_code, result.left_behind) == (Outcome.TIMED_OUT, -signal.SIGKILL, "")
-    assert 1.4 <= result.duration < 10
+    assert (result.outcome, result.exit_code, result.left_behind) == (Outcome.KILLED, -signal.SIGKILL, "")
 
 
+@pytest.mark.realtime
 def test_the_second_request_may_be_for_now(make: Callable[..., Any], listening: Any, unique: str) -> None:
     attempt = make(f"exec {DEAF % unique}", kill_after=60)
     running = spawn(attempt.perform)
-    while not listening.out:
-        sleep(0.005)
+    until(lambda: listening.out)
     attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "first"))
     sleep(0.1)
     assert not running.ready()
-    started = time.monotonic()
-    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "second"), now=True)
-    result = running.get(timeout=10)
+    with takes(at_most=3):
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "second"), now=True)
+        result = running.get(timeout=PATIENCE)
     assert (result.outcome, result.reason.text, result.exit_code) == (Outcome.KILLED, "first", -9)
-    assert time.monotonic() - started < 3
 
 
+@pytest.mark.realtime
 def test_asking_again_and_again_does_not_put_off_the_end(
     make: Callable[..., Any], listening: Any, marked_processes: Find, unique: str
 ) -> None:
     deaf = DEAF % unique
     attempt = make(f"setsid {deaf} & exec {deaf}", kill_after=60)
     running = spawn(attempt.perform)
-    while len(listening.out) < 2:
-        sleep(0.005)
-    started = time.monotonic()
-    while not running.ready() and time.monotonic() < started + 10:
-        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "again"), now=True)
-        sleep(0.001)
-    assert running.get(timeout=1).exit_code == -9
-    assert time.monotonic() - started < 3
+    until(lambda: len(listening.out) == 2)
+    with takes(at_most=3):
+        until(lambda: attempt.stop(Outcome.KILLED, STOP, now=True) or running.ready())
+    assert running.get(timeout=PATIENCE).exit_code == -9
     assert marked_processes(unique) == []
 
 
 def test_an_attempt_that_is_stopped_before_its_start_starts_nothing(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("echo never")
-    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "too late"))
-    result = spawn(attempt.perform).get(timeout=5)
-    assert (result.outcome, result.reason.text, listening.pid) == (Outcome.KILLED, "too late", 0)
+    attempt.stop(Outcome.KILLED, STOP)
+    result = spawn(attempt.perform).get(timeout=PATIENCE)
+    assert (result.outcome, result.reason, listening.pid) == (Outcome.KILLED, STOP, 0)
 
 
 def test_other_processes_keep_running_when_a_tree_is_ended(perform: Perform) -> None:
@@ -187,17 +195,15 @@ PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 @pytest.mark.parametrize("request_", [PTRACE_SEIZE, PTRACE_ATTACH], ids=["running", "stopped-by-the-debugger"])
 def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
-    make: Callable[..., Any], listening: Any, hurried: None, request_: int
+    make: Callable[..., Any], listening: Any, request_: int
 ) -> None:
-    attempt = make("exec sleep 60")
+    attempt = make("exec sleep 60", Timing(pipes_after_exit=0.1, unkillable_after=0.5))
     running = spawn(attempt.perform)
-    while not listening.pid:
-        sleep(0.005)
-    sleep(0.05)
+    until(lambda: listening.pid and psutil.Process(listening.pid).name() == "sleep")
     debugger = _debugger_of(listening.pid, request_)
     try:
-        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"), now=True)
-        result = running.get(timeout=10)
+        attempt.stop(Outcome.KILLED, STOP, now=True)
+        result = running.get(timeout=PATIENCE)
         worked = time.process_time()
         sleep(0.5)
         assert time.process_time() - worked < 0.25  # whoever waits for it does not spin
@@ -206,10 +212,7 @@ def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
     finally:
         debugger.kill()
         debugger.wait()
-    with pytest.raises(ProcessLookupError):
-        for _ in range(500):  # collected as soon as the debugger lets go
-            os.kill(listening.pid, 0)
-            sleep(0.01)
+    until(lambda: not psutil.pid_exists(listening.pid), "the end of who is collected once the debugger lets go")
 
 
 def _debugger_of(pid: int, request: int) -> subprocess.Popen[bytes]:
@@ -234,27 +237,26 @@ def _debugger_of(pid: int, request: int) -> subprocess.Popen[bytes]:
 # -- after the end ----------------------------------------------------------------------------------------------
 
 
-def test_a_grandchild_that_keeps_the_pipe_does_not_keep_the_run(
-    perform: Perform, listening: Any, hurried: None
-) -> None:
+def test_a_grandchild_that_keeps_the_pipe_does_not_keep_the_run(perform: Perform, listening: Any, gate: Gate) -> None:
     started = time.monotonic()
-    result = perform("(sleep 0.4; echo afterwards; sleep 0.05) & echo done")
+    timing = Timing(pipes_after_exit=0.1, late_output=PATIENCE)
+    result = perform(f"({gate.wait}; echo afterwards) & echo done", timing)
     assert result.outcome is Outcome.SUCCEEDED
-    elapsed = time.monotonic() - started
-    assert elapsed < 0.4
-    assert result.duration < elapsed - 0.09  # the process's own, without the wait for its pipes
+    assert result.duration < time.monotonic() - started - 0.09  # the process's own, without the wait for its pipes
     assert listening.out == [b"done"]
-    sleep(0.7)
+    gate.open()
+    until(lambda: listening.late)
+    sleep(0.1)
     assert listening.late == [b"afterwards"]
     assert "its output is still open" in listening.notices[0]
     assert len(listening.notices) == 1
 
 
 def test_a_pipe_that_is_still_held_is_closed_in_the_end_and_the_holder_named(
-    perform: Perform, listening: Any, hurried: None, marked_processes: Find, unique: str
+    perform: Perform, listening: Any, marked_processes: Find, unique: str
 ) -> None:
-    perform(f"setsid sleep {unique} & echo done")
-    sleep(1.2)
+    perform(f"setsid sleep {unique} & echo done", Timing(pipes_after_exit=0.1, late_output=0.6))
+    until(lambda: len(listening.notices) == 2)
     (holder,) = marked_processes(unique)
     try:
         assert listening.notices[1] == f"its output was closed: still held by pid {holder} (sleep, sleeping)"
@@ -263,14 +265,12 @@ def test_a_pipe_that_is_still_held_is_closed_in_the_end_and_the_holder_named(
 
 
 def test_stopping_a_run_that_has_ended_touches_nothing_that_it_left(
-    make: Callable[..., Any], listening: Any, hurried: None, marked_processes: Find, unique: str
+    make: Callable[..., Any], marked_processes: Find, unique: str
 ) -> None:
-    attempt = make(f"setsid sleep {unique} & echo done")
+    attempt = make(f"setsid sleep {unique} & echo done", Timing(pipes_after_exit=1, late_output=1))
     running = spawn(attempt.perform)
-    while not listening.out:
-        sleep(0.005)
-    sleep(0.05)
-    attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "too late"), now=True)
-    assert running.get(timeout=5).outcome is Outcome.SUCCEEDED
+    until(lambda: attempt._ended_at is not None)
+    attempt.stop(Outcome.KILLED, STOP, now=True)
+    assert running.get(timeout=PATIENCE).outcome is Outcome.SUCCEEDED
     (left,) = marked_processes(unique)
     os.kill(left, signal.SIGKILL)

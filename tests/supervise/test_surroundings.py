@@ -19,6 +19,7 @@ from gcron.supervise import surroundings as surroundings_module
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, command_of
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from tests.waiting import PATIENCE
 
 Perform = Callable[..., RunResult]
 
@@ -241,7 +242,7 @@ def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def read(name: str, trusted_owners: Any = ()) -> dict[str, str]:
         if name == path:
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
             return {"X": "late"}
         return read_env_file(name)
 
@@ -259,7 +260,7 @@ def test_an_env_file_that_hangs_keeps_its_job_alone_and_not_for_ever(
     for _ in range(50):
         perform(with_options("echo $X", env_file=tmp_path / "env"))
     assert listening.out == [b"fine"] * 50
-    result = waiting.get(timeout=10)
+    result = waiting.get(timeout=PATIENCE)
     assert (result.outcome, result.reason.text) == (
         Outcome.START_FAILED,
         f"cannot start: env-file {path}: no answer within 0.3 s",
@@ -277,5 +278,5 @@ def test_a_run_that_waits_for_its_env_file_can_be_stopped(make: Callable[..., At
     waiting = spawn(attempt.perform)
     sleep(0.05)
     attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "on request"))
-    result = waiting.get(timeout=5)
+    result = waiting.get(timeout=PATIENCE)
     assert (result.outcome, result.reason.text) == (Outcome.KILLED, "on request")
