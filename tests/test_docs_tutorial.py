@@ -22,6 +22,8 @@ from typing import TextIO
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 PAGE = Path(__file__).parent.parent / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(crontab|console)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
@@ -29,7 +31,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 ENVIRONMENT |= {"TZ": "UTC", "COLUMNS": "120", "LINES": "40", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 # What differs each time.
 VARYING = re.compile(r"^\d\d:\d\d:\d\d|(?<=pid )\d+|(?<=after )[\d.]+(?= s\))|(?<=next in )\d(?= s;)")
-PATIENCE = 20.0
 
 
 def same(line: str) -> str:
@@ -62,7 +63,7 @@ class OnTerminal:
     def end(self) -> None:
         with suppress(ProcessLookupError):
             self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self._clock.cancel()
         self._terminal.close()
 
@@ -107,11 +108,12 @@ def printed_by(command: list[str], directory: Path) -> list[str]:
     return printed
 
 
+@pytest.mark.realtime
 def test_the_tutorial_can_be_followed(tmp_path: Path) -> None:
     runs: list[OnTerminal] = []
     try:
         follow(PAGE.read_text(encoding="utf-8"), tmp_path, runs)
-        assert [running.process.wait(10) for running in runs] == [0, 0, 0]
+        assert [running.process.wait(PATIENCE) for running in runs] == [0, 0, 0]
     finally:
         for running in runs:
             running.end()
