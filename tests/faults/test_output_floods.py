@@ -20,6 +20,8 @@ from tests.waiting import FULL_PIPE, takes, unread, until
 
 Run = Callable[..., Any]
 MIB = 1024 * 1024
+# A large pipe to read much from: with a small one, each 64 KiB waits for the reader to get a processor.
+READ = {"stdout": subprocess.PIPE, "pipesize": MIB}
 
 
 class Crontab:
@@ -50,7 +52,7 @@ def test_a_hundred_megabytes_arrive_to_the_byte_while_another_job_keeps_its_beat
 ) -> None:
     size = 100_000_000
     crontab = Crontab(tmp_path, size)
-    daemon = gcron_run(crontab.text, stdout=subprocess.PIPE)
+    daemon = gcron_run(crontab.text, **READ)
     process = psutil.Process(daemon.process.pid)
     lines, largest, kept, rest = 0, 0, [], b""
     needle = b"| " + b"0" * 99 + b"\n"
@@ -223,12 +225,12 @@ def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None
 # -- a lot ------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_of_300_megabytes_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
-    size = 300 * MIB
+def test_a_line_of_200_megabytes_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
+    size = 200 * MIB
     daemon = gcron_run(
         f"# gcron: name=long\n@reboot head -c {size} /dev/zero | tr '\\0' x\n",
         "--log-format=json",
-        stdout=subprocess.PIPE,
+        **READ,
     )
     process = psutil.Process(daemon.process.pid)
     largest, pieces = 0, []
@@ -249,7 +251,7 @@ def test_a_line_of_300_megabytes_is_counted_to_the_byte_in_bounded_memory(gcron_
 
 
 def test_five_million_lines_all_arrive(gcron_run: Run) -> None:
-    daemon = gcron_run("# gcron: name=lines\n@reboot seq 5000000\n", stdout=subprocess.PIPE)
+    daemon = gcron_run("# gcron: name=lines\n@reboot seq 5000000\n", **READ)
     pipe = daemon.process.stdout.fileno()
     count, whole, rest = 0, b"", b""
     while b"lines    succeeded" not in whole:
