@@ -507,5 +507,5 @@ def test_a_change_before_the_watch_is_open_is_seen(tmp_path: Path) -> None:
     reloader = Reloader(scheduler, read, log, SystemClock(), watch, seen)
     path.write_text("changed\n")
     reloader.start()
-    wait_until(lambda: len(scheduler.jobs) == 1)
+    until(lambda: len(scheduler.jobs) == 1)
     reloader.stop()

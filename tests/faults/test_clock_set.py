@@ -72,15 +72,15 @@ time_t time(time_t *where) {
     if (where) *where = fine.tv_sec;
     return fine.tv_sec;
 }
-static void *cancel_on_set(void *unused) {
+static void *cancel_on_set(void *wall_at_creation) {
     struct itimerspec at_once = {{0, 0}, {0, 1}};
-    long seen = offset->wall;
+    long seen = (long)wall_at_creation;
     for (;; usleep(2000))
         if (seen != offset->wall) {
             seen = offset->wall;
             syscall(SYS_timerfd_settime, timer, 0, &at_once, NULL);
         }
-    return unused;
+    return NULL;
 }
 int timerfd_create(int clock, int flags) {
     pthread_t thread;
@@ -90,7 +90,7 @@ int timerfd_create(int clock, int flags) {
     set_at = offset->wall;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_create(&thread, NULL, cancel_on_set, NULL);
+    pthread_create(&thread, NULL, cancel_on_set, (void *)set_at);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return timer;
 }

@@ -140,6 +140,11 @@ def test_descriptors_are_passed() -> None:
         os.close(write)
 
 
+def read_as_text(stdout: Any) -> str:
+    with io.TextIOWrapper(stdout) as text:
+        return text.read()
+
+
 @pytest.mark.parametrize("bufsize", [-1, 0, 1, 7, 65536])
 @pytest.mark.filterwarnings("ignore:line buffering")
 def test_every_idiom_of_reading(bufsize: int) -> None:
@@ -152,7 +157,7 @@ def test_every_idiom_of_reading(bufsize: int) -> None:
             lambda stdout: [next(stdout), next(stdout)],
             lambda stdout: stdout.readinto(bytearray(2)),
             lambda stdout: b"".join(iter(lambda: stdout.read(2), b"")),
-            lambda stdout: io.TextIOWrapper(stdout).read(),
+            read_as_text,
         ]
         results = []
         for idiom in read:
