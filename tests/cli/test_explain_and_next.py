@@ -344,6 +344,66 @@ def test_no_line_is_wider_than_the_terminal_nor_cut(
     assert "…" not in tables[0].replace("02:00 … 02:40", "")
 
 
+def test_next_shows_how_long_a_random_delay_is(call: Callable[..., Any], write: Write) -> None:
+    write("RANDOM_DELAY=30\n# gcron: name=a\n0 3 * * * x\n")
+    _, out, _ = call("next", "-n", "1", "--json", "--from", "2027-01-01", "crontab")
+    minutes = json.loads(out)["at"][14:16].lstrip("0")
+    _, out, _ = call("next", "-n", "1", "--from", "2027-01-01", "crontab")
+    assert out.endswith(f"  RANDOM_DELAY +{minutes} min\n")
+
+
+def test_next_marks_the_passes_of_a_fixed_grid(call: Callable[..., Any], write: Write) -> None:
+    write("CRON_TZ=Europe/Berlin\n# gcron: name=grid\n@every 30m x\n")
+    night = ("--from", "2027-10-31T02:00+02:00", "--to", "2027-10-31T02:59+01:00")
+    _, out, _ = call("next", *night, "crontab")
+    marks = [line.split("@every 30m")[1].strip() for line in out.splitlines() if "@every" in line]
+    assert marks == ["first pass"] * 2 + ["second pass"] * 2
+
+
+def test_next_ends_where_a_schedule_does(call: Callable[..., Any], write: Write) -> None:
+    write("# gcron: name=once\n0 0 3 1 1 * 2027 x\n# gcron: name=yearly\n0 4 1 1 * x\n")
+    _, out, _ = call("next", "-n", "3", "--json", "--from", "2027-01-01", "crontab")
+    fires = [json.loads(line) for line in out.splitlines()]
+    assert [(fire["job"], fire["at"][:4]) for fire in fires] == [
+        ("once", "2027"),
+        ("yearly", "2027"),
+        ("yearly", "2028"),
+    ]
+
+
+def test_next_says_that_a_window_is_empty(call: Callable[..., Any], write: Write) -> None:
+    write("0 3 1 1 * x\n")
+    window = ("--from", "2027-02-01", "--to", "2027-02-02")
+    assert call("next", *window, "crontab")[1] == "nothing is due in that time\n"
+
+
+def test_next_gives_a_reason_for_ten_jobs_that_are_never_due(call: Callable[..., Any], write: Write) -> None:
+    write("@manual x\n" * 12)
+    lines = call("next", "crontab")[1].splitlines()
+    assert lines[0] == "nothing is due, ever"
+    assert len(lines) == 1 + 10 + 1
+    assert lines[-1] == "  and 2 more"
+
+
+def test_next_shows_a_single_time_that_is_not_there(call: Callable[..., Any], write: Write) -> None:
+    write("CRON_TZ=Europe/Berlin\n# gcron: name=poll\n*/60 2 * * * x\n")
+    _, out, _ = call("next", "--from", "2027-03-28", "--to", "2027-03-29", "crontab")
+    assert "  not there: 02:00\n" in out
+
+
+def test_explain_says_that_no_fire_is_left(call: Callable[..., Any]) -> None:
+    status, out, _ = call("explain", "0 0 3 1 1 * 2027", "--from", "2028-01-01")
+    assert status == 0
+    assert "next fires, UTC:\n  none\n" in out
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind"), [("@every 5m", "every"), ("@manual", "manual"), ("*/5 * * * *", "wildcard")]
+)
+def test_explain_in_json_names_the_kind_of_a_schedule(call: Callable[..., Any], schedule: str, kind: str) -> None:
+    assert json.loads(call("explain", "--json", schedule)[1])["kind"] == kind
+
+
 # -- moments ------------------------------------------------------------------------------------------------------
 
 

@@ -47,3 +47,12 @@ def test_a_long_name_leaves_room_for_the_day(terminal: Callable[..., bytes], wri
 
     assert lines[0] == "times of UTC, 1 hour a column"
     assert lines[2] == f"{('long' * 10)[:12]}…  {'▂' * 24}"
+
+
+def test_a_field_that_is_too_long_for_its_column_is_on_the_line_of_its_meaning(terminal: Callable[..., bytes]) -> None:
+    minutes = ",".join(map(str, range(0, 60, 7)))
+    lines = terminal("explain", f"{minutes} 2 * * *", COLUMNS="40").decode().splitlines()
+
+    at = next(index for index, line in enumerate(lines) if line.startswith("  minute"))
+    assert lines[at].startswith(f"  minute        {minutes[:10]}")
+    assert max(map(len, lines)) <= 40

@@ -47,3 +47,12 @@ def test_who_reads_a_file_again_or_has_a_job_takes_no_stdin(arguments: tuple[str
 
     assert result.returncode != 0
     assert b"-: error: cannot be read: no such file or directory" in result.stderr
+
+
+def test_a_stdin_that_cannot_be_read_is_an_error_for_people(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gcron", "check", "-"]
+    with (tmp_path / "written").open("wb") as not_for_reading:
+        result = subprocess.run(command, stdin=not_for_reading, cwd=tmp_path, capture_output=True, timeout=PATIENCE)
+
+    assert result.returncode == 1
+    assert result.stderr == b"<stdin>: error: cannot be read: bad file descriptor\n"

@@ -31,6 +31,14 @@ def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return draw
 
 
+def test_a_wrong_crontab_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "crontab").write_text("61 * * * * x\n")
+    assert main(["timeline", str(tmp_path / "crontab")]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "crontab:1:1: error" in printed.err
+
+
 def test_fires_stand_under_their_hours(draw: Callable[..., list[str]]) -> None:
     lines = draw("# gcron: name=a\n30 2 * * * x\n# gcron: name=b\n0,1,2,3 14 * * * x\n")
 

@@ -49,6 +49,13 @@ def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
     assert daemon.errors == ""
 
 
+def test_the_log_is_in_logfmt_where_that_is_asked_for(gcron_run: Run) -> None:
+    daemon = gcron_run("# gcron: name=job\n@reboot echo hello\n", "--log-format", "logfmt")
+    daemon.wait_for(" event=run-finished job=job .* outcome=succeeded ")
+    assert daemon.stop() == 0
+    assert re.search(" event=output job=job .* line=hello$", daemon.log, re.MULTILINE)
+
+
 @pytest.mark.realtime
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_every_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: signal.Signals) -> None:

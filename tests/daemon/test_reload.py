@@ -23,6 +23,7 @@ from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import sleep, spawn
+from gcron.hub import get_hub
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.schedule.clock import SystemClock
@@ -467,6 +468,37 @@ def test_what_a_read_raises_is_said_and_the_next_one_is_tried(monkeypatch: pytes
         until(lambda count=count: len(log) == count)  # type: ignore[misc]
     assert [text.splitlines()[-1] for text in log] == ["wrong", "ValueError", "  added right"]
     spawn(reloader.stop).join()
+
+
+def test_jobs_that_the_scheduler_refuses_change_nothing() -> None:
+    refused = replace(job("kept"), policy=Policy(after=("nobody",)))
+    tables = iter([[job("kept")], [refused], [job("kept")]])
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, lambda: next(tables), log, SystemClock())
+    for count in (1, 2, 3):
+        reloader.ask("SIGHUP")
+        until(lambda count=count: len(log) == count)  # type: ignore[misc]
+        assert scheduler.jobs == (job("kept"),)
+    said, why = log[1].splitlines()
+    assert said == "SIGHUP: nothing is changed, for what was read is wrong:"
+    assert why.startswith("job 'kept': after= names 'nobody', which does not exist")
+    assert reloader.problem == ""
+
+
+def test_without_a_thread_to_read_in_the_jobs_stay_and_the_next_read_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    scheduler, log = Scheduler(), Log()
+    reloader = Reloader(scheduler, lambda: [job("read")], log, SystemClock())
+    with monkeypatch.context() as context:
+        context.setattr(get_hub().threadpool, "spawn", refuse)
+        reloader.ask("SIGHUP")
+        until(lambda: log)
+    assert log[0].splitlines()[1] == "RuntimeError: can't start new thread"
+    assert scheduler.jobs == ()
+    reloader.ask("SIGHUP")
+    until(lambda: scheduler.jobs)
 
 
 def test_the_jobs_that_a_reload_was_about_are_named() -> None:

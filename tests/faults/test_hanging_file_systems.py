@@ -173,5 +173,7 @@ def test_crontabs_in_a_directory_that_hangs_go_on_and_can_be_stopped(mount: Moun
     daemon.send(signal.SIGHUP)
     beats = len(daemon.wait_for("beat +succeeded"))
     daemon.wait_for("beat +succeeded", beats + 2)
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for(r"files    as they were at the start; being read since \S+Z$")
     with takes(at_most=5):
         assert daemon.stop() == 0
