@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gcron.crontab import CrontabError
 from gcron.greenlet import sleep, spawn
 from gcron.schedule import parse
-from gcron.scheduler import Outcome
+from gcron.scheduler import Outcome, Scheduler
 from gcron.testing import simulate
 from tests.waiting import takes
 
@@ -78,6 +78,21 @@ def test_services_live_through_it_and_jobs_come_after_them() -> None:
         ("warm", Outcome.SUCCEEDED),
         ("cache", Outcome.STOPPED),
     ]
+
+
+def test_jobs_of_a_program_are_played_as_those_of_a_crontab() -> None:
+    scheduler = Scheduler("UTC")
+    scheduler.command("x", "0 1 * * *", name="a")
+
+    assert simulate(scheduler.jobs, DAY, DAY + timedelta(hours=2)).fires("a") == ["2027-01-11 01:00"]
+
+
+def test_jobs_that_no_scheduler_starts_are_refused() -> None:
+    scheduler = Scheduler("UTC")
+    scheduler.command("x", "0 1 * * *", name="a", after="nobody")
+
+    with pytest.raises(ValueError, match="after= names 'nobody'"):
+        simulate(scheduler.jobs, DAY, DAY + timedelta(hours=2))
 
 
 def test_groups_hold() -> None:

@@ -13,6 +13,8 @@ from gcron.greenlet import GreenletExit, sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler
+from gcron.scheduler.groups import Groups
+from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.store import Fire, MemoryStore
 from gcron.testing import VirtualClock
 
@@ -188,6 +190,59 @@ def test_stopping_waits_for_what_finishes_in_time_and_ends_the_rest(clock: Virtu
         scheduler.trigger("short")
     with pytest.raises(RuntimeError):
         scheduler.start()
+
+
+def test_a_fire_that_a_stop_comes_before_is_missed(clock: VirtualClock, make_scheduler: Make) -> None:
+    """A machine that was asleep is told to stop before anything has looked at the clock."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("0 * * * *", name="hourly")(lambda: None)
+    scheduler.start()
+    sleep(1)
+    clock.jump(2 * 3600)
+    scheduler.stop()
+    (missed,) = recorder.of("fires-missed")
+    assert (missed.count, missed.reason.code, missed.reason.text) == (2, "shutdown", "gcron is told to stop")
+    assert recorder.of("run-started") == []
+
+
+def test_an_error_in_gcron_itself_is_the_outcome_of_its_run_and_no_others(
+    clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(groups: Groups, job: Job, *args: object) -> None:
+        raise KeyError("a mistake in gcron")
+
+    monkeypatch.setattr(Groups, "enter", fail)
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.group("db", limit=1)
+    scheduler.job("* * * * *", name="hurt", group="db")(lambda: None)
+    scheduler.job("* * * * *", name="other")(lambda: None)
+    scheduler.start()
+    sleep(121)
+    assert recorder.outcomes("other") == ["succeeded"] * 2
+    assert recorder.outcomes("hurt") == ["failed"] * 2
+    reason = recorder.of("run-finished", "hurt")[0].result.reason
+    assert (reason.code, reason.text) == ("internal-error", "gcron itself failed: KeyError: 'a mistake in gcron'")
+    assert "a mistake in gcron" in capsys.readouterr().err
+
+
+def test_an_error_at_the_start_of_one_job_keeps_no_other_from_starting(
+    clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admit = Overlap.admit
+
+    def fail(overlap: Overlap, due: Any) -> None:
+        if due.job.name == "hurt":
+            raise KeyError("a mistake in gcron")
+        admit(overlap, due)
+
+    monkeypatch.setattr(Overlap, "admit", fail)
+    scheduler, recorder = make_scheduler(clock=clock)
+    for name in ("hurt", "other"):
+        scheduler.job("* * * * *", name=name)(lambda: None)
+    scheduler.start()
+    sleep(121)
+    assert recorder.outcomes() == ["succeeded"] * 2
+    assert "the start of job hurt" in capsys.readouterr().err
 
 
 def test_stopping_is_bounded_when_a_function_will_not_end(clock: VirtualClock, make_scheduler: Make) -> None:

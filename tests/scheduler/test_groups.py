@@ -82,6 +82,18 @@ def test_no_more_than_the_limit_run_at_once_and_who_came_first_goes_first(
     assert late == [(name, delay, "it waited for the group db") for name, delay in (("c", 8), ("d", 8), ("e", 16))]
 
 
+def test_of_many_runs_inside_some_are_named(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.group("db", limit=7)
+    for name in "abcdefgh":
+        scheduler.job("@hourly", name=name, group="db")(work(name, 10))
+    scheduler.start()
+    sleep(3600 + 20)
+    assert notices(recorder, "h") == [
+        "waits for its turn in the group db: 7 of 7 running (a, b, c, d, e and 2 more)"
+    ]
+
+
 def test_who_waits_beyond_its_start_deadline_is_not_begun(
     clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:

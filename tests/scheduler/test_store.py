@@ -140,6 +140,16 @@ def test_a_store_that_answers_too_much_or_too_little_does_not_work(
     assert len(recorder.of("store-failed")) == 1
 
 
+def test_a_store_that_need_not_claim_anything_is_not_asked(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(only=set())
+    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    due_each_minute(scheduler, "a", "b")
+    scheduler.start()
+    sleep(61)
+    assert recorder.outcomes() == ["succeeded"] * 2
+    assert store.claims == []
+
+
 @pytest.mark.realtime
 def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Make, release: threading.Event) -> None:
     """Claims ran one after the other in the watch: a store that stalled stopped every job."""

@@ -18,7 +18,8 @@ import gcron
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
-from tests.waiting import PATIENCE
+from gcron.supervise import python_call
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -97,6 +98,51 @@ def test_no_more_threads_than_allowed_and_the_rest_wait(make_scheduler: Any) -> 
     assert max(at_once) == 2
 
 
+def test_a_job_that_waits_for_a_thread_says_so(make_scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python_call, "_SHORT_WAIT", 0.05)
+    scheduler, recorder = make_scheduler(threads=1)
+    end = threading.Event()
+    for name in ("first", "second"):
+        scheduler.job("@manual", name=name, thread=True)(lambda: end.wait(PATIENCE))
+    scheduler.start()
+    runs = [scheduler.trigger(name) for name in ("first", "second")]
+    until(lambda: recorder.of("notice"))
+    end.set()
+    assert all(run.result.get(timeout=PATIENCE).succeeded for run in runs)
+    assert [(event.job, event.text) for event in recorder.of("notice")] == [
+        ("second", "waits for a thread: all of them are busy with Python jobs")
+    ]
+
+
+def test_a_keyboard_interrupt_of_a_job_in_a_thread_is_its_failure(make_scheduler: Any) -> None:
+    """A real one comes to the main thread."""
+    scheduler, _ = make_scheduler()
+
+    @scheduler.job("@manual", thread=True)
+    def broken() -> None:
+        raise KeyboardInterrupt("of its own")
+
+    scheduler.start()
+    result = scheduler.trigger("broken").result.get(timeout=PATIENCE)
+    assert (result.outcome, result.reason.text) == (Outcome.FAILED, "KeyboardInterrupt: of its own")
+
+
+def test_a_job_that_is_stopped_while_it_waits_for_a_thread_never_begins(make_scheduler: Any) -> None:
+    scheduler, _ = make_scheduler(threads=1)
+    end = threading.Event()
+    called: list[str] = []
+    scheduler.job("@manual", name="first", thread=True)(lambda: end.wait(PATIENCE))
+    scheduler.job("@manual", name="second", thread=True)(lambda: called.append("second"))
+    scheduler.start()
+    first, second = scheduler.trigger("first"), scheduler.trigger("second")
+    gcron.sleep(0.01)
+    second.stop(reason="on request")
+    result = second.result.get(timeout=PATIENCE)
+    end.set()
+    first.result.get(timeout=PATIENCE)
+    assert (result.outcome, result.reason.text, called) == (Outcome.KILLED, "on request", [])
+
+
 def test_who_gets_no_thread_by_its_deadline_did_not_start(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler(threads=1)
     end = threading.Event()
@@ -124,6 +170,7 @@ def test_an_exception_is_an_outcome_with_its_traceback(thread: bool, make_schedu
     result = scheduler.trigger("broken").result.get(timeout=PATIENCE)
     assert (result.outcome, result.reason.text) == (Outcome.FAILED, "KeyError: 'no such customer'")
     assert isinstance(result.error, KeyError)
+    assert result.traceback.splitlines()[-1] == "KeyError: 'no such customer'"
     assert recorder.lines()[0] == b"Traceback (most recent call last):"
     assert b"in broken" in recorder.lines()[1]
 
@@ -204,6 +251,7 @@ def test_several_runs_are_waited_for_from_another_thread(background: Callable[..
     assert gcron.wait([slow], timeout=0.01) == []
     with pytest.raises(gcron.Timeout):
         slow.result.get(timeout=0.01)
+    assert slow.result.wait(timeout=0.01) is None
     ends.set()
     assert gcron.wait([slow.result, process.result], timeout=PATIENCE) == [process.result, slow.result]
     assert [run.result.get().exit_code for run in (slow, process)] == [None, 3]
@@ -276,6 +324,30 @@ def test_a_run_is_stopped_from_another_thread(now: bool, background: Callable[..
     assert (result.outcome, result.reason.text) == (Outcome.KILLED, "enough")
 
 
+def test_a_scheduler_that_a_thread_has_used_starts_in_no_other(make_scheduler: Any) -> None:
+    scheduler, _ = make_scheduler()
+    scheduler.job("@manual", name="job")(lambda: None)
+    may_end = threading.Event()
+    triggered = threading.Event()
+
+    def use() -> None:
+        scheduler.trigger("job").result.get(timeout=PATIENCE)
+        triggered.set()
+        while not may_end.is_set():
+            gcron.sleep(0.01)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert triggered.wait(PATIENCE)
+    try:
+        with pytest.raises(RuntimeError, match="another thread owns the scheduler"):
+            scheduler.start()
+        scheduler.stop()
+    finally:
+        may_end.set()
+        thread.join(PATIENCE)
+
+
 def test_a_stop_from_elsewhere_ends_what_runs(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("exec sleep 60", "@manual", name="long"))
     run = scheduler.trigger("long")
@@ -336,6 +408,28 @@ print("the end")
     assert {"the end", "long killed"} < set(lines)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_ctrl_c_while_a_program_waits_for_its_scheduler_at_the_end_kills_at_once() -> None:
+    text = """
+import gcron
+
+scheduler = gcron.Scheduler()
+scheduler.on("run-finished", lambda event: print(event.job, event.result.outcome, flush=True))
+scheduler.command("trap '' TERM; echo up; sleep 60 & wait; wait", "@manual", name="long", kill_after=3600)
+scheduler.start_thread(grace=3600)
+scheduler.trigger("long")
+print("the end", flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "the end\n"
+        time.sleep(0.5)  # it waits now
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert out == "long killed\n"
 
 
 FOREGROUND = """

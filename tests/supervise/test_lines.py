@@ -61,6 +61,10 @@ def test_no_character_is_cut(text: str, cut: int) -> None:
     assert "".join(piece.decode() for piece in pieces) == text
 
 
+def test_bytes_that_are_no_text_are_cut_at_the_limit() -> None:
+    assert [len(piece) for piece in split_in_chunks(b"\x80" * 150_000, [])] == [LINE_LIMIT, LINE_LIMIT, 18_928]
+
+
 def test_many_short_lines_behind_a_long_one_come_in_batches() -> None:
     batches = LineSplitter().feed(b"x" * 70_000 + b"\n" * 5000)
     assert sum(len(batch.lines) for batch in batches) == 5001

@@ -65,6 +65,13 @@ def test_a_job_that_does_not_read_its_input_is_not_kept(perform: Perform) -> Non
     assert perform(Command("true", stdin=b"x" * 10_000_000)).outcome is Outcome.SUCCEEDED
 
 
+def test_input_needs_no_memory_file(perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other systems than Linux have none: a temporary file serves."""
+    monkeypatch.delattr(os, "memfd_create")
+    perform(Command("cat", stdin=b"one\ntwo\n"))
+    assert listening.out == [b"one", b"two"]
+
+
 def test_the_variables_say_which_run_it_is_and_hide_gcrons_own(
     perform: Perform, listening: Any, run_id: str, monkeypatch: Any
 ) -> None:
@@ -123,6 +130,19 @@ def test_root_can_have_a_job_go_first_and_does_not_go_first_itself(perform: Perf
     perform(with_options("nice", nice=-3, user="daemon"))
     assert listening.out == [b"%d" % (own - 5), b"%d" % (own - 3)]
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
+
+
+@as_root
+def test_who_is_not_root_can_let_no_job_go_first(perform: Perform) -> None:
+    os.seteuid(12345)
+    try:
+        result = perform(with_options("true", nice=-5))
+    finally:
+        os.seteuid(0)
+    assert (result.outcome, result.reason.text) == (
+        Outcome.START_FAILED,
+        "cannot start: only root can have a job go first with nice=-5",
+    )
 
 
 LIMITS = {
