@@ -380,7 +380,7 @@ def test_next_says_that_a_window_is_empty(call: Callable[..., Any], write: Write
 def test_next_gives_a_reason_for_ten_jobs_that_are_never_due(call: Callable[..., Any], write: Write) -> None:
     write("@manual x\n" * 12)
     lines = call("next", "crontab")[1].splitlines()
-    assert lines[0] == "nothing is due, ever"
+    assert lines[0] == "nothing is ever due"
     assert len(lines) == 1 + 10 + 1
     assert lines[-1] == "  and 2 more"
 
@@ -388,7 +388,7 @@ def test_next_gives_a_reason_for_ten_jobs_that_are_never_due(call: Callable[...,
 def test_next_shows_a_single_time_that_is_not_there(call: Callable[..., Any], write: Write) -> None:
     write("CRON_TZ=Europe/Berlin\n# gcron: name=poll\n*/60 2 * * * x\n")
     _, out, _ = call("next", "--from", "2027-03-28", "--to", "2027-03-29", "crontab")
-    assert "  not there: 02:00\n" in out
+    assert "  skipped: 02:00\n" in out
 
 
 def test_explain_says_that_no_fire_is_left(call: Callable[..., Any]) -> None:

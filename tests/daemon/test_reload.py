@@ -298,9 +298,9 @@ def test_a_change_during_the_start_is_seen(tmp_path: Path, monkeypatch: pytest.M
     scheduler, log = Scheduler(), Log()
     reloader = Reloader(scheduler, lambda: [job(path.read_text())], log, SystemClock(), watch, seen)
     reloader.start()
-    wait_until(lambda: [each.name for each in scheduler.jobs] == ["changed"])
+    until(lambda: [each.name for each in scheduler.jobs] == ["changed"])
     path.write_text("later")
-    wait_until(lambda: [each.name for each in scheduler.jobs] == ["later"])
+    until(lambda: [each.name for each in scheduler.jobs] == ["later"])
     reloader.stop()
 
 

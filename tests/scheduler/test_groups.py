@@ -89,9 +89,7 @@ def test_of_many_runs_inside_some_are_named(clock: VirtualClock, make_scheduler:
         scheduler.job("@hourly", name=name, group="db")(work(name, 10))
     scheduler.start()
     sleep(3600 + 20)
-    assert notices(recorder, "h") == [
-        "waits for its turn in the group db: 7 of 7 running (a, b, c, d, e and 2 more)"
-    ]
+    assert notices(recorder, "h") == ["waits for its turn in the group db: 7 of 7 running (a, b, c, d, e and 2 more)"]
 
 
 def test_who_waits_beyond_its_start_deadline_is_not_begun(
