@@ -41,7 +41,7 @@ KINDS = ("missing", "fifo", "device", "binary", "line that is none", "a gigabyte
 @pytest.mark.realtime
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_is_no_crontab_is_refused_at_once(gcron: Gcron, tmp_path: Path, command: str, kind: str) -> None:
+def test_a_file_that_is_not_a_crontab_is_refused_at_once(gcron: Gcron, tmp_path: Path, command: str, kind: str) -> None:
     make_file(kind, tmp_path / "crontab")
     with takes(at_most=3):
         result = gcron(command, "crontab")
@@ -54,14 +54,14 @@ def test_a_file_that_is_no_crontab_is_refused_at_once(gcron: Gcron, tmp_path: Pa
         assert result.stderr.splitlines()[-1].startswith("gcron: not started: ")
 
 
-def test_an_empty_file_is_no_mistake(gcron: Gcron, write: Write) -> None:
+def test_an_empty_file_is_valid(gcron: Gcron, write: Write) -> None:
     write("")
     assert gcron("check", "crontab").stdout == "crontab: 0 jobs, 0 errors, 0 warnings\n"
     assert gcron("next", "crontab").stdout == "nothing is ever due\n"
     assert gcron("next", "--json", "crontab").stdout == ""
 
 
-def test_all_files_are_read_before_anything_is_said(gcron: Gcron, write: Write) -> None:
+def test_the_problems_of_all_files_are_reported_together(gcron: Gcron, write: Write) -> None:
     write("61 * * * * true\n", "one")
     write("@daily true\n", "two")
     result = gcron("check", "one", "missing", "two")
@@ -71,7 +71,7 @@ def test_all_files_are_read_before_anything_is_said(gcron: Gcron, write: Write) 
     assert result.stdout == "one, missing, two: 1 job, 2 errors, 0 warnings\n"
 
 
-def test_one_name_in_two_files_is_an_error_that_names_both_places(gcron: Gcron, write: Write) -> None:
+def test_a_name_used_twice_is_reported_with_both_places(gcron: Gcron, write: Write) -> None:
     write("# gcron: name=backup\n@daily true\n", "one")
     write("\n# gcron: name=backup\n@daily false\n", "two")
     for command in COMMANDS:
@@ -80,7 +80,7 @@ def test_one_name_in_two_files_is_an_error_that_names_both_places(gcron: Gcron, 
         assert "two:3:1: error: the name 'backup' is taken by one:2" in result.stderr
 
 
-def test_a_directory_means_its_files(gcron: Gcron, write: Write, tmp_path: Path) -> None:
+def test_a_directory_stands_for_its_files(gcron: Gcron, write: Write, tmp_path: Path) -> None:
     (tmp_path / "cron.d").mkdir()
     write("@daily echo a\n", "cron.d/a")
     write("@daily echo b\n", "cron.d/b")
@@ -88,7 +88,7 @@ def test_a_directory_means_its_files(gcron: Gcron, write: Write, tmp_path: Path)
     assert gcron("check", "cron.d").stdout == "cron.d: 2 jobs, 0 errors, 0 warnings\n"
 
 
-def test_what_comes_after_is_a_service_that_exists(gcron: Gcron, write: Write) -> None:
+def test_after_must_name_a_service_that_exists(gcron: Gcron, write: Write) -> None:
     """Across all files of the command line, and with the line."""
     write("# gcron: name=cache\n@service redis\n# gcron: name=daily\n@daily true\n", "one")
     write("# gcron: after=cache\n@daily true a\n", "good")
@@ -104,7 +104,7 @@ def test_what_comes_after_is_a_service_that_exists(gcron: Gcron, write: Write) -
     assert gcron("next", "one", "bad").returncode == 0
 
 
-def test_services_do_not_wait_for_one_another(gcron: Gcron, write: Write) -> None:
+def test_services_that_wait_for_each_other_are_refused(gcron: Gcron, write: Write) -> None:
     services = [f"# gcron: name={name} after={after}\n@service true\n" for name, after in ("ab", "bc", "cb")]
     write("".join(services))
     result = gcron("check", "crontab")
@@ -114,14 +114,14 @@ def test_services_do_not_wait_for_one_another(gcron: Gcron, write: Write) -> Non
     assert "c after b" in result.stderr
 
 
-def test_a_service_that_could_not_be_read_is_not_missed_too(gcron: Gcron, write: Write) -> None:
+def test_a_service_with_an_error_is_not_reported_as_missing(gcron: Gcron, write: Write) -> None:
     write("# gcron: name=cache restart=sometimes\n@service redis\n# gcron: after=cache\n@daily true\n")
     result = gcron("check", "crontab")
     assert "restart cannot be 'sometimes'" in result.stderr
     assert "after=" not in result.stderr
 
 
-def test_options_that_mean_nothing_are_warned_about(gcron: Gcron, write: Write) -> None:
+def test_options_without_effect_are_warned_about(gcron: Gcron, write: Write) -> None:
     write("# gcron: overlap=queue timeout=5m\n@service redis\n# gcron-defaults: restart=never\n" + "@daily true\n" * 9)
     result = gcron("check", "crontab")
     assert (result.returncode, result.stdout) == (0, "crontab: 10 jobs, 0 errors, 2 warnings\n")
@@ -129,7 +129,7 @@ def test_options_that_mean_nothing_are_warned_about(gcron: Gcron, write: Write) 
     assert "crontab:4:1: warning: restart= means nothing to a job that is no service" in result.stderr
 
 
-def test_a_system_crontab_is_checked_with_its_users(gcron: Gcron, write: Write) -> None:
+def test_check_reports_unknown_users_of_a_system_crontab(gcron: Gcron, write: Write) -> None:
     write("@daily root true\n0 5 * * *  no-such-user  true\n@daily roott true\n")
     result = gcron("check", "--system", "crontab")
     assert (result.returncode, result.stdout) == (0, "crontab: 3 jobs, 0 errors, 2 warnings\n")
@@ -164,7 +164,7 @@ def not_root(tmp_path: Path) -> tuple[tuple[str, ...], str]:
         ("# gcron: user={own}\n@daily nobody true\n# gcron: user=nobody\n@daily {own} true\n", ["--system"]),
     ],
 )
-def test_who_is_not_root_does_not_start_with_the_lines_of_others(
+def test_without_root_a_crontab_with_other_users_is_refused(
     gcron_run: Callable[..., Any], not_root: tuple[tuple[str, ...], str], text: str, options: list[str]
 ) -> None:
     """A `user=` goes before the column."""
@@ -178,7 +178,7 @@ def test_who_is_not_root_does_not_start_with_the_lines_of_others(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run the lines of all")
-def test_root_runs_the_lines_of_all_users_of_a_system_crontab(gcron_run: Callable[..., Any]) -> None:
+def test_root_runs_the_jobs_of_all_users_in_a_system_crontab(gcron_run: Callable[..., Any]) -> None:
     daemon = gcron_run(
         "MARK=from-the-crontab\n"
         "@reboot root echo one=$(id -un)=$MARK\n"
@@ -194,14 +194,14 @@ def test_root_runs_the_lines_of_all_users_of_a_system_crontab(gcron_run: Callabl
     assert daemon.stop() == 0
 
 
-def test_lines_for_its_own_user_are_run(gcron_run: Callable[..., Any]) -> None:
+def test_jobs_of_the_own_user_run(gcron_run: Callable[..., Any]) -> None:
     own = pwd.getpwuid(os.geteuid()).pw_name
     daemon = gcron_run(f"@reboot {own} echo it is $((20 + 3))\n", "--system")
     daemon.wait_for("it is 23")
     assert daemon.stop() == 0
 
 
-def test_a_name_of_a_file_that_is_not_utf_8_is_printed_somehow(gcron: Gcron, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_escaped(gcron: Gcron, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9")
     (tmp_path / name).write_text("@daily true\n")
     result = gcron("check", name, LC_ALL="C.UTF-8")

@@ -20,7 +20,7 @@ Terminal = Callable[..., bytes]
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("run", "-h"), ("check", "--help"), ("next", "-h"), ("--version",)])
-def test_help_helps(gcron: Gcron, arguments: tuple[str, ...]) -> None:
+def test_help_and_version_are_printed(gcron: Gcron, arguments: tuple[str, ...]) -> None:
     result = gcron(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert "gcron" in result.stdout
@@ -40,7 +40,7 @@ def test_help_helps(gcron: Gcron, arguments: tuple[str, ...]) -> None:
         (("check", "--frob", "x"), "unrecognized arguments: --frob"),
     ],
 )
-def test_a_wrong_command_line_is_status_2_and_says_why(gcron: Gcron, arguments: tuple[str, ...], message: str) -> None:
+def test_a_wrong_command_line_exits_with_2_and_a_reason(gcron: Gcron, arguments: tuple[str, ...], message: str) -> None:
     result = gcron(*arguments)
     assert result.returncode == 2
     assert message in result.stderr
@@ -52,7 +52,7 @@ def test_a_wrong_command_line_is_status_2_and_says_why(gcron: Gcron, arguments: 
     ("arguments", "variables", "source"),
     [(("--tz", "Mars/Olympus"), {}, "--tz"), ((), {"TZ": "Mars/Olympus"}, "TZ"), ((), {"TZ": "CET-1CEST,M3"}, "TZ")],
 )
-def test_a_zone_that_does_not_exist_is_named(
+def test_an_unknown_time_zone_is_named(
     gcron: Gcron, write: Write, command: str, arguments: tuple[str, ...], variables: dict[str, str], source: str
 ) -> None:
     write("@daily true\n")
@@ -66,7 +66,7 @@ def test_a_zone_that_does_not_exist_is_named(
 # -- the environment --------------------------------------------------------------------------------------------
 
 
-def test_options_come_from_the_environment_and_the_command_line_wins(gcron: Gcron, write: Write) -> None:
+def test_the_command_line_overrides_options_from_the_environment(gcron: Gcron, write: Write) -> None:
     write("@hourly true\n")
     assert len(gcron("next", "crontab", GCRON_COUNT="3", GCRON_JSON="yes").stdout.splitlines()) == 3
     assert len(gcron("next", "-n", "2", "crontab", GCRON_COUNT="3", GCRON_JSON="1").stdout.splitlines()) == 2
@@ -83,7 +83,7 @@ def test_options_come_from_the_environment_and_the_command_line_wins(gcron: Gcro
         ("check", "GCRON_JSON", "perhaps", "GCRON_JSON: cannot be 'perhaps': yes or no"),
     ],
 )
-def test_a_bad_setting_names_its_variable_and_disturbs_no_other_command(
+def test_a_bad_variable_is_named_and_affects_no_other_command(
     gcron: Gcron, write: Write, command: str, variable: str, value: str, message: str
 ) -> None:
     write("@daily true\n")
@@ -93,7 +93,7 @@ def test_a_bad_setting_names_its_variable_and_disturbs_no_other_command(
     assert gcron("--version", **{variable: value}).returncode == 0
 
 
-def test_inside_a_job_the_jobs_own_variables_are_no_options(gcron: Gcron, write: Write) -> None:
+def test_variables_of_a_job_are_not_read_as_options(gcron: Gcron, write: Write) -> None:
     write("@daily true\n")
     result = gcron("next", "crontab", GCRON_JOB="the job around", GCRON_RUN_ID="x", GCRON_ATTEMPT="1")
     assert (result.returncode, result.stderr) == (0, "")
@@ -102,7 +102,7 @@ def test_inside_a_job_the_jobs_own_variables_are_no_options(gcron: Gcron, write:
 # -- check ------------------------------------------------------------------------------------------------------
 
 
-def test_check_in_json_is_one_object_a_problem(gcron: Gcron, write: Write) -> None:
+def test_check_json_prints_one_object_for_each_problem(gcron: Gcron, write: Write) -> None:
     write("61 * * * * true\n@daily date +%s\n")
     result = gcron("check", "--json", "crontab", "missing")
     problems = [json.loads(line) for line in result.stdout.splitlines()]
@@ -114,7 +114,7 @@ def test_check_in_json_is_one_object_a_problem(gcron: Gcron, write: Write) -> No
     assert result.stderr == ""
 
 
-def test_warnings_are_told_and_are_no_reason_to_fail(gcron: Gcron, write: Write) -> None:
+def test_warnings_are_printed_and_the_exit_status_is_0(gcron: Gcron, write: Write) -> None:
     write("@daily date +%s\n")
     result = gcron("check", "crontab")
     assert result.returncode == 0
@@ -125,7 +125,7 @@ def test_warnings_are_told_and_are_no_reason_to_fail(gcron: Gcron, write: Write)
 # -- next -------------------------------------------------------------------------------------------------------
 
 
-def test_next_shows_the_fires_of_all_jobs_in_order(gcron: Gcron, write: Write) -> None:
+def test_next_lists_the_fires_of_all_jobs_in_order(gcron: Gcron, write: Write) -> None:
     write("# gcron: name=a\n0 * * * * true\n# gcron: name=b\n30 * * * * true\n# gcron: enabled=no\n* * * * * off\n")
     result = gcron("next", "-n", "4", "--json", "crontab")
     fires = [json.loads(line) for line in result.stdout.splitlines()]
@@ -135,14 +135,14 @@ def test_next_shows_the_fires_of_all_jobs_in_order(gcron: Gcron, write: Write) -
     assert {json.loads(line)["job"] for line in only.splitlines()} == {"b"}
 
 
-def test_next_names_the_jobs_when_there_is_none_of_that_name(gcron: Gcron, write: Write) -> None:
+def test_next_lists_the_known_jobs_for_an_unknown_name(gcron: Gcron, write: Write) -> None:
     write("# gcron: name=a\n@daily true\n")
     result = gcron("next", "--job", "x", "crontab")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "gcron: there is no job named 'x'; known are a\n"
 
 
-def test_a_table_in_a_pipe_has_whole_lines_and_no_colours(gcron: Gcron, write: Write) -> None:
+def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(gcron: Gcron, write: Write) -> None:
     name = "n" * 100
     write(f"# gcron: name={name}\n@hourly true\n# gcron: name=b\n@hourly true\n")
     result = gcron("next", "-n", "2", "crontab", COLUMNS="40", FORCE_COLOR="")
@@ -154,7 +154,9 @@ def test_a_table_in_a_pipe_has_whole_lines_and_no_colours(gcron: Gcron, write: W
 
 @pytest.mark.parametrize("count", ["1", "50000"])
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
-def test_next_into_head_ends_quietly(write: Write, tmp_path: Path, count: str, json_option: list[str]) -> None:
+def test_next_exits_with_0_when_its_reader_has_gone(
+    write: Write, tmp_path: Path, count: str, json_option: list[str]
+) -> None:
     """With PYTHONUNBUFFERED it did; without, rich flushed the title, and ended the program with status 1."""
     if count == "50000" and not json_option:
         count = "500"
@@ -181,21 +183,21 @@ RUN = '# gcron: name=job\n@reboot echo out; echo err >&2; exit 1\n@reboot sleep 
 
 
 @pytest.mark.parametrize("command", ["run", "next"])
-def test_on_a_terminal_there_are_colours(write: Write, terminal: Terminal, command: str) -> None:
+def test_output_on_a_terminal_is_coloured(write: Write, terminal: Terminal, command: str) -> None:
     write(RUN if command == "run" else "@daily enough\n")
     assert b"\x1b[" in terminal(command, "crontab")
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 @pytest.mark.parametrize("command", ["run", "next", "check"])
-def test_no_color_means_no_escape_sequence_at_all(
+def test_with_no_color_there_is_no_escape_sequence(
     write: Write, terminal: Terminal, command: str, variables: dict[str, str]
 ) -> None:
     write(RUN if command == "run" else "@daily enough\n")
     assert b"\x1b" not in terminal(command, "crontab", **variables)
 
 
-def test_a_job_cannot_play_with_the_terminal(write: Write, terminal: Terminal) -> None:
+def test_escape_sequences_of_a_job_do_not_reach_the_terminal(write: Write, terminal: Terminal) -> None:
     write("@reboot printf '\\033[2J\\033]0;owned\\007\\n'; printf 'a\\rb\\n'; sleep 0.2; echo eno''ugh\n")
     shown = terminal("run", "crontab", NO_COLOR="1")
     assert b"\x1b" not in shown
@@ -206,7 +208,7 @@ def test_a_job_cannot_play_with_the_terminal(write: Write, terminal: Terminal) -
 # -- run --------------------------------------------------------------------------------------------------------
 
 
-def test_the_json_log_is_json_to_the_last_line(gcron_run: Callable[..., Any]) -> None:
+def test_each_line_of_the_json_log_is_json(gcron_run: Callable[..., Any]) -> None:
     daemon = gcron_run(
         "# gcron: name=talks\n"
         '@reboot echo \'{"level": "info", "n": 1}\'; printf \'\\377\\000\\033[0m\\n\'; echo \'{"n": NaN}\'; exit 3\n'

@@ -52,12 +52,12 @@ def test_bash_completes_commands_options_and_files(complete: Callable[..., set[s
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed here")
-def test_zsh_can_read_its_script(gcron: Callable[..., Any]) -> None:
+def test_zsh_accepts_the_completion_script(gcron: Callable[..., Any]) -> None:
     script = gcron("completion", "zsh").stdout
     assert subprocess.run(["zsh", "-n"], input=script, text=True, timeout=PATIENCE).returncode == 0
 
 
-def test_another_shell_is_refused(gcron: Callable[..., Any]) -> None:
+def test_an_unknown_shell_is_refused(gcron: Callable[..., Any]) -> None:
     result = gcron("completion", "powershell")
     assert result.returncode == 2
     assert "bash" in result.stderr

@@ -38,14 +38,14 @@ def output_of(command: str, directory: Path) -> str:
 
 
 @pytest.mark.parametrize(("command", "printed"), SAMPLES, ids=[command for command, _ in SAMPLES])
-def test_a_sample_is_what_the_command_prints(command: str, printed: str, tmp_path: Path) -> None:
+def test_each_sample_is_what_the_command_prints(command: str, printed: str, tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert output_of(command, tmp_path) == printed
 
 
 @pytest.mark.parametrize("command", ["run", "check", "next", "timeline", "explain", "exec", "help"])
-def test_each_command_and_each_of_its_options_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_and_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert f"## gcron {command} " in TEXT

@@ -62,7 +62,7 @@ def job(command: str, options: str = "", above: str = "") -> str:
 # -- what comes out ---------------------------------------------------------------------------------------------
 
 
-def test_both_outputs_come_through_byte_for_byte(run: Exec) -> None:
+def test_stdout_and_stderr_are_passed_on_unchanged(run: Exec) -> None:
     program = "import os; os.write(2, b'oops'); [os.write(1, bytes(range(256))) for _ in range(3000)]"
     result = run(job(f'{sys.executable} -c "{program}"'))
     assert result.stdout == bytes(range(256)) * 3000
@@ -84,18 +84,18 @@ def test_both_outputs_come_through_byte_for_byte(run: Exec) -> None:
         ("true", "enabled=no", 0, ""),
     ],
 )
-def test_the_exit_status_is_that_of_the_job(run: Exec, command: str, options: str, status: int, said: str) -> None:
+def test_exec_exits_with_the_status_of_the_job(run: Exec, command: str, options: str, status: int, said: str) -> None:
     result = run(job(command, options))
     assert result.returncode == status
     assert said in result.stderr.decode()
     assert bool(said) == bool(result.stderr)
 
 
-def test_what_it_prints_is_shown_whatever_the_policy_says_about_the_log(run: Exec) -> None:
+def test_exec_shows_the_output_of_a_job_that_discards_it(run: Exec) -> None:
     assert run(job("echo x", "output=discard")).stdout == b"x\n"
 
 
-def test_it_runs_as_the_scheduler_would(run: Exec, tmp_path: Path) -> None:
+def test_exec_runs_a_job_with_its_options(run: Exec, tmp_path: Path) -> None:
     identity = r"echo $COLOUR $GCRON_JOB $GCRON_ATTEMPT \"$GCRON_FIRE_AT\" $$; ps -o sid= $$"
     show = f"tty; cat; pwd; umask; ulimit -n; {identity}"
     text = job(f"{show}%from the crontab", f"cwd={tmp_path} umask=027 rlimit-nofile=100", above="COLOUR=blue\n")
@@ -106,37 +106,37 @@ def test_it_runs_as_the_scheduler_would(run: Exec, tmp_path: Path) -> None:
     assert lines[6].strip() == pid  # leader of a session of its own
 
 
-def test_a_job_finds_no_input_where_the_crontab_has_none(run: Exec) -> None:
+def test_a_job_does_not_read_the_input_of_exec(run: Exec) -> None:
     with Path(__file__).open("rb") as ours:
         assert run(job("cat"), stdin=ours).stdout == b""
 
 
-def test_a_service_is_run_once(run: Exec) -> None:
+def test_exec_runs_a_service_once(run: Exec) -> None:
     result = run("# gcron: name=job restart=always\n@service echo up; exit 4\n")
     assert (result.stdout, result.returncode) == (b"up\n", 4)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
-def test_a_user_column_is_read_with_system(run: Exec) -> None:
+def test_exec_system_reads_the_user_column(run: Exec) -> None:
     assert run("# gcron: name=job cwd=/\n@daily nobody id -un\n", "--system").stdout == b"nobody\n"
 
 
 # -- what is wrong ----------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_job_is_answered_with_the_nearest_and_its_place(run: Exec) -> None:
+def test_an_unknown_job_is_reported_with_the_most_similar_one(run: Exec) -> None:
     result = run("\n\n# gcron: name=jobs\n@daily true\n")
     assert result.returncode == 125
     assert result.stderr == b"gcron: there is no job named 'job'; did you mean 'jobs'? (crontab:4)\n"
 
 
-def test_a_wrong_file_is_told_with_its_place_and_nothing_is_run(run: Exec) -> None:
+def test_a_wrong_file_is_reported_and_no_job_runs(run: Exec) -> None:
     result = run(job("echo ran") + "0 25 * * * x\n")
     assert (result.returncode, result.stdout) == (125, b"")
     assert b"crontab:3:3: error" in result.stderr
 
 
-def test_output_that_found_no_room_is_told(run: Exec) -> None:
+def test_output_lost_on_a_full_disk_is_reported(run: Exec) -> None:
     with open("/dev/full", "wb") as full:
         result = run(job("printf 1234567"), stdout=full)
     assert result.returncode == 125
@@ -147,7 +147,7 @@ def test_output_that_found_no_room_is_told(run: Exec) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_a_signal_ends_the_whole_tree_politely(
+def test_a_signal_ends_the_whole_process_tree(
     start: Start, marked_processes: Callable[[str], list[int]], unique: str, signum: signal.Signals
 ) -> None:
     command = f"trap 'echo asked; exit 0' TERM; sleep {unique} & setsid sleep {unique} & echo up; wait"
@@ -162,7 +162,7 @@ def test_a_signal_ends_the_whole_tree_politely(
 
 
 @pytest.mark.realtime
-def test_who_is_deaf_is_killed_after_its_kill_after(start: Start) -> None:
+def test_a_job_that_ignores_the_signal_is_killed_after_its_kill_after(start: Start) -> None:
     process = start(job(DEAF, "kill-after=0.3s"))
     assert process.stdout is not None
     process.stdout.readline()
@@ -180,7 +180,7 @@ def test_a_second_signal_kills_at_once(start: Start) -> None:
     assert process.wait(PATIENCE) == 130
 
 
-def test_under_nohup_a_hangup_is_ignored(start: Start) -> None:
+def test_under_nohup_exec_ignores_a_hangup(start: Start) -> None:
     process = start(job("echo up; sleep 0.5; echo done"), before=("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
     assert process.stdout is not None
     process.stdout.readline()
@@ -192,13 +192,13 @@ def test_under_nohup_a_hangup_is_ignored(start: Start) -> None:
 # -- who reads --------------------------------------------------------------------------------------------------
 
 
-def test_a_reader_that_has_seen_enough_ends_the_job_as_in_the_shell(run: Exec) -> None:
+def test_a_reader_that_exits_ends_the_job_as_in_a_shell(run: Exec) -> None:
     result = run(job("exec yes"), before=("sh", "-c", '{ "$@"; echo $? >&2; } | head -n 1', "sh"))
     assert (result.stdout, result.stderr) == (b"y\n", b"141\n")
 
 
 @pytest.mark.realtime
-def test_a_reader_that_takes_its_time_gets_everything(start: Start) -> None:
+def test_a_slow_reader_gets_everything(start: Start) -> None:
     size = 20_000_000
     process = start(job(f"head -c {size} /dev/zero"))
     assert process.stdout is not None
@@ -207,7 +207,7 @@ def test_a_reader_that_takes_its_time_gets_everything(start: Start) -> None:
     assert process.wait(PATIENCE) == 0
 
 
-def test_a_reader_that_never_reads_does_not_outlive_a_signal(start: Start) -> None:
+def test_a_signal_ends_exec_although_nobody_reads_its_output(start: Start) -> None:
     process = start(job("exec yes", "kill-after=1s"))
     assert process.stdout is not None
     pipe = process.stdout.fileno()
@@ -217,14 +217,14 @@ def test_a_reader_that_never_reads_does_not_outlive_a_signal(start: Start) -> No
 
 
 @pytest.mark.realtime
-def test_a_process_left_behind_does_not_keep_it(run: Exec) -> None:
+def test_exec_does_not_wait_for_a_process_left_behind(run: Exec) -> None:
     with takes(at_most=8):
         result = run(job("sleep 20 & echo done"), stderr=subprocess.STDOUT)
     assert re.match(rb"done\n", result.stdout)
 
 
 @pytest.mark.realtime
-def test_memory_is_bounded_while_nobody_reads(start: Start) -> None:
+def test_memory_is_bounded_while_nobody_reads_the_output(start: Start) -> None:
     process = start(job("exec cat /dev/zero"))
     assert process.stdout is not None
     pipe = process.stdout.fileno()

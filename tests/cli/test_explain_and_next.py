@@ -107,7 +107,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ),
     ],
 )
-def test_explain_says_concretely_what_the_next_two_changes_do(
+def test_explain_shows_what_the_next_two_clock_changes_do(
     call: Callable[..., Any], expression: str, zone: str, start: str, spring: str, autumn: str
 ) -> None:
     status, out, err = call("explain", expression, "--tz", zone, "--from", start)
@@ -121,7 +121,7 @@ def test_explain_says_concretely_what_the_next_two_changes_do(
 @pytest.mark.parametrize(
     "expression", ["30 2 * * *", "0 0 * * *", "* 2 * * *", "0,30 2 * * *", "*/7 * * * *", "59 2 28 3 *"]
 )
-def test_a_day_that_is_lost_whole_is_neither_made_up_nor_claimed_to_run(
+def test_a_day_that_a_zone_skips_is_not_made_up_and_explain_does_not_promise_it(
     call: Callable[..., Any], expression: str
 ) -> None:
     """Samoa had no 30 December 2011: nothing of that day runs, whatever kind of entry."""
@@ -138,7 +138,7 @@ HOURS = st.sampled_from(["*", "*/2", "1", "2", "3", "1,2", "2,3", "0-4"])
 
 
 @given(st.sampled_from(ZONES), MINUTES, HOURS, st.integers(0, 20))
-def test_what_is_said_of_a_change_is_what_happens(zone: str, minute: str, hour: str, years: int) -> None:
+def test_the_words_about_a_clock_change_agree_with_the_fires(zone: str, minute: str, hour: str, years: int) -> None:
     schedule = parse(f"{minute} {hour} * * *", zone)
     for shift in coming_changes(schedule, 1_262_304_000 + years * 31_557_600, 2):
         words = change_words(schedule, shift)
@@ -170,7 +170,7 @@ def _fires_between(schedule: Schedule, start: int, end: int) -> list[int]:
     return found
 
 
-def test_each_second_that_is_skipped_is_counted(call: Callable[..., Any]) -> None:
+def test_explain_counts_each_skipped_second(call: Callable[..., Any]) -> None:
     night = ("--tz", "Europe/Berlin", "--from", "2027-03-28")
     _, out, _ = call("explain", "*/10 * * * * *", "--fields", "seconds-first", *night)
     assert "02:00, 02:00:10 … 02:59:50 (360 times) do not exist; continues at 03:00" in out
@@ -198,19 +198,21 @@ def test_each_second_that_is_skipped_is_counted(call: Callable[..., Any]) -> Non
         (("15 30 2 * * *", "--fields", "seconds-first"), "At 02:30 every day, at second 15."),
     ],
 )
-def test_explain_knows_every_kind_of_schedule(call: Callable[..., Any], arguments: tuple[str, ...], words: str) -> None:
+def test_explain_describes_each_kind_of_schedule(
+    call: Callable[..., Any], arguments: tuple[str, ...], words: str
+) -> None:
     status, out, err = call("explain", *arguments)
     assert (status, err) == (0, "")
     assert words in out
 
 
-def test_a_wrong_schedule_is_shown_with_its_place(call: Callable[..., Any]) -> None:
+def test_a_wrong_schedule_is_shown_with_the_place_of_the_error(call: Callable[..., Any]) -> None:
     status, out, err = call("explain", "0 22-2 * * *")
     assert (status, out) == (1, "")
     assert err == ("gcron: the range 22-2 is reversed\n  0 22-2 * * *\n    ^^^^\n  hint: write 22-23,0-2\n")
 
 
-def test_stars_that_the_shell_has_replaced_are_recognised(call: Callable[..., Any]) -> None:
+def test_file_names_in_place_of_stars_get_a_hint_about_quoting(call: Callable[..., Any]) -> None:
     """`gcron explain 30 2 * * *` without quotes: the shell makes file names of the stars."""
     status, _, err = call("explain", "30", "2", *("docs", "gcron", "README.md") * 3)
     assert status == 1
@@ -218,14 +220,14 @@ def test_stars_that_the_shell_has_replaced_are_recognised(call: Callable[..., An
 
 
 @pytest.mark.parametrize("arguments", [("",), ("1",), ("@never",), ("\x1b[2J",), ("* * * * *", "--tz", "Mars/Crater")])
-def test_nonsense_is_an_error_for_people(call: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments_of_explain_give_a_clear_error(call: Callable[..., Any], arguments: tuple[str, ...]) -> None:
     status, out, err = call("explain", *arguments)
     assert (status, out) == (1, "")
     assert err.startswith("gcron: ")
     assert "\x1b" not in err
 
 
-def test_explain_in_json_says_the_same(call: Callable[..., Any]) -> None:
+def test_explain_json_has_the_same_content(call: Callable[..., Any]) -> None:
     _, out, _ = call("explain", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27", "-n", "2", "--json")
     record = json.loads(out)
     assert set(record) == {
@@ -244,7 +246,7 @@ def test_explain_in_json_says_the_same(call: Callable[..., Any]) -> None:
 # -- next ---------------------------------------------------------------------------------------------------------
 
 
-def test_next_marks_what_is_made_up_and_what_is_not_there(call: Callable[..., Any], write: Write) -> None:
+def test_next_marks_fires_that_are_made_up_and_times_that_do_not_exist(call: Callable[..., Any], write: Write) -> None:
     write(NIGHT)
     night = ("--tz", "Europe/Berlin", "--from", "2027-03-28", "--to", "2027-03-28T12:00")
     _, out, _ = call("next", *night, "crontab")
@@ -255,14 +257,14 @@ def test_next_marks_what_is_made_up_and_what_is_not_there(call: Callable[..., An
     assert len(lines) == 4
 
 
-def test_what_is_not_there_is_shown_behind_the_last_fire_too(call: Callable[..., Any], write: Write) -> None:
+def test_next_shows_a_missing_time_after_the_last_fire(call: Callable[..., Any], write: Write) -> None:
     write("CRON_TZ=Europe/Berlin\n*/20 2 * * * poll\n")
     two_days = ("--tz", "Europe/Berlin", "--from", "2027-03-27", "--to", "2027-03-28T12:00")
     assert "skipped: 02:00" in call("next", *two_days, "crontab")[1].splitlines()[-1]
     assert "not there" not in call("next", *two_days, "-n", "2", "crontab")[1]
 
 
-def test_the_zone_has_a_column_where_the_shown_jobs_differ_in_it(call: Callable[..., Any], write: Write) -> None:
+def test_next_has_a_column_for_the_zone_when_zones_differ(call: Callable[..., Any], write: Write) -> None:
     write("CRON_TZ=Asia/Tokyo\n0 5 * * * a\nCRON_TZ=Europe/Berlin\n0 6 * * * b\n")
     _, out, _ = call("next", "--from", "2027-01-01", "-n", "2", "crontab")
     assert [line.split()[4] for line in out.splitlines()[2:]] == ["Europe/Berlin", "Asia/Tokyo"]
@@ -270,7 +272,7 @@ def test_the_zone_has_a_column_where_the_shown_jobs_differ_in_it(call: Callable[
     assert out.splitlines()[0] == "times of Europe/Berlin"
 
 
-def test_next_tells_the_passes_of_a_repeated_hour_apart(call: Callable[..., Any], write: Write) -> None:
+def test_next_distinguishes_the_passes_of_a_repeated_hour(call: Callable[..., Any], write: Write) -> None:
     write(NIGHT)
     night = ("--tz", "Europe/Berlin", "--from", "2027-10-31", "--to", "2027-10-31T12:00")
     _, out, _ = call("next", *night, "crontab")
@@ -286,7 +288,7 @@ def test_next_tells_the_passes_of_a_repeated_hour_apart(call: Callable[..., Any]
     assert all("+01:00" in line for line in poll[3:])
 
 
-def test_the_bounds_are_inclusive_and_told_when_their_zone_was_left_open(
+def test_bounds_are_inclusive_and_their_zone_is_printed_when_it_was_not_given(
     call: Callable[..., Any], write: Write
 ) -> None:
     write(NIGHT)
@@ -298,7 +300,7 @@ def test_the_bounds_are_inclusive_and_told_when_their_zone_was_left_open(
     assert len(out.splitlines()) == 4
 
 
-def test_to_shows_all_and_says_when_that_is_too_much(call: Callable[..., Any], write: Write) -> None:
+def test_to_lists_all_fires_up_to_a_limit_and_says_so(call: Callable[..., Any], write: Write) -> None:
     write("* * * * * true\n")
     bounds = ("--from", "2027-01-01", "--to")
     assert len(call("next", "--json", *bounds, "2027-01-01T02:00", "crontab")[1].splitlines()) == 121
@@ -318,7 +320,7 @@ def test_to_shows_all_and_says_when_that_is_too_much(call: Callable[..., Any], w
         (("--job", "zzz"), "there is no job named 'zzz'; known are backup, poll"),
     ],
 )
-def test_what_cannot_be_shown_is_an_error_for_people(
+def test_wrong_arguments_of_next_give_a_clear_error(
     call: Callable[..., Any], write: Write, arguments: tuple[str, ...], message: str
 ) -> None:
     write(NIGHT)
@@ -328,7 +330,7 @@ def test_what_cannot_be_shown_is_an_error_for_people(
 
 
 @pytest.mark.parametrize("columns", [40, 80, 160])
-def test_no_line_is_wider_than_the_terminal_nor_cut(
+def test_lines_of_next_fit_the_terminal_and_are_not_cut(
     call: Callable[..., Any], write: Write, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     write(NIGHT)
@@ -420,12 +422,12 @@ def test_explain_in_json_names_the_kind_of_a_schedule(call: Callable[..., Any], 
         ("1970-01-02T02:00+02:00", 86400, False),
     ],
 )
-def test_moments(text: str, instant: int, is_local: bool) -> None:
+def test_a_moment_is_read(text: str, instant: int, is_local: bool) -> None:
     assert read_moment(text, 1000, BERLIN) == (instant, is_local)
 
 
 @pytest.mark.parametrize("text", ["", "noon", "2027-13-01", "+", "--1", "+1y", "99999-01-01", "1970-01-01T25:00"])
-def test_what_is_no_moment(text: str) -> None:
+def test_a_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(TimeError):
         read_moment(text, 1000, BERLIN)
 
@@ -433,7 +435,7 @@ def test_what_is_no_moment(text: str) -> None:
 # -- check, and processes -----------------------------------------------------------------------------------------
 
 
-def test_strict_makes_warnings_a_reason_to_fail(call: Callable[..., Any], write: Write) -> None:
+def test_strict_fails_on_warnings(call: Callable[..., Any], write: Write) -> None:
     write("@daily date +%s\n")
     assert call("check", "crontab")[0] == 0
     assert call("check", "--strict", "crontab")[0] == 1
@@ -442,7 +444,7 @@ def test_strict_makes_warnings_a_reason_to_fail(call: Callable[..., Any], write:
     assert call("check", "--strict", "crontab")[0] == 0
 
 
-def test_explain_is_a_command_with_its_own_environment(gcron: Callable[..., Any]) -> None:
+def test_explain_reads_options_from_the_environment(gcron: Callable[..., Any]) -> None:
     result = gcron("explain", "@daily", GCRON_TZ="Asia/Tokyo", GCRON_FROM="2027-01-01", GCRON_COUNT="1")
     assert (result.returncode, result.stderr) == (0, "")
     assert "Fri 2027-01-01 00:00 +09:00" in result.stdout
@@ -450,7 +452,7 @@ def test_explain_is_a_command_with_its_own_environment(gcron: Callable[..., Any]
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["next", "-h"], ["explain", "* * * * *"], ["check", "crontab"]])
-def test_a_reader_that_is_gone_is_no_news(write: Write, tmp_path: Path, arguments: list[str]) -> None:
+def test_a_closed_pipe_is_not_an_error(write: Write, tmp_path: Path, arguments: list[str]) -> None:
     """`gcron -h | head -0` ended with a complaint of Python's about the broken pipe, and status 120."""
     write("@daily true\n")
     read, out = os.pipe()
@@ -468,7 +470,7 @@ def test_a_reader_that_is_gone_is_no_news(write: Write, tmp_path: Path, argument
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that Linux has")
 @pytest.mark.parametrize("arguments", [["check", "crontab"], ["next", "crontab"], ["explain", "* * * * *"]])
-def test_a_full_disk_is_one_line(write: Write, tmp_path: Path, arguments: list[str]) -> None:
+def test_a_full_disk_is_reported_in_one_line(write: Write, tmp_path: Path, arguments: list[str]) -> None:
     """A traceback of OSError, and status 120."""
     write("@daily true\n")
     with open("/dev/full", "wb") as full:
@@ -483,7 +485,7 @@ def test_a_full_disk_is_one_line(write: Write, tmp_path: Path, arguments: list[s
     assert result.stderr == b"gcron: cannot write the output: No space left on device\n"
 
 
-def test_progress_is_shown_on_a_terminal_only_and_only_when_it_takes_long(
+def test_progress_is_shown_only_on_a_terminal_and_only_for_long_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(100))
@@ -498,14 +500,14 @@ def test_progress_is_shown_on_a_terminal_only_and_only_when_it_takes_long(
     assert capsys.readouterr().err == ""
 
 
-def test_next_reads_a_user_column(call: Callable[..., Any], write: Write) -> None:
+def test_next_system_reads_the_user_column(call: Callable[..., Any], write: Write) -> None:
     write("30 2 * * * root true\n")
     status, out, err = call("next", "--system", "--json", "-n", "1", "--from", "2027-01-01", "crontab")
     assert (status, err) == (0, "")
     assert json.loads(out)["local"] == "2027-01-01T02:30:00+00:00"
 
 
-def test_json_has_the_times_that_are_not_there(call: Callable[..., Any], write: Write) -> None:
+def test_next_json_lists_times_that_do_not_exist(call: Callable[..., Any], write: Write) -> None:
     """The table told of them, the JSON did not."""
     write("CRON_TZ=Europe/Berlin\n*/20 2 * * *  poll\n30 12 * * *  fixed\n")
     options = ("next", "--json", "--from", "2027-03-28T00:00Z")
@@ -522,7 +524,7 @@ def test_json_has_the_times_that_are_not_there(call: Callable[..., Any], write: 
 
 
 @given(start=st.integers(1_750_000_000, 1_900_000_000), steps=st.lists(st.integers(0, 400 * 86400), max_size=8))
-def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> None:
+def test_gaps_of_short_windows_are_those_of_the_long_one(start: int, steps: list[int]) -> None:
     entries = crontab_parse("CRON_TZ=Europe/Berlin\n*/20 2 * * *  a\nCRON_TZ=Asia/Beirut\n*/7 0 * * *  b\n").entries
     end = start + sum(steps)
     pieces = Gaps(entries, start, None)
@@ -541,20 +543,20 @@ def test_gaps_in_pieces_are_those_of_the_whole(start: int, steps: list[int]) -> 
         ("# gcron: name=job after-end=5m\n@daily true\n", "runs 5 minutes after the end of the last run"),
     ],
 )
-def test_what_is_never_due_says_why(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
+def test_next_says_why_a_job_is_never_due(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
     """`nothing is ever due` left one to look for the reason."""
     write(f"{line}# gcron: name=other\n@daily true\n")
     assert call("next", "--job", "job", "crontab") == (0, f"nothing is ever due\n  job {reason}\n", "")
 
 
-def test_six_fields_are_explained_when_one_says_which(call: Callable[..., Any]) -> None:
+def test_explain_takes_six_fields_with_their_order(call: Callable[..., Any]) -> None:
     status, _, err = call("explain", "0 5 4 * * *")
     assert status == 1
     assert "hint: --fields=seconds-first (seconds-last, year-last) explains one of them" in err
     assert call("explain", "--fields=seconds-first", "0 5 4 * * *")[0] == 0
 
 
-def test_ctrl_c_is_status_130_without_a_traceback(write: Write, tmp_path: Path) -> None:
+def test_ctrl_c_exits_with_130_and_no_traceback(write: Write, tmp_path: Path) -> None:
     write("* * * * * true\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "gcron", "next", "--json", "-n", "100000000", "crontab"],

@@ -14,7 +14,7 @@ Gcron = Callable[..., Any]
 Write = Callable[..., str]
 
 
-def test_a_group_holds_for_all_files_and_needs_one_limit(gcron: Gcron, write: Write) -> None:
+def test_a_group_covers_all_files_and_has_one_limit(gcron: Gcron, write: Write) -> None:
     write("# gcron-group: db limit=2\n", "a")
     write("# gcron: group=db\n@daily true\n", "b")
     assert gcron("check", "a", "b").stdout == "a, b: 1 job, 0 errors, 0 warnings\n"
@@ -40,7 +40,7 @@ GROUPED = """\
 
 
 @pytest.mark.realtime
-def test_a_reload_changes_a_limit(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_reload_changes_the_limit_of_a_group(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
     daemon = gcron_run(GROUPED, "--no-watch", "--grace", "0")
     daemon.wait_for(r"  first +started")
     daemon.wait_for(r"  second +waits for its turn in the group db: 1 of 1 running \(first\)$")

@@ -17,7 +17,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 ASKED_FOR = {"crontab", "options", "policies", "timeouts", "services", "signals", "exit-codes", "environment", "files"}
 
 
-def test_the_list_has_each_topic_in_a_line(gcron: Callable[..., Any]) -> None:
+def test_help_lists_each_topic_on_one_line(gcron: Callable[..., Any]) -> None:
     result = gcron("help")
     assert (result.returncode, result.stderr) == (0, "")
     assert set(re.findall(r"^  (\S+) +\S", result.stdout, re.MULTILINE)) == set(find_topics())
@@ -25,7 +25,7 @@ def test_the_list_has_each_topic_in_a_line(gcron: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("topic", find_topics().values(), ids=list(find_topics()))
-def test_a_topic_is_text_of_the_docs(topic: Topic) -> None:
+def test_each_topic_is_a_part_of_the_documentation(topic: Topic) -> None:
     """A heading that is renamed in docs/ takes its topic along, or this fails."""
     text = read_topic(topic)
     first = text.partition("\n")[0]
@@ -35,20 +35,20 @@ def test_a_topic_is_text_of_the_docs(topic: Topic) -> None:
     assert len(text.splitlines()) > 3
 
 
-def test_a_part_ends_where_the_next_one_begins() -> None:
+def test_a_topic_ends_where_the_next_heading_begins() -> None:
     signals = read_topic(find_topics()["signals"])
     assert "USR1" in signals
     assert "GCRON_FIRE_AT" not in signals
 
 
-def test_a_comment_in_a_crontab_is_no_heading() -> None:
+def test_a_comment_in_a_crontab_sample_is_not_a_heading() -> None:
     """`# gcron: …` in a code block looks like a title, and would end the part that it stands in."""
     options = read_topic(find_topics()["options"])
     named = {name.partition("-")[0] if name.startswith("rlimit-") else name for name in OPTIONS}
     assert {name for name in named if f"`{name}" not in options} == set()
 
 
-def test_links_name_a_topic_and_machinery_is_left_out() -> None:
+def test_links_name_topics_and_markup_is_removed() -> None:
     for topic in find_topics().values():
         text = re.sub(r"```.*?```|`[^`]*`", "", read_topic(topic), flags=re.DOTALL)
         assert ".md)" not in text
@@ -57,27 +57,27 @@ def test_links_name_a_topic_and_machinery_is_left_out() -> None:
     assert "`gcron help services`" in read_topic(find_topics()["running"])
 
 
-def test_a_command_is_a_topic_too(gcron: Callable[..., Any]) -> None:
+def test_each_command_is_a_topic(gcron: Callable[..., Any]) -> None:
     shown = gcron("help", "timeline").stdout
     assert shown.startswith("## gcron timeline ")
     assert "gcron explain EXPR" not in shown
     assert gcron("help", "time").returncode == 2
 
 
-def test_in_a_pipe_it_is_markdown(gcron: Callable[..., Any]) -> None:
+def test_help_in_a_pipe_is_markdown(gcron: Callable[..., Any]) -> None:
     result = gcron("help", "crontab")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == read_topic(find_topics()["crontab"])
 
 
 @pytest.mark.parametrize(("asked", "meant"), [("singals", "signals"), ("timeout", "timeouts"), ("Crontabs", "crontab")])
-def test_an_unknown_topic_suggests_the_nearest(gcron: Callable[..., Any], asked: str, meant: str) -> None:
+def test_an_unknown_topic_gets_a_suggestion(gcron: Callable[..., Any], asked: str, meant: str) -> None:
     result = gcron("help", asked)
     assert (result.returncode, result.stdout) == (2, "")
     assert f"did you mean '{meant}'?" in result.stderr
 
 
-def test_on_a_terminal_it_is_as_wide_as_that(terminal: Callable[..., bytes]) -> None:
+def test_help_fits_the_width_of_the_terminal(terminal: Callable[..., bytes]) -> None:
     shown = terminal("help", "--no-pager", "options", COLUMNS="60", LINES="20").decode()
     assert "\x1b[" in shown
     lines = ESCAPES.sub("", shown).replace("\r", "").splitlines()
@@ -85,12 +85,12 @@ def test_on_a_terminal_it_is_as_wide_as_that(terminal: Callable[..., bytes]) -> 
     assert not any("| --- |" in line for line in lines)
 
 
-def test_without_colour_there_is_no_escape_sequence(terminal: Callable[..., bytes]) -> None:
+def test_help_without_colour_has_no_escape_sequence(terminal: Callable[..., bytes]) -> None:
     assert b"\x1b" not in terminal("help", "--no-pager", "signals", NO_COLOR="1")
     assert b"\x1b" not in terminal("help", "--no-pager", "signals", TERM="dumb")
 
 
-def test_what_is_long_goes_through_the_pager(terminal: Callable[..., bytes]) -> None:
+def test_a_long_topic_goes_through_the_pager(terminal: Callable[..., bytes]) -> None:
     number = r"awk '{n++} END {print \"lines:\", n}'".replace(r"\"", '"')
     assert re.search(rb"lines: \d{3}", terminal("help", "crontab", PAGER=number))
     assert b"lines:" not in terminal("help", "files", PAGER=number, LINES="50")
@@ -98,9 +98,9 @@ def test_what_is_long_goes_through_the_pager(terminal: Callable[..., bytes]) -> 
 
 
 @pytest.mark.parametrize("pager", ["", "'", "no-such-pager -R", "cat"])
-def test_without_a_pager_it_is_printed(terminal: Callable[..., bytes], pager: str) -> None:
+def test_without_a_usable_pager_the_topic_is_printed(terminal: Callable[..., bytes], pager: str) -> None:
     assert b"Directives" in terminal("help", "crontab", PAGER=pager)
 
 
-def test_a_pager_that_reads_nothing_is_no_error(terminal: Callable[..., bytes]) -> None:
+def test_a_pager_that_reads_nothing_is_not_an_error(terminal: Callable[..., bytes]) -> None:
     assert terminal("help", "crontab", PAGER="true") == b""

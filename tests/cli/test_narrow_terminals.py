@@ -32,14 +32,14 @@ def test_no_line_is_wider_than_the_terminal(
     assert [line for line in lines if len(line) > _COLUMNS] == []
 
 
-def test_times_and_spans_are_not_torn(terminal: Callable[..., bytes]) -> None:
+def test_times_and_spans_are_not_broken_across_lines(terminal: Callable[..., bytes]) -> None:
     lines = terminal("explain", "30 2 * * *", "--from", "2027-01-01T00:00", COLUMNS="38").decode().splitlines()
 
     at = lines.index("  Fri 2027-01-01 02:30 +00:00")
     assert lines[at + 1 : at + 4] == ["      +2 h 30 min", "  Sat 2027-01-02 02:30", "      +1 d 2 h"]
 
 
-def test_a_long_name_leaves_room_for_the_day(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
+def test_a_long_name_leaves_columns_for_the_timeline(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
     """Of 40 columns names took 28, and nine were left for the day: three hours each."""
     write(f"# gcron: name={'long' * 10}\n*/20 * * * * x\n")
 
@@ -49,7 +49,7 @@ def test_a_long_name_leaves_room_for_the_day(terminal: Callable[..., bytes], wri
     assert lines[2] == f"{('long' * 10)[:12]}…  {'▂' * 24}"
 
 
-def test_a_field_that_is_too_long_for_its_column_is_on_the_line_of_its_meaning(terminal: Callable[..., bytes]) -> None:
+def test_a_long_field_is_on_the_same_line_as_its_meaning(terminal: Callable[..., bytes]) -> None:
     minutes = ",".join(map(str, range(0, 60, 7)))
     lines = terminal("explain", f"{minutes} 2 * * *", COLUMNS="40").decode().splitlines()
 

@@ -19,7 +19,7 @@ def _pipe(data: bytes, *arguments: str, cwd: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("command", ["check", "next", "timeline"])
-def test_a_dash_is_stdin(command: str, tmp_path: Path) -> None:
+def test_a_dash_means_stdin(command: str, tmp_path: Path) -> None:
     """It was "no such file or directory", to those who have a crontab in cron's own spool, and no file."""
     result = _pipe(b"# gcron: name=backup\n30 2 * * * x\n", command, "-", cwd=tmp_path)
 
@@ -27,14 +27,14 @@ def test_a_dash_is_stdin(command: str, tmp_path: Path) -> None:
     assert (b"1 job" if command == "check" else b"backup") in result.stdout
 
 
-def test_problems_are_those_of_stdin(tmp_path: Path) -> None:
+def test_problems_of_stdin_are_reported_as_such(tmp_path: Path) -> None:
     result = _pipe(b"61 2 * * * x\n", "check", "-", cwd=tmp_path)
 
     assert result.returncode == 1
     assert result.stderr.startswith(b"<stdin>:1:1: error: ")
 
 
-def test_an_endless_pipe_is_refused_as_a_large_file_is(tmp_path: Path) -> None:
+def test_more_than_1_mib_from_stdin_is_refused(tmp_path: Path) -> None:
     result = _pipe(b"#" * (MAX_SIZE + 1), "check", "-", cwd=tmp_path)
 
     assert result.returncode == 1
@@ -42,14 +42,14 @@ def test_an_endless_pipe_is_refused_as_a_large_file_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("run", "-"), ("exec", "-", "backup")])
-def test_who_reads_a_file_again_or_has_a_job_takes_no_stdin(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_run_and_exec_do_not_read_stdin(arguments: tuple[str, ...], tmp_path: Path) -> None:
     result = _pipe(b"30 2 * * * x\n", *arguments, cwd=tmp_path)
 
     assert result.returncode != 0
     assert b"-: error: cannot be read: no such file or directory" in result.stderr
 
 
-def test_a_stdin_that_cannot_be_read_is_an_error_for_people(tmp_path: Path) -> None:
+def test_an_unreadable_stdin_gives_a_clear_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gcron", "check", "-"]
     with (tmp_path / "written").open("wb") as not_for_reading:
         result = subprocess.run(command, stdin=not_for_reading, cwd=tmp_path, capture_output=True, timeout=PATIENCE)

@@ -17,7 +17,7 @@ NIGHT = ("--tz", "Europe/Berlin", "--from", "2027-03-28", "--to", "2027-03-28T12
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that Linux has")
 @pytest.mark.parametrize("arguments", [["--help"], ["next", "--help"], ["help"], ["help", "crontab"]])
-def test_help_on_a_full_disk_says_so(tmp_path: Path, arguments: list[str]) -> None:
+def test_help_on_a_full_disk_reports_the_error(tmp_path: Path, arguments: list[str]) -> None:
     """`gcron --help > FILE` on a full disk ended with status 0 and an empty file: argparse swallows the error."""
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
@@ -29,7 +29,7 @@ def test_help_on_a_full_disk_says_so(tmp_path: Path, arguments: list[str]) -> No
     )
 
 
-def test_without_stderr_problems_do_not_go_among_the_results(tmp_path: Path, write: Callable[..., str]) -> None:
+def test_without_stderr_problems_are_not_printed_to_stdout(tmp_path: Path, write: Callable[..., str]) -> None:
     """Started with descriptor 2 closed, `print(file=sys.stderr)` was `print(file=None)`, which is stdout."""
     write("@daily true\n61 * * * * true\n")
     command = f"exec {sys.executable} -m gcron check crontab 2>&-"
@@ -37,7 +37,7 @@ def test_without_stderr_problems_do_not_go_among_the_results(tmp_path: Path, wri
     assert (result.returncode, result.stdout) == (1, "crontab: 1 job, 1 error, 0 warnings\n")
 
 
-def test_in_ascii_our_own_signs_have_a_twin(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
+def test_in_ascii_our_own_symbols_are_replaced(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
     """An arrow came as `\\u2192`, five columns too wide for the table that it stands in."""
     write(f"# gcron: name={'n' * 40}\n*/20 2 * * * true\n")
     table = gcron("next", *NIGHT, "crontab", **ASCII).stdout
@@ -48,19 +48,19 @@ def test_in_ascii_our_own_signs_have_a_twin(gcron: Callable[..., Any], write: Ca
     assert "\\u" not in table + picture
 
 
-def test_in_ascii_other_peoples_characters_are_escaped(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
+def test_in_ascii_other_characters_are_escaped(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
     write("@daily echo % ü\n")
     assert r"@daily echo % \xfc" in gcron("check", "crontab", **ASCII).stderr
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])
-def test_the_list_of_topics_fits(terminal: Callable[..., bytes], columns: int) -> None:
+def test_the_list_of_topics_fits_the_terminal(terminal: Callable[..., bytes], columns: int) -> None:
     lines = terminal("help", COLUMNS=str(columns), LINES="20").decode().splitlines()
     assert max(map(len, lines)) <= max(columns, 30)
 
 
 @pytest.mark.parametrize("command", ["", "run", "exec", "check", "next", "explain", "timeline", "help", "completion"])
-def test_help_fits_a_terminal_of_eighty_columns(gcron: Callable[..., Any], command: str) -> None:
+def test_help_of_commands_fits_80_columns(gcron: Callable[..., Any], command: str) -> None:
     """Examples and exit statuses keep their lines as they are written, and were up to 114 columns wide."""
     result = gcron(*command.split(), "--help", COLUMNS="80")
     assert {line for line in result.stdout.splitlines() if len(line) > 80} == set()

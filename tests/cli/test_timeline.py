@@ -39,7 +39,7 @@ def test_a_wrong_crontab_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "crontab:1:1: error" in printed.err
 
 
-def test_fires_stand_under_their_hours(draw: Callable[..., list[str]]) -> None:
+def test_fires_are_drawn_below_their_hours(draw: Callable[..., list[str]]) -> None:
     lines = draw("# gcron: name=a\n30 2 * * * x\n# gcron: name=b\n0,1,2,3 14 * * * x\n")
 
     axis, a, b, both = lines[1:5]
@@ -51,14 +51,14 @@ def test_fires_stand_under_their_hours(draw: Callable[..., list[str]]) -> None:
     assert "most in one minute" not in "\n".join(lines)
 
 
-def test_jobs_that_pile_up_are_told(draw: Callable[..., list[str]]) -> None:
+def test_the_minute_with_most_fires_is_named(draw: Callable[..., list[str]]) -> None:
     lines = draw("0 3 * * * a\n0 3 * * * b\n0 3 * * mon c\n0 3 * * sun d\n")
 
     assert "most in one minute: 3 fires, first on Mon 2027-01-11 at 03:00" in lines
     assert "1 job without a fire in that time" in lines
 
 
-def test_a_repeated_hour_stands_there_twice_and_a_skipped_one_not(draw: Callable[..., list[str]]) -> None:
+def test_a_repeated_hour_is_drawn_twice_and_a_skipped_hour_is_not_drawn(draw: Callable[..., list[str]]) -> None:
     crontab = "# gcron: name=a\n0 * * * * x\n"
     autumn = draw(crontab, "--tz", "Europe/Berlin", "--from", "2027-10-31", "--to", "2027-11-01")
     spring = draw(crontab, "--tz", "Europe/Berlin", "--from", "2027-03-28", "--to", "2027-03-29")
@@ -69,7 +69,7 @@ def test_a_repeated_hour_stands_there_twice_and_a_skipped_one_not(draw: Callable
     assert [autumn[2].count("▁"), spring[2].count("▁")] == [25, 23]
 
 
-def test_more_jobs_than_rows(draw: Callable[..., list[str]]) -> None:
+def test_jobs_beyond_the_last_row_are_counted(draw: Callable[..., list[str]]) -> None:
     lines = draw("".join(f"0 {hour} * * * job{hour}\n" for hour in range(6)), *DAY, "--rows", "2")
 
     assert [line.split()[0] for line in lines[2:5]] == ["job0", "job1", "all"]
@@ -77,7 +77,7 @@ def test_more_jobs_than_rows(draw: Callable[..., list[str]]) -> None:
     assert lines[4].count("▁") == 6
 
 
-def test_nothing_due(draw: Callable[..., list[str]]) -> None:
+def test_a_day_without_fires_is_said_to_be_empty(draw: Callable[..., list[str]]) -> None:
     assert draw("0 0 29 2 * x\n# gcron: enabled=no\n@hourly y\n") == ["nothing is due in that time"]
 
 
@@ -86,7 +86,7 @@ def test_nothing_due(draw: Callable[..., list[str]]) -> None:
     start=st.integers(0, 10**9),
     length=st.integers(60, 40 * 86400),
 )
-def test_every_fire_is_counted_once(minutes: list[int], start: int, length: int, tmp_path_factory: Any) -> None:
+def test_each_fire_is_counted_once(minutes: list[int], start: int, length: int, tmp_path_factory: Any) -> None:
     """Against counting by hand: fires of the columns, and none outside them."""
     crontab = tmp_path_factory.mktemp("timeline") / "crontab"
     crontab.write_text("".join(f"{minute % 60} {minute // 60} * * * job-{minute}\n" for minute in minutes))
@@ -116,7 +116,7 @@ def _json(crontab: Path, start: int, length: int) -> Any:
     return json.loads(output.getvalue())
 
 
-def test_on_a_terminal_it_is_as_wide_as_that(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
+def test_the_timeline_fits_the_width_of_the_terminal(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
     name = write("* * * * * x\n0 4 * * * y\n")
     lines = terminal("timeline", name, COLUMNS="40", LINES="20").decode().splitlines()
 
@@ -124,7 +124,7 @@ def test_on_a_terminal_it_is_as_wide_as_that(terminal: Callable[..., bytes], wri
     assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in lines[1:5]) <= 40
 
 
-def test_without_unicode_it_is_drawn_in_ascii(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
+def test_without_unicode_the_timeline_is_drawn_in_ascii(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
     result = gcron("timeline", write("0 4 * * * y\n"), *DAY, PYTHONIOENCODING="ascii")
 
     assert result.returncode == 0
@@ -132,7 +132,7 @@ def test_without_unicode_it_is_drawn_in_ascii(gcron: Callable[..., Any], write: 
 
 
 @pytest.mark.parametrize("bounds", [("--from", "soon"), ("--from", "2027-01-02", "--to", "2027-01-01")])
-def test_bad_bounds_are_told(gcron: Callable[..., Any], write: Callable[..., str], bounds: tuple[str, ...]) -> None:
+def test_bad_bounds_are_reported(gcron: Callable[..., Any], write: Callable[..., str], bounds: tuple[str, ...]) -> None:
     result = gcron("timeline", write("0 4 * * * y\n"), *bounds)
 
     assert result.returncode == 1
@@ -140,7 +140,7 @@ def test_bad_bounds_are_told(gcron: Callable[..., Any], write: Callable[..., str
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_zone_that_all_jobs_share_is_that_of_the_picture(draw: Callable[..., list[str]]) -> None:
+def test_the_timeline_has_the_zone_that_all_jobs_share(draw: Callable[..., list[str]]) -> None:
     """A file below one CRON_TZ was drawn in the machine's: a job of 09:00 stood below 14; `gcron next` was right."""
     lines = draw("CRON_TZ=America/New_York\n# gcron: name=a\n0 9 * * * x\n# gcron: name=b\n30 2 * * * x\n")
 
@@ -150,7 +150,7 @@ def test_a_zone_that_all_jobs_share_is_that_of_the_picture(draw: Callable[..., l
     assert a.index("▁") == axis.index("09")
 
 
-def test_jobs_of_several_zones_are_drawn_in_that_of_the_command(draw: Callable[..., list[str]]) -> None:
+def test_jobs_with_different_zones_are_drawn_in_the_zone_of_the_command(draw: Callable[..., list[str]]) -> None:
     lines = draw("# gcron: tz=America/New_York\n0 9 * * * x\n0 9 * * * y\n")
 
     assert lines[0] == "times of UTC, 15 minutes a column"

@@ -20,7 +20,7 @@ from tests.cli.conftest import Gcron
         (("run", "crontab", "--log-format", "jsn"), "invalid choice: 'jsn'; did you mean json?"),
     ],
 )
-def test_the_word_that_was_meant_is_told(gcron: Gcron, arguments: tuple[str, ...], meant: str) -> None:
+def test_a_mistyped_word_gets_a_suggestion(gcron: Gcron, arguments: tuple[str, ...], meant: str) -> None:
     """`gcron chek` was answered with the list of all commands, and a wrong option with the usage of `gcron` alone."""
     result = gcron(*arguments)
 
@@ -28,7 +28,7 @@ def test_the_word_that_was_meant_is_told(gcron: Gcron, arguments: tuple[str, ...
     assert meant in result.stderr
 
 
-def test_a_wrong_option_comes_with_the_usage_of_its_command(gcron: Gcron) -> None:
+def test_a_wrong_option_shows_the_usage_of_its_command(gcron: Gcron) -> None:
     """It was that of the whole command line, which names no option of `gcron next`."""
     result = gcron("next", "crontab", "--jsn")
 
@@ -38,7 +38,7 @@ def test_a_wrong_option_comes_with_the_usage_of_its_command(gcron: Gcron) -> Non
 @pytest.mark.parametrize(
     ("job", "command"), [((), "gcron next 'my tab'"), (("backup",), "gcron next --job backup 'my tab'")]
 )
-def test_explain_of_a_file_tells_the_command_that_reads_files(
+def test_explain_of_a_file_names_the_command_for_files(
     gcron: Gcron, write: Callable[..., str], job: tuple[str, ...], command: str
 ) -> None:
     """It said that a schedule has five fields, and had better be quoted against the shell: no word on the file."""
@@ -49,7 +49,7 @@ def test_explain_of_a_file_tells_the_command_that_reads_files(
     assert "quotes" not in result.stderr
 
 
-def test_a_directory_of_passed_over_files_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
+def test_a_directory_whose_files_are_all_skipped_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
     """`gcron check jobs` called a directory right, `jobs/backup.cron` of which was not read: a dot is in its name."""
     (tmp_path / "jobs").mkdir()
 
@@ -67,20 +67,20 @@ def test_a_directory_of_passed_over_files_is_warned_about(gcron: Gcron, tmp_path
     assert passed_over.stdout == "jobs: 1 job, 0 errors, 1 warning\n"
 
 
-def test_a_wrong_tz_is_told_as_such(gcron: Gcron) -> None:
+def test_a_wrong_time_zone_names_the_variable_or_option(gcron: Gcron) -> None:
     """`gcron explain` said "unknown time zone 'Mars'", and left it to the reader to find who had said Mars."""
     assert gcron("explain", "@daily", TZ="Mars").stderr.startswith("gcron: TZ: unknown time zone 'Mars'")
     assert gcron("explain", "@daily", "--tz", "Mars").stderr.startswith("gcron: --tz: unknown time zone 'Mars'")
 
 
-def test_a_wrong_tz_is_no_status_of_the_job(gcron: Gcron, write: Callable[..., str]) -> None:
+def test_a_wrong_time_zone_is_not_an_exit_status_of_the_job(gcron: Gcron, write: Callable[..., str]) -> None:
     """`gcron exec` ended with 1, as a job may, where its own failures are to be 125."""
     file = write("# gcron: name=backup\n@manual true\n")
 
     assert gcron("exec", file, "backup", TZ="Mars").returncode == 125
 
 
-def test_a_whole_line_is_explained_by_its_schedule(gcron: Gcron) -> None:
+def test_explain_of_a_whole_line_asks_for_the_schedule_alone(gcron: Gcron) -> None:
     """Pasted from a crontab, it was answered with "'echo' is not a day of week; write 0 to 7" alone."""
     result = gcron("explain", "*/5 * * * * echo hi")
     dated = gcron("explain", "0 2 * * * 2027")
@@ -90,18 +90,18 @@ def test_a_whole_line_is_explained_by_its_schedule(gcron: Gcron) -> None:
     assert "give the schedule alone" not in dated.stderr
 
 
-def test_help_on_a_mistyped_command_tells_which_was_meant(gcron: Gcron) -> None:
+def test_help_on_a_mistyped_command_suggests_the_right_one(gcron: Gcron) -> None:
     """Only topics were looked through, and none is like `chek`."""
     assert "there is no help on 'chek'; did you mean 'check'?" in gcron("help", "chek").stderr
 
 
-def test_every_wrong_command_line_tells_where_to_read_on(gcron: Gcron) -> None:
+def test_each_wrong_command_line_names_the_help(gcron: Gcron) -> None:
     """`gcron` alone said that a COMMAND is required, and not which there are."""
     assert gcron().stderr.endswith("required: COMMAND (see gcron --help)\n")
     assert gcron("run").stderr.endswith("required: FILE (see gcron run --help)\n")
 
 
-def test_run_names_the_check_that_tells_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
+def test_run_names_the_check_command_that_shows_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
     """It said "`gcron check` tells them", which is no command line yet."""
     result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
 

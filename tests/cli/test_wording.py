@@ -94,11 +94,11 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("expression", "words"), WORDS.items())
-def test_the_words_are_what_a_person_would_say(expression: str, words: str) -> None:
+def test_schedules_are_described_in_plain_words(expression: str, words: str) -> None:
     assert describe(expression) == words
 
 
-def test_a_drawn_value_is_said_as_it_was_drawn_and_called_drawn() -> None:
+def test_a_drawn_value_is_described_as_drawn() -> None:
     schedule = parse("H H(2-4) * * ~", seed="backup")
     fire = schedule.next_after(0)
     assert fire is not None
@@ -110,7 +110,7 @@ def test_a_drawn_value_is_said_as_it_was_drawn_and_called_drawn() -> None:
 
 
 @pytest.mark.parametrize("nickname", NICKNAMES)
-def test_a_nickname_is_short_for_the_fields_that_it_is_said_to_be(nickname: str) -> None:
+def test_a_nickname_has_the_same_fires_as_its_fields(nickname: str) -> None:
     meant, said = parse(nickname), parse(NICKNAMES[nickname])
     assert isinstance(meant, CronSchedule)
     assert isinstance(said, CronSchedule)
@@ -129,11 +129,11 @@ def test_a_nickname_is_short_for_the_fields_that_it_is_said_to_be(nickname: str)
         (5400, "every 90 minutes"),
     ],
 )
-def test_a_period_is_said_in_its_largest_whole_unit(seconds: int, words: str) -> None:
+def test_a_period_is_described_in_its_largest_whole_unit(seconds: int, words: str) -> None:
     assert describe_period(seconds) == words
 
 
-def test_words_are_joined_as_in_a_sentence() -> None:
+def test_lists_of_words_are_joined_with_commas_and_and() -> None:
     assert [join_words(list(letters)) for letters in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
 
 
@@ -150,7 +150,7 @@ def test_words_are_joined_as_in_a_sentence() -> None:
         ("0 30 2 1 1 * *", "seconds-first+year", "At 02:30 on the 1st of January"),
     ],
 )
-def test_seconds_and_years_are_said_at_the_end(expression: str, fields: str | None, words: str) -> None:
+def test_seconds_and_years_are_described_last(expression: str, fields: str | None, words: str) -> None:
     assert describe(expression, fields=fields) == words
     assert len(describe_fields(expression, fields=fields)) == len(expression.split())
 
@@ -212,7 +212,7 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 @given(fields(0, 59), fields(0, 23))
-def test_the_words_tell_all_times_of_the_fields_and_no_others(minute: str, hour: str) -> None:
+def test_the_words_name_exactly_the_times_of_the_fields(minute: str, hour: str) -> None:
     schedule = parse(f"{minute} {hour} * * *")
     assert isinstance(schedule, CronSchedule)
     day = _fires(schedule)
@@ -228,7 +228,7 @@ def _fires(schedule: CronSchedule) -> set[int]:
 
 
 @given(*(fields(kind.low, kind.high) for kind in FIELDS))
-def test_every_expression_has_words(minute: str, hour: str, day: str, month: str, weekday: str) -> None:
+def test_each_expression_has_a_description(minute: str, hour: str, day: str, month: str, weekday: str) -> None:
     expression = " ".join((minute, hour, day, month, weekday))
     words = describe(expression)
     assert words[0].isupper()

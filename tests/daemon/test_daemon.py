@@ -38,7 +38,7 @@ DEAF = (
 )
 
 
-def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
+def test_the_log_has_the_number_of_jobs_and_a_clean_stop(gcron_run: Run) -> None:
     daemon = gcron_run("@reboot echo hello\n@manual true\n")
     daemon.wait_for("succeeded")
     assert daemon.stop() == 0
@@ -49,7 +49,7 @@ def test_it_says_what_it_runs_and_stops_cleanly(gcron_run: Run) -> None:
     assert daemon.errors == ""
 
 
-def test_the_log_is_in_logfmt_where_that_is_asked_for(gcron_run: Run) -> None:
+def test_the_log_can_be_in_logfmt(gcron_run: Run) -> None:
     daemon = gcron_run("# gcron: name=job\n@reboot echo hello\n", "--log-format", "logfmt")
     daemon.wait_for(" event=run-finished job=job .* outcome=succeeded ")
     assert daemon.stop() == 0
@@ -58,7 +58,7 @@ def test_the_log_is_in_logfmt_where_that_is_asked_for(gcron_run: Run) -> None:
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_every_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: signal.Signals) -> None:
+def test_each_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: signal.Signals) -> None:
     daemon = gcron_run("@daily true\n")
     daemon.wait_for("Ctrl-C stops")
     with takes(at_most=2):
@@ -66,7 +66,7 @@ def test_every_stop_signal_ends_an_idle_gcron_at_once(gcron_run: Run, signum: si
 
 
 @pytest.mark.realtime
-def test_a_job_may_finish_within_the_grace_and_nothing_new_starts(gcron_run: Run, gate: Gate) -> None:
+def test_during_the_grace_jobs_finish_and_no_job_starts(gcron_run: Run, gate: Gate) -> None:
     daemon = gcron_run(
         f"# gcron: name=long\n@reboot echo up; {gate.wait}; echo finished\n# gcron: name=new\n@every 1s true\n"
     )
@@ -81,7 +81,7 @@ def test_a_job_may_finish_within_the_grace_and_nothing_new_starts(gcron_run: Run
     assert len(re.findall("new +started", daemon.log)) == started
 
 
-def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
+def test_after_the_grace_jobs_are_killed_and_the_exit_status_is_3(
     gcron_run: Run, marked_processes: Find, unique: str
 ) -> None:
     daemon = gcron_run(f"# gcron: name=long\n@reboot sleep {unique} & echo up; wait\n", "--grace", "0.2")
@@ -93,7 +93,7 @@ def test_after_the_grace_the_job_is_ended_and_the_status_is_3(
 
 
 @pytest.mark.realtime
-def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_run: Run, gate: Gate) -> None:
+def test_a_stop_waits_only_for_jobs_that_run_and_names_each_once(gcron_run: Run, gate: Gate) -> None:
     """`waiting up to 30 s for r, x, jit` was said of a retry, a job behind a service, and one in its jitter.
 
     All of them end at once. Who reads it waits for nothing, or looks for processes that are not there; and a job that
@@ -116,7 +116,7 @@ def test_only_those_are_waited_for_that_may_finish_and_each_is_named_once(gcron_
 
 
 @pytest.mark.realtime
-def test_quit_means_no_grace(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+def test_quit_stops_without_grace(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     daemon = gcron_run(f"@reboot echo up; sleep {unique}\n")
     daemon.wait_for(r"\| up")
     with takes(at_most=5):
@@ -139,7 +139,7 @@ def test_a_second_signal_kills_at_once(gcron_run: Run, marked_processes: Find, u
 
 
 @pytest.mark.realtime
-def test_deaf_stopped_and_detached_jobs_all_end_in_bounded_time(
+def test_jobs_that_ignore_signals_or_are_stopped_or_detached_end_in_time(
     gcron_run: Run, marked_processes: Find, unique: str
 ) -> None:
     deaf = DEAF % unique
@@ -160,7 +160,7 @@ def test_deaf_stopped_and_detached_jobs_all_end_in_bounded_time(
     os.kill(left[0], signal.SIGKILL)
 
 
-def test_hup_reads_the_files_again(gcron_run: Run, tmp_path: Any) -> None:
+def test_hup_reloads_the_files(gcron_run: Run, tmp_path: Any) -> None:
     daemon = gcron_run("# gcron: name=old\n@daily true\n")
     daemon.wait_for("1 job from")
     crontab = tmp_path / "crontab0"
@@ -204,7 +204,7 @@ def blocking_everything() -> tuple[str, ...]:
     [(), ignoring("INT", "QUIT", "HUP", "CHLD", "TERM", "USR1", "PIPE"), blocking_everything()],
     ids=["plainly", "with signals ignored", "with signals blocked"],
 )
-def test_jobs_start_with_default_signals_however_gcron_was_started(gcron_run: Run, before: tuple[str, ...]) -> None:
+def test_jobs_start_with_default_signal_handling(gcron_run: Run, before: tuple[str, ...]) -> None:
     daemon = gcron_run(SHOW, "--log-format", "json", before=before)
     daemon.wait_for("exit status 5")  # also: its status was not thrown away
     records = [json.loads(line) for line in daemon.log.splitlines()]
@@ -214,7 +214,7 @@ def test_jobs_start_with_default_signals_however_gcron_was_started(gcron_run: Ru
     assert daemon.stop() == 0
 
 
-def test_a_hangup_ends_nothing_when_it_was_started_with_nohup(gcron_run: Run) -> None:
+def test_under_nohup_a_hangup_does_not_end_gcron(gcron_run: Run) -> None:
     daemon = gcron_run("@every 1s true\n", before=("nohup",))
     daemon.wait_for("Ctrl-C stops")
     daemon.send(signal.SIGHUP)
@@ -222,7 +222,7 @@ def test_a_hangup_ends_nothing_when_it_was_started_with_nohup(gcron_run: Run) ->
     assert daemon.stop() == 0
 
 
-def test_without_standard_streams_the_log_goes_nowhere_and_jobs_run(gcron_run: Run, tmp_path: Any) -> None:
+def test_without_standard_streams_jobs_still_run(gcron_run: Run, tmp_path: Any) -> None:
     mark = tmp_path / "mark"
     script = tmp_path / "script.py"
     script.write_text(
@@ -240,7 +240,7 @@ def test_without_standard_streams_the_log_goes_nowhere_and_jobs_run(gcron_run: R
 
 
 @pytest.mark.realtime
-def test_an_idle_gcron_hardly_uses_the_processor(gcron_run: Run) -> None:
+def test_an_idle_gcron_uses_almost_no_cpu(gcron_run: Run) -> None:
     daemon = gcron_run("@daily true\n")
     daemon.wait_for("Ctrl-C stops")
     process = psutil.Process(daemon.process.pid)
@@ -252,7 +252,7 @@ def test_an_idle_gcron_hardly_uses_the_processor(gcron_run: Run) -> None:
 
 
 @pytest.mark.realtime
-def test_many_jobs_are_ended_together_as_fast_as_one(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+def test_200_jobs_are_killed_as_fast_as_one(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     count = 200
     text = "".join(f"# gcron: name=j{number}\n@reboot sleep {unique}\n" for number in range(count))
     daemon = gcron_run(text, "--grace", "0")
@@ -262,7 +262,7 @@ def test_many_jobs_are_ended_together_as_fast_as_one(gcron_run: Run, marked_proc
     assert marked_processes(unique) == []
 
 
-def test_a_job_knows_its_fire_and_none_of_gcrons_settings(gcron_run: Run) -> None:
+def test_a_job_gets_variables_of_its_run_and_no_settings_of_gcron(gcron_run: Run) -> None:
     daemon = gcron_run(
         "# gcron: name=who\n@every 1s env | grep '^GCRON_' | sort | tr '\\n' ' '; echo; date +\\%s\n",
         env={**os.environ, "GCRON_GRACE": "7", "GCRON_TOKEN": "secret"},
@@ -275,7 +275,7 @@ def test_a_job_knows_its_fire_and_none_of_gcrons_settings(gcron_run: Run) -> Non
     assert daemon.stop() == 0
 
 
-def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock: Any) -> None:
+def test_a_job_that_cannot_be_ended_is_named_and_the_exit_status_is_4(tmp_path: Any, clock: Any) -> None:
     log = tmp_path / "log"
     give_up: list[bool] = []
 
@@ -301,7 +301,7 @@ def test_what_cannot_be_ended_is_named_and_the_status_is_4(tmp_path: Any, clock:
 
 
 @pytest.mark.realtime
-def test_a_job_is_asked_first_and_killed_after_its_kill_after(gcron_run: Run, unique: str) -> None:
+def test_a_job_gets_the_stop_signal_first_and_kill_after_its_kill_after(gcron_run: Run, unique: str) -> None:
     job = f"trap 'echo asked' TERM; echo up; while :; do sleep {unique}; done"
     daemon = gcron_run(f"# gcron: kill-after=1s name=deaf\n@reboot {job}\n", "--grace", "0.5")
     daemon.wait_for(r"\| up")
@@ -313,7 +313,7 @@ def test_a_job_is_asked_first_and_killed_after_its_kill_after(gcron_run: Run, un
 
 
 @pytest.mark.realtime
-def test_a_deaf_service_takes_its_own_kill_after_and_no_longer(gcron_run: Run, unique: str) -> None:
+def test_a_service_that_ignores_the_stop_signal_is_killed_after_its_own_kill_after(gcron_run: Run, unique: str) -> None:
     deaf = DEAF % unique
     daemon = gcron_run(
         f"# gcron: kill-after=1s name=job\n@reboot exec {deaf}\n"
@@ -328,7 +328,7 @@ def test_a_deaf_service_takes_its_own_kill_after_and_no_longer(gcron_run: Run, u
 
 
 @pytest.mark.realtime
-def test_a_log_that_nobody_reads_is_in_the_bound(gcron_run: Run, unique: str) -> None:
+def test_a_log_that_nobody_reads_does_not_delay_the_stop(gcron_run: Run, unique: str) -> None:
     read, write = os.pipe()
     try:
         job = f"trap '' TERM; yes {unique}"
@@ -358,7 +358,7 @@ sys.stdin.read()
 
 @pytest.mark.realtime
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace as used here is Linux's")
-def test_a_process_that_kill_does_not_end_is_named_and_the_status_is_4(gcron_run: Run, unique: str) -> None:
+def test_a_process_that_survives_kill_is_named_and_the_exit_status_is_4(gcron_run: Run, unique: str) -> None:
     """A debugger that looks away: what it has seized stays, dead or alive, until it looks."""
     crontab = f"# gcron: kill-after=1s name=held\n@reboot exec sleep {unique}\n"
     daemon = gcron_run(crontab, "--grace", "0.2", timing=Timing(unkillable_after=1))
@@ -393,7 +393,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whether 
 
 @linux
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_stop_signal_before_the_start_ends_it_cleanly(gcron_run: Run, signum: signal.Signals) -> None:
+def test_a_stop_signal_before_the_start_is_a_clean_end(gcron_run: Run, signum: signal.Signals) -> None:
     daemon = gcron_run("@reboot echo begun\n")
     wait_until_signals_are_held(daemon.process.pid)
     assert daemon.stop(signum) == 0
@@ -401,7 +401,7 @@ def test_a_stop_signal_before_the_start_ends_it_cleanly(gcron_run: Run, signum: 
 
 
 @linux
-def test_a_reload_asked_for_before_the_start_comes_after_it(gcron_run: Run) -> None:
+def test_a_reload_signal_before_the_start_is_answered_after_it(gcron_run: Run) -> None:
     daemon = gcron_run("@daily true\n")
     wait_until_signals_are_held(daemon.process.pid)
     for signum in (signal.SIGHUP, signal.SIGUSR1):
@@ -413,7 +413,7 @@ def test_a_reload_asked_for_before_the_start_comes_after_it(gcron_run: Run) -> N
 
 @linux
 @pytest.mark.realtime
-def test_a_late_signal_does_not_change_the_status(gcron_run: Run, unique: str) -> None:
+def test_a_signal_during_the_exit_does_not_change_the_exit_status(gcron_run: Run, unique: str) -> None:
     """It came while Python ended, when its handlers are gone: 143 instead of 3."""
     daemon = gcron_run(f"@reboot sleep {unique}\n", "--grace", "0")
     daemon.wait_for("started")

@@ -17,7 +17,7 @@ from gcron.cli.main import main
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not here")
@@ -28,18 +28,18 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_unit_leaves_more_time_than_stopping_takes() -> None:
+def test_the_unit_allows_more_time_than_a_stop_takes() -> None:
     text = (EXAMPLES / "systemd" / "gcron.service").read_text()
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert int(seconds) > 30 + 10 + 5
 
 
-def test_the_containers_crontab_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_crontab_of_the_container_has_no_problems(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--strict", str(EXAMPLES / "container" / "crontab")]) == 0
     assert "2 jobs, 0 errors, 0 warnings" in capsys.readouterr().out
 
 
-def test_the_containers_command_is_in_the_exec_form() -> None:
+def test_the_command_of_the_container_is_in_exec_form() -> None:
     text = (EXAMPLES / "container" / "Dockerfile").read_text()
     command = [
         word for line in re.findall(r"^(?:ENTRYPOINT|CMD) (.*)$", text, re.MULTILINE) for word in json.loads(line)
@@ -48,14 +48,14 @@ def test_the_containers_command_is_in_the_exec_form() -> None:
     assert f"COPY examples/container/crontab {command[-1]}" in text
 
 
-def test_the_containers_user_is_a_number_and_not_root() -> None:
+def test_the_user_of_the_container_is_a_number_and_not_root() -> None:
     """Kubernetes refuses `USER nobody` under runAsNonRoot: of a name it cannot tell that it is not root."""
     (user,) = re.findall(r"^USER (\d+):(\d+)$", (EXAMPLES / "container" / "Dockerfile").read_text(), re.MULTILINE)
     assert int(user[0]) > 0
     assert int(user[1]) > 0
 
 
-def test_what_the_wheel_is_built_from_reaches_the_build_of_the_image() -> None:
+def test_all_files_of_the_wheel_reach_the_build_of_the_image() -> None:
     root = EXAMPLES.parent
     settings = tomllib.loads((root / "pyproject.toml").read_text())
     needed = {"pyproject.toml", settings["project"]["readme"], *settings["project"]["license-files"]}

@@ -114,13 +114,13 @@ def test_every_event_is_at_most_one_line_of_text_without_control_characters(even
         (b"", ""),
     ],
 )
-def test_a_jobs_own_json_is_merged_and_what_is_none_stays_text(line: bytes, merged: object) -> None:
+def test_json_of_a_job_is_merged_and_other_output_stays_text(line: bytes, merged: object) -> None:
     record = JsonFormat().event(output(line))
     assert json.loads(record, parse_constant=pytest.fail)["line"] == (line.decode() if merged is None else merged)
 
 
 @given(st.lists(st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")), min_size=1, max_size=5))
-def test_any_bytes_give_as_many_records_as_lines(lines: list[bytes]) -> None:
+def test_any_bytes_give_one_record_for_each_line(lines: list[bytes]) -> None:
     records = JsonFormat().event(output(*lines)).split(b"\n")
     assert len(records) == len(lines) + 1
     for record in records[:-1]:
@@ -131,7 +131,7 @@ def test_any_bytes_give_as_many_records_as_lines(lines: list[bytes]) -> None:
     assert not any(character != "\t" and ord(character) < 32 for character in text.replace("\n", ""))
 
 
-def test_text_is_time_job_and_line() -> None:
+def test_a_line_of_text_has_time_job_and_output() -> None:
     text = TextFormat(UTC)
     text.fit(["job", "longer-name"])
     prefix = "2026-01-01T00:00:00+00:00  job        "
@@ -158,7 +158,7 @@ def test_a_message_is_one_line(format: Format) -> None:
     ("seconds", "text"),
     [(0, "0.00 s"), (59.4, "59.40 s"), (60, "1m00s"), (3599.6, "1h00m"), (3780, "1h03m"), (90000, "25h00m")],
 )
-def test_durations_for_people(seconds: float, text: str) -> None:
+def test_durations_are_written_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -172,17 +172,17 @@ LINES = st.lists(st.text(alphabet='ab \\"\t{}=\r\x1b\x7f\u0085é\ud800€', max_
 
 @pytest.mark.parametrize("format", [TextFormat(UTC), JsonFormat(), LogfmtFormat()])
 @given(lines=LINES)
-def test_lines_together_are_as_each_alone(format: Format, lines: list[bytes]) -> None:
+def test_lines_in_one_event_are_formatted_as_in_separate_events(format: Format, lines: list[bytes]) -> None:
     assert format.event(output(*lines)) == b"".join(format.event(output(line)) for line in lines)
 
 
 @given(st.lists(st.text(alphabet="ab \\\"\t'=}", max_size=8), min_size=1, max_size=4))
-def test_plain_lines_come_back_from_json_as_they_were(lines: list[str]) -> None:
+def test_plain_lines_survive_json_unchanged(lines: list[str]) -> None:
     records = JsonFormat().event(output(*[line.encode() for line in lines])).splitlines()
     assert [json.loads(record)["line"] for record in records] == lines
 
 
-def test_every_control_character_is_kept_from_a_terminal_however_it_is_written() -> None:
+def test_no_control_character_reaches_a_terminal() -> None:
     text = TextFormat(UTC)
     for code in [*range(0x20), 0x7F, *range(0x80, 0xA0)]:
         if chr(code) in "\t\n":
@@ -194,7 +194,7 @@ def test_every_control_character_is_kept_from_a_terminal_however_it_is_written()
     assert halves.decode("ascii").count("\\x") == 2
 
 
-def test_a_line_that_goes_on_is_marked() -> None:
+def test_an_unfinished_line_is_marked_as_continued() -> None:
     event = output(b"whole", b"half", continued=True)
     first, second = map(json.loads, JsonFormat().event(event).splitlines())
     assert ("continued" not in first, second["continued"], second["line"]) == (True, True, "half")
@@ -202,7 +202,7 @@ def test_a_line_that_goes_on_is_marked() -> None:
     assert LogfmtFormat().event(event).endswith(b" stream=stdout continued=true line=half\n")
 
 
-def test_half_of_a_line_is_no_json_object() -> None:
+def test_an_unfinished_line_is_not_read_as_json() -> None:
     (record,) = JsonFormat().event(output(b"{}", continued=True)).splitlines()
     assert json.loads(record)["line"] == "{}"
 
@@ -225,7 +225,7 @@ def test_half_of_a_line_is_no_json_object() -> None:
         (b"", '""'),
     ],
 )
-def test_a_value_of_logfmt_is_quoted_where_it_must_be(line: bytes, value: str) -> None:
+def test_logfmt_quotes_values_that_need_it(line: bytes, value: str) -> None:
     record = LogfmtFormat().event(output(line)).decode("ascii")
     assert record == f"time=2026-01-01T00:00:00.250Z event=output job=job run_id=r1 stream=stdout line={value}\n"
 
@@ -237,7 +237,7 @@ def test_every_event_is_one_line_of_logfmt(event: Any) -> None:
     assert re.fullmatch(r'([\w.-]+=([!#-<>-\[\]-~]*|"([^"\\]|\\.)*")( |\n))+', record)
 
 
-def test_the_parts_of_a_report_have_paths_in_logfmt() -> None:
+def test_nested_fields_have_dotted_names_in_logfmt() -> None:
     fields = {"ok": True, "none": None, "jobs": [{"name": "a b", "at": 1.5}], "by": {"odd key": 1}}
     record = LogfmtFormat().report(AT, "status", fields, [])
     start = b"time=2026-01-01T00:00:00.250Z event=status "

@@ -110,7 +110,7 @@ def as_init(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         ("os.kill(os.getpid(), signal.SIGSEGV)", 139),
     ],
 )
-def test_the_schedulers_exit_status_is_passed_on(as_init: Run, end: str, status: int) -> None:
+def test_process_1_exits_with_the_status_of_the_scheduler(as_init: Run, end: str, status: int) -> None:
     process = as_init(
         "import os, signal, sys, types\n"
         f"def command():\n    assert os.getpid() == 2\n    {end}\n"
@@ -119,7 +119,7 @@ def test_the_schedulers_exit_status_is_passed_on(as_init: Run, end: str, status:
     assert process.wait(PATIENCE) == status
 
 
-def test_statuses_of_a_real_run(gcron_run: Run, unique: str) -> None:
+def test_process_1_exits_with_the_status_of_a_real_run(gcron_run: Run, unique: str) -> None:
     daemon = gcron_run("@daily true\n", before=UNSHARE)
     daemon.wait_for("Ctrl-C stops")
     init_of(daemon.process.pid).send_signal(signal.SIGTERM)
@@ -132,7 +132,7 @@ def test_statuses_of_a_real_run(gcron_run: Run, unique: str) -> None:
     assert daemon.wait() == 1
 
 
-def test_a_scheduler_that_a_job_kills_makes_137(gcron_run: Run) -> None:
+def test_a_scheduler_that_is_killed_gives_exit_status_137(gcron_run: Run) -> None:
     daemon = gcron_run("@reboot kill -KILL $PPID\n", before=UNSHARE)
     assert daemon.wait() == 137
 
@@ -140,7 +140,7 @@ def test_a_scheduler_that_a_job_kills_makes_137(gcron_run: Run) -> None:
 # -- orphans ----------------------------------------------------------------------------------------------------
 
 
-def test_orphans_are_collected_and_none_is_a_zombie(gcron_run: Run, unique: str) -> None:
+def test_orphans_do_not_become_zombies(gcron_run: Run, unique: str) -> None:
     daemon = gcron_run(
         f"# gcron: name=parent\n@reboot for i in $(seq 50); do (setsid sleep {unique} >/dev/null 2>&1 &); done\n",
         before=UNSHARE,
@@ -158,7 +158,7 @@ def test_orphans_are_collected_and_none_is_a_zombie(gcron_run: Run, unique: str)
     assert daemon.wait() == 0
 
 
-def test_the_schedulers_own_children_keep_their_status(gcron_run: Run) -> None:
+def test_process_1_does_not_collect_the_children_of_the_scheduler(gcron_run: Run) -> None:
     """Process 1 collects whoever ends as its child; the scheduler's own children are not its business."""
     daemon = gcron_run("@reboot (setsid sh -c 'exit 9' &); exit 5\n", before=UNSHARE)
     daemon.wait_for("exit status 5")
@@ -166,7 +166,7 @@ def test_the_schedulers_own_children_keep_their_status(gcron_run: Run) -> None:
     assert daemon.wait() == 0
 
 
-def test_what_outlives_process_1_is_ended_by_the_kernel(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+def test_the_kernel_ends_all_processes_after_process_1(gcron_run: Run, marked_processes: Find, unique: str) -> None:
     daemon = gcron_run(f"@reboot sleep {unique}\n", before=UNSHARE)
     daemon.wait_for("started")
     init = init_of(daemon.process.pid)
@@ -181,7 +181,7 @@ def test_what_outlives_process_1_is_ended_by_the_kernel(gcron_run: Run, marked_p
 
 @pytest.mark.realtime
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.2, 0.3])
-def test_an_early_term_is_obeyed(as_init: Run, tmp_path: Path, delay: float) -> None:
+def test_term_during_the_start_ends_gcron(as_init: Run, tmp_path: Path, delay: float) -> None:
     """From the moment that process 1 holds its signals, whatever is being imported or read just then."""
     crontab = tmp_path / "crontab"
     crontab.write_text("@daily true\n")
@@ -194,7 +194,7 @@ def test_an_early_term_is_obeyed(as_init: Run, tmp_path: Path, delay: float) -> 
         assert process.wait(PATIENCE) == 0
 
 
-def test_an_early_hangup_or_request_for_status_is_answered_later(as_init: Run, tmp_path: Path) -> None:
+def test_hup_and_usr1_during_the_start_are_answered_after_it(as_init: Run, tmp_path: Path) -> None:
     crontab, log = tmp_path / "crontab", tmp_path / "log"
     crontab.write_text("@daily true\n")
     with log.open("wb") as out:
@@ -209,7 +209,7 @@ def test_an_early_hangup_or_request_for_status_is_answered_later(as_init: Run, t
     assert process.wait(PATIENCE) == 0
 
 
-def test_hangup_and_status_are_passed_on(gcron_run: Run) -> None:
+def test_hup_usr1_and_usr2_are_passed_on(gcron_run: Run) -> None:
     daemon = gcron_run("@daily true\n", before=UNSHARE)
     daemon.wait_for("Ctrl-C stops")
     init = init_of(daemon.process.pid)
@@ -235,7 +235,7 @@ def test_a_second_term_kills_at_once(gcron_run: Run, unique: str) -> None:
     assert "SIGTERM again: killing deaf" in daemon.log
 
 
-def test_process_1_stays_small(as_init: Run, tmp_path: Path) -> None:
+def test_process_1_loads_no_runtime_and_has_one_thread(as_init: Run, tmp_path: Path) -> None:
     crontab, log = tmp_path / "crontab", tmp_path / "log"
     crontab.write_text("@daily true\n")
     # A measurement of coverage would load greenlet before everything else.
@@ -284,7 +284,7 @@ def _ended(pid: int) -> tuple[int, int] | None:
     return (found, status) if found else None
 
 
-def test_the_keys_of_a_terminal_come_once_and_none_stops_the_scheduler(tmp_path: Path, unique: str) -> None:
+def test_keys_of_a_terminal_arrive_once_and_do_not_stop_the_scheduler(tmp_path: Path, unique: str) -> None:
     """Were process 1 in the terminal's foreground, too, each Ctrl-C would come twice, and the second one kills."""
     crontab = tmp_path / "crontab"
     crontab.write_text(f"# gcron: name=long\n@reboot sleep {unique}\n")

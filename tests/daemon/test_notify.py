@@ -34,7 +34,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         yield address, receiver
 
 
-def test_a_manager_is_told_of_the_start_reloads_and_the_end(gcron_run: Run, manager: tuple[str, socket.socket]) -> None:
+def test_the_service_manager_gets_start_reload_and_stop(gcron_run: Run, manager: tuple[str, socket.socket]) -> None:
     address, receiver = manager
     daemon = gcron_run(
         "@reboot echo socket=$NOTIFY_SOCKET.\n", "--no-watch", env={**os.environ, "NOTIFY_SOCKET": address}
@@ -52,9 +52,7 @@ def test_a_manager_is_told_of_the_start_reloads_and_the_end(gcron_run: Run, mana
     assert daemon.wait() == 0
 
 
-def test_who_is_told_of_the_end_is_told_of_no_reload_after_it(
-    gcron_run: Run, manager: tuple[str, socket.socket]
-) -> None:
+def test_a_reload_during_the_stop_is_not_announced(gcron_run: Run, manager: tuple[str, socket.socket]) -> None:
     """HUP while gcron stopped read files that nobody needs, said so in the log, and told of a reload without an end."""
     address, receiver = manager
     daemon = gcron_run(
@@ -75,7 +73,7 @@ def test_who_is_told_of_the_end_is_told_of_no_reload_after_it(
 
 
 @pytest.mark.parametrize("address", ["", "/no/such/socket", "@nobody-listens-here", "/" + "x" * 200, "nul\0byte"])
-def test_a_manager_that_does_not_listen_is_no_trouble(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_manager_that_does_not_listen_is_ignored(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {"NOTIFY_SOCKET": address})
     notifier = Notifier()
     notifier.ready()
@@ -84,7 +82,7 @@ def test_a_manager_that_does_not_listen_is_no_trouble(address: str, monkeypatch:
     assert "NOTIFY_SOCKET" not in os.environ
 
 
-def test_a_manager_that_reads_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_manager_that_reads_nothing_blocks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(address)

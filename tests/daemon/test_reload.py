@@ -99,7 +99,7 @@ def rename_over(path: Path, text: str) -> None:
 
 
 @linux
-def test_every_way_of_editing_a_file_is_seen(witness: Callable[..., Witness]) -> None:
+def test_each_way_to_edit_a_file_is_noticed(witness: Callable[..., Witness]) -> None:
     gcron = witness()
     crontab = gcron.crontab
     rename_over(crontab, gcron.add("first"))
@@ -120,7 +120,7 @@ def test_every_way_of_editing_a_file_is_seen(witness: Callable[..., Witness]) ->
 
 @linux
 @pytest.mark.realtime
-def test_of_a_file_that_says_the_same_nothing_is_said(witness: Callable[..., Witness]) -> None:
+def test_reload_of_an_unchanged_file_logs_nothing(witness: Callable[..., Witness]) -> None:
     gcron = witness()
     os.utime(gcron.crontab)
     rename_over(gcron.crontab, gcron.steady)
@@ -134,7 +134,7 @@ def test_of_a_file_that_says_the_same_nothing_is_said(witness: Callable[..., Wit
 
 @linux
 @pytest.mark.realtime
-def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_once(
+def test_a_wrong_or_missing_file_keeps_the_jobs_and_is_reported_once(
     witness: Callable[..., Witness],
 ) -> None:
     gcron = witness()
@@ -169,7 +169,7 @@ def test_a_file_that_is_wrong_or_gone_or_no_file_leaves_the_table_and_is_told_on
 
 
 @linux
-def test_a_directory_in_the_place_of_the_file_leaves_the_table(witness: Callable[..., Witness]) -> None:
+def test_a_directory_in_place_of_the_file_keeps_the_jobs(witness: Callable[..., Witness]) -> None:
     """An empty directory was taken for a cron.d without crontabs: all jobs were removed, with no word of an error."""
     gcron = witness()
     crontab = gcron.crontab
@@ -183,7 +183,7 @@ def test_a_directory_in_the_place_of_the_file_leaves_the_table(witness: Callable
 
 @linux
 @pytest.mark.parametrize("remove_old", [True, False])
-def test_a_configmap_is_followed(witness: Callable[..., Witness], tmp_path: Path, remove_old: bool) -> None:
+def test_an_update_of_a_configmap_is_noticed(witness: Callable[..., Witness], tmp_path: Path, remove_old: bool) -> None:
     mount = tmp_path / "mount"
     mount.mkdir()
 
@@ -205,7 +205,7 @@ def test_a_configmap_is_followed(witness: Callable[..., Witness], tmp_path: Path
 
 
 @linux
-def test_a_directory_is_followed(witness: Callable[..., Witness], tmp_path: Path) -> None:
+def test_changes_in_a_directory_are_noticed(witness: Callable[..., Witness], tmp_path: Path) -> None:
     directory = tmp_path / "cron.d"
     directory.mkdir()
     gcron = witness(str(directory))
@@ -222,7 +222,9 @@ def test_a_directory_is_followed(witness: Callable[..., Witness], tmp_path: Path
 @linux
 @pytest.mark.realtime
 @pytest.mark.parametrize("edit", [rename_over, Path.write_text], ids=["renamed over", "in place"])
-def test_a_storm_of_edits_is_weathered(witness: Callable[..., Witness], edit: Callable[[Path, str], object]) -> None:
+def test_a_thousand_edits_cause_few_reloads_and_miss_no_fire(
+    witness: Callable[..., Witness], edit: Callable[[Path, str], object]
+) -> None:
     gcron = witness()
     started = time.monotonic()
     for number in range(1000):
@@ -237,7 +239,7 @@ def test_a_storm_of_edits_is_weathered(witness: Callable[..., Witness], edit: Ca
 
 @linux
 @pytest.mark.realtime
-def test_without_watching_only_a_signal_reloads(witness: Callable[..., Witness]) -> None:
+def test_with_no_watch_only_a_signal_reloads(witness: Callable[..., Witness]) -> None:
     gcron = witness("--no-watch")
     rename_over(gcron.crontab, gcron.add("new"))
     time.sleep(3 * QUIET)
@@ -260,7 +262,7 @@ def job(name: str) -> Job:
     return Job(name, parse("@every 1h", "UTC"), print, Policy())
 
 
-def test_where_there_is_no_inotify_changes_are_seen_by_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_inotify_changes_are_noticed_by_polling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_open_inotify", lambda: None)
     monkeypatch.setattr(watching, "LOOK_EVERY", 0.02)
     path = tmp_path / "crontab"
@@ -304,7 +306,7 @@ def test_a_change_during_the_start_is_seen(tmp_path: Path, monkeypatch: pytest.M
     reloader.stop()
 
 
-def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_hangs_is_reported_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloading, "_SLOW", 0.05)
     go_on = threading.Event()
     reads: list[int] = []
@@ -336,7 +338,7 @@ def test_a_read_that_hangs_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyP
     reloader.stop()
 
 
-def test_after_the_end_of_a_hanging_read_a_stopped_reloader_changes_nothing() -> None:
+def test_a_stopped_reloader_ignores_the_end_of_a_hanging_read() -> None:
     go_on = threading.Event()
 
     def read() -> list[Job]:
@@ -354,7 +356,7 @@ def test_after_the_end_of_a_hanging_read_a_stopped_reloader_changes_nothing() ->
     assert log == []
 
 
-def test_a_reload_that_is_asked_for_together_with_a_stop_is_left_out() -> None:
+def test_a_reload_requested_together_with_a_stop_is_skipped() -> None:
     """A service manager that had been told of the stop was told of a reload after it, and never of the end of that.
 
     HUP came just after TERM: what `ask` had begun did not look again whether gcron stops.
@@ -380,7 +382,7 @@ def test_a_reload_that_is_asked_for_together_with_a_stop_is_left_out() -> None:
     until(lambda: told[-1:] == ["READY=1"])
 
 
-def test_half_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_during_the_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody writes it just while it is read: what was read is not what is there."""
     monkeypatch.setattr(reloading, "_PAUSE", 0.1)
     path = tmp_path / "crontab"
@@ -402,7 +404,7 @@ def test_half_a_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert log == ["SIGHUP: read again: 1 added, 0 changed, 0 removed\n  added whole"]
 
 
-def test_what_is_written_to_all_the_time_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_never_stops_changing_keeps_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Now and then in a storm of edits, all jobs were gone for half a second, and what was due in it was lost.
 
     A writer empties a file before it fills it. After some reads that were not sure, the next one was taken as it was,
@@ -435,7 +437,7 @@ def test_what_is_written_to_all_the_time_changes_nothing(tmp_path: Path, monkeyp
     assert reloader.problem == ""
 
 
-def test_what_was_written_in_this_very_tick_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_in_the_same_clock_tick_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is emptied and filled again within a tick of the kernel's clock has the status of before.
 
     So it was taken for one that nobody had touched while it was read, and that had no jobs in it.
@@ -451,7 +453,7 @@ def test_what_was_written_in_this_very_tick_is_read_again(monkeypatch: pytest.Mo
     assert log == ["SIGHUP: read again: 1 added, 0 changed, 0 removed\n  added kept"]
 
 
-def test_what_a_read_raises_is_said_and_the_next_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_read_is_reported_and_the_next_read_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: Iterator[Any] = iter([ValueError("wrong"), ValueError(), [job("right")]])
 
     def read() -> list[Job]:
@@ -485,7 +487,7 @@ def test_jobs_that_the_scheduler_refuses_change_nothing() -> None:
     assert reloader.problem == ""
 
 
-def test_without_a_thread_to_read_in_the_jobs_stay_and_the_next_read_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_free_thread_the_jobs_stay_and_the_next_read_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -501,7 +503,7 @@ def test_without_a_thread_to_read_in_the_jobs_stay_and_the_next_read_is_tried(mo
     until(lambda: scheduler.jobs)
 
 
-def test_the_jobs_that_a_reload_was_about_are_named() -> None:
+def test_a_reload_names_the_jobs_it_added_changed_and_removed() -> None:
     """`0 added, 1 changed, 1 removed` was all that the log said of a reload: which backup is gone was a riddle."""
     many = [job(f"many-{number:02}") for number in range(12)]
     tables = iter(
@@ -522,7 +524,7 @@ def test_the_jobs_that_a_reload_was_about_are_named() -> None:
     ]
 
 
-def test_a_change_before_the_watch_is_open_is_seen(tmp_path: Path) -> None:
+def test_a_change_before_the_watch_opens_is_noticed(tmp_path: Path) -> None:
     """The watch opens after the first fire: a file that changed in between would wait for the look after 10 s."""
     path = tmp_path / "crontab"
     path.write_text("")

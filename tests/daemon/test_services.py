@@ -25,7 +25,7 @@ def lines_of(log: str) -> list[str]:
     return [re.sub(r"pid \d+", "pid N", line.split("  ", 1)[1]) for line in log.splitlines()]
 
 
-def test_what_the_log_tells_of_services(gcron_run: Run) -> None:
+def test_the_log_shows_the_life_of_services(gcron_run: Run) -> None:
     daemon = gcron_run(
         "# gcron: name=db ready-line=accepting restart-delay=0.2\n"
         "@service echo accepting; exec sleep 60\n"
@@ -56,7 +56,7 @@ def test_what_the_log_tells_of_services(gcron_run: Run) -> None:
     assert "gcron    SIGTERM: stopping" in lines, "nobody waits for services to finish"
 
 
-def test_the_states_as_json(gcron_run: Run) -> None:
+def test_the_json_log_shows_each_state_of_a_service(gcron_run: Run) -> None:
     daemon = gcron_run("# gcron: name=web restart-delay=30\n@service exit 4\n", "--log-format", "json")
     daemon.wait_for("backing-off")
     assert daemon.stop() == 0
@@ -71,7 +71,9 @@ def test_the_states_as_json(gcron_run: Run) -> None:
     ]
 
 
-def test_services_that_end_when_asked_are_a_clean_end(gcron_run: Run, marked_processes: Marked, unique: str) -> None:
+def test_services_that_obey_the_stop_signal_are_a_clean_end(
+    gcron_run: Run, marked_processes: Marked, unique: str
+) -> None:
     daemon = gcron_run(f"# gcron: name=web\n@service sleep {unique} & exec sleep {unique}\n")
     daemon.wait_for("web .*started")
     assert daemon.stop() == 0
@@ -80,7 +82,7 @@ def test_services_that_end_when_asked_are_a_clean_end(gcron_run: Run, marked_pro
 
 
 @pytest.mark.realtime
-def test_a_service_that_had_to_be_killed_is_told_and_is_status_3(gcron_run: Run) -> None:
+def test_a_service_that_had_to_be_killed_is_named_and_the_exit_status_is_3(gcron_run: Run) -> None:
     daemon = gcron_run(f"# gcron: name=deaf kill-after=0.3s\n@service {DEAF}\n")
     daemon.wait_for(r"\| up")
     with takes(at_most=0.3 + 5):
@@ -102,7 +104,7 @@ def test_jobs_finish_first_and_a_second_signal_kills_everything(gcron_run: Run) 
     assert "SIGTERM again: killing job, deaf" in daemon.log
 
 
-def test_a_reload_leaves_a_service_alone_that_is_as_before(gcron_run: Run, tmp_path: Path) -> None:
+def test_a_reload_does_not_restart_an_unchanged_service(gcron_run: Run, tmp_path: Path) -> None:
     same = "# gcron: name=same\n@service exec sleep 60\n"
     daemon = gcron_run(f"{same}# gcron: name=changed\n@service exec sleep 61\n")
     daemon.wait_for("same .*started")
@@ -118,7 +120,7 @@ def test_a_reload_leaves_a_service_alone_that_is_as_before(gcron_run: Run, tmp_p
 
 
 @pytest.mark.realtime
-def test_a_crash_loop_takes_no_machine_and_floods_no_log(gcron_run: Run) -> None:
+def test_a_crash_loop_uses_little_cpu_and_few_log_lines(gcron_run: Run) -> None:
     daemon = gcron_run("# gcron: name=web restart-delay=0 min-uptime=0\n@service exit 1\n")
     daemon.wait_for("web .*started")
     process = psutil.Process(daemon.process.pid)

@@ -55,7 +55,7 @@ class Reader(threading.Thread):
             time.sleep(self.pause)
 
 
-def test_everything_arrives_in_order_at_a_reader_that_is_slow(pipe: tuple[int, int]) -> None:
+def test_a_slow_reader_gets_everything_in_order(pipe: tuple[int, int]) -> None:
     reader = Reader(pipe[0], pause=0.002)
     sink = Sink(pipe[1], report, LIMIT)
     records = [f"{number} {'x' * 1000}\n".encode() for number in range(3000)]
@@ -71,7 +71,7 @@ def test_everything_arrives_in_order_at_a_reader_that_is_slow(pipe: tuple[int, i
     assert bytes(reader.data) == b"".join(records)
 
 
-def test_a_producer_waits_for_room_while_others_run(pipe: tuple[int, int]) -> None:
+def test_a_producer_waits_for_space_while_other_greenlets_run(pipe: tuple[int, int]) -> None:
     sink = Sink(pipe[1], report, LIMIT)
     producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(20)])
     for _ in range(20):
@@ -94,7 +94,7 @@ def fill_and_stall(sink: Sink, size: int) -> tuple[int, int]:
     return written, sink._dropped_lines
 
 
-def test_what_a_stopped_reader_misses_is_counted_to_the_byte_and_told_when_it_moves(
+def test_lost_output_is_counted_to_the_byte_and_reported_when_the_reader_continues(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.1)
@@ -118,7 +118,7 @@ def test_what_a_stopped_reader_misses_is_counted_to_the_byte_and_told_when_it_mo
     ]
 
 
-def test_records_of_its_own_are_kept_for_a_stopped_reader_but_not_without_end(
+def test_own_records_are_kept_for_a_stopped_reader_up_to_a_limit(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.1)
@@ -139,7 +139,7 @@ def test_records_of_its_own_are_kept_for_a_stopped_reader_but_not_without_end(
 
 
 @pytest.mark.realtime
-def test_a_reader_that_is_gone_turns_the_log_off_and_nothing_waits(pipe: tuple[int, int]) -> None:
+def test_a_closed_pipe_turns_the_log_off_and_blocks_nothing(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     sink = Sink(pipe[1], report, LIMIT)
     spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(100)]).get(timeout=PATIENCE)
@@ -148,7 +148,7 @@ def test_a_reader_that_is_gone_turns_the_log_off_and_nothing_waits(pipe: tuple[i
         sink.close(PATIENCE)
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+def test_a_non_blocking_descriptor_loses_nothing(pipe: tuple[int, int]) -> None:
     os.set_blocking(pipe[1], False)
     sink = Sink(pipe[1], report, LIMIT)
     producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(50)])
@@ -162,7 +162,7 @@ def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[
 
 
 @pytest.mark.realtime
-def test_a_reader_that_never_reads_does_not_hold_up_the_end(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_never_reads_does_not_delay_the_end(pipe: tuple[int, int]) -> None:
     sink = Sink(pipe[1], report, LIMIT)
     for _ in range(200):
         sink.write(b"x" * 999 + b"\n")
@@ -199,7 +199,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
     return disk
 
 
-def test_a_disk_that_was_full_is_written_to_again_and_the_loss_told(disk: Callable[[int], Disk]) -> None:
+def test_after_a_full_disk_the_log_continues_and_reports_the_loss(disk: Callable[[int], Disk]) -> None:
     full = disk(10)
     sink = Sink(-7, report, LIMIT)
     for word in (b"first\n", b"second\n", b"third\n", b"fourth\n"):
@@ -213,7 +213,7 @@ def test_a_disk_that_was_full_is_written_to_again_and_the_loss_told(disk: Callab
 
 
 @pytest.mark.realtime
-def test_a_disk_that_stays_full_stops_nobody(disk: Callable[[int], Disk]) -> None:
+def test_a_disk_that_stays_full_blocks_nothing(disk: Callable[[int], Disk]) -> None:
     disk(0)
     sink = Sink(-7, report, LIMIT)
     spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(100)]).get(timeout=PATIENCE)
@@ -221,7 +221,7 @@ def test_a_disk_that_stays_full_stops_nobody(disk: Callable[[int], Disk]) -> Non
         sink.close(PATIENCE)
 
 
-def test_with_block_job_output_waits_for_a_stopped_reader_and_nothing_is_lost(
+def test_with_block_output_waits_for_a_stopped_reader_and_nothing_is_lost(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.02)
@@ -239,7 +239,9 @@ def test_with_block_job_output_waits_for_a_stopped_reader_and_nothing_is_lost(
     assert sink.lost == 0
 
 
-def test_blocking_ends_when_it_has_to(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_blocking_ends_the_wait_for_a_stopped_reader(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.02)
     sink = Sink(pipe[1], report, LIMIT, on_stall="block")
     producing = spawn(lambda: [sink.write_output(b"x" * 9999 + b"\n") for _ in range(50)])
@@ -249,7 +251,7 @@ def test_blocking_ends_when_it_has_to(pipe: tuple[int, int], monkeypatch: pytest
     assert sink.lost > 0
 
 
-def test_of_two_outlets_one_that_is_not_read_leaves_the_other_alone(pipe: tuple[int, int]) -> None:
+def test_an_outlet_that_nobody_reads_does_not_delay_the_other(pipe: tuple[int, int]) -> None:
     read, write = os.pipe()
     outlets = Outlets(report, stdout_fd=pipe[1], stderr_fd=write)
     outlets.stdout.write(b"x" * 200_000)
@@ -260,7 +262,7 @@ def test_of_two_outlets_one_that_is_not_read_leaves_the_other_alone(pipe: tuple[
     os.close(write)
 
 
-def test_two_outlets_to_one_file_are_one_and_keep_records_whole(pipe: tuple[int, int]) -> None:
+def test_stdout_and_stderr_to_the_same_file_share_one_sink(pipe: tuple[int, int]) -> None:
     same = os.dup(pipe[1])
     outlets = Outlets(report, stdout_fd=pipe[1], stderr_fd=same)
     assert outlets.stderr is outlets.stdout

@@ -15,7 +15,7 @@ TABLE = "# gcron: name=long\n@reboot sleep 1000\n" + "".join(
 )
 
 
-def test_people_get_one_block(gcron_run: Run) -> None:
+def test_the_text_status_is_one_block(gcron_run: Run) -> None:
     daemon = gcron_run(TABLE)
     ((pid),) = daemon.wait_for(r"started \(pid (\d+)\)")
     daemon.send(signal.SIGUSR1)
@@ -31,7 +31,7 @@ def test_people_get_one_block(gcron_run: Run) -> None:
     assert daemon.stop(signal.SIGQUIT) == 3
 
 
-def test_machines_get_one_object(gcron_run: Run) -> None:
+def test_the_json_status_is_one_object(gcron_run: Run) -> None:
     daemon = gcron_run(TABLE, "--log-format", "json")
     ((pid),) = daemon.wait_for(r'"pid":(\d+)')
     daemon.send(signal.SIGUSR1)
@@ -55,7 +55,7 @@ SERVICES = (
 )
 
 
-def test_services_are_shown_with_their_state(gcron_run: Run) -> None:
+def test_the_json_status_shows_services_with_their_states(gcron_run: Run) -> None:
     daemon = gcron_run(SERVICES, "--log-format", "json")
     ((pid),) = daemon.wait_for(r'"process-started","job":"up","run_id":"\w+","pid":(\d+)')
     daemon.wait_for('"state":"failed"')
@@ -70,7 +70,7 @@ def test_services_are_shown_with_their_state(gcron_run: Run) -> None:
     assert daemon.stop() == 0
 
 
-def test_people_are_shown_services_too(gcron_run: Run) -> None:
+def test_the_text_status_shows_services(gcron_run: Run) -> None:
     daemon = gcron_run(SERVICES)
     daemon.wait_for("service failed")
     daemon.send(signal.SIGUSR1)

@@ -68,7 +68,7 @@ def rename_over(path: Path, text: str) -> None:
     ],
     ids=["written", "renamed over", "removed", "moved away", "mode", "FIFO in its place", "link in its place"],
 )
-def test_a_change_of_a_file_is_told(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_a_change_of_a_file_is_reported(tmp_path: Path, change: Callable[[Path], object]) -> None:
     path = tmp_path / "crontab"
     path.write_text("old")
     watch = FileWatch([str(path)])
@@ -80,7 +80,7 @@ def test_a_change_of_a_file_is_told(tmp_path: Path, change: Callable[[Path], obj
 
 
 @linux
-def test_a_file_that_comes_back_is_told(tmp_path: Path) -> None:
+def test_a_file_that_reappears_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "crontab"
     watch = FileWatch([str(path)])
     greenlet = waiting(watch)
@@ -89,7 +89,7 @@ def test_a_file_that_comes_back_is_told(tmp_path: Path) -> None:
 
 
 @linux
-def test_its_neighbours_are_not_told_however_busy_they_are(tmp_path: Path) -> None:
+def test_changes_of_other_files_are_not_reported(tmp_path: Path) -> None:
     path = tmp_path / "crontab"
     path.write_text("old")
     greenlet = waiting(FileWatch([str(path)]))
@@ -101,7 +101,7 @@ def test_its_neighbours_are_not_told_however_busy_they_are(tmp_path: Path) -> No
 @linux
 @pytest.mark.parametrize("remove_old", [True, False])
 @pytest.mark.parametrize("as_directory", [True, False])
-def test_the_swap_of_a_mounted_configmap_is_told(tmp_path: Path, remove_old: bool, as_directory: bool) -> None:
+def test_an_update_of_a_configmap_is_reported(tmp_path: Path, remove_old: bool, as_directory: bool) -> None:
     """Kubernetes: `crontab` is a link to `..data/crontab`, `..data` one to a directory, and is renamed over."""
 
     def publish(name: str, text: str) -> None:
@@ -126,7 +126,7 @@ def test_the_swap_of_a_mounted_configmap_is_told(tmp_path: Path, remove_old: boo
 
 
 @linux
-def test_a_change_behind_links_in_other_directories_is_told(tmp_path: Path) -> None:
+def test_a_change_of_a_link_target_is_reported(tmp_path: Path) -> None:
     for name in ("etc", "links", "real"):
         (tmp_path / name).mkdir()
     (tmp_path / "real" / "crontab").write_text("old")
@@ -161,7 +161,7 @@ def test_a_change_behind_links_in_other_directories_is_told(tmp_path: Path) -> N
     ],
     ids=["added", "edited", "removed", "renamed"],
 )
-def test_a_change_in_a_directory_is_told(tmp_path: Path, change: Callable[[Path], object]) -> None:
+def test_a_change_in_a_directory_is_reported(tmp_path: Path, change: Callable[[Path], object]) -> None:
     directory = tmp_path / "cron.d"
     directory.mkdir()
     (directory / "old").write_text("old")
@@ -174,7 +174,7 @@ def test_a_change_in_a_directory_is_told(tmp_path: Path, change: Callable[[Path]
 
 
 @linux
-def test_a_lost_piece_of_news_counts_as_a_change(tmp_path: Path) -> None:
+def test_lost_inotify_events_count_as_a_change(tmp_path: Path) -> None:
     """The kernel's queue is bounded; what did not fit is told as an event of no watch."""
     path = tmp_path / "crontab"
     path.write_text("old")
@@ -190,7 +190,7 @@ def test_a_lost_piece_of_news_counts_as_a_change(tmp_path: Path) -> None:
 
 
 @linux
-def test_a_storm_of_changes_is_told_after_a_while_although_it_goes_on(tmp_path: Path) -> None:
+def test_endless_changes_are_reported_after_a_while(tmp_path: Path) -> None:
     path = tmp_path / "crontab"
     path.write_text("old")
     greenlet = waiting(FileWatch([str(path)]))
@@ -203,7 +203,7 @@ def test_a_storm_of_changes_is_told_after_a_while_although_it_goes_on(tmp_path: 
 
 
 @linux
-def test_links_that_lead_nowhere_or_round_and_round_are_no_trouble(tmp_path: Path) -> None:
+def test_broken_and_circular_links_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to("round")
     (tmp_path / "nowhere").symlink_to("/no/such/file")
     watch = FileWatch([str(tmp_path / "round"), str(tmp_path / "nowhere"), "/no/such/directory/file", "nul\0byte"])
@@ -212,7 +212,7 @@ def test_links_that_lead_nowhere_or_round_and_round_are_no_trouble(tmp_path: Pat
     assert is_told(greenlet)
 
 
-def test_without_inotify_a_look_is_due_every_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_inotify_the_files_are_polled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_open_inotify", lambda: None)
     monkeypatch.setattr(watching, "LOOK_EVERY", 0.05)
     path = tmp_path / "crontab"
@@ -226,7 +226,7 @@ def test_without_inotify_a_look_is_due_every_ten_seconds(tmp_path: Path, monkeyp
 
 
 @linux
-def test_without_room_for_another_inotify_looks_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_free_inotify_instance_the_files_are_polled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """128 instances a user may have, by default, and others use them up."""
 
     def full(**options: bool) -> None:

@@ -190,14 +190,16 @@ def wait_for_more(daemon: Any, job: str, more: int) -> None:
     daemon.wait_for(rf"  {job} +started", starts(daemon, job) + more)
 
 
-def test_the_library_shifts_the_clocks_that_python_reads(clock: SettableClock) -> None:
+def test_the_preloaded_library_shifts_the_clocks_of_python(clock: SettableClock) -> None:
     clock.set_to(at(12))
     code = "import time, datetime; print(time.time(), time.time_ns() / 1e9, datetime.datetime.now().timestamp())"
     told = subprocess.run([sys.executable, "-c", code], env=clock.environment, capture_output=True, check=True).stdout
     assert all(abs(float(word) - clock.now()) < 60 for word in told.split())
 
 
-def test_set_forward_and_back_a_little(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+def test_a_small_step_makes_up_a_fixed_time_once_and_never_repeats_it(
+    clock: SettableClock, gcron_run: Callable[..., Any]
+) -> None:
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB, env=clock.environment)
     wait_for_more(daemon, "every", 1)
@@ -214,7 +216,7 @@ def test_set_forward_and_back_a_little(clock: SettableClock, gcron_run: Callable
     assert daemon.stop() == 0
 
 
-def test_set_forward_by_more_than_three_hours_makes_nothing_up(
+def test_a_step_forward_by_more_than_three_hours_makes_nothing_up(
     clock: SettableClock, gcron_run: Callable[..., Any]
 ) -> None:
     clock.set_to(at(12, 10))
@@ -227,7 +229,7 @@ def test_set_forward_by_more_than_three_hours_makes_nothing_up(
     assert daemon.stop() == 0
 
 
-def test_set_back_by_more_than_three_hours_follows_the_new_clock(
+def test_after_a_step_back_by_more_than_three_hours_fixed_times_fire_again(
     clock: SettableClock, gcron_run: Callable[..., Any]
 ) -> None:
     clock.set_to(at(12, 10))
@@ -243,7 +245,7 @@ def test_set_back_by_more_than_three_hours_follows_the_new_clock(
     assert daemon.stop() == 0
 
 
-def test_a_machine_that_slept_makes_up_what_is_not_too_old(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+def test_after_a_suspend_a_recent_fixed_time_is_made_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
     """Nobody has set the clock: of 12:30 and 17:30 the later one is 40 minutes late, and not wrong."""
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB.replace("30 12 ", "30 12,17 "), env=clock.environment)
@@ -260,7 +262,9 @@ def test_a_machine_that_slept_makes_up_what_is_not_too_old(clock: SettableClock,
     assert daemon.stop() == 0
 
 
-def test_after_a_sleep_each_job_catches_up_as_it_says(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+def test_after_a_suspend_each_job_catches_up_as_its_option_says(
+    clock: SettableClock, gcron_run: Callable[..., Any]
+) -> None:
     """Asleep from 12:10 to 18:10, under a deadline of four hours: four fires of each are young enough."""
     names = {"nothing": "none", "last": "last", "all": "all"}
     jobs = [f"# gcron: name={name} catchup={catchup}\n40 0-23 * * *  true\n" for name, catchup in names.items()]
@@ -287,7 +291,7 @@ def test_after_a_sleep_each_job_catches_up_as_it_says(clock: SettableClock, gcro
     assert spans == {"all": ["12:40", "13:40"], "last": ["12:40", "16:40"]}
 
 
-def test_a_machine_that_slept_for_days_makes_nothing_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
+def test_after_a_suspend_of_days_nothing_is_made_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB, env=clock.environment)
     wait_for_more(daemon, "every", 1)
@@ -298,7 +302,7 @@ def test_a_machine_that_slept_for_days_makes_nothing_up(clock: SettableClock, gc
     assert daemon.stop() == 0
 
 
-def test_a_step_is_noticed_while_nothing_is_due_for_long(
+def test_a_step_is_noticed_while_no_job_is_due_soon(
     gcron_run: Callable[..., Any], library: Path, tmp_path: Path
 ) -> None:
     """The kernel's timer stands at 12:30, twenty minutes away by the clock that nobody sets."""
@@ -332,7 +336,7 @@ def pause_for(daemon: Any, seconds: float) -> range:
     return range(first, end)
 
 
-def test_a_gcron_that_was_stopped_starts_no_burst(gcron_run: Callable[..., Any]) -> None:
+def test_a_paused_gcron_starts_no_burst_when_it_continues(gcron_run: Callable[..., Any]) -> None:
     daemon = gcron_run("# gcron: name=every\n@every 1s true\n", "--log-format", "json")
     daemon.wait_for('"event":"run-finished"')
     paused = pause_for(daemon, 3.2)
@@ -347,7 +351,7 @@ def test_a_gcron_that_was_stopped_starts_no_burst(gcron_run: Callable[..., Any])
     assert (second_of(missed, "first"), second_of(missed, "last")) == (paused[0], paused[-1] - len(started))
 
 
-def test_a_gcron_that_was_stopped_catches_up_one_after_the_other(gcron_run: Callable[..., Any]) -> None:
+def test_a_paused_gcron_catches_up_with_one_run_at_a_time(gcron_run: Callable[..., Any]) -> None:
     daemon = gcron_run("# gcron: name=every catchup=all\n@every 1s  sleep 0.2\n", "--log-format", "json")
     daemon.wait_for('"event":"run-finished"', 2)
     paused = pause_for(daemon, 3.2)

@@ -89,7 +89,7 @@ def mount(tmp_path: Path, gcron_run: Run) -> Iterator[Mount]:
 
 
 @pytest.mark.realtime
-def test_a_directory_that_hangs_holds_up_its_own_job_alone(mount: Mount, gcron_run: Run) -> None:
+def test_a_directory_that_hangs_delays_only_its_own_job(mount: Mount, gcron_run: Run) -> None:
     hung = mount("")
     hung.hang()
     daemon = gcron_run(
@@ -103,9 +103,7 @@ def test_a_directory_that_hangs_holds_up_its_own_job_alone(mount: Mount, gcron_r
 
 
 @pytest.mark.realtime
-def test_a_job_that_hangs_in_execve_stalls_neither_other_jobs_nor_the_stop_and_is_named(
-    mount: Mount, gcron_run: Run
-) -> None:
+def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Mount, gcron_run: Run) -> None:
     """Such a process cannot be looked at: reading its /proc/PID/stat and environ waits with it, and for ever.
 
     The look that came upon it never ended, and the looks for others waited for it: no tree could be ended any more, no
@@ -137,7 +135,7 @@ def hangs(pid: int) -> bool:
 
 
 @pytest.mark.realtime
-def test_a_member_that_cannot_be_looked_at_is_found_in_the_session_and_killed(
+def test_a_process_that_cannot_be_read_is_found_by_its_session_and_killed(
     mount: Mount,
 ) -> None:
     """It gets the signal, though it cannot die of it before the file system answers: it executes nothing more."""
@@ -165,7 +163,7 @@ def test_a_member_that_cannot_be_looked_at_is_found_in_the_session_and_killed(
 
 
 @pytest.mark.realtime
-def test_crontabs_in_a_directory_that_hangs_go_on_and_can_be_stopped(mount: Mount, gcron_run: Run) -> None:
+def test_jobs_continue_and_can_be_stopped_while_their_crontab_hangs(mount: Mount, gcron_run: Run) -> None:
     table = mount(BEAT)
     daemon = gcron_run("# gcron: name=other\n@every 1s true\n", str(table.where / "crontab"))
     daemon.wait_for("beat +succeeded")

@@ -47,9 +47,7 @@ class Crontab:
 
 
 @pytest.mark.realtime
-def test_a_hundred_megabytes_arrive_to_the_byte_while_another_job_keeps_its_beat(
-    gcron_run: Run, tmp_path: Path
-) -> None:
+def test_a_flood_of_100_megabytes_arrives_whole_and_delays_no_other_job(gcron_run: Run, tmp_path: Path) -> None:
     size = 100_000_000
     crontab = Crontab(tmp_path, size)
     daemon = gcron_run(crontab.text, **READ)
@@ -77,7 +75,7 @@ def test_a_hundred_megabytes_arrive_to_the_byte_while_another_job_keeps_its_beat
 
 
 @pytest.mark.realtime
-def test_a_reader_that_stops_costs_output_and_no_fire_and_is_told_how_much(gcron_run: Run, tmp_path: Path) -> None:
+def test_a_stopped_reader_loses_counted_output_and_no_fire(gcron_run: Run, tmp_path: Path) -> None:
     crontab = Crontab(tmp_path, 60_000_000)
     daemon = gcron_run(crontab.text, "--log-format", "json", stdout=subprocess.PIPE)
     process = psutil.Process(daemon.process.pid)
@@ -103,7 +101,7 @@ def _fires(log: bytearray) -> int:
     return log.count(b'"event":"run-started","job":"beat"')
 
 
-def test_a_reader_that_is_gone_does_not_end_the_scheduler(gcron_run: Run, tmp_path: Any) -> None:
+def test_a_reader_that_exits_does_not_end_the_scheduler(gcron_run: Run, tmp_path: Any) -> None:
     marks = tmp_path / "marks"
     daemon = gcron_run(
         f"@reboot echo early\n@every 1s echo noise; echo x >> {marks}\n", before=("sh", "-c", '"$@" | head -n 1', "sh")
@@ -115,7 +113,7 @@ def test_a_reader_that_is_gone_does_not_end_the_scheduler(gcron_run: Run, tmp_pa
     assert daemon.errors == ""
 
 
-def test_a_full_disk_ends_nothing_and_the_exit_status_is_right(gcron_run: Run, tmp_path: Any) -> None:
+def test_a_full_disk_ends_nothing_and_keeps_the_exit_status(gcron_run: Run, tmp_path: Any) -> None:
     marks = tmp_path / "marks"
     with open("/dev/full", "wb") as full:
         daemon = gcron_run(f"@reboot yes | head -c 1000000; echo x > {marks}\n", stdout=full)
@@ -125,7 +123,7 @@ def test_a_full_disk_ends_nothing_and_the_exit_status_is_right(gcron_run: Run, t
 
 
 @pytest.mark.realtime
-def test_newlines_without_end_delay_no_other_job(gcron_run: Run, tmp_path: Path) -> None:
+def test_endless_newlines_delay_no_other_job(gcron_run: Run, tmp_path: Path) -> None:
     crontab = Crontab(tmp_path, 0)
     daemon = gcron_run(
         crontab.text + "@reboot exec yes ''\n",
@@ -152,7 +150,7 @@ def drain(pipe: int, until: Callable[[bytearray], bool] = lambda data: False) ->
 
 
 @pytest.mark.realtime
-def test_raw_output_that_nobody_reads_is_counted_to_the_byte(gcron_run: Run) -> None:
+def test_lost_raw_output_is_counted_to_the_byte(gcron_run: Run) -> None:
     size = 60_000_000
     crontab = f"# gcron: name=flood output=raw\n@reboot head -c {size} /dev/zero\n# gcron: name=beat\n@every 1s true\n"
     daemon = gcron_run(crontab, "--split-logs", stdout=subprocess.PIPE)
@@ -170,7 +168,7 @@ def test_raw_output_that_nobody_reads_is_counted_to_the_byte(gcron_run: Run) -> 
 
 
 @pytest.mark.realtime
-def test_with_block_a_flood_waits_for_the_reader_and_the_beat_goes_on(gcron_run: Run, tmp_path: Path) -> None:
+def test_with_block_a_flood_waits_for_the_reader_and_delays_no_other_job(gcron_run: Run, tmp_path: Path) -> None:
     size = 30_000_000
     daemon = gcron_run(Crontab(tmp_path, size).text, "--on-stall", "block", "--split-logs", stdout=subprocess.PIPE)
     # Nobody reads, for longer than it takes to drop the output of a job that need not wait.
@@ -186,7 +184,7 @@ def test_with_block_a_flood_waits_for_the_reader_and_the_beat_goes_on(gcron_run:
 
 
 @pytest.mark.realtime
-def test_with_block_stopping_is_bounded_all_the_same(gcron_run: Run) -> None:
+def test_with_block_a_stop_still_ends_in_time(gcron_run: Run) -> None:
     crontab = "# gcron: kill-after=1s\n@reboot exec yes\n"
     options = ("--on-stall=block", "--grace=0.3s")
     daemon = gcron_run(crontab, *options, timing=Timing(last_log=0.3), stdout=subprocess.PIPE)
@@ -210,7 +208,7 @@ def test_raw_and_discarded_output_of_gcron_run(gcron_run: Run) -> None:
     assert "never" not in daemon.log
 
 
-def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None:
+def test_split_logs_separates_job_output_from_own_records(gcron_run: Run) -> None:
     text = """# gcron: name=job\n@reboot echo '{"level": "info"}'; echo x >&2\n"""
     daemon = gcron_run(text, env={**os.environ, "GCRON_SPLIT_LOGS": "yes", "GCRON_LOG_FORMAT": "json"})
     until(lambda: '"run-finished"' in daemon.errors)
@@ -225,7 +223,7 @@ def test_split_logs_part_job_output_from_what_gcron_says(gcron_run: Run) -> None
 # -- a lot ------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_of_200_megabytes_is_counted_to_the_byte_in_bounded_memory(gcron_run: Run) -> None:
+def test_a_line_of_200_megabytes_arrives_whole_in_bounded_memory(gcron_run: Run) -> None:
     size = 200 * MIB
     daemon = gcron_run(
         f"# gcron: name=long\n@reboot head -c {size} /dev/zero | tr '\\0' x\n",
@@ -250,7 +248,7 @@ def test_a_line_of_200_megabytes_is_counted_to_the_byte_in_bounded_memory(gcron_
     assert largest < 120 * MIB
 
 
-def test_five_million_lines_all_arrive(gcron_run: Run) -> None:
+def test_five_million_lines_arrive(gcron_run: Run) -> None:
     daemon = gcron_run("# gcron: name=lines\n@reboot seq 5000000\n", **READ)
     pipe = daemon.process.stdout.fileno()
     count, whole, rest = 0, b"", b""
@@ -268,7 +266,7 @@ def test_five_million_lines_all_arrive(gcron_run: Run) -> None:
 # -- the disk ---------------------------------------------------------------------------------------------------
 
 
-def test_when_a_full_disk_has_room_again_the_log_goes_on_and_tells_what_it_lost(gcron_run: Run, tmp_path: Path) -> None:
+def test_after_a_full_disk_the_log_continues_and_counts_what_it_lost(gcron_run: Run, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     ballast = f"head -c 200000 /dev/zero > {disk}/ballast"

@@ -125,7 +125,7 @@ def _permitted() -> bool:
         pytest.param(STRANGER_REPLACED, id="a-stranger-by-a-member"),
     ],
 )
-def test_a_signal_goes_to_who_was_seen_and_to_nobody_who_has_the_pid_since(script: str) -> None:
+def test_no_signal_reaches_a_process_that_reuses_a_pid(script: str) -> None:
     """The last of these is a bug's: the look was psutil's `process_iter`, which keeps who had a pid.
 
     A member that got the pid of somebody dead was taken for him, not asked to stop, and killed later.

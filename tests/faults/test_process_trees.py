@@ -73,9 +73,7 @@ def owned_by(uid: int) -> list[int]:
 @AS_ROOT
 @pytest.mark.realtime
 @pytest.mark.parametrize("before", [(), WITHOUT_GROUPS], ids=["", "without-control-groups"])
-def test_a_fork_bomb_in_its_limit_is_ended_and_another_job_keeps_its_beat(
-    gcron_run: Run, tmp_path: Path, before: tuple[str, ...]
-) -> None:
+def test_a_fork_bomb_is_ended_and_delays_no_other_job(gcron_run: Run, tmp_path: Path, before: tuple[str, ...]) -> None:
     """Killed one by one, each made room for another: who is to be killed is stopped first."""
     script = tmp_path / "bomb.py"
     script.write_text(BOMB)
@@ -122,7 +120,7 @@ def freezable(tmp_path: Path) -> Iterator[Path]:
 
 @AS_ROOT
 @pytest.mark.realtime
-def test_who_sleeps_uninterruptibly_is_named_and_the_stop_is_bounded(freezable: Path, gcron_run: Run) -> None:
+def test_a_process_in_disk_sleep_is_named_and_the_stop_ends_in_time(freezable: Path, gcron_run: Run) -> None:
     subprocess.run(["fsfreeze", "-f", freezable], check=True)
     daemon = gcron_run(
         f"# gcron: name=stuck kill-after=0.5s\n@reboot exec mkdir {freezable}/new\n" + BEAT,
@@ -141,7 +139,7 @@ def test_who_sleeps_uninterruptibly_is_named_and_the_stop_is_bounded(freezable: 
 # -- many, and other people's -----------------------------------------------------------------------------------
 
 
-def test_many_runs_that_are_ended_together_share_their_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look for each would be hundreds of looks at hundreds of processes."""
     snapshots = []
     take = ProcessTable._take_now
@@ -170,7 +168,7 @@ def test_many_runs_that_are_ended_together_share_their_looks(monkeypatch: pytest
     assert sleepers() == []
 
 
-def test_children_of_other_code_keep_their_exit_status_and_their_lives() -> None:
+def test_children_of_other_code_are_not_killed_and_keep_their_exit_status() -> None:
     """Promise 7: also while trees are killed, and where a thread of the program waits for its children itself."""
     others = [subprocess.Popen(["sh", "-c", f"sleep 0.{n}; exit {n}"]) for n in range(1, 8)]
     statuses: list[int] = []

@@ -94,7 +94,7 @@ def closed_directory() -> Iterator[str]:
 
 @pytest.mark.parametrize("nice", [None, 5])
 @pytest.mark.parametrize(("kind", "reason"), CASES.items(), ids=CASES)
-def test_each_way_not_to_start_has_its_reason(
+def test_each_failed_start_has_its_own_reason(
     scheduler: Made, tmp_path: Path, closed_directory: str, kind: str, reason: str, nice: int | None
 ) -> None:
     if kind == "directory may not be entered" and os.geteuid() != 0:
@@ -111,7 +111,7 @@ def test_each_way_not_to_start_has_its_reason(
 
 
 @pytest.mark.parametrize("options", [{}, {"cwd": "/"}], ids=["plain", "prologue"])
-def test_too_long_a_command_does_not_start(scheduler: Made, options: dict[str, Any]) -> None:
+def test_a_command_that_is_too_long_does_not_start(scheduler: Made, options: dict[str, Any]) -> None:
     scheduler[0].start()
     result = perform(scheduler[0], "true " + "x" * 200_000, **options)
     assert (result.outcome, result.reason.text) == (
@@ -120,14 +120,14 @@ def test_too_long_a_command_does_not_start(scheduler: Made, options: dict[str, A
     )
 
 
-def test_a_job_that_speaks_as_the_prologue_does_has_failed_by_itself(scheduler: Made) -> None:
+def test_a_job_that_prints_the_messages_of_the_start_script_is_a_normal_failure(scheduler: Made) -> None:
     scheduler[0].start()
     for text, code in (("echo gcron-start: no >&2; exit 1", 1), ("echo x; echo gcron-start: no; exit 126", 126)):
         result = perform(scheduler[0], text, cwd="/")
         assert (result.outcome, result.exit_code) == (Outcome.FAILED, code)
 
 
-def test_the_reason_is_told_though_output_is_discarded(scheduler: Made) -> None:
+def test_discarded_output_does_not_hide_the_reason_of_a_failed_start(scheduler: Made) -> None:
     scheduler[0].start()
     result = perform(scheduler[0], "true", cwd="/no/such", output="discard")
     assert (result.outcome, result.reason.text) == (
@@ -139,7 +139,7 @@ def test_the_reason_is_told_though_output_is_discarded(scheduler: Made) -> None:
     assert (result.outcome, result.output_size) == (Outcome.SUCCEEDED, 0)
 
 
-def test_a_start_that_failed_is_tried_again_as_the_policy_says(scheduler: Made, tmp_path: Path) -> None:
+def test_a_failed_start_is_retried(scheduler: Made, tmp_path: Path) -> None:
     scheduler[0].start()
     scheduler[0].on("retry-planned", lambda event: (tmp_path / "later").mkdir())
     result = perform(scheduler[0], "pwd", cwd=tmp_path / "later", retries=1, retry_delay=0)
@@ -173,7 +173,7 @@ def wait_for(recorder: Any, kind: str) -> Any:
     return until(lambda: recorder.of(kind), kind)
 
 
-def test_a_run_without_room_waits_says_so_once_and_runs(
+def test_a_run_waits_for_free_descriptors_and_reports_it_once(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:
     jobs, recorder = scheduler
@@ -192,7 +192,9 @@ def test_a_run_without_room_waits_says_so_once_and_runs(
     assert len(recorder.of("notice")) == 1
 
 
-def test_a_run_without_room_gives_up_at_its_deadline(scheduler: Made, few_descriptors: Callable[[int], None]) -> None:
+def test_a_run_that_waits_for_descriptors_gives_up_at_its_deadline(
+    scheduler: Made, few_descriptors: Callable[[int], None]
+) -> None:
     jobs, _ = scheduler
     jobs.command("echo done", "@manual", name="job", start_deadline=0.3)
     jobs.start()
@@ -202,7 +204,9 @@ def test_a_run_without_room_gives_up_at_its_deadline(scheduler: Made, few_descri
     assert 0.3 <= result.duration < SLACK
 
 
-def test_a_run_without_room_can_be_stopped(scheduler: Made, few_descriptors: Callable[[int], None]) -> None:
+def test_a_run_that_waits_for_descriptors_can_be_stopped(
+    scheduler: Made, few_descriptors: Callable[[int], None]
+) -> None:
     jobs, recorder = scheduler
     jobs.command("echo done", "@manual", name="job")
     jobs.start()
@@ -214,7 +218,7 @@ def test_a_run_without_room_can_be_stopped(scheduler: Made, few_descriptors: Cal
     assert (result.outcome, result.reason.text) == (Outcome.KILLED, "on request")
 
 
-def test_a_run_without_room_is_not_started_while_gcron_stops(
+def test_a_run_that_waits_for_descriptors_does_not_start_during_a_stop(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:
     """A backup that had waited for a free process began 24 s after TERM, for the end of the grace to kill half-way.
@@ -236,7 +240,7 @@ def test_a_run_without_room_is_not_started_while_gcron_stops(
     assert recorder.of("process-started") == []
 
 
-def test_the_wait_for_room_is_no_part_of_what_a_run_took(
+def test_the_duration_of_a_run_excludes_its_wait_for_descriptors(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:
     """A job with `timeout=3s` was said to have failed after 26.90 s, of which it had waited for room for 26."""
@@ -261,9 +265,7 @@ def burst(gcron_run: Callable[..., Any], before: tuple[str, ...], seconds: float
 
 
 @pytest.mark.realtime
-def test_all_of_a_burst_run_under_a_low_limit_of_descriptors_and_gcron_lives_on(
-    gcron_run: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_low_limit_of_descriptors_delays_jobs_and_ends_nothing(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
     daemon = burst(gcron_run, ("prlimit", "--nofile=64"), 1)
     daemon.wait_for("waits for room to start: Too many open files")
     # Reading files, and the log, need descriptors too.
@@ -278,7 +280,7 @@ def test_all_of_a_burst_run_under_a_low_limit_of_descriptors_and_gcron_lives_on(
 @pytest.mark.realtime
 @pytest.mark.skipif(os.geteuid() != 0, reason="root is not limited, and only root can start gcron as somebody else")
 @pytest.mark.parametrize("with_file", [False, True], ids=["plain", "env-file"])
-def test_all_of_a_burst_run_under_a_low_limit_of_processes(
+def test_a_low_limit_of_processes_delays_jobs_and_ends_nothing(
     gcron_run: Callable[..., Any], tmp_path: Path, with_file: bool
 ) -> None:
     """A thread to read a file in is a process, too, by the count of the limit."""
