@@ -14,7 +14,7 @@ from gcron.schedule.clock import SystemClock, local_timezone
 BERLIN = "/usr/share/zoneinfo/Europe/Berlin"
 
 
-def test_the_system_clock_tells_wall_time_and_a_time_that_nobody_sets() -> None:
+def test_the_system_clock_has_wall_time_and_a_time_that_nobody_sets() -> None:
     clock = SystemClock()
     assert abs(clock.now() - time.time()) < 1
     assert clock.monotonic() <= clock.monotonic()
@@ -28,7 +28,7 @@ def test_a_suspend_counts_as_time_that_passed() -> None:
     assert before <= SystemClock().monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def test_tz_names_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tz_can_be_the_name_of_a_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("Europe/Berlin", ":Europe/Berlin"):
         monkeypatch.setenv("TZ", value)
         assert local_timezone() == ZoneInfo("Europe/Berlin")
@@ -37,7 +37,7 @@ def test_tz_names_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not Path(BERLIN).exists(), reason="this machine has no zone files")
-def test_tz_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_tz_can_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TZ", f":{BERLIN}")
     assert local_timezone() == ZoneInfo("Europe/Berlin")
     (tmp_path / "zone").write_bytes(Path(BERLIN).read_bytes())
@@ -46,12 +46,12 @@ def test_tz_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("value", ["Mars/Olympus", "CET-1CEST", "/etc/passwd", "/no/such", "../../etc/passwd", "a\nb"])
-def test_a_zone_that_is_none_is_an_error_and_not_utc(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_unknown_zone_in_tz_is_an_error(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TZ", value)
     with pytest.raises(ValueError, match="unknown time zone"):
         local_timezone()
 
 
-def test_without_tz_it_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tz_the_zone_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TZ", raising=False)
     local_timezone()

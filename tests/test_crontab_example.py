@@ -14,12 +14,12 @@ from gcron.schedule import EverySchedule
 EXAMPLE = Path(__file__).parent.parent / "crontab.example"
 
 
-def test_it_loads_without_an_error_or_a_warning() -> None:
+def test_the_example_has_no_problems() -> None:
     """Newcomers ran `gcron check crontab.example`, and the example warned about itself."""
     assert load(EXAMPLE).problems == ()
 
 
-def test_it_shows_something_within_seconds() -> None:
+def test_a_job_of_the_example_is_due_within_seconds() -> None:
     heartbeat = next(entry for entry in load(EXAMPLE).entries if entry.name == "heartbeat")
 
     assert isinstance(heartbeat.schedule, EverySchedule)
@@ -27,7 +27,7 @@ def test_it_shows_something_within_seconds() -> None:
 
 
 @pytest.mark.skipif(shutil.which("crontab") is None, reason="no ordinary cron is installed to ask")
-def test_an_ordinary_cron_takes_it() -> None:
+def test_an_ordinary_cron_accepts_the_example() -> None:
     asked = subprocess.run(["crontab", "-n", EXAMPLE], capture_output=True, text=True, check=False)
 
     assert asked.returncode == 0, asked.stderr

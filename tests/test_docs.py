@@ -22,7 +22,7 @@ SNIPPETS = {
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
-def test_a_snippet_of_the_reference_runs(snippet: str) -> None:
+def test_each_snippet_of_the_reference_runs(snippet: str) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", snippet], capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -20,15 +20,15 @@ PUBLIC = (
 )
 
 
-def test_the_front_door_is_listed() -> None:
+def test_all_names_of_the_package_are_listed() -> None:
     assert NAMES.keys() == set(gcron.__all__) - {"__version__"}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_it_is_the_room_s_own(name: str) -> None:
+def test_a_name_of_the_package_is_that_of_its_module(name: str) -> None:
     assert getattr(import_module(NAMES[name]), name) is getattr(gcron, name)
 
 
 @pytest.mark.parametrize("module", PUBLIC.split())
-def test_a_public_module_has_its_place(module: str) -> None:
+def test_each_public_module_is_documented(module: str) -> None:
     assert f".. automodule:: gcron.{module}\n" in PAGES

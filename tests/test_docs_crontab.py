@@ -57,7 +57,7 @@ def written(fire: datetime) -> str:
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.place)
-def test_a_crontab_in_the_documentation_does_what_is_said_of_it(example: Example) -> None:
+def test_each_crontab_in_the_documentation_does_what_the_page_says(example: Example) -> None:
     crontab = parse(example.text, "crontab", system=example.system, now=NOW.timestamp())
     entries = {entry.line: entry for entry in crontab.entries}
 
@@ -68,7 +68,7 @@ def test_a_crontab_in_the_documentation_does_what_is_said_of_it(example: Example
             assert said == fires(entries[number - 1], said.count(",") + 1)
 
 
-def test_the_translations_fire_as_said() -> None:
+def test_the_translated_schedules_fire_as_the_page_says() -> None:
     rows = list(ROW.finditer((DOCS / "coming-from-cron.md").read_text()))
 
     assert len(rows) > 10
@@ -77,5 +77,5 @@ def test_the_translations_fire_as_said() -> None:
         assert (row["line"], row["fires"]) == (row["line"], fires(entry, row["fires"].count(",") + 1))
 
 
-def test_the_pages_have_their_examples() -> None:
+def test_the_pages_have_examples() -> None:
     assert len(list(examples())) > 20

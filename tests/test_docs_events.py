@@ -62,26 +62,26 @@ FULL = [
 ]
 
 
-def test_every_event_is_described_with_its_class() -> None:
+def test_each_event_is_described_with_its_class() -> None:
     assert {event: name for event, (name, _) in ROWS.items()} == {
         event: kind.__name__ for event, kind in EVENTS.items()
     }
 
 
 @pytest.mark.parametrize("event", FULL, ids=lambda event: event.kind)
-def test_its_keys_are_those_of_the_log(event: Any) -> None:
+def test_the_documented_keys_are_those_of_the_log(event: Any) -> None:
     record = json.loads(JsonFormat().event(event))
 
     assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == record.keys() - COMMON - {"job"}
     assert record.keys() >= COMMON
 
 
-def test_every_reason_code_is_described() -> None:
+def test_each_reason_code_is_described() -> None:
     described = re.findall(
         r"^\| `([a-z-]+)` \|", PAGE[PAGE.index("## Reason codes") : PAGE.index("## What gcron itself")], re.MULTILINE
     )
     assert sorted(described) == sorted(code for code in ReasonCode if code)
 
 
-def test_all_but_raw_output_are_tried() -> None:
+def test_all_events_except_raw_output_are_checked() -> None:
     assert {event.kind for event in FULL} == EVENTS.keys() - {"raw-output"}

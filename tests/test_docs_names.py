@@ -45,7 +45,7 @@ def names(pattern: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", sorted(names(r"`((?:[a-z_]+/)*[a-z_]+\.py)`")))
-def test_a_file_of_the_architecture_is_there(name: str) -> None:
+def test_each_file_named_in_the_architecture_exists(name: str) -> None:
     where = ROOT if name.startswith(("tests/", "gcron_boot")) else ROOT / ("tests" if "test_" in name else "gcron")
     found = list(where.glob(name)) or list(where.rglob(name))
 
@@ -53,9 +53,9 @@ def test_a_file_of_the_architecture_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(names(r"`(test_[a-z_]+)`")))
-def test_a_test_of_the_architecture_is_there(name: str) -> None:
+def test_each_test_named_in_the_architecture_exists(name: str) -> None:
     assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
 
-def test_the_files_of_the_architecture_are_found() -> None:
+def test_the_architecture_names_files() -> None:
     assert len(names(r"`((?:[a-z_]+/)*[a-z_]+\.py)`")) > 40

@@ -109,7 +109,7 @@ def printed_by(command: list[str], directory: Path) -> list[str]:
 
 
 @pytest.mark.realtime
-def test_the_tutorial_can_be_followed(tmp_path: Path) -> None:
+def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     runs: list[OnTerminal] = []
     try:
         follow(PAGE.read_text(encoding="utf-8"), tmp_path, runs)

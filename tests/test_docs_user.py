@@ -22,7 +22,7 @@ SAMPLE = re.search(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run a job as somebody else")
-def test_the_environment_of_another_user_is_as_shown(tmp_path: Path) -> None:
+def test_the_environment_of_another_user_is_as_the_page_shows(tmp_path: Path) -> None:
     assert SAMPLE is not None
     crontab, shown = SAMPLE.groups()
     (tmp_path / "jobs").write_text(crontab)

@@ -30,7 +30,7 @@ PROMISING = sorted(path.name for path in EXAMPLES.glob("*.py") if promised_outpu
 
 
 @pytest.mark.parametrize("name", PROMISING)
-def test_an_example_prints_what_its_docstring_says(name: str) -> None:
+def test_each_example_prints_what_its_docstring_says(name: str) -> None:
     assert output_of(name) == promised_output(EXAMPLES / name)
 
 
@@ -44,7 +44,7 @@ def output_of(name: str) -> list[str]:
 
 
 @pytest.mark.realtime
-def test_the_cron_greenlet_prints_on_while_the_subprocess_works_and_is_killed_after_it() -> None:
+def test_the_example_with_a_subprocess_prints_while_it_waits() -> None:
     lines = output_of("cron_beside_subprocess.py")
 
     assert lines[-1] == "Linux"
@@ -53,7 +53,7 @@ def test_the_cron_greenlet_prints_on_while_the_subprocess_works_and_is_killed_af
     assert len(lines) - 1 >= 3
 
 
-def test_a_scheduler_inside_a_program_reports_what_came_of_its_runs() -> None:
+def test_the_example_with_a_scheduler_prints_the_outcomes() -> None:
     lines = output_of("scheduler_in_a_program.py")
 
     assert "broken: failed" in lines

@@ -23,7 +23,7 @@ DAY = datetime(2027, 1, 11, tzinfo=UTC)
 pytest_plugins = ["gcron.testing.pytest_plugin"]
 
 
-def test_the_night_of_a_clock_change() -> None:
+def test_a_simulation_follows_a_clock_change() -> None:
     spring = simulate(
         "CRON_TZ=Europe/Berlin\n# gcron: name=backup\n30 2 * * * x\n# gcron: name=poll\n*/20 2 * * * x\n",
         datetime(2027, 3, 28, tzinfo=BERLIN),
@@ -35,7 +35,7 @@ def test_the_night_of_a_clock_change() -> None:
     assert {run.outcome for run in spring.runs} == {Outcome.SUCCEEDED}
 
 
-def test_what_takes_too_long_and_what_fails() -> None:
+def test_simulated_jobs_can_take_time_and_fail() -> None:
     day = simulate(
         "# gcron: name=slow timeout=90m\n0 * * * * x\n# gcron: name=bad retries=2 retry-delay=1m\n0 6 * * * x\n",
         DAY,
@@ -57,19 +57,19 @@ def test_what_takes_too_long_and_what_fails() -> None:
     assert (bad.outcome, bad.attempts, bad.ended) == (Outcome.FAILED, 3, DAY + timedelta(hours=6, minutes=3))
 
 
-def test_the_start_counts_and_the_end_does_not() -> None:
+def test_a_fire_at_the_start_counts_and_one_at_the_end_does_not() -> None:
     simulation = simulate("# gcron: name=a\n0 * * * * x\n", DAY, DAY + timedelta(hours=2))
 
     assert simulation.fires("a") == ["2027-01-11 00:00", "2027-01-11 01:00"]
 
 
-def test_what_still_runs_at_the_end_is_told_as_killed() -> None:
+def test_a_run_at_the_end_has_the_outcome_killed() -> None:
     (run,) = simulate("# gcron: name=a\n0 1 * * * x\n", DAY, DAY + timedelta(hours=2), takes={"a": 86400}).runs
 
     assert run.outcome is Outcome.KILLED
 
 
-def test_services_live_through_it_and_jobs_come_after_them() -> None:
+def test_services_run_until_the_end_and_jobs_wait_for_them() -> None:
     simulation = simulate(
         "# gcron: name=cache\n@service x\n# gcron: name=warm after=cache\n0 1 * * * x\n", DAY, DAY + timedelta(hours=2)
     )
@@ -80,14 +80,14 @@ def test_services_live_through_it_and_jobs_come_after_them() -> None:
     ]
 
 
-def test_jobs_of_a_program_are_played_as_those_of_a_crontab() -> None:
+def test_jobs_of_a_program_are_simulated_like_those_of_a_crontab() -> None:
     scheduler = Scheduler("UTC")
     scheduler.command("x", "0 1 * * *", name="a")
 
     assert simulate(scheduler.jobs, DAY, DAY + timedelta(hours=2)).fires("a") == ["2027-01-11 01:00"]
 
 
-def test_jobs_that_no_scheduler_starts_are_refused() -> None:
+def test_jobs_that_a_scheduler_refuses_are_refused() -> None:
     scheduler = Scheduler("UTC")
     scheduler.command("x", "0 1 * * *", name="a", after="nobody")
 
@@ -95,7 +95,7 @@ def test_jobs_that_no_scheduler_starts_are_refused() -> None:
         simulate(scheduler.jobs, DAY, DAY + timedelta(hours=2))
 
 
-def test_groups_hold() -> None:
+def test_simulated_groups_limit_their_runs() -> None:
     simulation = simulate(
         "# gcron-group: db limit=1\n# gcron-defaults: group=db\n0 1 * * * a\n0 1 * * * b\n",
         DAY,
@@ -112,7 +112,7 @@ def test_groups_hold() -> None:
 
 
 @pytest.mark.realtime
-def test_a_year_takes_no_time_and_nobody_elses_time_passes(tmp_path: Path) -> None:
+def test_a_year_takes_no_real_time_and_other_greenlets_do_not_wake(tmp_path: Path) -> None:
     (tmp_path / "crontab").write_text("# gcron: name=a\n0 */6 * * * x\n")
     sleeper = spawn(sleep, 3600)
 
@@ -127,7 +127,7 @@ def test_a_year_takes_no_time_and_nobody_elses_time_passes(tmp_path: Path) -> No
 @given(
     minute=st.integers(0, 59), hour=st.integers(0, 23), start=st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1))
 )
-def test_it_fires_when_the_schedule_does(minute: int, hour: int, start: datetime) -> None:
+def test_a_simulation_has_exactly_the_fires_of_the_schedule(minute: int, hour: int, start: datetime) -> None:
     begin = start.replace(microsecond=0, tzinfo=UTC)
     end = begin + timedelta(days=3)
     simulation = simulate(f"# gcron: name=a\n{minute} {hour} * * * x\n", begin, end, timezone=BERLIN)
@@ -141,7 +141,7 @@ def test_it_fires_when_the_schedule_does(minute: int, hour: int, start: datetime
     assert [int(run.due.timestamp()) for run in simulation.of("a") if run.due] == instants
 
 
-def test_mistakes_are_told() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(CrontabError, match="crontab>:1:1"):
         simulate("61 * * * * x\n", DAY, DAY + timedelta(days=1))
     with pytest.raises(ValueError, match="aware start"):
@@ -151,19 +151,19 @@ def test_mistakes_are_told() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "error"), [("5m", TypeError), (timedelta(5), TypeError), (-1, ValueError)])
-def test_what_a_job_takes_is_seconds(seconds: Any, error: type[Exception]) -> None:
+def test_the_time_of_a_job_must_be_a_number_of_seconds(seconds: Any, error: type[Exception]) -> None:
     """A text was a job that fails: its runs told of a TypeError in code that nobody had written."""
     with pytest.raises(error, match="what 'a' takes is a number of seconds"):
         simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), takes={"a": seconds})
 
 
-def test_one_name_that_fails_is_no_collection_of_letters() -> None:
+def test_a_single_name_is_refused_as_the_set_of_failing_jobs() -> None:
     """`fails="backup"` was refused with "there is no job named 'b'"; and of a job `a` it was taken."""
     with pytest.raises(TypeError, match=r"such as \{'a'\}"):
         simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), fails="a")
 
 
-def test_the_same_arguments_bring_the_same_runs() -> None:
+def test_two_simulations_with_the_same_arguments_are_equal() -> None:
     """Reasons name runs by random identifiers, so that no two simulations were equal: now the runs are counted."""
     crontab = "# gcron: name=a\n*/5 * * * * x\n# gcron: name=b overlap=queue\n*/5 * * * * y\n"
     first, second = (simulate(crontab, DAY, DAY + timedelta(hours=1), takes={"a": 400, "b": 1000}) for _ in range(2))

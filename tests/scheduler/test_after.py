@@ -41,7 +41,7 @@ def is_ready(scheduler: Scheduler, name: str) -> bool:
 # -- ready -------------------------------------------------------------------------------------------------------
 
 
-def test_started_is_ready_where_nothing_else_is_asked_for(scheduler: Watched) -> None:
+def test_a_service_without_a_readiness_option_is_ready_when_it_starts(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.command("echo done", "@reboot", name="job", after="db")
     running.service("exec sleep 60", name="db")
@@ -52,7 +52,7 @@ def test_started_is_ready_where_nothing_else_is_asked_for(scheduler: Watched) ->
 
 
 @pytest.mark.parametrize("stream", ["", " >&2"])
-def test_a_line_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path, stream: str) -> None:
+def test_a_service_is_ready_after_its_ready_line(scheduler: Watched, tmp_path: Path, stream: str) -> None:
     running, recorder = scheduler
     gate = tmp_path / "gate"
     line = f"echo 'port 5432: ready to accept'{stream}"
@@ -79,7 +79,7 @@ def test_a_line_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path, strea
     assert ready.reason.text == "ready-line was seen"
 
 
-def test_a_command_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path) -> None:
+def test_a_service_is_ready_after_its_ready_when_command_succeeds(scheduler: Watched, tmp_path: Path) -> None:
     """It runs with the surroundings of the service."""
     running, recorder = scheduler
     running.service("sleep 0.3; touch ready; exec sleep 60", name="db", cwd=str(tmp_path), ready_when="test -e ready")
@@ -92,7 +92,7 @@ def test_a_command_tells_that_it_is_ready(scheduler: Watched, tmp_path: Path) ->
     assert recorder.of("service-state-changed")[1].reason.text == "ready-when succeeded"
 
 
-def test_with_both_the_line_comes_first(scheduler: Watched, tmp_path: Path) -> None:
+def test_ready_when_runs_after_the_ready_line(scheduler: Watched, tmp_path: Path) -> None:
     running, _ = scheduler
     asked = tmp_path / "asked"
     running.service(
@@ -109,7 +109,7 @@ def test_with_both_the_line_comes_first(scheduler: Watched, tmp_path: Path) -> N
     assert running.services["db"].reason.text == "ready-line was seen, ready-when succeeded"
 
 
-def test_the_questions_come_further_and_further_apart(clock: VirtualClock) -> None:
+def test_the_pauses_between_probes_grow(clock: VirtualClock) -> None:
     """On virtual time, on which only what is between the questions takes any."""
     times: list[float] = []
 
@@ -126,7 +126,7 @@ def test_the_questions_come_further_and_further_apart(clock: VirtualClock) -> No
     assert pauses == pytest.approx([0.2, 0.3, 0.45, 0.675, 1, 1, 1, 1])
 
 
-def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
+def test_a_probe_that_keeps_failing_is_explained_once(clock: VirtualClock) -> None:
     """A slip in ready-when left a service starting for ever, its jobs skipped, and the log without a word of why."""
     refusal = RunResult(Outcome.FAILED, exit_reason(127), output_head=b"sh: 1: crul: not found\n\n")
 
@@ -146,7 +146,7 @@ def test_an_answer_that_stays_no_is_explained_once(clock: VirtualClock) -> None:
     assert text.endswith("saying 'sh: 1: crul: not found'")
 
 
-def test_a_question_that_was_called_off_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_probe_explains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log of a service whose life ended said of the next one, just begun, that it was not ready yet: `ready-when
     killed (nobody wants to know any more)`."""
     monkeypatch.setattr(probe, "_PATIENCE", 0.0)
@@ -161,7 +161,7 @@ def test_a_question_that_was_called_off_is_no_answer(monkeypatch: pytest.MonkeyP
     assert told == []
 
 
-def test_what_keeps_a_service_from_being_ready_is_a_notice(scheduler: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_stays_not_ready_reports_why(scheduler: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_PATIENCE", 0.3)
     running, recorder = scheduler
     running.service("exec sleep 60", name="db", ready_when="echo not yet >&2; exit 7")
@@ -173,7 +173,7 @@ def test_what_keeps_a_service_from_being_ready_is_a_notice(scheduler: Watched, m
     assert notice.run_id == running.services["db"].run.run_id
 
 
-def test_long_lines_do_not_hold_everybody_up_by_ready_line(scheduler: Watched) -> None:
+def test_ready_line_does_not_block_the_loop_on_long_lines(scheduler: Watched) -> None:
     """Python's `re` takes the square of a line's length for `.*up`: three lines of 65 kB stopped all jobs for 5 s."""
     running, recorder = scheduler
     long = "head -c 65000 /dev/zero | tr '\\0' l; echo"
@@ -195,7 +195,7 @@ def test_long_lines_do_not_hold_everybody_up_by_ready_line(scheduler: Watched) -
     assert max(gaps) < 0.5
 
 
-def test_a_question_that_hangs_is_ended_with_its_tree(
+def test_a_probe_that_hangs_is_killed_with_its_process_tree(
     scheduler: Watched, tmp_path: Path, marked_processes: Marked, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "_TIMEOUT", 1.0)
@@ -210,7 +210,9 @@ def test_a_question_that_hangs_is_ended_with_its_tree(
     assert marked_processes(f"sleep {unique}") == []
 
 
-def test_what_a_question_leaves_behind_is_ended(scheduler: Watched, marked_processes: Marked, unique: str) -> None:
+def test_processes_that_a_probe_leaves_behind_are_ended(
+    scheduler: Watched, marked_processes: Marked, unique: str
+) -> None:
     running, _ = scheduler
     running.service("exec sleep 60", name="db", ready_when=f"sleep {unique} >/dev/null 2>&1 &")
     running.start()
@@ -219,7 +221,7 @@ def test_what_a_question_leaves_behind_is_ended(scheduler: Watched, marked_proce
     assert marked_processes(f"sleep {unique}") == []
 
 
-def test_a_service_that_dies_is_asked_no_more(
+def test_the_probe_of_a_service_that_died_is_ended(
     scheduler: Watched, marked_processes: Marked, unique: str, gate: Gate
 ) -> None:
     running, recorder = scheduler
@@ -233,7 +235,7 @@ def test_a_service_that_dies_is_asked_no_more(
     assert [str(event.state) for event in recorder.of("service-state-changed")] == ["starting", "failed"]
 
 
-def test_a_service_that_died_is_not_ready_before_it_is_again(scheduler: Watched) -> None:
+def test_a_restarted_service_has_to_become_ready_again(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("echo up; exec sleep 60", name="db", ready_line="up", restart_delay=0.5)
     running.command("true", "@manual", name="job", after="db")
@@ -251,7 +253,7 @@ def test_a_service_that_died_is_not_ready_before_it_is_again(scheduler: Watched)
 # -- waiting -----------------------------------------------------------------------------------------------------
 
 
-def test_services_start_one_after_the_other(scheduler: Watched) -> None:
+def test_a_service_starts_after_the_services_in_its_after(scheduler: Watched) -> None:
     running, recorder = scheduler
     for name, after in (("web", "cache,db"), ("db", ""), ("cache", "db")):
         running.service("sleep 0.1; echo up; exec sleep 60", name=name, after=after, ready_line="up")
@@ -262,7 +264,7 @@ def test_services_start_one_after_the_other(scheduler: Watched) -> None:
     assert told == [(kind, name) for name in ("db", "cache", "web") for kind in ("process-started", "output")]
 
 
-def test_a_fire_waits_until_its_start_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_fire_waits_for_a_service_until_its_start_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("exit 1", name="db", restart="never")
     scheduler.job("0 1 * * *", name="job", after="db", start_deadline=600)(lambda: None)
@@ -279,7 +281,7 @@ def test_a_fire_waits_until_its_start_deadline(clock: VirtualClock, make_schedul
     )
 
 
-def test_a_fire_that_has_waited_begins_as_soon_as_it_can(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_fire_starts_as_soon_as_all_its_services_are_ready(clock: VirtualClock, make_scheduler: Make) -> None:
     """All of its services have to be ready at one time: here they are for the first time after 70 s."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([40, 1000])
@@ -296,7 +298,7 @@ def test_a_fire_that_has_waited_begins_as_soon_as_it_can(clock: VirtualClock, ma
     assert recorder.outcomes("job") == ["succeeded"]
 
 
-def test_services_wait_for_ever(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_service_waits_for_other_services_without_a_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@service", name="db", enabled=False)(lambda: sleep(1e9))
     scheduler.job("@service", name="web", after="db")(lambda: sleep(1e9))
@@ -310,7 +312,7 @@ def test_services_wait_for_ever(clock: VirtualClock, make_scheduler: Make) -> No
 
 
 @pytest.mark.realtime
-def test_stopping_does_not_wait_for_services_that_are_waited_for(scheduler: Watched) -> None:
+def test_a_stop_does_not_wait_for_services_that_are_not_ready(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("exec sleep 60", name="db", ready_line="never")
     running.service("exec sleep 60", name="web", after="db")
@@ -331,7 +333,7 @@ def test_stopping_does_not_wait_for_services_that_are_waited_for(scheduler: Watc
     assert results["job"].reason.text == "not begun: gcron is told to stop"
 
 
-def test_who_waits_for_a_service_that_is_removed_does_not_begin(scheduler: Watched) -> None:
+def test_a_job_that_waits_for_a_removed_service_does_not_start(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("exec sleep 60", name="db", ready_line="never")
     running.command("true", "@manual", name="job", after="db")
@@ -363,7 +365,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("message", MISTAKES)
-def test_mistakes_are_refused_and_change_nothing(message: str, make_scheduler: Make) -> None:
+def test_wrong_values_of_after_are_refused_and_change_nothing(message: str, make_scheduler: Make) -> None:
     wrong = [job(*parts) for parts in MISTAKES[message]]
     good = job("db", "@service", "")
 
@@ -386,14 +388,14 @@ def test_mistakes_are_refused_and_change_nothing(message: str, make_scheduler: M
     assert len(recorder.of("process-started")) == 1
 
 
-def test_a_line_that_is_never_seen_is_refused(make_scheduler: Make) -> None:
+def test_a_ready_line_with_discarded_output_is_refused(make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler()
     scheduler.service("exec sleep 60", name="db", ready_line="up", output="discard")
     with pytest.raises(ValueError, match="ready-line= never sees a line with output=discard"):
         scheduler.start()
 
 
-def test_a_circle_of_services_is_named(make_scheduler: Make) -> None:
+def test_services_in_a_circle_are_named(make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler()
     for name, after in (("a", "b"), ("b", "c,d"), ("c", "a"), ("d", "")):
         scheduler.service("exec sleep 60", name=name, after=after)
@@ -406,7 +408,7 @@ def test_a_circle_of_services_is_named(make_scheduler: Make) -> None:
     assert all(awaited[name] == other for name, other in pairwise(circle))
 
 
-def test_a_crontab_is_loaded_whatever_the_order_of_its_lines(scheduler: Watched, tmp_path: Path) -> None:
+def test_a_job_may_come_before_its_service_in_the_crontab(scheduler: Watched, tmp_path: Path) -> None:
     path = tmp_path / "crontab"
     path.write_text("# gcron: name=job after=db\n@manual true\n# gcron: name=db\n@service exec sleep 60\n")
     running, _ = scheduler

@@ -42,7 +42,7 @@ def alarm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Al
     return new_alarm(SystemClock())
 
 
-def test_wakes_at_its_second_and_at_most_once_for_nothing(alarm: Alarm) -> None:
+def test_an_alarm_wakes_at_its_instant_with_at_most_one_early_wake(alarm: Alarm) -> None:
     instant = int(time.time()) + 1
     wakes = 0
     while time.time() < instant:
@@ -53,14 +53,14 @@ def test_wakes_at_its_second_and_at_most_once_for_nothing(alarm: Alarm) -> None:
     alarm.close()
 
 
-def test_an_instant_that_has_passed_is_no_wait(alarm: Alarm) -> None:
+def test_an_instant_in_the_past_does_not_wait(alarm: Alarm) -> None:
     for instant in (int(time.time()) - 5, 0, -10):
         with takes(at_most=0.5):
             alarm.wait(instant, Event())
     alarm.close()
 
 
-def test_wakes_when_the_table_changes(alarm: Alarm) -> None:
+def test_an_alarm_wakes_when_the_job_table_changes(alarm: Alarm) -> None:
     changed = Event()
     spawn(changed.set)
     with takes(at_most=0.5):
@@ -68,12 +68,12 @@ def test_wakes_when_the_table_changes(alarm: Alarm) -> None:
     alarm.close()
 
 
-def test_without_the_kernels_timer_it_takes_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_kernel_timer_the_alarm_naps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", _NoTimers)
     assert isinstance(new_alarm(SystemClock()), NapAlarm)
 
 
-def test_without_any_c_library_it_takes_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_c_library_the_alarm_naps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no global name space of symbols, CDLL(None) is a TypeError."""
 
     def refuse(*args: object, **kwargs: object) -> None:
@@ -84,7 +84,7 @@ def test_without_any_c_library_it_takes_naps(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @on_linux
-def test_a_kernel_that_cannot_tell_of_steps_is_one_without_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_timer_that_does_not_report_steps_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox may know timerfd_settime, and not TFD_TIMER_CANCEL_ON_SET; the descriptor is given back."""
     library = ctypes.CDLL(None, use_errno=True)
 
@@ -100,7 +100,7 @@ def test_a_kernel_that_cannot_tell_of_steps_is_one_without_timers(monkeypatch: p
 
 
 @on_linux
-def test_the_machines_own_clock_has_the_kernels_timer_and_no_other_clock_has() -> None:
+def test_only_the_system_clock_uses_the_kernel_timer() -> None:
     class Shifted(SystemClock):
         def now(self) -> float:
             return super().now() + 3600
@@ -123,7 +123,7 @@ def test_a_job_does_not_inherit_the_timer() -> None:
 
 
 @on_linux
-def test_a_scheduler_that_is_stopped_gives_its_timer_back() -> None:
+def test_a_stopped_scheduler_closes_its_timer() -> None:
     def timers() -> int:
         links = (os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
         return sum("timerfd" in link for link in links)
@@ -139,7 +139,7 @@ def test_a_scheduler_that_is_stopped_gives_its_timer_back() -> None:
 
 
 @on_linux
-def test_an_idle_gcron_sleeps(gcron_run: Callable[..., Any]) -> None:
+def test_an_idle_gcron_does_not_wake(gcron_run: Callable[..., Any]) -> None:
     """With a look at the clock each second it woke 3 times in 3 s, whatever was due."""
     daemon = gcron_run("0 0 29 2 *  true\n")
     daemon.wait_for("1 job from")
@@ -156,7 +156,7 @@ def test_an_idle_gcron_sleeps(gcron_run: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("has_timers", [True, False])
-def test_no_start_is_early_double_or_lost(monkeypatch: pytest.MonkeyPatch, has_timers: bool) -> None:
+def test_no_start_is_early_repeated_or_lost(monkeypatch: pytest.MonkeyPatch, has_timers: bool) -> None:
     if not has_timers:
         monkeypatch.setattr(ctypes, "CDLL", _NoTimers)
     scheduler = Scheduler()
@@ -173,7 +173,7 @@ def test_no_start_is_early_double_or_lost(monkeypatch: pytest.MonkeyPatch, has_t
     assert all(fire_at <= started < fire_at + SLACK for fire_at, started in starts)
 
 
-def test_a_job_that_is_added_later_is_not_late() -> None:
+def test_a_job_added_later_starts_on_time() -> None:
     scheduler = Scheduler()
     scheduler.job("@yearly", name="far")(lambda: None)
     scheduler.start()

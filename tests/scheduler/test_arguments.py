@@ -66,7 +66,7 @@ def brought(number: int) -> int:
         (nothing, r"@scheduler.job\('@hourly'\)"),
     ],
 )
-def test_what_is_no_schedule_is_refused_at_once(scheduler: Watched, when: Any, hint: str) -> None:
+def test_an_argument_that_is_not_a_schedule_is_refused_at_once(scheduler: Watched, when: Any, hint: str) -> None:
     """`@scheduler.job` without its brackets gave a function back and added nothing, without a word; None was added, and
     the scheduler did not start: an AttributeError that named neither the job nor the mistake.
     """
@@ -94,7 +94,9 @@ def test_what_is_no_schedule_is_refused_at_once(scheduler: Watched, when: Any, h
     ],
 )
 @pytest.mark.parametrize("thread", [False, True])
-def test_what_cannot_be_run_is_no_job(scheduler: Watched, function: Any, hint: str, thread: bool) -> None:
+def test_an_argument_that_cannot_be_called_is_refused(
+    scheduler: Watched, function: Any, hint: str, thread: bool
+) -> None:
     """A coroutine function was a job that succeeded each time and never did anything; others failed at their fire."""
     with pytest.raises(TypeError, match=hint):
         scheduler[0].job("@daily", name="job", thread=thread)(function)
@@ -114,13 +116,13 @@ def test_what_cannot_be_run_is_no_job(scheduler: Watched, function: Any, hint: s
         brought,
     ],
 )
-def test_what_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
+def test_anything_that_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
     """Also a decorated function whose decorator brings the arguments: it is asked, and not what it wraps."""
     scheduler[0].job("@manual", name="job")(function)
     assert scheduler[0].trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
-def test_a_mock_is_a_job_of_its_own_name(scheduler: Watched) -> None:
+def test_a_mock_is_a_job_with_the_name_of_its_class(scheduler: Watched) -> None:
     """It has whatever attribute it is asked for but a name, so that looking for the function in it never ended."""
     mock = Mock()
     scheduler[0].job("@manual")(mock)
@@ -129,7 +131,7 @@ def test_a_mock_is_a_job_of_its_own_name(scheduler: Watched) -> None:
 
 
 @pytest.mark.parametrize("command", [["ls", "-l"], b"ls", None, nothing, Path("/bin/ls")])
-def test_a_command_is_a_text(scheduler: Watched, command: Any) -> None:
+def test_a_command_must_be_a_text(scheduler: Watched, command: Any) -> None:
     """A list was an "unhashable type", all others were added, under a name that is no text, and failed when due."""
     with pytest.raises(TypeError, match="a command is a text for the shell"):
         scheduler[0].command(command, "@daily")
@@ -139,13 +141,13 @@ def test_a_command_is_a_text(scheduler: Watched, command: Any) -> None:
 
 
 @pytest.mark.parametrize("command", ["", "  ", "a\0b"])
-def test_a_command_is_something_to_be_run(scheduler: Watched, command: str) -> None:
+def test_an_empty_command_is_refused(scheduler: Watched, command: str) -> None:
     """An empty one, maybe of a setting that is not there, succeeded each night."""
     with pytest.raises(ValueError, match="no command that a shell could run"):
         scheduler[0].command(command, "@daily")
 
 
-def test_a_name_is_a_text(scheduler: Watched) -> None:
+def test_a_name_must_be_a_text(scheduler: Watched) -> None:
     """The number 5 was a name that `trigger("5")` did not find; an empty one was overlooked."""
     wrong: Any = 5
     with pytest.raises(TypeError, match="the name of a job is a text, not 5"):
@@ -154,7 +156,7 @@ def test_a_name_is_a_text(scheduler: Watched) -> None:
         scheduler[0].command("true", "@daily", name="")
 
 
-def test_only_jobs_are_added(scheduler: Watched) -> None:
+def test_add_accepts_only_jobs(scheduler: Watched) -> None:
     """They were an AttributeError: 'function' object has no attribute 'name'."""
     wrong: Any = nothing
     with pytest.raises(TypeError, match="is no Job: command"):
@@ -165,7 +167,7 @@ def test_only_jobs_are_added(scheduler: Watched) -> None:
 
 
 @pytest.mark.parametrize("name", [nothing, None, 5])
-def test_who_is_asked_for_by_something_else_is_not_there(scheduler: Watched, name: Any) -> None:
+def test_a_job_is_found_only_by_its_name(scheduler: Watched, name: Any) -> None:
     """`trigger(function)` was a TypeError about a len() that nobody had asked for."""
     scheduler[0].job("@daily")(nothing)
     with pytest.raises(KeyError, match="known are nothing"):
@@ -173,14 +175,14 @@ def test_who_is_asked_for_by_something_else_is_not_there(scheduler: Watched, nam
 
 
 @pytest.mark.parametrize(("limit", "error"), [("2", TypeError), (1.5, TypeError), (True, TypeError), (0, ValueError)])
-def test_the_limit_of_a_group_is_a_whole_number(scheduler: Watched, limit: Any, error: type[Exception]) -> None:
+def test_the_limit_of_a_group_must_be_a_whole_number(scheduler: Watched, limit: Any, error: type[Exception]) -> None:
     """A text was told as a `<` that is not supported; 1.5 was taken."""
     with pytest.raises(error, match="the limit of group 'db'"):
         scheduler[0].group("db", limit=limit)
 
 
 @pytest.mark.parametrize("name", [None, "", "a b"])
-def test_a_group_has_a_name_that_jobs_can_give(scheduler: Watched, name: Any) -> None:
+def test_a_group_name_that_no_job_can_give_is_refused(scheduler: Watched, name: Any) -> None:
     """It was taken, and no job could be in it."""
     with pytest.raises(ValueError, match="no name of a group"):
         scheduler[0].group(name, limit=1)
@@ -189,9 +191,7 @@ def test_a_group_has_a_name_that_jobs_can_give(scheduler: Watched, name: Any) ->
 @pytest.mark.parametrize(
     ("grace", "error"), [("5", TypeError), (None, TypeError), (-1, ValueError), (math.nan, ValueError)]
 )
-def test_a_grace_is_told_to_be_none_before_anything_stops(
-    scheduler: Watched, grace: Any, error: type[Exception]
-) -> None:
+def test_a_wrong_grace_is_refused_before_anything_stops(scheduler: Watched, grace: Any, error: type[Exception]) -> None:
     """With a text all was given up half-way: no job was due any more, and those under way were left to themselves."""
     running, _ = scheduler
     running.job("@manual", name="job")(lambda: sleep(0.01))
@@ -207,7 +207,7 @@ def test_a_grace_is_told_to_be_none_before_anything_stops(
     assert running.trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
-def test_a_time_zone_is_looked_up_at_once() -> None:
+def test_an_unknown_time_zone_is_refused_at_once() -> None:
     """A misspelt one was told at the first job, and maybe far from there."""
     with pytest.raises(ScheduleError, match="unknown time zone 'Europe/Berlun'"):
         Scheduler("Europe/Berlun")

@@ -79,7 +79,7 @@ TENTHS = [round(number / 6, 3) for number in range(60)]
         ("all", [2.917 + 0.083, 3.167, 3.333, 3.5, 3.667, 3.833], [(1, 2.833)]),
     ],
 )
-def test_a_wildcard_over_a_suspend(
+def test_wildcard_fires_of_a_suspend_follow_catchup(
     catchup: str, fired: list[float], missed: list[tuple[float, float]], sleeper: Sleeper
 ) -> None:
     """Asleep from 0:54 to 3:54; the deadline of an hour reaches back to 2:54."""
@@ -94,7 +94,7 @@ def test_a_wildcard_over_a_suspend(
 
 
 @pytest.mark.parametrize("catchup", ["none", "last", "all"])
-def test_what_rule_6_makes_up_is_made_up_once_whatever_catchup_says(catchup: str, sleeper: Sleeper) -> None:
+def test_a_fixed_time_of_the_last_three_hours_is_made_up_once_with_any_catchup(catchup: str, sleeper: Sleeper) -> None:
     sleeper.add(DAILY, catchup=catchup, start_deadline="1m")
     sleeper.scheduler.start()
     sleeper.pass_until(1)
@@ -105,7 +105,7 @@ def test_what_rule_6_makes_up_is_made_up_once_whatever_catchup_says(catchup: str
 
 
 @pytest.mark.parametrize(("catchup", "fired"), [("none", []), ("last", [1.5]), ("all", [1.5])])
-def test_a_nightly_job_on_a_machine_that_slept_through_the_night(
+def test_a_nightly_job_after_a_night_of_suspend_follows_catchup(
     catchup: str, fired: list[float], sleeper: Sleeper
 ) -> None:
     sleeper.add(DAILY, catchup=catchup, start_deadline="12h")
@@ -117,7 +117,7 @@ def test_a_nightly_job_on_a_machine_that_slept_through_the_night(
     assert sleeper.missed() == ([] if fired else [(1.5, 1.5)])
 
 
-def test_too_old_is_missed(sleeper: Sleeper) -> None:
+def test_fires_older_than_the_start_deadline_are_missed(sleeper: Sleeper) -> None:
     sleeper.add("30 1 * * *", "last", catchup="last", start_deadline="7h")
     sleeper.add("30 1 * * *", "all", catchup="all", start_deadline="7h")
     sleeper.scheduler.start()
@@ -129,7 +129,7 @@ def test_too_old_is_missed(sleeper: Sleeper) -> None:
 
 
 @pytest.mark.parametrize("overlap", ["skip", "queue", "replace", "allow"])
-def test_all_is_one_after_the_other_whatever_overlap_says(overlap: str, sleeper: Sleeper) -> None:
+def test_catchup_all_runs_one_at_a_time_with_any_overlap(overlap: str, sleeper: Sleeper) -> None:
     sleeper.add("@every 20m", seconds=30, catchup="all", start_deadline="10h", overlap=overlap)
     sleeper.scheduler.start()
     sleeper.pass_until(1.1)
@@ -141,7 +141,7 @@ def test_all_is_one_after_the_other_whatever_overlap_says(overlap: str, sleeper:
     assert set(sleeper.recorder.outcomes()) == {"succeeded"}
 
 
-def test_the_last_one_meets_the_run_that_is_under_way_as_overlap_says(sleeper: Sleeper) -> None:
+def test_a_made_up_fire_follows_overlap_when_the_job_still_runs(sleeper: Sleeper) -> None:
     for overlap in ("skip", "queue"):
         sleeper.add(EVERY, overlap, seconds=3000, catchup="last", overlap=overlap)
     sleeper.scheduler.start()
@@ -156,7 +156,7 @@ def test_the_last_one_meets_the_run_that_is_under_way_as_overlap_says(sleeper: S
     assert late.delay == pytest.approx(0.5 * HOUR)
 
 
-def test_while_it_catches_up_what_is_due_in_time_goes_by_overlap(sleeper: Sleeper) -> None:
+def test_fires_that_are_due_during_a_catch_up_follow_overlap(sleeper: Sleeper) -> None:
     sleeper.add("@every 10m", seconds=400, catchup="all", start_deadline="2h", overlap="skip")
     sleeper.scheduler.start()
     sleeper.pass_until(0.9)
@@ -168,7 +168,7 @@ def test_while_it_catches_up_what_is_due_in_time_goes_by_overlap(sleeper: Sleepe
     assert [round((event.fire_at - sleeper.midnight) / HOUR, 3) for event in skipped] == [1.667, 1.833]
 
 
-def test_a_failure_is_tried_again_before_the_next_one_is_made_up(sleeper: Sleeper) -> None:
+def test_retries_come_before_the_next_made_up_fire(sleeper: Sleeper) -> None:
     begun: list[float] = []
 
     def work() -> None:
@@ -188,7 +188,7 @@ def test_a_failure_is_tried_again_before_the_next_one_is_made_up(sleeper: Sleepe
     assert begun[-1] == pytest.approx(3.6, abs=0.11)
 
 
-def test_at_most_a_thousand_are_remembered(sleeper: Sleeper) -> None:
+def test_at_most_a_thousand_fires_are_made_up(sleeper: Sleeper) -> None:
     sleeper.add("@every 1s", catchup="all", start_deadline="1d")
     sleeper.scheduler.start()
     sleeper.pass_until(0.1 + 0.5 / HOUR)
@@ -202,7 +202,7 @@ def test_at_most_a_thousand_are_remembered(sleeper: Sleeper) -> None:
     assert missed.count >= 100
 
 
-def test_two_suspends_together_remember_no_more(sleeper: Sleeper) -> None:
+def test_two_suspends_make_up_at_most_a_thousand_fires_together(sleeper: Sleeper) -> None:
     sleeper.add("@every 1s", seconds=10, catchup="all", start_deadline="1d", overlap="skip")
     sleeper.scheduler.start()
     sleeper.pass_until(0.1 + 0.5 / HOUR)
@@ -218,7 +218,7 @@ def test_two_suspends_together_remember_no_more(sleeper: Sleeper) -> None:
     assert sorted(ended + missed) == sorted(dues), "each has one end, and none has two"
 
 
-def test_stopping_makes_up_nothing_more(sleeper: Sleeper) -> None:
+def test_a_stop_ends_the_catch_up(sleeper: Sleeper) -> None:
     sleeper.add("@every 10m", seconds=100, catchup="all", start_deadline="1d")
     sleeper.scheduler.start()
     sleeper.pass_until(0.1)
@@ -232,7 +232,7 @@ def test_stopping_makes_up_nothing_more(sleeper: Sleeper) -> None:
     assert sleeper.recorder.outcomes() == ["succeeded"] * 2
 
 
-def test_a_removed_job_makes_up_nothing_more_a_changed_one_goes_on_as_it_is_now(sleeper: Sleeper) -> None:
+def test_a_removed_job_ends_its_catch_up_and_a_changed_one_continues_it(sleeper: Sleeper) -> None:
     calls: list[str] = []
 
     def job(name: str, text: str) -> Job:
@@ -255,7 +255,7 @@ def test_a_removed_job_makes_up_nothing_more_a_changed_one_goes_on_as_it_is_now(
     assert sleeper.missed("kept") == []
 
 
-def test_a_group_is_kept_to(sleeper: Sleeper) -> None:
+def test_a_catch_up_respects_the_limit_of_its_group(sleeper: Sleeper) -> None:
     sleeper.scheduler.group("db", limit=1)
     at_once: list[int] = []
     inside = [0]
@@ -279,7 +279,7 @@ def test_a_group_is_kept_to(sleeper: Sleeper) -> None:
 
 
 @pytest.mark.parametrize(("catchup", "fired"), [("none", []), ("last", [2]), ("all", [1.333, 1.667, 2])])
-def test_set_forward_a_little_is_as_a_suspend(catchup: str, fired: list[float], sleeper: Sleeper) -> None:
+def test_a_small_step_forward_is_made_up_like_a_suspend(catchup: str, fired: list[float], sleeper: Sleeper) -> None:
     sleeper.add(EVERY, catchup=catchup)
     sleeper.scheduler.start()
     sleeper.pass_until(1.1)
@@ -289,7 +289,7 @@ def test_set_forward_a_little_is_as_a_suspend(catchup: str, fired: list[float], 
 
 
 @pytest.mark.parametrize("catchup", ["none", "last", "all"])
-def test_a_clock_that_was_wrong_makes_up_nothing(catchup: str, sleeper: Sleeper) -> None:
+def test_a_large_step_makes_up_nothing(catchup: str, sleeper: Sleeper) -> None:
     sleeper.add(OFTEN, "often", catchup=catchup, start_deadline="1d")
     sleeper.add(DAILY, "daily", catchup=catchup, start_deadline="1d")
     sleeper.scheduler.start()
@@ -302,7 +302,7 @@ def test_a_clock_that_was_wrong_makes_up_nothing(catchup: str, sleeper: Sleeper)
     assert sleeper.missed("daily") == [(1.5, 1.5)]
 
 
-def test_a_replaced_run_that_was_to_make_up_a_fire_is_told(sleeper: Sleeper) -> None:
+def test_a_made_up_run_that_is_replaced_has_an_outcome(sleeper: Sleeper) -> None:
     ends: list[str] = []
 
     def work() -> None:
@@ -325,7 +325,7 @@ def test_a_replaced_run_that_was_to_make_up_a_fire_is_told(sleeper: Sleeper) -> 
     assert "killed" in ends
 
 
-def test_a_job_that_was_changed_meanwhile_keeps_what_it_missed(sleeper: Sleeper) -> None:
+def test_a_job_changed_during_a_suspend_keeps_its_missed_fires(sleeper: Sleeper) -> None:
     """A reload of another option must not cost what waits to be made up; and the new schedule has its own fires."""
     job = Job("job", parse("@every 10m", "UTC"), lambda: sleep(100), Policy(catchup="all"))
     sleeper.scheduler.add(job)
@@ -339,7 +339,7 @@ def test_a_job_that_was_changed_meanwhile_keeps_what_it_missed(sleeper: Sleeper)
     assert sleeper.recorder.outcomes().count("skipped") == 1, "that of 1:00: it was still making up"
 
 
-def test_set_back_while_it_catches_up_what_comes_again_is_not_made_up(sleeper: Sleeper) -> None:
+def test_a_step_back_during_a_catch_up_drops_the_instants_that_come_again(sleeper: Sleeper) -> None:
     """A fire that waited to be made up started before its time by the new clock, and then once more at its time."""
     sleeper.add(OFTEN, "often", seconds=100, catchup="all")
     sleeper.scheduler.start()

@@ -77,7 +77,7 @@ class Night:
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4))
-def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int]]) -> None:
+def test_no_fire_is_early_and_there_is_no_burst(disturbances: list[tuple[int, str, int]]) -> None:
     night = Night()
     night.run(disturbances)
     for job in (FIXED, WILDCARD, EVERY):
@@ -93,7 +93,7 @@ def test_never_early_and_never_in_a_burst(disturbances: list[tuple[int, str, int
     catchups,
     st.lists(st.tuples(waits, st.just("set"), small | large) | st.tuples(waits, st.just("stop"), waits), max_size=4),
 )
-def test_catching_up_is_neither_early_nor_beside_itself_nor_twice(
+def test_a_catch_up_is_not_early_and_never_repeats_or_overlaps(
     catchup: str, disturbances: list[tuple[int, str, int]]
 ) -> None:
     night = Night(catchup, seconds=100)
@@ -115,7 +115,7 @@ def test_catching_up_is_neither_early_nor_beside_itself_nor_twice(
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(waits, st.just("set"), small), min_size=1, max_size=1), waits)
-def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
+def test_a_small_step_neither_loses_nor_repeats_a_fixed_time(
     disturbances: list[tuple[int, str, int]], more: int
 ) -> None:
     night = Night()
@@ -135,9 +135,7 @@ def test_after_a_small_step_a_fixed_time_is_neither_lost_nor_repeated(
 
 @settings(max_examples=25)
 @given(catchups, st.lists(st.tuples(waits, st.sampled_from(["set", "stop"]), st.integers(60, LIMIT - 60)), max_size=4))
-def test_what_time_passed_over_is_either_fired_or_told_as_missed(
-    catchup: str, disturbances: list[tuple[int, str, int]]
-) -> None:
+def test_each_instant_is_fired_or_reported_as_missed(catchup: str, disturbances: list[tuple[int, str, int]]) -> None:
     night = Night(catchup)
     night.run(disturbances)
     end = night.clock.now()

@@ -57,7 +57,7 @@ def watched(steady_clock: VirtualClock, make_scheduler: Make) -> Watched:
 DAILY, OFTEN, EVERY = "30 1 * * *", "*/30 * * * *", "@every 20m"
 
 
-def test_set_forward_a_little_fixed_times_fire_now_and_wildcards_go_on(watched: Watched) -> None:
+def test_after_a_small_step_forward_fixed_times_fire_and_wildcards_continue(watched: Watched) -> None:
     watched.add(DAILY, OFTEN, EVERY)
     watched.scheduler.start()
     watched.pass_until(1.1)
@@ -71,7 +71,7 @@ def test_set_forward_a_little_fixed_times_fire_now_and_wildcards_go_on(watched: 
     assert watched.fired(EVERY) == pytest.approx([1 / 3, 2 / 3, 1, 2 + 1 / 3, 2 + 2 / 3, 3])
 
 
-def test_of_several_fires_that_a_step_passes_over_the_newest_is_made_up(watched: Watched) -> None:
+def test_of_several_skipped_fires_the_newest_is_made_up(watched: Watched) -> None:
     schedule = "0,20,40 1 * * *"
     watched.add(schedule)
     watched.scheduler.start()
@@ -82,7 +82,7 @@ def test_of_several_fires_that_a_step_passes_over_the_newest_is_made_up(watched:
     assert watched.missed(schedule) == [pytest.approx((1, 1 + 1 / 3))]
 
 
-def test_set_forward_by_much_nothing_is_made_up_and_all_is_recorded(watched: Watched) -> None:
+def test_after_a_large_step_forward_all_skipped_fires_are_missed(watched: Watched) -> None:
     watched.add(DAILY, OFTEN)
     watched.scheduler.start()
     watched.pass_until(1.1)
@@ -94,7 +94,7 @@ def test_set_forward_by_much_nothing_is_made_up_and_all_is_recorded(watched: Wat
     assert watched.fired(OFTEN)[:4] == [0.5, 1, 5, 5.5]
 
 
-def test_set_back_a_little_fixed_times_do_not_repeat_and_wildcards_follow_the_new_clock(watched: Watched) -> None:
+def test_after_a_small_step_back_only_wildcards_repeat(watched: Watched) -> None:
     watched.add(DAILY, OFTEN, EVERY)
     watched.scheduler.start()
     watched.pass_until(1.6)
@@ -106,7 +106,7 @@ def test_set_back_a_little_fixed_times_do_not_repeat_and_wildcards_follow_the_ne
     assert watched.recorder.of("fires-missed") == []
 
 
-def test_a_fixed_time_that_was_still_to_come_comes_once_after_a_step_back(watched: Watched) -> None:
+def test_a_future_fixed_time_fires_once_after_a_step_back(watched: Watched) -> None:
     watched.add(DAILY)
     watched.scheduler.start()
     watched.pass_until(1.4)
@@ -116,7 +116,7 @@ def test_a_fixed_time_that_was_still_to_come_comes_once_after_a_step_back(watche
     assert watched.started(DAILY) == [1.5]
 
 
-def test_set_back_by_much_everything_follows_the_new_clock(watched: Watched) -> None:
+def test_after_a_large_step_back_all_jobs_follow_the_new_clock(watched: Watched) -> None:
     watched.add(DAILY, OFTEN)
     watched.scheduler.start()
     watched.pass_until(5.1)
@@ -126,7 +126,7 @@ def test_set_back_by_much_everything_follows_the_new_clock(watched: Watched) -> 
     assert watched.fired(OFTEN)[-2:] == [1.5, 2]
 
 
-def test_a_clock_that_went_wrong_for_a_while_costs_a_fixed_time_nothing(watched: Watched) -> None:
+def test_a_wrong_clock_that_is_corrected_costs_no_fixed_time(watched: Watched) -> None:
     watched.add(DAILY)
     watched.scheduler.start()
     watched.pass_until(1.1)
@@ -142,7 +142,7 @@ def stop_the_process_for(clock: VirtualClock, seconds: float) -> None:
     clock.jump(seconds)
 
 
-def test_after_a_stop_no_job_fires_in_a_burst(watched: Watched) -> None:
+def test_after_a_pause_no_job_fires_in_a_burst(watched: Watched) -> None:
     watched.add("@every 1s", "* * * * *", DAILY, "0 1-2 * * *")
     watched.scheduler.start()
     watched.pass_until(0.9)
@@ -158,7 +158,7 @@ def test_after_a_stop_no_job_fires_in_a_burst(watched: Watched) -> None:
     assert len(watched.fired("@every 1s")) == before["@every 1s"] + 4
 
 
-def test_after_a_stop_of_more_than_three_hours_fixed_times_are_missed(watched: Watched) -> None:
+def test_after_a_pause_of_more_than_three_hours_fixed_times_are_missed(watched: Watched) -> None:
     watched.add(DAILY)
     watched.scheduler.start()
     watched.pass_until(1)
@@ -168,7 +168,7 @@ def test_after_a_stop_of_more_than_three_hours_fixed_times_are_missed(watched: W
     assert watched.missed(DAILY) == [(1.5, 1.5)]
 
 
-def test_after_a_long_sleep_what_was_due_in_its_last_hours_is_made_up(watched: Watched) -> None:
+def test_after_a_long_suspend_fixed_times_of_its_last_hours_are_made_up(watched: Watched) -> None:
     """A machine that slept eight hours is not one whose clock was wrong: the newest fire is 90 minutes old."""
     watched.add("30 1,7 * * *")
     watched.scheduler.start()
@@ -179,7 +179,7 @@ def test_after_a_long_sleep_what_was_due_in_its_last_hours_is_made_up(watched: W
     assert watched.missed("30 1,7 * * *") == [(1.5, 1.5)]
 
 
-def test_a_wildcard_that_is_looked_at_within_its_minute_still_fires(watched: Watched) -> None:
+def test_a_wildcard_that_is_noticed_within_a_minute_still_fires(watched: Watched) -> None:
     watched.add(OFTEN)
     watched.scheduler.start()
     watched.pass_until(0.49)

@@ -24,14 +24,14 @@ def test_every_outcome_has_a_counter(outcome: Outcome) -> None:
     assert sum(counts.as_dict().values()) == 2
 
 
-def test_counts_show_themselves_without_zeros() -> None:
+def test_the_repr_of_counts_leaves_out_zeros() -> None:
     counts = JobCounts()
     counts.add("missed", 2)
     counts.add("late", 1)
     assert repr(counts) == "JobCounts(missed=2, late=1)"
 
 
-def test_a_night_with_everything(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_counts_add_up_over_a_night_of_all_outcomes(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     failures = iter([ValueError("once")] + [None] * 100)
 

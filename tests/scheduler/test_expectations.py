@@ -48,7 +48,9 @@ def flaky() -> Flaky:
     return Flaky()
 
 
-def test_an_alarm_once_and_an_all_clear(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+def test_a_missing_success_is_reported_once_and_its_end_once(
+    clock: VirtualClock, make_scheduler: Make, flaky: Flaky
+) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
     scheduler.start()
@@ -69,7 +71,7 @@ def test_an_alarm_once_and_an_all_clear(clock: VirtualClock, make_scheduler: Mak
     assert told(recorder, clock)[2:] == [("overdue", 12.5)], "the next silence is told again"
 
 
-def test_a_job_that_never_succeeded_counts_from_the_start_or_from_when_it_was_added(
+def test_without_a_success_the_time_counts_from_the_start_or_the_addition_of_the_job(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -87,7 +89,9 @@ def test_a_job_that_never_succeeded_counts_from_the_start_or_from_when_it_was_ad
     assert told(recorder, clock) == [("overdue", 4), ("overdue", 5)]
 
 
-def test_a_reload_leaves_a_silence_as_it_is(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+def test_a_reload_does_not_restart_the_time_without_success(
+    clock: VirtualClock, make_scheduler: Make, flaky: Flaky
+) -> None:
     flaky.is_broken = True
     scheduler, recorder = make_scheduler(clock=clock)
     job = Job("job", parse("@hourly", "UTC"), flaky, Policy(expect_within=2.0 * HOUR))
@@ -110,7 +114,7 @@ def test_a_reload_leaves_a_silence_as_it_is(clock: VirtualClock, make_scheduler:
     assert told(recorder, clock)[2:] == []
 
 
-def test_a_job_that_is_not_enabled_is_not_expected(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+def test_no_success_is_expected_of_a_disabled_job(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", expect_within="2h", enabled=False)(flaky)
     scheduler.start()
@@ -119,7 +123,7 @@ def test_a_job_that_is_not_enabled_is_not_expected(clock: VirtualClock, make_sch
 
 
 @pytest.mark.parametrize("step", [2 * HOUR, 9 * HOUR, -2 * HOUR, -9 * HOUR])
-def test_setting_the_clock_alarms_nobody(
+def test_a_clock_step_reports_no_missing_success(
     step: int, steady_clock: VirtualClock, make_scheduler: Make, flaky: Flaky
 ) -> None:
     scheduler, recorder = make_scheduler(clock=steady_clock)
@@ -134,7 +138,7 @@ def test_setting_the_clock_alarms_nobody(
     assert len(recorder.of("success-overdue")) == 1, "and none is late for it"
 
 
-def test_a_machine_that_slept_has_been_silent(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+def test_a_suspend_counts_as_time_without_success(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
     scheduler.start()
@@ -146,7 +150,7 @@ def test_a_machine_that_slept_has_been_silent(clock: VirtualClock, make_schedule
     assert told(recorder, clock) == [("overdue", 9.5), ("resumed", 10)]
 
 
-def test_jobs_without_the_option_cost_nothing(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
+def test_jobs_without_expect_within_cost_nothing(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     hourly = parse("@hourly", "UTC")
     jobs = [Job(f"job{number}", hourly, flaky, Policy()) for number in range(2000)]
@@ -163,7 +167,7 @@ def test_jobs_without_the_option_cost_nothing(clock: VirtualClock, make_schedule
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 500), st.booleans()), max_size=15), st.integers(1, 400))
-def test_alarms_and_all_clears_are_those_of_the_successes(runs: list[tuple[int, bool]], within: int) -> None:
+def test_the_reports_agree_with_a_simple_model_of_successes(runs: list[tuple[int, bool]], within: int) -> None:
     clock = VirtualClock(0)
     events: list[Any] = []
     with clock.installed():

@@ -21,9 +21,7 @@ from gcron.testing import VirtualClock
 Make = Callable[..., tuple[Scheduler, Any]]
 
 
-def test_a_fire_that_is_due_while_the_job_runs_is_skipped_and_costs_no_later_one(
-    clock: VirtualClock, make_scheduler: Make
-) -> None:
+def test_a_fire_during_a_run_is_skipped_and_later_fires_are_not(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="slow")(lambda: sleep(90))
     scheduler.start()
@@ -41,7 +39,7 @@ def test_a_fire_that_is_due_while_the_job_runs_is_skipped_and_costs_no_later_one
     assert skipped.fire_at == first.fire_at + 60
 
 
-def test_with_overlap_allowed_runs_go_side_by_side(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_with_overlap_allow_runs_run_at_the_same_time(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="slow", overlap="allow")(lambda: sleep(150))
     scheduler.start()
@@ -50,9 +48,7 @@ def test_with_overlap_allowed_runs_go_side_by_side(clock: VirtualClock, make_sch
     assert len(scheduler.running()) == 3
 
 
-def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_a_store(
-    clock: VirtualClock, make_scheduler: Make
-) -> None:
+def test_schedulers_with_one_store_start_each_fire_once(clock: VirtualClock, make_scheduler: Make) -> None:
     store = MemoryStore()
     recorders = []
     for _ in range(3):
@@ -65,7 +61,7 @@ def test_a_fire_starts_at_most_once_in_all_schedulers_that_share_a_store(
     assert len(fires) == len(set(fires)) == 60
 
 
-def test_claims_come_in_order_until_the_clock_was_set_back() -> None:
+def test_a_claim_is_granted_only_for_a_later_instant_unless_forgotten() -> None:
     store = MemoryStore()
     assert store.claim([Fire("a", 10), Fire("a", 10), Fire("a", 9), Fire("b", 10)]) == [True, False, False, True]
     assert store.claim([Fire("a", 11)]) == [True]
@@ -74,7 +70,7 @@ def test_claims_come_in_order_until_the_clock_was_set_back() -> None:
     assert store.claim([Fire("a", 9)]) == [True]
 
 
-def test_a_trigger_runs_a_job_now_and_brings_its_result(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_trigger_runs_a_job_now_and_returns_its_run(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@manual", name="answer")(lambda: 42)
     scheduler.start()
@@ -89,7 +85,7 @@ def test_a_trigger_runs_a_job_now_and_brings_its_result(clock: VirtualClock, mak
         scheduler.trigger("no such job")
 
 
-def test_a_run_may_be_stopped_by_whoever_has_it(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_run_can_be_stopped(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("@manual", name="long")(lambda: sleep(10**6))
     run = scheduler.trigger("long")
@@ -109,9 +105,7 @@ def test_reboot_jobs_run_once_at_the_start(clock: VirtualClock, make_scheduler: 
     assert [event.job for event in recorder.of("run-started")] == ["once"]
 
 
-def test_a_disabled_job_is_known_and_does_not_fire_but_can_be_triggered(
-    clock: VirtualClock, make_scheduler: Make
-) -> None:
+def test_a_disabled_job_does_not_fire_but_can_be_triggered(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="off", enabled=False)(lambda: None)
     scheduler.start()
@@ -121,7 +115,7 @@ def test_a_disabled_job_is_known_and_does_not_fire_but_can_be_triggered(
     assert scheduler.trigger("off").result.get(timeout=5).outcome == "succeeded"
 
 
-def test_jobs_come_and_go_while_it_runs(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_jobs_can_be_added_and_removed_while_the_scheduler_runs(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.start()
     sleep(90)
@@ -139,7 +133,7 @@ def test_jobs_come_and_go_while_it_runs(clock: VirtualClock, make_scheduler: Mak
     assert len(recorder.of("run-started")) == 2
 
 
-def test_a_job_that_is_added_in_the_second_of_its_fire_fires_the_next_time(
+def test_a_job_added_in_the_second_of_its_fire_waits_for_the_next_one(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -152,7 +146,7 @@ def test_a_job_that_is_added_in_the_second_of_its_fire_fires_the_next_time(
     assert len(recorder.of("run-started")) == 1
 
 
-def test_two_schedulers_live_side_by_side(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_two_schedulers_do_not_affect_each_other(clock: VirtualClock, make_scheduler: Make) -> None:
     (one, first), (two, second) = make_scheduler(clock=clock), make_scheduler("Asia/Tokyo", clock=clock)
     one.job("0 9 * * *", name="nine")(lambda: None)
     two.job("0 9 * * *", name="nine")(lambda: None)
@@ -167,7 +161,7 @@ def test_two_schedulers_live_side_by_side(clock: VirtualClock, make_scheduler: M
     assert two.trigger("nine").result.get(timeout=5).succeeded
 
 
-def test_stopping_waits_for_what_finishes_in_time_and_ends_the_rest(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_waits_for_runs_within_the_grace_and_kills_the_others(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@manual", name="short")(lambda: sleep(5))
     scheduler.job("@manual", name="long")(lambda: sleep(500))
@@ -192,7 +186,9 @@ def test_stopping_waits_for_what_finishes_in_time_and_ends_the_rest(clock: Virtu
         scheduler.start()
 
 
-def test_a_fire_that_a_stop_comes_before_is_missed(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_fire_that_was_due_before_the_stop_and_did_not_start_is_missed(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
     """A machine that was asleep is told to stop before anything has looked at the clock."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("0 * * * *", name="hourly")(lambda: None)
@@ -205,7 +201,7 @@ def test_a_fire_that_a_stop_comes_before_is_missed(clock: VirtualClock, make_sch
     assert recorder.of("run-started") == []
 
 
-def test_an_error_in_gcron_itself_is_the_outcome_of_its_run_and_no_others(
+def test_an_internal_error_fails_its_run_and_no_other(
     clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(groups: Groups, job: Job, *args: object) -> None:
@@ -225,7 +221,7 @@ def test_an_error_in_gcron_itself_is_the_outcome_of_its_run_and_no_others(
     assert "a mistake in gcron" in capsys.readouterr().err
 
 
-def test_an_error_at_the_start_of_one_job_keeps_no_other_from_starting(
+def test_an_error_at_the_start_of_a_job_does_not_stop_other_starts(
     clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admit = Overlap.admit
@@ -245,7 +241,7 @@ def test_an_error_at_the_start_of_one_job_keeps_no_other_from_starting(
     assert "the start of job hurt" in capsys.readouterr().err
 
 
-def test_stopping_is_bounded_when_a_function_will_not_end(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_ends_in_time_although_a_function_does_not(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     give_up: list[bool] = []
 
@@ -268,7 +264,7 @@ def test_stopping_is_bounded_when_a_function_will_not_end(clock: VirtualClock, m
     sleep(2)
 
 
-def test_a_removed_job_keeps_its_kill_after_at_the_stop(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_uses_the_kill_after_of_a_removed_job(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
 
     def slow_to_stop() -> None:
@@ -285,14 +281,14 @@ def test_a_removed_job_keeps_its_kill_after_at_the_stop(clock: VirtualClock, mak
     assert (report.killed, report.left_behind) == (("gone",), ())
 
 
-def test_a_job_may_stop_its_scheduler(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_job_can_stop_its_scheduler(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="last")(lambda: scheduler.stop(grace=5))
     scheduler.run()
     assert recorder.outcomes() == ["killed"]
 
 
-def test_whoever_stops_second_waits_for_the_first(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_second_stop_waits_for_the_first(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("@manual", name="job")(lambda: sleep(10))
     scheduler.start()
@@ -305,7 +301,7 @@ def test_whoever_stops_second_waits_for_the_first(clock: VirtualClock, make_sche
 # -- a whole new table ------------------------------------------------------------------------------------------
 
 
-def test_a_new_table_keeps_what_runs_and_when_it_is_due(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_replace_keeps_runs_and_due_instants_of_unchanged_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     kept = scheduler.add(job_named("kept", "* * * * *"))
     scheduler.add(job_named("removed", "* * * * *"))
@@ -324,7 +320,7 @@ def test_a_new_table_keeps_what_runs_and_when_it_is_due(clock: VirtualClock, mak
     assert [job.name for job in scheduler.jobs] == ["kept", "changed", "added"]
 
 
-def test_a_table_with_a_name_twice_replaces_nothing(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_replace_refuses_two_jobs_with_one_name(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.add(job_named("old", "@daily"))
     with pytest.raises(ValueError, match="two jobs named 'new'"):

@@ -62,9 +62,7 @@ def reasons(recorder: Any, job: str) -> list[str]:
     return [event.result.reason.text for event in recorder.of("run-finished", job)]
 
 
-def test_no_more_than_the_limit_run_at_once_and_who_came_first_goes_first(
-    clock: VirtualClock, make_scheduler: Make, work: Work
-) -> None:
+def test_a_group_limits_runs_and_starts_them_in_order(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=2)
     for second, name in enumerate("abcde"):
@@ -82,7 +80,9 @@ def test_no_more_than_the_limit_run_at_once_and_who_came_first_goes_first(
     assert late == [(name, delay, "it waited for the group db") for name, delay in (("c", 8), ("d", 8), ("e", 16))]
 
 
-def test_of_many_runs_inside_some_are_named(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+def test_a_notice_names_at_most_five_runs_of_a_full_group(
+    clock: VirtualClock, make_scheduler: Make, work: Work
+) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=7)
     for name in "abcdefgh":
@@ -92,7 +92,7 @@ def test_of_many_runs_inside_some_are_named(clock: VirtualClock, make_scheduler:
     assert notices(recorder, "h") == ["waits for its turn in the group db: 7 of 7 running (a, b, c, d, e and 2 more)"]
 
 
-def test_who_waits_beyond_its_start_deadline_is_not_begun(
+def test_a_run_that_waits_past_its_start_deadline_does_not_start(
     clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -110,7 +110,7 @@ def test_who_waits_beyond_its_start_deadline_is_not_begun(
     assert work.begun == [("long", 3600), ("patient", 4500)]
 
 
-def test_stopping_ends_the_wait(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+def test_a_stop_ends_the_wait_for_a_group(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     scheduler.job("@hourly", name="first", group="db")(work("first", 100))
@@ -125,7 +125,7 @@ def test_stopping_ends_the_wait(clock: VirtualClock, make_scheduler: Make, work:
     assert reasons(recorder, "second") == ["not begun: gcron is told to stop"]
 
 
-def test_a_run_that_waits_for_its_next_attempt_gives_its_place_away(
+def test_a_run_leaves_its_group_while_it_waits_for_a_retry(
     clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -140,7 +140,9 @@ def test_a_run_that_waits_for_its_next_attempt_gives_its_place_away(
     assert recorder.outcomes() == ["succeeded", "succeeded"]
 
 
-def test_a_fire_ends_a_retry_that_waits_for_its_group(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+def test_a_new_fire_ends_a_retry_that_waits_for_its_group(
+    clock: VirtualClock, make_scheduler: Make, work: Work
+) -> None:
     """A retry that waits is one whether time or the group keeps it: a new fire takes its place."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
@@ -158,7 +160,7 @@ def test_a_fire_ends_a_retry_that_waits_for_its_group(clock: VirtualClock, make_
 
 
 @pytest.mark.parametrize("overlap", ["queue", "replace", "skip", "allow"])
-def test_overlap_and_a_group_do_not_lock_each_other_up(
+def test_overlap_and_a_group_cause_no_deadlock(
     overlap: str, clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -177,7 +179,7 @@ def test_overlap_and_a_group_do_not_lock_each_other_up(
     assert recorder.outcomes().count("succeeded") >= 10
 
 
-def test_runs_by_hand_wait_too(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+def test_triggered_runs_wait_for_their_group(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     for name in "ab":
@@ -195,7 +197,7 @@ def member(work: Work, name: str, limit: int | None, seconds: float = 100) -> Jo
     return Job(name, parse("@hourly", "UTC"), action, Policy(group="db"), group_limit=limit)
 
 
-def test_a_reload_changes_the_limit_and_disturbs_nothing_that_runs(
+def test_a_reload_changes_the_limit_and_leaves_runs_alone(
     clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -222,7 +224,7 @@ def test_a_reload_changes_the_limit_and_disturbs_nothing_that_runs(
     assert recorder.outcomes() == ["succeeded"] * 4
 
 
-def test_a_limit_is_raised_from_python(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
+def test_a_program_can_raise_the_limit(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     for name in "ab":
@@ -234,7 +236,7 @@ def test_a_limit_is_raised_from_python(clock: VirtualClock, make_scheduler: Make
     assert work.inside == ["a", "b"]
 
 
-def test_mistakes_are_refused_and_change_nothing(make_scheduler: Make, work: Work, tmp_path: Path) -> None:
+def test_wrong_groups_are_refused_and_change_nothing(make_scheduler: Make, work: Work, tmp_path: Path) -> None:
     scheduler, _ = make_scheduler()
     with pytest.raises(ValueError, match="there is no group 'db' "):
         scheduler.job("@daily", name="early", group="db")(work("early", 1))
@@ -260,7 +262,7 @@ def test_mistakes_are_refused_and_change_nothing(make_scheduler: Make, work: Wor
     assert scheduler.jobs == (kept,)
 
 
-def test_a_crontab_may_use_a_group_of_the_program(make_scheduler: Make, tmp_path: Path) -> None:
+def test_a_crontab_can_use_a_group_of_the_program(make_scheduler: Make, tmp_path: Path) -> None:
     scheduler, _ = make_scheduler()
     scheduler.group("db", limit=2)
     crontab = tmp_path / "crontab"
@@ -280,7 +282,7 @@ changes = st.lists(st.tuples(seconds, st.sampled_from("xy"), st.integers(1, 4)),
 
 @settings(max_examples=60)
 @given(plans, changes)
-def test_whatever_comes_all_run_and_never_more_than_may(
+def test_random_loads_all_run_and_never_exceed_the_limits(
     plan: list[tuple[int, int, str]], limits: list[tuple[int, str, int]]
 ) -> None:
     clock = VirtualClock(0)

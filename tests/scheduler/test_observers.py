@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE
 Make = Callable[..., tuple[Scheduler, Any]]
 
 
-def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> None:
+def test_the_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> None:
     running, recorder = scheduler
     running.command("echo out; exit 3", "@manual", name="job")
     run = running.trigger("job")
@@ -37,7 +37,7 @@ def test_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any]) -> 
 @pytest.mark.parametrize(
     "error", [ValueError("no"), Timeout(1), RecursionError(), SystemExit(3), GeneratorExit(), BaseException("no")]
 )
-def test_an_observer_that_raises_disturbs_nothing(
+def test_an_observer_that_raises_affects_no_run_and_no_other_observer(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
     """One that called `sys.exit()`, or raised what is no `Exception`, ended the run it was told of as killed, and in a
@@ -66,7 +66,7 @@ def test_an_observer_that_raises_disturbs_nothing(
 
 @pytest.mark.parametrize("kind", ["run-started", "run-finished", "output", "service-state-changed"])
 @pytest.mark.parametrize("grace", [0, 60])
-def test_an_observer_that_waits_for_the_end_is_ended_soon_after_the_grace(
+def test_an_observer_that_waits_for_the_stop_is_ended_after_the_grace(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], kind: str, grace: float
 ) -> None:
     """An observer that calls `stop()` waits for all runs, and its own one for it. It took 25 s after the grace, and
@@ -92,7 +92,7 @@ def test_an_observer_that_waits_for_the_end_is_ended_soon_after_the_grace(
     assert "the scheduler is to stop" in capsys.readouterr().err
 
 
-def test_an_observer_is_a_function_that_is_called(scheduler: tuple[Scheduler, Any]) -> None:
+def test_an_observer_must_be_a_plain_function(scheduler: tuple[Scheduler, Any]) -> None:
     """A coroutine function was taken, and nobody awaited what it returned; a list of kinds was an AttributeError."""
 
     async def later(event: object) -> None: ...
@@ -119,7 +119,7 @@ def test_a_slow_observer_delays_no_other_fire(clock: VirtualClock, make_schedule
     assert recorder.outcomes("watched").count("skipped") == 9
 
 
-def test_an_observer_may_change_the_table(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_an_observer_can_change_the_job_table(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.on("run-finished", lambda event: scheduler.remove("job") if event.result.outcome == "skipped" else None)
     scheduler.job("* * * * *", name="job")(lambda: sleep(90))
@@ -130,7 +130,7 @@ def test_an_observer_may_change_the_table(clock: VirtualClock, make_scheduler: M
     assert len(recorder.outcomes("other")) == 10
 
 
-def test_only_kinds_that_exist_can_be_asked_for(scheduler: tuple[Scheduler, Any]) -> None:
+def test_an_unknown_kind_of_event_is_refused(scheduler: tuple[Scheduler, Any]) -> None:
     with pytest.raises(ValueError, match=r"no events of kind 'run-finish' \(did you mean run-finished\?\)"):
         scheduler[0].on("run-finish", print)
 

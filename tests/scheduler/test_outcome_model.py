@@ -158,7 +158,7 @@ def test_each_due_fire_ends_in_exactly_one_outcome(table: dict[str, Any], happen
 
 @settings(max_examples=150)
 @given(tables, st.lists(disturbances, max_size=6))
-def test_the_count_of_a_span_is_right(table: dict[str, Any], happenings: list[tuple[str, Any]]) -> None:
+def test_the_count_of_missed_fires_is_right(table: dict[str, Any], happenings: list[tuple[str, Any]]) -> None:
     day = Day()
     day.run(table, happenings)
     for event in day.of("fires-missed"):

@@ -46,7 +46,7 @@ def outcomes(recorder: Any) -> list[str]:
     return [str(event.result.outcome) for event in finished]
 
 
-def test_a_queued_fire_starts_when_the_run_before_it_is_over(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_queued_fire_starts_when_the_run_before_it_ends(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 90)
     scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=100)(worker)
@@ -62,7 +62,7 @@ def test_a_queued_fire_starts_when_the_run_before_it_is_over(clock: VirtualClock
     assert fires == sorted(fires), "in the order in which they were due"
 
 
-def test_a_full_queue_skips(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_fire_is_skipped_when_the_queue_is_full(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="job", overlap="queue")(Worker(clock, 200))
     scheduler.start()
@@ -73,7 +73,7 @@ def test_a_full_queue_skips(clock: VirtualClock, make_scheduler: Make) -> None:
     assert skipped == [f"a fire waits already for run {first}"] * 2
 
 
-def test_stopping_does_not_begin_what_is_queued(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_does_not_start_queued_fires(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 100)
     scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=5)(worker)
@@ -87,7 +87,7 @@ def test_stopping_does_not_begin_what_is_queued(clock: VirtualClock, make_schedu
     assert recorder.of("run-finished")[0].result.reason.text == "not begun: gcron is told to stop"
 
 
-def test_a_replaced_run_is_ended_before_the_next_begins(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_replaced_run_ends_before_the_next_starts(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 1000)
     scheduler.job("* * * * *", name="job", overlap="replace")(worker)
@@ -100,7 +100,7 @@ def test_a_replaced_run_is_ended_before_the_next_begins(clock: VirtualClock, mak
     assert recorder.of("run-finished")[0].result.reason.text == "replaced: the job is due again"
 
 
-def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_run_that_is_replaced_before_its_start_never_starts(clock: VirtualClock, make_scheduler: Make) -> None:
     """A job that takes longer to end than its period: the newest fire wins, the ones between are not begun."""
     scheduler, recorder = make_scheduler(clock=clock)
 
@@ -121,7 +121,7 @@ def test_what_is_replaced_before_it_begins_never_does(clock: VirtualClock, make_
 
 
 @pytest.mark.realtime
-def test_a_process_is_replaced_with_its_tree(make_scheduler: Make) -> None:
+def test_a_replaced_process_is_ended_with_its_tree(make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler()
     scheduler.command("sleep 60", "@every 1s", name="job", overlap="replace")
     scheduler.start()

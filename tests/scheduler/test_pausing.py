@@ -41,7 +41,7 @@ def hourly(clock: VirtualClock, make_scheduler: Make) -> tuple[Scheduler, Any]:
     return scheduler, recorder
 
 
-def test_what_falls_into_a_pause_is_no_fire_at_all(hourly: tuple[Scheduler, Any]) -> None:
+def test_there_are_no_fires_during_a_pause(hourly: tuple[Scheduler, Any]) -> None:
     """Neither run later, whatever `catchup` says, nor told as missed: nobody has failed to do anything."""
     scheduler, recorder = hourly
     sleep(1.5 * HOUR)
@@ -55,9 +55,7 @@ def test_what_falls_into_a_pause_is_no_fire_at_all(hourly: tuple[Scheduler, Any]
     assert scheduler.counts.total.succeeded == 2
 
 
-def test_what_was_due_before_the_pause_runs_although_nobody_has_looked(
-    clock: VirtualClock, hourly: tuple[Scheduler, Any]
-) -> None:
+def test_a_fire_that_was_due_before_the_pause_runs(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     clock.jump(2 * HOUR + 5)  # as a machine that was asleep
     scheduler.pause("job")
@@ -65,7 +63,7 @@ def test_what_was_due_before_the_pause_runs_although_nobody_has_looked(
     assert dues(recorder) == [60, 120]
 
 
-def test_a_run_under_way_goes_on_and_a_trigger_works(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_during_a_pause_runs_continue_and_triggers_work(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("0 1 * * *", name="job")(lambda: sleep(HOUR))
     start(scheduler)
@@ -77,7 +75,7 @@ def test_a_run_under_way_goes_on_and_a_trigger_works(clock: VirtualClock, make_s
     assert recorder.outcomes() == ["succeeded"] * 2
 
 
-def test_pausing_and_resuming_twice_is_as_once(hourly: tuple[Scheduler, Any]) -> None:
+def test_pausing_or_resuming_twice_is_the_same_as_once(hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     scheduler.resume("job")
     scheduler.pause("job")
@@ -89,7 +87,7 @@ def test_pausing_and_resuming_twice_is_as_once(hourly: tuple[Scheduler, Any]) ->
     assert dues(recorder) == [180, 240]
 
 
-def test_a_pause_before_the_start_holds(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_pause_before_the_start_is_kept(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job")(lambda: None)
     scheduler.job("@reboot", name="boot")(lambda: None)
@@ -106,7 +104,7 @@ def test_a_pause_before_the_start_holds(clock: VirtualClock, make_scheduler: Mak
     assert recorder.outcomes("boot") == []
 
 
-def test_a_pause_outlasts_reloads_of_the_job_as_it_was_and_changed(hourly: tuple[Scheduler, Any]) -> None:
+def test_a_pause_outlasts_reloads_of_the_job(hourly: tuple[Scheduler, Any]) -> None:
     """Who paused a job by its name does not want it to run because its file was touched."""
     scheduler, recorder = hourly
     scheduler.pause("job")
@@ -122,7 +120,7 @@ def test_a_pause_outlasts_reloads_of_the_job_as_it_was_and_changed(hourly: tuple
     assert dues(recorder) == [130, 140, 150, 160, 170, 180]
 
 
-def test_a_job_that_was_removed_comes_back_without_its_pause(hourly: tuple[Scheduler, Any]) -> None:
+def test_a_removed_job_that_is_added_again_is_not_paused(hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     job = scheduler.jobs[0]
     scheduler.pause("job")
@@ -136,7 +134,7 @@ def test_a_job_that_was_removed_comes_back_without_its_pause(hourly: tuple[Sched
     assert dues(recorder) == [60, 120]
 
 
-def test_a_job_that_is_not_enabled_is_not_fired_by_resuming_it(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_resuming_a_disabled_job_does_not_make_it_fire(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", enabled=False)(lambda: None)
     start(scheduler)
@@ -147,9 +145,7 @@ def test_a_job_that_is_not_enabled_is_not_fired_by_resuming_it(clock: VirtualClo
     assert scheduler.status("job").next_fire is None
 
 
-def test_fires_after_a_clock_was_set_back_in_a_pause_are_not_lost(
-    steady_clock: VirtualClock, make_scheduler: Make
-) -> None:
+def test_a_step_back_during_a_pause_loses_no_later_fire(steady_clock: VirtualClock, make_scheduler: Make) -> None:
     """The claims of the first pass were forgotten for jobs that are due alone: after a resume nothing ran for hours."""
     scheduler, recorder = make_scheduler(clock=steady_clock)
     scheduler.job("@every 10m", name="job")(lambda: None)
@@ -163,7 +159,7 @@ def test_fires_after_a_clock_was_set_back_in_a_pause_are_not_lost(
     assert dues(recorder) == [10, 20, 30, 40, 50, 60] * 2
 
 
-def test_a_silence_that_was_asked_for_raises_no_alarm(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_paused_job_reports_no_missing_success(clock: VirtualClock, make_scheduler: Make) -> None:
     """`expect-within` counts anew from the resume; a reload in the pause does not wake it."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", expect_within="90m")(lambda: None)
@@ -180,7 +176,7 @@ def test_a_silence_that_was_asked_for_raises_no_alarm(clock: VirtualClock, make_
     assert len(recorder.of("success-overdue")) == 1
 
 
-def test_a_service_is_not_paused(scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_service_cannot_be_paused(scheduler: tuple[Scheduler, Any]) -> None:
     running, _ = scheduler
     running.service("sleep 60", name="cache")
     with pytest.raises(ValueError, match="'cache' is a service, which cannot be paused"):
@@ -193,9 +189,7 @@ def test_a_service_is_not_paused(scheduler: tuple[Scheduler, Any]) -> None:
 
 
 @pytest.mark.parametrize("method", ["pause", "resume", "remove", "trigger", "status"])
-def test_a_name_that_is_not_there_is_told_with_the_one_that_was_meant(
-    method: str, scheduler: tuple[Scheduler, Any]
-) -> None:
+def test_an_unknown_name_gets_a_suggestion(method: str, scheduler: tuple[Scheduler, Any]) -> None:
     running, _ = scheduler
     with pytest.raises(KeyError, match=r"no job named 'backup' .there are none"):
         getattr(running, method)("backup")
@@ -209,7 +203,7 @@ def test_a_name_that_is_not_there_is_told_with_the_one_that_was_meant(
 # -- another schedule ------------------------------------------------------------------------------------------
 
 
-def test_a_job_goes_over_to_another_schedule(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+def test_reschedule_changes_the_due_instants(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     sleep(HOUR + 30 * MINUTE)
     job = scheduler.reschedule("job", cron("*/20 * * * *"))
@@ -223,7 +217,7 @@ def test_a_job_goes_over_to_another_schedule(clock: VirtualClock, hourly: tuple[
     assert dues(recorder) == [60, 100, 120, 135, 150]
 
 
-def test_what_was_due_by_the_old_schedule_runs(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+def test_a_fire_of_the_old_schedule_that_was_due_runs(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     clock.jump(HOUR + 5)
     scheduler.reschedule("job", "30 * * * *")
@@ -231,7 +225,7 @@ def test_what_was_due_by_the_old_schedule_runs(clock: VirtualClock, hourly: tupl
     assert dues(recorder) == [60, 90]
 
 
-def test_a_reload_of_the_file_brings_its_schedule_back(hourly: tuple[Scheduler, Any]) -> None:
+def test_a_reload_restores_the_schedule_of_the_file(hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     jobs = scheduler.jobs
     scheduler.reschedule("job", "30 * * * *")
@@ -241,7 +235,7 @@ def test_a_reload_of_the_file_brings_its_schedule_back(hourly: tuple[Scheduler, 
     assert dues(recorder) == [30, 120]
 
 
-def test_a_schedule_with_a_mistake_changes_nothing(hourly: tuple[Scheduler, Any]) -> None:
+def test_a_wrong_schedule_changes_nothing(hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     with pytest.raises(ScheduleError):
         scheduler.reschedule("job", "61 * * * *")
@@ -249,7 +243,7 @@ def test_a_schedule_with_a_mistake_changes_nothing(hourly: tuple[Scheduler, Any]
     assert dues(recorder) == [60]
 
 
-def test_a_reschedule_in_a_pause_holds_from_the_resume(hourly: tuple[Scheduler, Any]) -> None:
+def test_reschedule_during_a_pause_takes_effect_at_the_resume(hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     scheduler.pause("job")
     scheduler.reschedule("job", "*/30 * * * *")
@@ -296,7 +290,7 @@ class Model:
 
 @settings(max_examples=200)
 @given(steps)
-def test_a_job_fires_as_a_simple_model_says(steps: list[tuple[int, Any]]) -> None:
+def test_pauses_and_reschedules_agree_with_a_simple_model(steps: list[tuple[int, Any]]) -> None:
     model = Model()
     fires: list[int | None] = []
     clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -345,7 +339,7 @@ def act(scheduler: Scheduler, model: Model, action: Any) -> None:
 # -- looking ---------------------------------------------------------------------------------------------------
 
 
-def test_a_status_says_how_a_job_stands_and_stays_so(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_status_is_a_snapshot_of_the_job(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("0 1 * * *", name="long", overlap="allow")(lambda: sleep(2 * HOUR))
     scheduler.job("@hourly", name="off", enabled=False)(lambda: None)

@@ -41,7 +41,7 @@ def jobs_of(text: str, **how: Any) -> list[Job]:
     return [job_of(entry) for entry in crontab.entries]
 
 
-def test_directives_and_calls_make_the_same_command() -> None:
+def test_directives_and_python_options_make_the_same_command() -> None:
     words = " ".join(f"{name}={value}" for name, value in OPTIONS.items())
     from_crontab = jobs_of(f"# gcron: {words}\n@daily true\n")[0].action
     options = {name.replace("-", "_"): value for name, value in OPTIONS.items()}
@@ -51,14 +51,14 @@ def test_directives_and_calls_make_the_same_command() -> None:
     assert Scheduler().command("true", "@daily").action == Command("true")
 
 
-def test_a_user_directive_goes_before_the_column_of_a_system_crontab() -> None:
+def test_a_user_directive_overrides_the_user_column() -> None:
     jobs = jobs_of("@daily root a\n# gcron: user=daemon\n@daily root b\n@hourly 1 c\n", system=True)
     users = [(job.action.user, job.action.text) for job in jobs if isinstance(job.action, Command)]
     assert users == [("root", "a"), ("daemon", "b"), ("1", "c")]
 
 
 @pytest.mark.parametrize(("name", "value"), OPTIONS.items())
-def test_a_function_cannot_be_run_as_somebody_else(name: str, value: object) -> None:
+def test_a_function_accepts_no_options_of_processes(name: str, value: object) -> None:
     """It was run all the same, as root, by whoever had asked for a user."""
     option = name.replace("-", "_")
     with pytest.raises(ValueError, match=f"^{option} means nothing to a function"):

@@ -31,7 +31,7 @@ class Flaky:
         return "done"
 
 
-def test_a_failed_attempt_is_followed_by_others_with_growing_delays(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_failed_attempt_is_retried_with_growing_delays(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=3)
     scheduler.job("@manual", name="job", retries=5, retry_delay=10, retry_backoff=3, retry_max_delay=60)(job)
@@ -53,7 +53,7 @@ def test_a_failed_attempt_is_followed_by_others_with_growing_delays(clock: Virtu
     assert len(recorder.of("run-started")) == len(recorder.of("run-finished")) == 1
 
 
-def test_after_the_last_attempt_its_failure_is_the_outcome(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_the_outcome_is_that_of_the_last_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     job = Flaky(clock, failures=9)
     scheduler.job("@manual", name="job", retries=2)(job)
@@ -88,7 +88,7 @@ def test_a_new_fire_ends_the_wait_for_a_retry(clock: VirtualClock, make_schedule
     assert {str(event.result.outcome) for event in finished} == {"failed"}
 
 
-def test_stopping_does_not_wait_for_retries(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_does_not_wait_for_retries(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("@manual", name="job", retries=3, retry_delay=3600)(Flaky(clock, failures=9))
     scheduler.start()
@@ -106,7 +106,7 @@ def test_stopping_does_not_wait_for_retries(clock: VirtualClock, make_scheduler:
     )
 
 
-def test_a_run_that_is_stopped_is_not_tried_again(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stopped_run_is_not_retried(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("@manual", name="job", retries=3)(lambda: sleep(1000))
     scheduler.start()
@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_is_not_tried_again(clock: VirtualClock, make_sche
     assert (run.result.get().outcome, run.result.get().attempts) == (Outcome.KILLED, 1)
 
 
-def test_a_time_out_is_a_failed_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_timeout_is_a_failed_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.job("@manual", name="job", retries=1, timeout=5)(lambda: sleep(1000))
     scheduler.start()
@@ -128,7 +128,7 @@ def test_a_time_out_is_a_failed_attempt(clock: VirtualClock, make_scheduler: Mak
 
 
 @pytest.mark.parametrize(("command", "attempts"), [("exit 1", 3), ("exit 125", 1), ("exit 0", 1)])
-def test_commands_are_tried_again_but_for_status_125(command: str, attempts: int, make_scheduler: Make) -> None:
+def test_a_command_is_retried_unless_it_exits_with_125(command: str, attempts: int, make_scheduler: Make) -> None:
     """125 is what env(1) and docker(1) say when they themselves cannot go on: so can a job."""
     scheduler, _ = make_scheduler()
     scheduler.command(command, "@manual", name="job", retries=2, retry_delay=0)
@@ -160,20 +160,20 @@ def test_an_attempt_knows_its_number(make_scheduler: Make) -> None:
         ({"retries": 2, "retry_delay": 60, "retry_max_delay": 5}, [5, 5, None]),
     ],
 )
-def test_delays(options: dict[str, object], delays: list[float | None]) -> None:
+def test_the_delay_before_each_retry(options: dict[str, object], delays: list[float | None]) -> None:
     policy = Policy.from_options(options)
 
     assert [policy.delay_after(attempts) for attempts in range(1, len(delays) + 1)] == delays
 
 
-def test_a_million_attempts_have_a_delay_too() -> None:
+def test_the_millionth_retry_has_a_delay() -> None:
     assert Policy.from_options({"retries": 999_999, "retry_backoff": 1e300}).delay_after(999_999) == 600
 
 
 # -- jitter ------------------------------------------------------------------------------------------------------
 
 
-def test_jitter_puts_each_fire_off_by_a_time_of_its_own(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_jitter_delays_each_fire_by_its_own_time(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=0)
     scheduler.job("*/10 * * * *", name="job", jitter=300)(job)
@@ -189,7 +189,7 @@ def test_jitter_puts_each_fire_off_by_a_time_of_its_own(clock: VirtualClock, mak
     assert min(late) < 30
 
 
-def test_stopping_does_not_wait_for_jitter(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_does_not_wait_for_jitter(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=0)
     scheduler.job("* * * * *", name="job", jitter=50_000)(job)

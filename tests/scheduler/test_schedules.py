@@ -25,7 +25,7 @@ def utc(*when: int) -> float:
 
 
 @pytest.mark.realtime
-def test_a_year_of_a_daily_job_takes_no_time(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_year_of_a_daily_job_takes_no_real_time(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     fired: list[float] = []
     scheduler.job("30 2 * * *", name="daily")(lambda: fired.append(clock.now()))
@@ -49,7 +49,7 @@ def test_a_year_of_a_daily_job_takes_no_time(clock: VirtualClock, make_scheduler
         ("America/New_York", (2026, 3, 8, 0), "30 2 * * *", [(2026, 3, 8, 7, 0), (2026, 3, 9, 6, 30)]),
     ],
 )
-def test_nights_on_which_the_clocks_change(
+def test_jobs_fire_as_documented_when_the_clocks_change(
     make_scheduler: Make, zone: str, night: tuple[int, ...], schedule: str, fires: list[tuple[int, ...]]
 ) -> None:
     start = datetime(*night, tzinfo=UTC)  # type: ignore[misc, arg-type]
@@ -73,7 +73,7 @@ EXPRESSIONS = ("*/7 * * * *", "0 */6 * * *", "30 2 * * *", "@every 45m", "0 0 1 
     start=st.integers(1_700_000_000, 1_800_000_000),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"]),
 )
-def test_the_scheduler_fires_what_the_schedule_says(
+def test_the_scheduler_starts_exactly_the_fires_of_the_schedule(
     make_scheduler: Make, expressions: list[str], start: int, zone: str
 ) -> None:
     end = start + 3 * DAY
@@ -93,7 +93,7 @@ def test_the_scheduler_fires_what_the_schedule_says(
         assert all(0 <= event.time - event.fire_at < 0.001 for event in started)
 
 
-def test_jobs_due_at_one_instant_all_start_in_the_order_they_were_added(
+def test_jobs_due_at_one_instant_start_in_the_order_of_their_addition(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -105,7 +105,7 @@ def test_jobs_due_at_one_instant_all_start_in_the_order_they_were_added(
     assert [event.job for event in recorder.of("run-started")] == names
 
 
-def test_next_due_is_the_earliest_of_all(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_next_due_is_the_earliest_of_all_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     assert scheduler.next_due() is None
     scheduler.job("0 5 * * *", name="later")(lambda: None)

@@ -61,7 +61,7 @@ def test_a_service_that_dies_is_started_again(scheduler: Watched) -> None:
     until(lambda: recorder.lines("web") == [b"as web"] * 2)
 
 
-def test_a_service_that_dies_young_backs_off(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_service_that_dies_soon_restarts_with_growing_delays(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("exit 1", name="web", restart_max_delay=30)
     scheduler.start()
@@ -75,7 +75,7 @@ def test_a_service_that_dies_young_backs_off(clock: VirtualClock, make_scheduler
     assert backing_off[0].reason.text == "exit status 1"
 
 
-def test_a_long_life_ends_the_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_long_life_resets_the_restart_delay(clock: VirtualClock, make_scheduler: Make) -> None:
     """Functions, for they can live on virtual time."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([0, 0, 0, 5, 0, 0, 1000])
@@ -88,7 +88,7 @@ def test_a_long_life_ends_the_backing_off(clock: VirtualClock, make_scheduler: M
     assert scheduler.services["web"].state is ServiceState.READY
 
 
-def test_a_crash_loop_without_delays_floods_nothing(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_crash_loop_restarts_at_most_ten_times_a_second(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("exit 1", name="web", restart_delay=0)
     scheduler.service("exit 0", name="other", min_uptime=0)
@@ -99,7 +99,7 @@ def test_a_crash_loop_without_delays_floods_nothing(clock: VirtualClock, make_sc
         assert 40 <= len(recorder.of("run-started", name)) <= 51, "ten a second, and not five hundred"
 
 
-def test_a_service_that_always_dies_young_is_given_up_until_it_is_triggered(
+def test_after_its_restart_limit_a_service_is_failed_until_it_is_triggered(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
@@ -119,7 +119,7 @@ def test_a_service_that_always_dies_young_is_given_up_until_it_is_triggered(
     assert len(recorder.of("run-started")) == 6, "what was before the trigger is forgotten"
 
 
-def test_a_service_that_cannot_be_started_backs_off_too(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_service_that_cannot_start_is_restarted_with_delays(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("true", name="web", shell="/does/not/exist", restart_limit=4)
     scheduler.start()
@@ -139,7 +139,9 @@ def test_a_service_that_cannot_be_started_backs_off_too(clock: VirtualClock, mak
         ("exit 0", "always", "backing-off", "it ended"),
     ],
 )
-def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, state: str, reason: str) -> None:
+def test_what_follows_the_end_of_a_service(
+    scheduler: Watched, command: str, restart: str, state: str, reason: str
+) -> None:
     running, recorder = scheduler
     running.service(command, name="web", restart=restart, restart_delay=30, min_uptime=60)
     running.start()
@@ -148,7 +150,7 @@ def test_what_follows_an_end(scheduler: Watched, command: str, restart: str, sta
     assert (running.services["web"].reason.text, running.services["web"].run) == (reason, None)
 
 
-def test_a_child_that_keeps_the_pipe_neither_keeps_the_service_down_nor_outlives_it(
+def test_a_child_that_a_service_leaves_behind_is_ended_and_delays_no_restart(
     make_scheduler: Make, marked_processes: Marked, unique: str
 ) -> None:
     """The next life would meet the children of the one before at its port; a hundred lives would fill the machine."""
@@ -165,7 +167,7 @@ def test_a_child_that_keeps_the_pipe_neither_keeps_the_service_down_nor_outlives
     until(lambda: len(marked_processes(f"sleep {unique}")) == 1)
 
 
-def test_what_means_nothing_to_a_service_is_ignored(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_service_ignores_options_that_are_for_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
     """As it comes from `# gcron-defaults:`, which are for the jobs of a file."""
     scheduler, recorder = make_scheduler(clock=clock)
     options = {
@@ -194,7 +196,7 @@ def test_what_means_nothing_to_a_service_is_ignored(clock: VirtualClock, make_sc
 # -- triggers ----------------------------------------------------------------------------------------------------
 
 
-def test_triggering_a_running_service_gives_its_run(scheduler: Watched) -> None:
+def test_triggering_a_running_service_returns_its_run(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("sleep 60", name="web")
     running.start()
@@ -204,7 +206,7 @@ def test_triggering_a_running_service_gives_its_run(scheduler: Watched) -> None:
     assert len(recorder.of("run-started")) == 1
 
 
-def test_a_service_that_is_not_enabled_starts_by_a_trigger_alone(scheduler: Watched) -> None:
+def test_a_disabled_service_starts_only_when_triggered(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("sleep 60", name="web", enabled=False)
     running.start()
@@ -216,7 +218,7 @@ def test_a_service_that_is_not_enabled_starts_by_a_trigger_alone(scheduler: Watc
     until(lambda: running.services["web"].state is ServiceState.READY)
 
 
-def test_triggering_a_service_that_backs_off_starts_it_now_and_once(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_triggering_a_service_during_its_delay_starts_it_once(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([0, 1000])
     scheduler.job("@service", name="web", restart_delay=50)(lambda: sleep(next(lives)))
@@ -230,7 +232,7 @@ def test_triggering_a_service_that_backs_off_starts_it_now_and_once(clock: Virtu
     assert [round(event.time - clock.now()) for event in recorder.of("run-started")] == [-210, -200]
 
 
-def test_a_run_of_a_service_that_is_stopped_by_hand_is_followed_by_another(scheduler: Watched) -> None:
+def test_a_service_whose_run_was_stopped_is_started_again(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("sleep 60", name="web")
     running.start()
@@ -245,7 +247,7 @@ def test_a_run_of_a_service_that_is_stopped_by_hand_is_followed_by_another(sched
 # -- stopping ----------------------------------------------------------------------------------------------------
 
 
-def test_services_are_there_until_the_last_job_is_done(scheduler: Watched, tmp_path: Path) -> None:
+def test_services_run_until_the_last_job_ends(scheduler: Watched, tmp_path: Path) -> None:
     running, recorder = scheduler
     running.service(f"echo $$ > {tmp_path}/pid; exec sleep 60", name="db")
     running.command(f"sleep 0.5; kill -0 $(cat {tmp_path}/pid) && echo it is there", "@manual", name="job", after="db")
@@ -263,7 +265,7 @@ def test_services_are_there_until_the_last_job_is_done(scheduler: Watched, tmp_p
     assert recorder.of("run-finished")[-1] is ended
 
 
-def test_a_service_that_dies_while_jobs_finish_is_still_kept_running(scheduler: Watched, gate: Gate) -> None:
+def test_a_service_that_dies_while_jobs_finish_is_restarted(scheduler: Watched, gate: Gate) -> None:
     running, recorder = scheduler
     running.service("exec sleep 60", name="db", min_uptime=0)
     running.command(gate.wait, "@manual", name="job")
@@ -280,7 +282,7 @@ def test_a_service_that_dies_while_jobs_finish_is_still_kept_running(scheduler: 
     assert not psutil.pid_exists(pids(recorder, "db")[1])
 
 
-def test_who_comes_after_is_asked_to_end_first(scheduler: Watched, tmp_path: Path) -> None:
+def test_services_stop_in_the_reverse_order_of_after(scheduler: Watched, tmp_path: Path) -> None:
     """All at once, but in this order: what a front end does at its end may need its back end for a moment."""
     running, recorder = scheduler
     command = "trap 'echo {} >> order; exit' TERM; echo up; while :; do sleep 0.05; done"
@@ -299,7 +301,7 @@ def test_who_comes_after_is_asked_to_end_first(scheduler: Watched, tmp_path: Pat
     assert sorted((tmp_path / "order").read_text().split()) == ["cache", "db", "front", "web"]
 
 
-def test_a_service_that_does_not_end_when_asked_had_to_be_killed(
+def test_a_service_that_ignores_the_stop_signal_is_killed_and_reported(
     scheduler: Watched, marked_processes: Marked, unique: str
 ) -> None:
     running, recorder = scheduler
@@ -321,7 +323,7 @@ def test_a_service_that_does_not_end_when_asked_had_to_be_killed(
     assert marked_processes(unique) == []
 
 
-def test_a_stop_signal_of_its_own(scheduler: Watched) -> None:
+def test_a_service_gets_its_own_stop_signal(scheduler: Watched) -> None:
     running, recorder = scheduler
     command = "trap 'echo bye; exit 0' USR1; trap '' TERM; echo up; while :; do sleep 0.05; done 2>/dev/null"
     running.service(command, name="web", stop_signal="USR1", ready_line="up")
@@ -332,7 +334,7 @@ def test_a_stop_signal_of_its_own(scheduler: Watched) -> None:
     assert recorder.lines("web") == [b"up", b"bye"]
 
 
-def test_killing_ends_services_for_good(scheduler: Watched) -> None:
+def test_kill_ends_services_and_does_not_restart_them(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("trap '' TERM; echo up; while :; do sleep 0.05; done", name="web", ready_line="up")
     running.command("sleep 60", "@manual", name="job")
@@ -350,7 +352,7 @@ def test_killing_ends_services_for_good(scheduler: Watched) -> None:
     assert recorder.of("run-finished", "web")[0].result.reason.text == "gcron was told to stop at once"
 
 
-def test_stopping_waits_for_no_backing_off(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_stop_does_not_wait_for_a_restart_delay(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("exit 1", name="web", restart_delay=50)
     scheduler.start()
@@ -364,7 +366,7 @@ def test_stopping_waits_for_no_backing_off(clock: VirtualClock, make_scheduler: 
     assert scheduler.services["web"].state is ServiceState.STOPPED
 
 
-def test_nothing_starts_after_the_end(scheduler: Watched) -> None:
+def test_no_service_starts_after_the_stop(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.service("exec sleep 60", name="web")
     running.start()
@@ -382,7 +384,7 @@ def test_nothing_starts_after_the_end(scheduler: Watched) -> None:
 # -- changes -----------------------------------------------------------------------------------------------------
 
 
-def test_a_reload_disturbs_only_what_has_changed(scheduler: Watched) -> None:
+def test_a_reload_restarts_only_changed_services(scheduler: Watched) -> None:
     running, recorder = scheduler
     sleeper = "exec sleep 60"
     before = [service(name, sleeper) for name in ("same", "changed", "removed", "disabled")]
@@ -414,7 +416,7 @@ def test_a_reload_disturbs_only_what_has_changed(scheduler: Watched) -> None:
     assert [event.result.reason.text for event in recorder.of("run-finished", "removed")] == ["removed"]
 
 
-def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched, gate: Gate) -> None:
+def test_a_service_never_has_two_lives_at_once(scheduler: Watched, gate: Gate) -> None:
     """Also when it is removed and added again, and changed again, while it takes its time to end."""
     running, recorder = scheduler
     slow = f"trap '{gate.wait}; exit' TERM; echo up; while :; do sleep 0.02; done # {{}}"
@@ -435,7 +437,7 @@ def test_two_lives_of_one_service_are_never_there_at_once(scheduler: Watched, ga
     assert psutil.Process(pids(recorder, "web")[-1]).cmdline()[-1].endswith("# 3")
 
 
-def test_a_service_that_is_added_again_is_not_ready_because_it_was_removed(scheduler: Watched) -> None:
+def test_a_service_that_is_added_again_is_not_ready_at_once(scheduler: Watched) -> None:
     """Who waits for a service that is removed is woken by the flag that says ready: it must not stay set."""
     running, recorder = scheduler
     running.replace([service("web", "exec sleep 60")])
@@ -450,7 +452,7 @@ def test_a_service_that_is_added_again_is_not_ready_because_it_was_removed(sched
     assert not run.has_begun
 
 
-def test_a_changed_service_that_was_given_up_is_tried_again(scheduler: Watched) -> None:
+def test_a_failed_service_that_is_changed_starts_again(scheduler: Watched) -> None:
     running, _ = scheduler
     running.replace([service("web", "exit 1", restart="never")])
     running.start()
@@ -459,7 +461,7 @@ def test_a_changed_service_that_was_given_up_is_tried_again(scheduler: Watched) 
     until(lambda: running.services["web"].state is ServiceState.READY)
 
 
-def test_a_service_may_become_a_job_and_a_job_a_service(scheduler: Watched) -> None:
+def test_a_service_can_become_a_job_and_a_job_a_service(scheduler: Watched) -> None:
     running, recorder = scheduler
     job = Job("job", parse("@manual"), Command("true"), Policy())
     running.replace([service("web", "exec sleep 60"), job])
@@ -471,7 +473,7 @@ def test_a_service_may_become_a_job_and_a_job_a_service(scheduler: Watched) -> N
     assert set(running.services) == {"job"}
 
 
-def test_services_are_added_and_removed_while_the_scheduler_runs(scheduler: Watched) -> None:
+def test_services_can_be_added_and_removed_while_the_scheduler_runs(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.start()
     running.service("exec sleep 60", name="web")

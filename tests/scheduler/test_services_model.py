@@ -90,7 +90,9 @@ steps = st.one_of(
     history=[("wait", 1.0), ("trigger", "cache"), ("end-life", "db"), ("deadly", {"cache"}), ("wait", 1.0)],
 )
 @given(first=tables, history=st.lists(steps, max_size=12))
-def test_any_history(first: dict[str, tuple[int, bool]], history: list[tuple[str, Any]]) -> None:
+def test_services_agree_with_a_model_of_their_states(
+    first: dict[str, tuple[int, bool]], history: list[tuple[str, Any]]
+) -> None:
     clock = VirtualClock(0.0)
     with clock.installed():
         world = World(clock)

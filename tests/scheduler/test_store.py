@@ -114,7 +114,7 @@ def test_a_store_that_raises_ends_no_job(
     assert [event.lost for event in recorder.of("store-recovered")] == [0]
 
 
-def test_without_the_store_s_answer_a_fire_may_be_missed_instead(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_store_can_have_fires_missed_when_it_does_not_answer(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(fail, when_down="skip")
     scheduler, recorder = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a")
@@ -129,7 +129,7 @@ def test_without_the_store_s_answer_a_fire_may_be_missed_instead(clock: VirtualC
 
 
 @pytest.mark.parametrize("answer", [[], [True], [True] * 3])
-def test_a_store_that_answers_too_much_or_too_little_does_not_work(
+def test_a_store_that_answers_a_wrong_number_of_claims_is_reported(
     clock: VirtualClock, make_scheduler: Make, answer: list[bool]
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock, store=Fake(lambda fires: answer))
@@ -140,7 +140,7 @@ def test_a_store_that_answers_too_much_or_too_little_does_not_work(
     assert len(recorder.of("store-failed")) == 1
 
 
-def test_a_store_that_need_not_claim_anything_is_not_asked(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_store_that_claims_no_job_is_not_asked(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(only=set())
     scheduler, recorder = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a", "b")
@@ -188,9 +188,7 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
 
 
 @pytest.mark.realtime
-def test_a_stop_in_the_middle_of_a_claim_leaves_no_fire_without_an_outcome(
-    make_scheduler: Make, release: threading.Event
-) -> None:
+def test_a_fire_whose_claim_is_pending_at_the_stop_is_missed(make_scheduler: Make, release: threading.Event) -> None:
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires))
     scheduler, recorder = make_scheduler(store=store)
     scheduler.job("@every 2s", name="job")(lambda: None)
@@ -206,7 +204,7 @@ def test_a_stop_in_the_middle_of_a_claim_leaves_no_fire_without_an_outcome(
     assert recorder.of("run-started") == []
 
 
-def test_a_removed_job_leaves_nothing_behind(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_removed_job_leaves_no_claims_in_memory(clock: VirtualClock, make_scheduler: Make) -> None:
     """The claims of removed jobs stayed in memory forever."""
     store = MemoryStore()
     scheduler, _ = make_scheduler(clock=clock, store=store)
@@ -221,7 +219,7 @@ def test_a_removed_job_leaves_nothing_behind(clock: VirtualClock, make_scheduler
     assert list(store._latest) == ["kept"]
 
 
-def test_a_job_that_changes_during_its_claim_runs_as_it_was_when_due(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_scheduler: Make) -> None:
     ran: list[str] = []
     hub = get_hub()
 
@@ -254,7 +252,7 @@ def test_the_store_gets_the_kinds_of_events_it_wants_in_order(clock: VirtualCloc
     assert store.closed == 1
 
 
-def test_history_that_the_store_does_not_take_is_counted(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_history_that_the_store_refuses_is_counted(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(kinds=("run-finished",))
     scheduler, recorder = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a")

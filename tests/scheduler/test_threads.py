@@ -43,7 +43,7 @@ def background() -> Iterator[Callable[..., Scheduler]]:
 # -- jobs in threads -------------------------------------------------------------------------------------------
 
 
-def test_a_job_with_thread_may_block_and_nothing_else_waits(make_scheduler: Any) -> None:
+def test_a_job_in_a_thread_can_block_without_delaying_others(make_scheduler: Any) -> None:
     scheduler, recorder = make_scheduler()
     may_go_on = threading.Event()
 
@@ -65,7 +65,7 @@ def test_a_job_with_thread_may_block_and_nothing_else_waits(make_scheduler: Any)
     assert sorted(recorder.outcomes()) == ["succeeded"] * 2
 
 
-def test_past_its_timeout_a_thread_is_left_to_itself_and_said_so(make_scheduler: Any) -> None:
+def test_after_its_timeout_a_thread_goes_on_and_the_reason_says_so(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler()
     end = threading.Event()
     scheduler.job("@manual", name="slow", thread=True, timeout=0.05)(lambda: end.wait(PATIENCE))
@@ -76,7 +76,7 @@ def test_past_its_timeout_a_thread_is_left_to_itself_and_said_so(make_scheduler:
     assert "its thread goes on" in result.reason.text
 
 
-def test_no_more_threads_than_allowed_and_the_rest_wait(make_scheduler: Any) -> None:
+def test_at_most_the_allowed_number_of_threads_run_at_once(make_scheduler: Any) -> None:
     scheduler, recorder = make_scheduler(threads=2)
     at_once: list[int] = []
     lock, living = threading.Lock(), [0]
@@ -143,7 +143,7 @@ def test_a_job_that_is_stopped_while_it_waits_for_a_thread_never_begins(make_sch
     assert (result.outcome, result.reason.text, called) == (Outcome.KILLED, "on request", [])
 
 
-def test_who_gets_no_thread_by_its_deadline_did_not_start(make_scheduler: Any) -> None:
+def test_a_job_without_a_thread_until_its_deadline_does_not_start(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler(threads=1)
     end = threading.Event()
     scheduler.job("@manual", name="first", thread=True)(lambda: end.wait(PATIENCE))
@@ -159,7 +159,7 @@ def test_who_gets_no_thread_by_its_deadline_did_not_start(make_scheduler: Any) -
 
 
 @pytest.mark.parametrize("thread", [False, True])
-def test_an_exception_is_an_outcome_with_its_traceback(thread: bool, make_scheduler: Any) -> None:
+def test_an_exception_is_an_outcome_with_a_traceback(thread: bool, make_scheduler: Any) -> None:
     scheduler, recorder = make_scheduler()
 
     @scheduler.job("@manual", thread=thread)
@@ -196,7 +196,7 @@ def test_nothing_is_pickled(make_scheduler: Any) -> None:
 # -- a scheduler in a thread of its own ------------------------------------------------------------------------
 
 
-def test_it_runs_beside_a_program_that_knows_nothing_of_greenlets(background: Callable[..., Scheduler]) -> None:
+def test_a_scheduler_runs_in_a_program_without_greenlets(background: Callable[..., Scheduler]) -> None:
     seen = threading.Event()
     scheduler = background(lambda it: it.job("@reboot", name="boot")(seen.set))
     assert seen.wait(PATIENCE)
@@ -204,7 +204,7 @@ def test_it_runs_beside_a_program_that_knows_nothing_of_greenlets(background: Ca
     assert scheduler.counts.of("boot").succeeded == 1
 
 
-def test_any_thread_may_change_and_ask_for_everything(background: Callable[..., Scheduler]) -> None:
+def test_any_thread_can_use_the_scheduler(background: Callable[..., Scheduler]) -> None:
     scheduler = background()
     failures: list[BaseException] = []
 
@@ -233,7 +233,9 @@ def test_any_thread_may_change_and_ask_for_everything(background: Callable[..., 
     assert scheduler.counts.total.succeeded == 40
 
 
-def test_what_a_call_raises_there_is_raised_here(background: Callable[..., Scheduler]) -> None:
+def test_an_error_in_the_thread_of_the_scheduler_is_raised_in_the_calling_thread(
+    background: Callable[..., Scheduler],
+) -> None:
     scheduler = background()
     with pytest.raises(KeyError, match="no job named 'nothing'"):
         scheduler.trigger("nothing")
@@ -242,7 +244,7 @@ def test_what_a_call_raises_there_is_raised_here(background: Callable[..., Sched
         scheduler.command("true", "@daily", name="job")
 
 
-def test_several_runs_are_waited_for_from_another_thread(background: Callable[..., Scheduler]) -> None:
+def test_another_thread_can_wait_for_several_runs(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("exit 3", "@manual", name="process"))
     ends = threading.Event()
     scheduler.job("@manual", name="slow", thread=True)(lambda: ends.wait(PATIENCE))
@@ -257,7 +259,7 @@ def test_several_runs_are_waited_for_from_another_thread(background: Callable[..
     assert [run.result.get().exit_code for run in (slow, process)] == [None, 3]
 
 
-def test_an_asyncio_program_awaits_a_run(background: Callable[..., Scheduler]) -> None:
+def test_an_asyncio_program_can_await_a_run(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("echo out; exit 4", "@manual", name="process"))
     turns = 0
 
@@ -282,7 +284,7 @@ def test_an_asyncio_program_awaits_a_run(background: Callable[..., Scheduler]) -
     assert turns > 10, "the event loop did not go on while it waited"
 
 
-def test_a_run_that_has_ended_is_awaited_all_the_same(background: Callable[..., Scheduler]) -> None:
+def test_a_run_that_has_ended_can_be_awaited(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.job("@manual", name="job")(lambda: 42))
     run = scheduler.trigger("job")
     run.result.get(timeout=PATIENCE)
@@ -294,7 +296,7 @@ def test_a_run_that_has_ended_is_awaited_all_the_same(background: Callable[..., 
     assert run.future().result(PATIENCE).value == 42
 
 
-def test_two_schedulers_in_two_threads_do_not_meet(background: Callable[..., Scheduler]) -> None:
+def test_two_schedulers_in_two_threads_are_independent(background: Callable[..., Scheduler]) -> None:
     def name_of_thread() -> int:
         return threading.get_ident()
 
@@ -305,7 +307,7 @@ def test_two_schedulers_in_two_threads_do_not_meet(background: Callable[..., Sch
     assert second.trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
-def test_two_schedulers_in_one_thread_do_not_meet_either(make_scheduler: Any) -> None:
+def test_two_schedulers_in_one_thread_are_independent(make_scheduler: Any) -> None:
     (first, _), (second, seen) = make_scheduler(), make_scheduler()
     for scheduler in (first, second):
         scheduler.job("@manual", name="job")(lambda: None)
@@ -316,7 +318,7 @@ def test_two_schedulers_in_one_thread_do_not_meet_either(make_scheduler: Any) ->
 
 
 @pytest.mark.parametrize("now", [False, True])
-def test_a_run_is_stopped_from_another_thread(now: bool, background: Callable[..., Scheduler]) -> None:
+def test_another_thread_can_stop_a_run(now: bool, background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("exec sleep 60", "@manual", name="long"))
     run = scheduler.trigger("long")
     run.stop(reason="enough", now=now)
@@ -324,7 +326,7 @@ def test_a_run_is_stopped_from_another_thread(now: bool, background: Callable[..
     assert (result.outcome, result.reason.text) == (Outcome.KILLED, "enough")
 
 
-def test_a_scheduler_that_a_thread_has_used_starts_in_no_other(make_scheduler: Any) -> None:
+def test_a_scheduler_that_one_thread_has_used_does_not_start_in_another(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler()
     scheduler.job("@manual", name="job")(lambda: None)
     may_end = threading.Event()
@@ -348,7 +350,7 @@ def test_a_scheduler_that_a_thread_has_used_starts_in_no_other(make_scheduler: A
         thread.join(PATIENCE)
 
 
-def test_a_stop_from_elsewhere_ends_what_runs(background: Callable[..., Scheduler]) -> None:
+def test_a_stop_from_another_thread_ends_the_runs(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("exec sleep 60", "@manual", name="long"))
     run = scheduler.trigger("long")
     report = scheduler.stop(grace=0)
@@ -358,7 +360,7 @@ def test_a_stop_from_elsewhere_ends_what_runs(background: Callable[..., Schedule
         scheduler.trigger("long")
 
 
-def test_observers_are_told_in_the_schedulers_thread(background: Callable[..., Scheduler]) -> None:
+def test_observers_are_called_in_the_thread_of_the_scheduler(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.job("@manual", name="job")(threading.get_ident))
     told: list[tuple[str, int]] = []
     has_been_told = threading.Event()
@@ -377,7 +379,7 @@ def test_observers_are_told_in_the_schedulers_thread(background: Callable[..., S
     assert thread != threading.get_ident()
 
 
-def test_a_mistake_at_the_start_is_raised_by_start_thread() -> None:
+def test_start_thread_raises_an_error_of_the_start() -> None:
     scheduler = Scheduler()
     scheduler.add(Job("job", parse("@manual"), lambda: None, Policy.from_options({"after": "nothing"})))
     with pytest.raises(ValueError, match="nothing"):
@@ -391,7 +393,7 @@ def run_program(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
-def test_a_program_that_ends_stops_its_scheduler_and_what_that_runs() -> None:
+def test_the_end_of_a_program_stops_its_scheduler_and_the_runs() -> None:
     done = run_program("""
 import gcron
 
@@ -410,7 +412,7 @@ print("the end")
         os.kill(pid, 0)
 
 
-def test_ctrl_c_while_a_program_waits_for_its_scheduler_at_the_end_kills_at_once() -> None:
+def test_ctrl_c_at_the_end_of_a_program_kills_the_runs_at_once() -> None:
     text = """
 import gcron
 
@@ -463,7 +465,7 @@ def interrupted(text: str, *signals: int) -> tuple[int, list[str], str]:
         return process.returncode, out.splitlines(), err
 
 
-def test_ctrl_c_in_a_foreground_scheduler_stops_it_first() -> None:
+def test_ctrl_c_stops_a_foreground_scheduler_before_it_is_raised() -> None:
     """It left its jobs running: the exception went through `run`, and nobody ended what that had started."""
     text = FOREGROUND.replace("kill_after=60", "kill_after=0.2").format("scheduler.run(grace=0.2)")
     status, out, err = interrupted(text, signal.SIGINT)
@@ -475,7 +477,7 @@ def test_ctrl_c_twice_kills_at_once() -> None:
     assert (status, out) == (-signal.SIGINT, ["long killed"])
 
 
-def test_a_forked_child_has_no_scheduler_and_is_told_so() -> None:
+def test_a_scheduler_refuses_calls_in_a_forked_child() -> None:
     """A pre-forking web server that starts it in the parent: its workers get an answer, not a hang."""
     done = run_program("""
 import os, warnings, gcron

@@ -29,7 +29,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=60), st.dictionaries(st.sampled_from(NAMES), st.integers(0, 20)))
-def test_it_gives_what_a_sorted_list_would(steps: list[tuple[str, Any, Any]], full: dict[str, int]) -> None:
+def test_the_timetable_agrees_with_a_sorted_list(steps: list[tuple[str, Any, Any]], full: dict[str, int]) -> None:
     table = Timetable()
     table.fill((job(name), due) for name, due in full.items())
     model = {name: (due, number) for number, (name, due) in enumerate(full.items())}
@@ -54,7 +54,7 @@ def test_it_gives_what_a_sorted_list_would(steps: list[tuple[str, Any, Any]], fu
             assert table.get(name) == (model[name][0] if name in model else None)
 
 
-def test_a_job_that_is_set_again_and_again_fires_once() -> None:
+def test_a_job_that_is_set_repeatedly_fires_once() -> None:
     table = Timetable()
     for _ in range(3):
         table.set(job("a"), 5)
@@ -62,7 +62,7 @@ def test_a_job_that_is_set_again_and_again_fires_once() -> None:
     assert table.pop_due(5) is None
 
 
-def test_a_job_that_is_redefined_keeps_its_instant_and_its_place() -> None:
+def test_a_redefined_job_keeps_its_instant_and_its_place() -> None:
     table = Timetable()
     table.set(job("first"), 5)
     table.set(job("second"), 5)
@@ -73,7 +73,7 @@ def test_a_job_that_is_redefined_keeps_its_instant_and_its_place() -> None:
     assert table.first() is None
 
 
-def test_setting_a_job_again_and_again_takes_no_memory() -> None:
+def test_setting_a_job_repeatedly_takes_no_memory() -> None:
     """Each reload that changed a job with a far-off due time left an entry behind until that time: 200 bytes for each
     job and reload, and forever with a job that is due once a year."""
     table = Timetable()

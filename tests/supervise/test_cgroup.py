@@ -45,11 +45,11 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert not parent.exists()
 
 
-def test_nobody_is_put_into_a_group_unasked() -> None:
+def test_without_use_cgroups_no_process_enters_a_group() -> None:
     assert enter_cgroup("run", os.getpid()) is None
 
 
-def test_who_shed_all_that_it_was_known_by_is_ended_with_its_run(
+def test_a_child_without_mark_session_and_parent_is_ended_with_its_run(
     stop: Stop, listening: Any, groups: Path, marked_processes: Find, unique: str
 ) -> None:
     result = stop(ESCAPE.format(unique), kill_after=0.5)
@@ -58,7 +58,7 @@ def test_who_shed_all_that_it_was_known_by_is_ended_with_its_run(
     assert list(groups.glob("run-*")) == []
 
 
-def test_who_is_due_at_the_same_time_is_started_before_anybody_is_put_into_a_group(
+def test_jobs_due_together_start_before_any_of_them_enters_a_group(
     make: Callable[..., Any], groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel holds up every fork and exec while it moves a process into a group.
@@ -82,13 +82,13 @@ def test_who_is_due_at_the_same_time_is_started_before_anybody_is_put_into_a_gro
     assert done == ["start"] * 5 + ["enter"] * 5
 
 
-def test_who_shed_everything_is_asked_before_it_is_killed(stop: Stop, listening: Any, groups: Path) -> None:
+def test_a_child_known_only_by_its_group_gets_the_stop_signal_first(stop: Stop, listening: Any, groups: Path) -> None:
     polite = 'trap "echo bye; exit" TERM; echo up; while :; do sleep 0.02; done'
     stop(f"{IN_GROUP}; setsid env -i setsid sh -c '{polite}' & sleep 60", kill_after=30)
     assert listening.out == [b"up", b"bye"]
 
 
-def test_remnants_that_shed_all_that_they_were_known_by_are_found_in_the_group(
+def test_remnants_known_only_by_their_group_are_ended(
     make: Callable[..., Any], groups: Path, marked_processes: Find, unique: str
 ) -> None:
     """They were looked for by their mark alone: what a service's dead lives had left behind could pile up."""
@@ -101,7 +101,7 @@ def test_remnants_that_shed_all_that_they_were_known_by_are_found_in_the_group(
     assert list(groups.glob("run-*")) == []
 
 
-def test_the_group_of_who_outlives_its_run_is_removed_after_it(
+def test_a_group_is_removed_after_its_last_process(
     perform: Perform, groups: Path, marked_processes: Find, unique: str
 ) -> None:
     assert perform(f"{IN_GROUP}; setsid sleep {unique} >/dev/null 2>&1 & exit 0").succeeded
@@ -112,14 +112,14 @@ def test_the_group_of_who_outlives_its_run_is_removed_after_it(
     until(lambda: perform("true").succeeded and not group.exists())
 
 
-def test_groups_that_a_gcron_left_are_removed_by_the_next(groups: Path) -> None:
+def test_groups_of_an_earlier_gcron_are_removed(groups: Path) -> None:
     stale = groups.with_name("gcron-0")
     (stale / "run-x" / "of-the-job").mkdir(parents=True)
     assert use_cgroups()
     assert not stale.exists()
 
 
-def test_a_run_goes_on_without_a_group_where_none_can_be_made(
+def test_a_run_works_without_a_group_when_none_can_be_made(
     perform: Perform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -128,7 +128,9 @@ def test_a_run_goes_on_without_a_group_where_none_can_be_made(
 
 
 @pytest.mark.realtime
-def test_the_daemon_uses_them(groups: Path, gcron_run: Callable[..., Any], marked_processes: Find, unique: str) -> None:
+def test_gcron_run_uses_groups(
+    groups: Path, gcron_run: Callable[..., Any], marked_processes: Find, unique: str
+) -> None:
     daemon = gcron_run(f"# gcron: name=job timeout=3s kill-after=0.3s\n@reboot {ESCAPE.format(unique)}\n")
     daemon.wait_for("job +\\| escaped")
     assert len(marked_processes(unique)) == 1

@@ -11,7 +11,7 @@ from gcron.supervise.command import Command, environment, open_stdin
 from gcron.supervise.start_script import arguments, needs_start_script, why_refused
 
 
-def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
+def test_the_shell_is_that_of_the_option_or_of_the_crontab_or_sh() -> None:
     variables = {"SHELL": "/bin/bash"}
     assert arguments(Command("x", shell="/bin/zsh", environment=variables)) == ["/bin/zsh", "-c", "x"]
     assert arguments(Command("x", environment=variables)) == ["/bin/bash", "-c", "x"]
@@ -19,7 +19,7 @@ def test_the_shell_is_the_policys_then_the_crontabs_then_sh() -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "-", "-L", "$(x)", "a'b"])
-def test_any_name_of_a_directory_is_entered(tmp_path: os.PathLike[str], name: str) -> None:
+def test_a_directory_with_any_name_is_entered(tmp_path: os.PathLike[str], name: str) -> None:
     path = os.path.join(tmp_path, name)
     os.mkdir(path)
     for cwd in (path, name):
@@ -30,7 +30,7 @@ def test_any_name_of_a_directory_is_entered(tmp_path: os.PathLike[str], name: st
         assert result.stdout.decode() == path + "\n"
 
 
-def test_settings_of_gcron_are_not_passed_on_and_identity_wins() -> None:
+def test_jobs_get_no_settings_of_gcron_and_cannot_fake_their_identity() -> None:
     inherited = {b"PATH": b"/bin", b"GCRON_GRACE": b"5", b"GCRON_TOKEN": b"secret", b"X": b"inherited"}
     command = Command("x", environment={"X": "crontab", "Y": "crontab", "GCRON_JOB": "fake"})
     assert environment(command, {"GCRON_JOB": "real"}, inherited, {"Y": "file", "GCRON_JOB": "fake"}) == {
@@ -41,7 +41,7 @@ def test_settings_of_gcron_are_not_passed_on_and_identity_wins() -> None:
     }
 
 
-def test_standard_input_is_a_file_at_its_start() -> None:
+def test_standard_input_is_a_file_at_its_beginning() -> None:
     assert open_stdin(Command("x")) is None
     file = open_stdin(Command("x", stdin=b"one\ntwo\xff"))
     assert file is not None
@@ -49,7 +49,7 @@ def test_standard_input_is_a_file_at_its_start() -> None:
         assert file.read() == b"one\ntwo\xff"
 
 
-def test_what_needs_nothing_is_executed_at_once() -> None:
+def test_a_command_without_special_options_needs_no_start_script() -> None:
     for command in (Command("x"), Command("x", umask=0, nice=-1, env_file="/e", shell="/usr/bin/zsh")):
         assert not needs_start_script(command)
         assert arguments(command)[1:] == ["-c", "x"]
@@ -77,7 +77,7 @@ def test_what_needs_nothing_is_executed_at_once() -> None:
         (None, b"gcron-start: x\n", ""),
     ],
 )
-def test_what_the_start_script_refused_is_not_confused_with_what_the_job_prints(
+def test_messages_of_the_start_script_are_not_confused_with_output_of_the_job(
     code: int | None, output: bytes, reason: str
 ) -> None:
     assert why_refused(code, output) == reason

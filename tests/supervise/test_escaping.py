@@ -92,9 +92,7 @@ def crowd(tmp_path: Path, run_id: str) -> Iterator[str]:
 
 
 @pytest.mark.realtime
-def test_two_hundred_children_that_will_not_go_are_all_killed(
-    stop: Stop, listening: Any, crowd: str, run_id: str
-) -> None:
+def test_200_children_that_resist_are_killed(stop: Stop, listening: Any, crowd: str, run_id: str) -> None:
     result = stop(crowd, kill_after=1)
     assert listening.out == [b"up"]
     assert (result.outcome, result.exit_code, result.left_behind) == (Outcome.KILLED, -15, "")
@@ -114,7 +112,7 @@ def test_two_hundred_children_that_will_not_go_are_all_killed(
     ],
     ids=["child", "grandchild", "of-a-marked-one"],
 )
-def test_children_that_shed_the_mark_and_the_session_are_ended_with_their_parents(
+def test_children_without_mark_and_session_are_ended_with_their_parents(
     stop: Stop, marked_processes: Find, unique: str, command: str, processes: int
 ) -> None:
     """`sudo` does so: clean variables, and a session of its own on a terminal. Such processes outlived their run."""
@@ -129,7 +127,7 @@ def test_children_that_shed_the_mark_and_the_session_are_ended_with_their_parent
     assert marked_processes(unique) == []
 
 
-def test_processes_of_the_leaders_session_are_ended_without_the_mark(
+def test_processes_in_the_session_of_the_leader_are_ended_without_a_mark(
     stop: Stop, listening: Any, marked_processes: Find, unique: str
 ) -> None:
     """Job control puts them in groups of their own, and their parent is gone."""
@@ -137,7 +135,7 @@ def test_processes_of_the_leaders_session_are_ended_without_the_mark(
     assert marked_processes(unique) == []
 
 
-def test_who_is_found_without_a_mark_is_not_forgotten_when_its_parent_has_gone(
+def test_a_member_without_a_mark_is_remembered_after_its_parent_exits(
     stop: Stop, marked_processes: Find, unique: str
 ) -> None:
     code = (
@@ -152,7 +150,7 @@ def test_who_is_found_without_a_mark_is_not_forgotten_when_its_parent_has_gone(
     assert marked_processes(unique) == []
 
 
-def test_children_of_strangers_are_none_of_the_runs(stop: Stop) -> None:
+def test_children_of_other_processes_are_not_members(stop: Stop) -> None:
     """Links lead from members to their children, not to their parents or to those that are beside them."""
     bystander = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], env={}, start_new_session=True)
     try:
@@ -164,7 +162,7 @@ def test_children_of_strangers_are_none_of_the_runs(stop: Stop) -> None:
         bystander.wait()
 
 
-def test_a_process_whose_first_thread_has_ended_is_ended_too(stop: Stop, listening: Any, run_id: str) -> None:
+def test_a_process_whose_first_thread_exited_is_killed(stop: Stop, listening: Any, run_id: str) -> None:
     """Linux shows it as a zombie without variables; it went on for ever, in a session of its own."""
     code = (
         "import ctypes, os, threading, time\n"
@@ -185,7 +183,7 @@ def test_a_process_whose_first_thread_has_ended_is_ended_too(stop: Stop, listeni
 # -- when looking is hard ---------------------------------------------------------------------------------------
 
 
-def test_a_tree_is_not_taken_for_gone_while_there_are_no_descriptors_to_look_with(
+def test_without_free_descriptors_a_tree_does_not_count_as_ended(
     make: Callable[..., Any], marked_processes: Find, unique: str
 ) -> None:
     """Each process that could not be looked at counted as one that had ended: the run was over, and its tree lived."""
@@ -207,7 +205,7 @@ def test_a_tree_is_not_taken_for_gone_while_there_are_no_descriptors_to_look_wit
 
 
 @pytest.mark.realtime
-def test_a_look_goes_around_a_process_that_does_not_let_itself_be_read() -> None:
+def test_a_walk_skips_a_process_whose_read_hangs() -> None:
     release = threading.Event()
     calls: list[int] = []
 
@@ -228,7 +226,7 @@ def test_a_look_goes_around_a_process_that_does_not_let_itself_be_read() -> None
     assert walker.walk(look, [1, 2, 3]) == [10, 20, 30]
 
 
-def test_a_look_is_done_at_once_where_there_are_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_free_thread_a_walk_runs_in_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

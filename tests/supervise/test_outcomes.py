@@ -59,7 +59,7 @@ def test_a_script_with_carriage_returns_is_not_said_to_be_missing(perform: Perfo
     assert perform(str(script), shell="/bin/sh").reason.text == f"exit status 127 ({NOT_FOUND})"
 
 
-def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> None:
+def test_exit_status_0_is_a_failure_when_success_codes_exclude_it(perform: Perform) -> None:
     assert perform("true", success_codes=3).outcome is Outcome.FAILED
 
 
@@ -72,12 +72,12 @@ def test_zero_is_a_failure_where_the_success_codes_say_so(perform: Perform) -> N
         (Command("true\0false"), "cannot start: embedded null byte"),
     ],
 )
-def test_what_cannot_start_says_why(perform: Perform, command: Command, reason: str) -> None:
+def test_a_failed_start_has_a_reason(perform: Perform, command: Command, reason: str) -> None:
     result = perform(command)
     assert (result.outcome, result.reason.text, result.exit_code) == (Outcome.START_FAILED, reason, None)
 
 
-def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: Perform) -> None:
+def test_without_free_descriptors_a_run_fails_to_start(perform: Perform) -> None:
     perform("true")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 1, hard))
@@ -89,14 +89,14 @@ def test_without_descriptors_to_spare_a_run_fails_to_start_and_says_so(perform: 
     assert perform("true").outcome is Outcome.SUCCEEDED
 
 
-def test_a_directory_that_is_missing_fails_the_start_and_its_stderr_names_it(perform: Perform, listening: Any) -> None:
+def test_a_missing_directory_fails_the_start_and_is_named_on_stderr(perform: Perform, listening: Any) -> None:
     result = perform(Command("echo never", cwd="/no/such/directory"))
     assert (result.outcome, result.exit_code) == (Outcome.START_FAILED, None)
     assert b"/no/such/directory" in b"".join(listening.err)
     assert listening.out == []
 
 
-def test_a_status_that_somebody_else_collected_is_unknown(make: Callable[..., Any], listening: Any) -> None:
+def test_an_exit_status_that_other_code_collected_is_unknown(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("sleep 0.1")
     running = spawn(attempt.perform)
     until(lambda: listening.pid)
@@ -124,7 +124,7 @@ def call(listening: Any) -> Callable[..., RunResult]:
     return call
 
 
-def test_what_a_function_returns_is_the_value(call: Callable[..., RunResult]) -> None:
+def test_the_value_of_a_result_is_what_the_function_returned(call: Callable[..., RunResult]) -> None:
     result = call(lambda: 42)
     assert (result.outcome, result.reason.text, result.value, result.exit_code) == (Outcome.SUCCEEDED, "", 42, None)
 
@@ -133,7 +133,7 @@ def test_what_a_function_returns_is_the_value(call: Callable[..., RunResult]) ->
     ("error", "reason"),
     [(ValueError("no"), "ValueError: no"), (SystemExit(2), "SystemExit: 2"), (Timeout(3), "Timeout: 3 seconds")],
 )
-def test_what_a_function_raises_is_a_failure_and_its_traceback_is_output(
+def test_an_exception_is_a_failure_and_its_traceback_is_output(
     call: Callable[..., RunResult], listening: Any, error: BaseException, reason: str
 ) -> None:
     def raise_it() -> None:
@@ -145,7 +145,7 @@ def test_what_a_function_raises_is_a_failure_and_its_traceback_is_output(
     assert listening.err[-1].startswith(reason.partition(":")[0].encode()) or b"Timeout" in listening.err[-1]
 
 
-def test_an_error_that_cannot_be_told_is_a_failure(call: Callable[..., RunResult], listening: Any) -> None:
+def test_an_exception_whose_text_raises_is_a_failure(call: Callable[..., RunResult], listening: Any) -> None:
     """Errors of drivers and of proxies whose `__str__` itself raises: the run was "killed before it began"."""
 
     class Untold(Exception):
@@ -160,7 +160,7 @@ def test_an_error_that_cannot_be_told_is_a_failure(call: Callable[..., RunResult
     assert listening.err[-1].endswith(b"Untold: <exception str() failed>")
 
 
-def test_a_function_that_exits_with_zero_has_succeeded(call: Callable[..., RunResult], listening: Any) -> None:
+def test_a_function_that_raises_system_exit_0_has_succeeded(call: Callable[..., RunResult], listening: Any) -> None:
     def leave() -> None:
         raise SystemExit(0)
 
@@ -168,7 +168,7 @@ def test_a_function_that_exits_with_zero_has_succeeded(call: Callable[..., RunRe
     assert listening.err == []
 
 
-def test_a_function_whose_greenlet_is_killed_was_killed(call: Callable[..., RunResult]) -> None:
+def test_a_function_whose_greenlet_is_killed_has_the_outcome_killed(call: Callable[..., RunResult]) -> None:
     def end() -> None:
         raise GreenletExit
 
@@ -176,14 +176,14 @@ def test_a_function_whose_greenlet_is_killed_was_killed(call: Callable[..., RunR
     assert (result.outcome, result.reason.text, result.value) == (Outcome.KILLED, "its greenlet was killed", None)
 
 
-def test_a_function_that_takes_too_long_is_timed_out(call: Callable[..., RunResult], clock: Any) -> None:
+def test_a_function_that_takes_too_long_has_the_outcome_timed_out(call: Callable[..., RunResult], clock: Any) -> None:
     result = call(lambda: sleep(10**6), timeout=6)
     assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 6 s")
     assert result.duration == 6
     assert result.value is None
 
 
-def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any) -> None:
+def test_a_function_stopped_before_its_start_is_never_called(listening: Any) -> None:
     calls: list[int] = []
     attempt = call_of(lambda: calls.append(1), listening)
     attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
@@ -191,7 +191,7 @@ def test_a_function_that_is_stopped_before_it_began_never_begins(listening: Any)
     assert calls == []
 
 
-def test_a_function_that_waits_for_a_thread_is_not_begun_while_gcron_stops(listening: Any) -> None:
+def test_a_function_that_waits_for_a_thread_is_not_called_during_a_stop(listening: Any) -> None:
     """As a process that waits for room: within the grace of a stop, it would begin in order to be cut off."""
     pool = ThreadPool(1)
     release = threading.Event()

@@ -32,18 +32,18 @@ Stop = Callable[..., RunResult]
         (r"a\0b\x1b[2J\n", [b"a\0b\x1b[2J"]),
     ],
 )
-def test_lines_come_as_they_were_written(perform: Perform, listening: Any, printed: str, lines: list[bytes]) -> None:
+def test_lines_arrive_as_they_were_written(perform: Perform, listening: Any, printed: str, lines: list[bytes]) -> None:
     result = perform(f"exec {sys.executable} -c 'import os; os.write(1, b\"{printed}\")'")
     assert listening.out == lines
     assert result.output_size == len(b"\n".join(lines)) + printed.endswith(r"\n")
 
 
-def test_both_streams_are_told_apart_and_counted_together(perform: Perform, listening: Any) -> None:
+def test_both_streams_are_kept_apart_and_counted_together(perform: Perform, listening: Any) -> None:
     result = perform("echo out; echo err >&2")
     assert (listening.out, listening.err, result.output_size) == ([b"out"], [b"err"], 8)
 
 
-def test_a_line_of_a_megabyte_arrives_whole_in_pieces(perform: Perform, listening: Any) -> None:
+def test_a_line_of_a_megabyte_arrives_in_pieces(perform: Perform, listening: Any) -> None:
     result = perform("head -c 1000000 /dev/zero | tr '\\0' x")
     assert max(map(len, listening.out)) <= 65536
     assert listening.continued == listening.out[:-1]
@@ -51,7 +51,7 @@ def test_a_line_of_a_megabyte_arrives_whole_in_pieces(perform: Perform, listenin
     assert (result.output_size, len(result.output_head), len(result.output_tail)) == (1_000_000, 32768, 65536)
 
 
-def test_lines_are_heard_while_the_job_still_runs(make: Callable[..., Any], listening: Any) -> None:
+def test_lines_arrive_while_the_job_runs(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("echo first; sleep 60")
     running = spawn(attempt.perform)
     until(lambda: listening.out)
@@ -62,13 +62,13 @@ def test_lines_are_heard_while_the_job_still_runs(make: Callable[..., Any], list
 
 
 @pytest.mark.realtime
-def test_a_line_without_its_end_is_shown_after_a_second(stop: Stop, listening: Any) -> None:
+def test_an_unfinished_line_is_shown_after_a_second(stop: Stop, listening: Any) -> None:
     with takes(at_least=1.0, at_most=3.0):
         stop("printf 'password: '; sleep 60", now=True)
     assert listening.out == listening.continued == [b"password: "]
 
 
-def test_a_job_that_never_pauses_lets_everybody_else_run(make: Callable[..., Any], listening: Any) -> None:
+def test_a_job_that_writes_without_pause_does_not_block_the_loop(make: Callable[..., Any], listening: Any) -> None:
     def output(event: JobOutput) -> None:
         """As slow as a log format, so that the pipe is never empty."""
         end = time.thread_time() + 0.0005
@@ -104,7 +104,7 @@ def test_lines_that_wait_for_a_slow_listener_are_not_late(make: Callable[..., An
     assert listening.notices == []
 
 
-def test_raw_output_comes_byte_for_byte_each_stream_in_order(perform: Perform, listening: Any) -> None:
+def test_raw_output_arrives_unchanged_and_in_order(perform: Perform, listening: Any) -> None:
     data = bytes(range(256)) * 1000
     program = "import os; os.write(2, b'err'); [os.write(1, bytes(range(256))) for _ in range(1000)]; os.write(2, b'!')"
     result = perform(f'exec {sys.executable} -c "{program}"', output="raw")
@@ -121,7 +121,7 @@ def test_raw_output_does_not_wait_for_the_end_of_a_line(
     assert listening.raw["stdout"] == b"x"
 
 
-def test_discarded_output_goes_to_the_null_device_and_blocks_nobody(perform: Perform, listening: Any) -> None:
+def test_discarded_output_goes_to_the_null_device(perform: Perform, listening: Any) -> None:
     result = perform(
         "[ /dev/stdout -ef /dev/null ] && [ /dev/stderr -ef /dev/null ] && head -c 10000000 /dev/zero && echo x >&2",
         output="discard",
@@ -131,15 +131,13 @@ def test_discarded_output_goes_to_the_null_device_and_blocks_nobody(perform: Per
 
 
 @pytest.mark.realtime
-def test_a_process_left_behind_keeps_no_run_whose_output_is_discarded(perform: Perform, listening: Any) -> None:
+def test_a_run_with_discarded_output_does_not_wait_for_a_process_left_behind(perform: Perform, listening: Any) -> None:
     with takes(at_most=2):  # no pipe, so nothing to wait for
         perform("sleep 60 & exit 0", timing=Timing(pipes_after_exit=30), output="discard")
     assert listening.notices == []
 
 
-def test_what_was_read_in_time_is_handed_on_however_long_the_listener_takes(
-    make: Callable[..., Any], listening: Any
-) -> None:
+def test_output_that_was_read_in_time_reaches_a_slow_listener(make: Callable[..., Any], listening: Any) -> None:
     heard: list[bytes] = []
 
     def output(event: JobOutput) -> None:

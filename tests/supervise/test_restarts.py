@@ -20,18 +20,18 @@ def delays(policy: Policy, lives: list[float]) -> list[float]:
     return [restarts.after(died(lived)).delay for lived in lives]
 
 
-def test_delays_double_up_to_the_longest_and_begin_anew_after_a_long_life() -> None:
+def test_restart_delays_double_up_to_a_limit_and_reset_after_a_long_life() -> None:
     policy = Policy.from_options({"restart_max_delay": 10})
 
     assert delays(policy, [0.5] * 6 + [1.0] + [0.5] * 2) == [1, 2, 4, 8, 10, 10, 0, 1, 2]
 
 
-def test_the_thousandth_short_life_has_a_delay_too() -> None:
+def test_the_thousandth_short_life_has_a_delay() -> None:
     assert delays(Policy(), [0.0] * 2000)[-1] == 60
     assert delays(Policy.from_options({"restart_delay": 1e308}), [0.0] * 100)[-1] == 60
 
 
-def test_without_any_delay_the_machine_is_not_taken_all_the_same() -> None:
+def test_restarts_without_delay_are_still_limited() -> None:
     no_delay = Policy.from_options({"restart_delay": 0})
     never_young = Policy.from_options({"min_uptime": 0})
     for policy in (no_delay, never_young):
@@ -49,13 +49,13 @@ def test_without_any_delay_the_machine_is_not_taken_all_the_same() -> None:
         ("never", False, ServiceState.FAILED),
     ],
 )
-def test_which_ends_are_followed_by_a_start(restart: str, succeeded: bool, state: ServiceState) -> None:
+def test_which_outcomes_are_followed_by_a_restart(restart: str, succeeded: bool, state: ServiceState) -> None:
     outcome = Outcome.SUCCEEDED if succeeded else Outcome.FAILED
 
     assert Restarts(Policy.from_options({"restart": restart})).after(died(5, outcome)).state is state
 
 
-def test_a_start_that_failed_counts_as_a_short_life_however_long_it_took() -> None:
+def test_a_failed_start_counts_as_a_short_life() -> None:
     restarts = Restarts(Policy.from_options({"restart_limit": 2}))
 
     first = restarts.after(died(7, Outcome.START_FAILED))
@@ -75,7 +75,9 @@ def test_a_start_that_failed_counts_as_a_short_life_however_long_it_took() -> No
     limit=st.integers(0, 6),
     min_uptime=st.floats(0, 15),
 )
-def test_any_lives(lives: list[float], delay: float, longest: float, limit: int, min_uptime: float) -> None:
+def test_restarts_follow_the_documented_rule_for_any_lives(
+    lives: list[float], delay: float, longest: float, limit: int, min_uptime: float
+) -> None:
     """Against the rule of docs/services.md, said once more: by how many of the last lives were short."""
     restarts = Restarts(
         Policy.from_options(

@@ -46,7 +46,7 @@ class Attempt:
 
 
 @given(st.lists(st.sampled_from(["attempt", "retry", "stop", "end retries"]), max_size=8))
-def test_a_run_ends_once_from_whatever_state_it_is_in(steps: list[str]) -> None:
+def test_a_run_can_end_once_from_each_state(steps: list[str]) -> None:
     run = Run("id", "job", None, SystemClock())
     attempts = 0
     for step in steps:

@@ -33,7 +33,7 @@ DEAF = f"{sys.executable} -c '" + (
 
 
 @pytest.mark.realtime
-def test_a_run_that_takes_too_long_is_asked_to_stop_and_says_so(perform: Perform, listening: Any) -> None:
+def test_a_run_that_takes_too_long_gets_the_stop_signal(perform: Perform, listening: Any) -> None:
     result = perform("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.02; done", timeout=1)
     assert (result.outcome, result.reason.text) == (Outcome.TIMED_OUT, "still running after 1 s")
     assert result.exit_code == 7
@@ -48,7 +48,7 @@ def let_exit_unseen(pid: int) -> None:
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, Outcome.SUCCEEDED), (7, Outcome.FAILED)])
-def test_who_ended_in_time_while_gcron_could_not_look_ended_as_it_did(
+def test_a_job_that_exited_during_a_pause_of_gcron_keeps_its_outcome(
     make: Callable[..., Any], code: int, outcome: Outcome
 ) -> None:
     """A gcron that had been paused called a backup timed-out, or killed, that had ended well within its time.
@@ -67,7 +67,7 @@ def test_who_ended_in_time_while_gcron_could_not_look_ended_as_it_did(
     assert (result.outcome, result.exit_code) == (outcome, code)
 
 
-def test_a_timeout_that_is_due_with_the_exit_comes_second(make: Callable[..., Any], listening: Any) -> None:
+def test_an_exit_comes_before_a_timeout_that_is_due_at_the_same_time(make: Callable[..., Any], listening: Any) -> None:
     """As above, for the run's own timeout."""
     performing = spawn(make("sleep 0.1; exit 7", timeout=0.3).perform)
     while not listening.pid:
@@ -78,13 +78,13 @@ def test_a_timeout_that_is_due_with_the_exit_comes_second(make: Callable[..., An
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, 7)
 
 
-def test_the_signal_to_stop_is_the_policys(stop: Stop, listening: Any) -> None:
+def test_the_stop_signal_is_that_of_the_option(stop: Stop, listening: Any) -> None:
     stop("trap 'echo int; exit' INT; echo up; while :; do sleep 0.02; done", stop_signal="INT")
     assert listening.out == [b"up", b"int"]
 
 
 @pytest.mark.realtime
-def test_a_tree_that_ignores_the_request_is_killed_with_children_in_sessions_of_their_own(
+def test_a_tree_that_ignores_the_stop_signal_is_killed_with_detached_children(
     stop: Stop, marked_processes: Find, unique: str
 ) -> None:
     deaf = DEAF % unique
@@ -94,16 +94,14 @@ def test_a_tree_that_ignores_the_request_is_killed_with_children_in_sessions_of_
     assert marked_processes(unique) == []
 
 
-def test_a_leader_that_emptied_its_environment_is_killed_all_the_same(
-    stop: Stop, marked_processes: Find, unique: str
-) -> None:
+def test_a_leader_with_an_empty_environment_is_killed(stop: Stop, marked_processes: Find, unique: str) -> None:
     result = stop(f"exec env -i {DEAF % unique}", kill_after=0.2)
     assert (result.outcome, result.exit_code) == (Outcome.KILLED, -9)
     assert marked_processes(unique) == []
 
 
 @pytest.mark.realtime
-def test_a_stopped_process_is_continued_so_that_it_can_stop(stop: Stop, listening: Any) -> None:
+def test_a_suspended_process_is_continued_so_that_it_can_exit(stop: Stop, listening: Any) -> None:
     def is_stopped() -> bool:
         return bool(psutil.Process(listening.pid).status() == psutil.STATUS_STOPPED)
 
@@ -112,7 +110,7 @@ def test_a_stopped_process_is_continued_so_that_it_can_stop(stop: Stop, listenin
     assert (result.outcome, listening.out) == (Outcome.KILLED, [b"bye"])
 
 
-def test_a_tree_that_is_stopped_as_a_whole_is_continued_too(
+def test_a_suspended_tree_is_continued_so_that_it_can_exit(
     stop: Stop, listening: Any, marked_processes: Find, unique: str
 ) -> None:
     def stop_all() -> bool:
@@ -128,7 +126,7 @@ def test_a_tree_that_is_stopped_as_a_whole_is_continued_too(
 
 
 @pytest.mark.skipif(platform.machine() not in CLONE, reason="the number of clone(2) is known of other machines only")
-def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(stop: Stop, listening: Any) -> None:
+def test_a_parent_that_waits_for_its_vforked_child_is_killed(stop: Stop, listening: Any) -> None:
     """Until the child of vfork(2) executes something or ends, its parent sleeps and handles no signal."""
     code = (
         "import ctypes, os, signal, time\n"
@@ -146,7 +144,7 @@ def test_a_parent_that_waits_for_its_vforked_child_cannot_obey_and_is_killed(sto
 
 
 @pytest.mark.realtime
-def test_the_second_request_may_be_for_now(make: Callable[..., Any], listening: Any, unique: str) -> None:
+def test_a_second_stop_can_kill_at_once(make: Callable[..., Any], listening: Any, unique: str) -> None:
     attempt = make(f"exec {DEAF % unique}", kill_after=60)
     running = spawn(attempt.perform)
     until(lambda: listening.out)
@@ -160,7 +158,7 @@ def test_the_second_request_may_be_for_now(make: Callable[..., Any], listening: 
 
 
 @pytest.mark.realtime
-def test_asking_again_and_again_does_not_put_off_the_end(
+def test_repeated_stops_do_not_delay_the_end(
     make: Callable[..., Any], listening: Any, marked_processes: Find, unique: str
 ) -> None:
     deaf = DEAF % unique
@@ -173,14 +171,14 @@ def test_asking_again_and_again_does_not_put_off_the_end(
     assert marked_processes(unique) == []
 
 
-def test_an_attempt_that_is_stopped_before_its_start_starts_nothing(make: Callable[..., Any], listening: Any) -> None:
+def test_an_attempt_stopped_before_its_start_starts_no_process(make: Callable[..., Any], listening: Any) -> None:
     attempt = make("echo never")
     attempt.stop(Outcome.KILLED, STOP)
     result = spawn(attempt.perform).get(timeout=PATIENCE)
     assert (result.outcome, result.reason, listening.pid) == (Outcome.KILLED, STOP, 0)
 
 
-def test_other_processes_keep_running_when_a_tree_is_ended(perform: Perform) -> None:
+def test_ending_a_tree_leaves_other_processes_alone(perform: Perform) -> None:
     bystander = subprocess.Popen(["sleep", "30"], env={**os.environ, "GCRON_RUN_ID": "another"})
     try:
         perform("sleep 20", timeout=0.1)
@@ -194,7 +192,7 @@ PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 
 @pytest.mark.parametrize("request_", [PTRACE_SEIZE, PTRACE_ATTACH], ids=["running", "stopped-by-the-debugger"])
-def test_a_dead_process_that_a_debugger_holds_is_named_and_ends_the_run(
+def test_a_dead_process_held_by_a_debugger_is_named_and_ends_the_run(
     make: Callable[..., Any], listening: Any, request_: int
 ) -> None:
     attempt = make("exec sleep 60", Timing(pipes_after_exit=0.1, unkillable_after=0.5))
@@ -237,7 +235,7 @@ def _debugger_of(pid: int, request: int) -> subprocess.Popen[bytes]:
 # -- after the end ----------------------------------------------------------------------------------------------
 
 
-def test_a_grandchild_that_keeps_the_pipe_does_not_keep_the_run(perform: Perform, listening: Any, gate: Gate) -> None:
+def test_a_run_does_not_wait_for_a_grandchild_that_keeps_the_pipe(perform: Perform, listening: Any, gate: Gate) -> None:
     started = time.monotonic()
     timing = Timing(pipes_after_exit=0.1, late_output=PATIENCE)
     result = perform(f"({gate.wait}; echo afterwards) & echo done", timing)
@@ -252,7 +250,7 @@ def test_a_grandchild_that_keeps_the_pipe_does_not_keep_the_run(perform: Perform
     assert len(listening.notices) == 1
 
 
-def test_a_pipe_that_is_still_held_is_closed_in_the_end_and_the_holder_named(
+def test_a_pipe_that_stays_open_is_closed_and_its_holder_named(
     perform: Perform, listening: Any, marked_processes: Find, unique: str
 ) -> None:
     perform(f"setsid sleep {unique} & echo done", Timing(pipes_after_exit=0.1, late_output=0.6))
@@ -264,7 +262,7 @@ def test_a_pipe_that_is_still_held_is_closed_in_the_end_and_the_holder_named(
         os.kill(holder, signal.SIGKILL)
 
 
-def test_stopping_a_run_that_has_ended_touches_nothing_that_it_left(
+def test_stopping_an_ended_run_does_not_touch_processes_it_left_behind(
     make: Callable[..., Any], marked_processes: Find, unique: str
 ) -> None:
     attempt = make(f"setsid sleep {unique} & echo done", Timing(pipes_after_exit=1, late_output=1))

@@ -31,7 +31,7 @@ def with_options(text: str, **options: Any) -> Command:
     return command_of(text, Policy.from_options(options))
 
 
-def test_a_job_leads_a_session_of_its_own(perform: Perform, listening: Any) -> None:
+def test_a_job_leads_its_own_session(perform: Perform, listening: Any) -> None:
     script = f"exec {sys.executable} -c 'import os; print(os.getpid(), os.getsid(0), os.getpgid(0))'"
     perform(script)
     pid, session, group = map(int, listening.out[0].split())
@@ -39,7 +39,7 @@ def test_a_job_leads_a_session_of_its_own(perform: Perform, listening: Any) -> N
     assert session != os.getsid(0)
 
 
-def test_a_job_sees_exactly_three_descriptors(perform: Perform, listening: Any) -> None:
+def test_a_job_has_exactly_three_descriptors(perform: Perform, listening: Any) -> None:
     leaked = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(leaked, True)
     try:
@@ -61,18 +61,20 @@ def test_standard_input_is_empty_or_the_text_of_the_entry(perform: Perform, list
     assert listening.out == [b"one", b"two \xff", b"no newlineend"]
 
 
-def test_a_job_that_does_not_read_its_input_is_not_kept(perform: Perform) -> None:
+def test_a_job_that_does_not_read_its_input_is_not_blocked(perform: Perform) -> None:
     assert perform(Command("true", stdin=b"x" * 10_000_000)).outcome is Outcome.SUCCEEDED
 
 
-def test_input_needs_no_memory_file(perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memfd_the_input_is_a_temporary_file(
+    perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other systems than Linux have none: a temporary file serves."""
     monkeypatch.delattr(os, "memfd_create")
     perform(Command("cat", stdin=b"one\ntwo\n"))
     assert listening.out == [b"one", b"two"]
 
 
-def test_the_variables_say_which_run_it_is_and_hide_gcrons_own(
+def test_a_job_gets_variables_of_its_run_and_not_those_of_gcron(
     perform: Perform, listening: Any, run_id: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("GCRON_SECRET", "hunter2")
@@ -86,7 +88,7 @@ def test_the_variables_say_which_run_it_is_and_hide_gcrons_own(
     assert b"GCRON_SECRET" not in variables
 
 
-def test_no_descriptor_and_no_process_is_left_of_many_runs(perform: Perform) -> None:
+def test_many_runs_leave_no_descriptor_and_no_process(perform: Perform) -> None:
     perform("true")
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
@@ -99,12 +101,12 @@ def test_no_descriptor_and_no_process_is_left_of_many_runs(perform: Perform) -> 
 # -- directory, mask, priority, limits ----------------------------------------------------------------------
 
 
-def test_a_job_starts_in_its_directory_and_knows_no_other(perform: Perform, listening: Any, tmp_path: Path) -> None:
+def test_a_job_starts_in_its_directory(perform: Perform, listening: Any, tmp_path: Path) -> None:
     perform(with_options("pwd; echo $PWD; echo ${OLDPWD-none}", cwd=tmp_path))
     assert listening.out == [os.fsencode(tmp_path), os.fsencode(tmp_path), b"none"]
 
 
-def test_files_get_the_modes_that_umask_leaves(perform: Perform, listening: Any, tmp_path: Path) -> None:
+def test_files_get_the_modes_of_the_umask(perform: Perform, listening: Any, tmp_path: Path) -> None:
     before = os.umask(0o022)
     os.umask(before)
     perform(with_options("umask; : >file; mkdir directory", cwd=tmp_path, umask="037"))
@@ -114,7 +116,7 @@ def test_files_get_the_modes_that_umask_leaves(perform: Perform, listening: Any,
     assert os.umask(before) == before
 
 
-def test_nice_holds_from_the_first_instruction_whatever_the_path_of_the_job(perform: Perform, listening: Any) -> None:
+def test_nice_is_set_before_the_job_starts_and_needs_no_path(perform: Perform, listening: Any) -> None:
     nice = f"exec {shutil.which('nice')}"
     own = os.getpriority(os.PRIO_PROCESS, 0)
     perform(command_of(nice, Policy.from_options({"nice": 7}), environment={"PATH": "/nowhere"}))
@@ -124,7 +126,7 @@ def test_nice_holds_from_the_first_instruction_whatever_the_path_of_the_job(perf
 
 
 @as_root
-def test_root_can_have_a_job_go_first_and_does_not_go_first_itself(perform: Perform, listening: Any) -> None:
+def test_a_negative_nice_of_a_job_does_not_change_gcron(perform: Perform, listening: Any) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     perform(with_options("nice", nice=-5))
     perform(with_options("nice", nice=-3, user="daemon"))
@@ -133,7 +135,7 @@ def test_root_can_have_a_job_go_first_and_does_not_go_first_itself(perform: Perf
 
 
 @as_root
-def test_who_is_not_root_can_let_no_job_go_first(perform: Perform) -> None:
+def test_a_negative_nice_without_root_refuses_the_run(perform: Perform) -> None:
     os.seteuid(12345)
     try:
         result = perform(with_options("true", nice=-5))
@@ -162,7 +164,7 @@ SHELLS = [pytest.param(["sh"], id="sh")] + [
 
 
 @pytest.mark.parametrize("argv", SHELLS)
-def test_all_limits_are_those_that_were_asked_for_in_whatever_shell_is_sh(
+def test_all_resource_limits_are_set_with_any_shell_as_sh(
     perform: Perform, listening: Any, argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shells count in blocks of different sizes and call the number of processes by different letters."""
@@ -181,14 +183,14 @@ def test_all_limits_are_those_that_were_asked_for_in_whatever_shell_is_sh(
         assert found[title] == [b"%d" % number] * 2, title  # soft and hard
 
 
-def test_a_limit_stops_the_job_and_nobody_else(perform: Perform, tmp_path: Path) -> None:
+def test_a_resource_limit_affects_only_its_job(perform: Perform, tmp_path: Path) -> None:
     result = perform(with_options("head -c 2000000 /dev/zero >file", cwd=tmp_path, rlimit_fsize="1M"))
     assert result.outcome is Outcome.FAILED
     assert (tmp_path / "file").stat().st_size == 1 << 20
     (tmp_path / "own").write_bytes(bytes(2_000_000))
 
 
-def test_a_limit_that_cannot_be_set_refuses_the_run_and_says_so(perform: Perform) -> None:
+def test_a_resource_limit_that_cannot_be_set_refuses_the_run(perform: Perform) -> None:
     # More than any kernel allows, so that root is refused too.
     result = perform(with_options("echo never", rlimit_nofile=1 << 40))
     assert result.outcome is Outcome.START_FAILED
@@ -200,9 +202,7 @@ def test_a_limit_that_cannot_be_set_refuses_the_run_and_says_so(perform: Perform
 # -- the file of variables ----------------------------------------------------------------------------------
 
 
-def test_variables_of_an_env_file_go_before_the_crontabs_and_are_read_anew(
-    perform: Perform, listening: Any, tmp_path: Path
-) -> None:
+def test_an_env_file_is_read_for_each_run(perform: Perform, listening: Any, tmp_path: Path) -> None:
     file = tmp_path / "env"
     policy = Policy.from_options({"env_file": file})
     command = command_of('echo "$ONE|$TWO|$THREE|$GCRON_JOB"', policy, environment={"ONE": "crontab", "TWO": "crontab"})
@@ -226,9 +226,7 @@ def test_variables_of_an_env_file_go_before_the_crontabs_and_are_read_anew(
         ("missing", " cannot be read: no such file or directory"),
     ],
 )
-def test_a_wrong_env_file_is_the_runs_own_failure(
-    perform: Perform, tmp_path: Path, content: bytes | str, reason: str
-) -> None:
+def test_a_wrong_env_file_fails_its_run(perform: Perform, tmp_path: Path, content: bytes | str, reason: str) -> None:
     file = tmp_path / "env"
     if isinstance(content, bytes):
         file.write_bytes(content)
@@ -271,7 +269,7 @@ def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     go_on.set()
 
 
-def test_an_env_file_that_hangs_keeps_its_job_alone_and_not_for_ever(
+def test_an_env_file_that_hangs_delays_only_its_job_and_only_until_the_deadline(
     perform: Perform, make: Callable[..., Attempt], listening: Any, hanging_file: Any, tmp_path: Path
 ) -> None:
     path, go_on = hanging_file

@@ -51,7 +51,7 @@ def parse_variables(lines: list[bytes]) -> dict[bytes, bytes]:
 
 @as_root
 @pytest.mark.parametrize("user", ["daemon", "nobody"])
-def test_user_and_group_are_the_targets_in_every_respect(perform: Perform, listening: Any, user: str) -> None:
+def test_all_user_and_group_ids_are_those_of_the_user(perform: Perform, listening: Any, user: str) -> None:
     perform(as_user("grep -E '^([UG]id|Cap(Prm|Eff|Inh|Amb))' /proc/self/status", user))
     account = pwd.getpwnam(user)
     real_effective_saved_fs = {line.split()[0]: line.split()[1:] for line in listening.out}
@@ -62,9 +62,7 @@ def test_user_and_group_are_the_targets_in_every_respect(perform: Perform, liste
 
 
 @as_root
-def test_the_groups_are_exactly_those_that_the_system_gives_the_user(
-    perform: Perform, listening: Any, somebody: str
-) -> None:
+def test_the_groups_are_exactly_those_of_the_user(perform: Perform, listening: Any, somebody: str) -> None:
     assert len(os.getgroups()) > 0 or os.setgroups([0, 4]) is None
     perform(as_user("id -G; id -g; id -un", somebody))
     expected = subprocess.run(["id", "-G", somebody], capture_output=True, check=True).stdout
@@ -77,21 +75,21 @@ def test_the_groups_are_exactly_those_that_the_system_gives_the_user(
 
 
 @as_root
-def test_a_user_may_be_named_by_number(perform: Perform, listening: Any) -> None:
+def test_a_user_can_be_given_by_number(perform: Perform, listening: Any) -> None:
     daemon = pwd.getpwnam("daemon")
     perform(as_user("id -un; id -G", daemon.pw_uid))
     assert listening.out == [b"daemon", subprocess.check_output(["id", "-G", "daemon"]).strip()]
 
 
 @as_root
-def test_a_user_who_exists_only_by_number_has_the_group_of_that_number_alone(perform: Perform, listening: Any) -> None:
+def test_a_user_without_an_account_has_only_the_group_of_its_number(perform: Perform, listening: Any) -> None:
     number = b"%d" % NOBODYS_NUMBER
     perform(at_home("id -u; id -g; id -G; pwd; echo $USER $LOGNAME $HOME", str(NOBODYS_NUMBER)))
     assert listening.out == [number, number, number, b"/", number + b" " + number + b" /"]
 
 
 @as_root
-def test_of_roots_environment_nothing_is_left_but_language_and_time(
+def test_only_language_and_time_zone_of_roots_environment_are_kept(
     perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SECRET", "http_proxy", "LD_LIBRARY_PATH", "PYTHONPATH", "SUDO_USER", "XDG_RUNTIME_DIR", "MAIL"):
@@ -122,14 +120,16 @@ def test_of_roots_environment_nothing_is_left_but_language_and_time(
 
 
 @as_root
-def test_the_job_starts_in_the_users_home_or_the_crontabs(perform: Perform, listening: Any, somebody: str) -> None:
+def test_a_job_starts_in_the_home_of_its_user_or_of_the_crontab(
+    perform: Perform, listening: Any, somebody: str
+) -> None:
     perform(at_home("pwd", somebody))
     perform(command_of("pwd; echo $HOME", Policy.from_options({"user": somebody}), environment={"HOME": "/usr"}))
     assert listening.out == [b"/var/tmp", b"/usr", b"/usr"]
 
 
 @as_root
-def test_no_descriptor_of_root_is_left(perform: Perform, listening: Any, tmp_path: Path) -> None:
+def test_no_descriptor_of_root_is_inherited(perform: Perform, listening: Any, tmp_path: Path) -> None:
     leaked = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(leaked, True)
     try:
@@ -140,7 +140,7 @@ def test_no_descriptor_of_root_is_left(perform: Perform, listening: Any, tmp_pat
 
 
 @as_root
-def test_the_job_can_open_its_own_outputs_and_its_input(perform: Perform, listening: Any) -> None:
+def test_a_job_can_open_its_standard_streams(perform: Perform, listening: Any) -> None:
     """They were made by root: opening /dev/stdout was not permitted, though writing to it was."""
     text = "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; echo more | tee /dev/stderr"
     command = command_of(text, Policy.from_options({"user": "daemon", "cwd": "/"}), stdin=b"in\n")
@@ -149,7 +149,7 @@ def test_the_job_can_open_its_own_outputs_and_its_input(perform: Perform, listen
 
 
 @as_root
-def test_what_is_roots_alone_is_out_of_reach(perform: Perform, listening: Any, tmp_path: Path) -> None:
+def test_a_job_cannot_use_what_only_root_may_use(perform: Perform, listening: Any, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of root")
     tmp_path.chmod(0o700)
     result = perform(as_user(f"cat {tmp_path}/secret", "daemon"))
@@ -169,7 +169,7 @@ def test_the_directory_is_entered_with_the_rights_of_the_user(perform: Perform, 
 
 
 @as_root
-def test_a_home_that_is_not_there_refuses_the_run(perform: Perform, somebody: str) -> None:
+def test_a_missing_home_refuses_the_run(perform: Perform, somebody: str) -> None:
     subprocess.run(["usermod", "-d", "/no/such/home", somebody], check=True)
     result = perform(at_home("pwd", somebody))
     assert (result.outcome, result.reason.text) == (
@@ -189,7 +189,7 @@ def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
 
 @as_root
 @pytest.mark.parametrize("missing", ["setuid", "setgid"])
-def test_root_without_the_right_to_switch_refuses_the_run(gcron_run: Callable[..., Any], missing: str) -> None:
+def test_root_without_the_right_to_switch_users_refuses_the_run(gcron_run: Callable[..., Any], missing: str) -> None:
     """As in a container that drops rights: half a switch would be worse than none."""
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv here")
@@ -214,7 +214,7 @@ def not_root() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("user", ["daemon", "root", "0", "1"])
-def test_who_is_not_root_can_become_nobody_else(perform: Perform, not_root: int, user: str) -> None:
+def test_without_root_a_run_as_another_user_is_refused(perform: Perform, not_root: int, user: str) -> None:
     result = perform(as_user("id", user))
     name = {"0": "root", "1": pwd.getpwuid(1).pw_name}.get(user, user)
     assert (result.outcome, result.reason.text) == (
@@ -223,7 +223,7 @@ def test_who_is_not_root_can_become_nobody_else(perform: Perform, not_root: int,
     )
 
 
-def test_a_job_of_the_user_that_gcron_runs_as_needs_no_switch(
+def test_a_job_of_the_own_user_needs_no_switch(
     perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root's lines of a system crontab run as those of a crontab without users do."""
@@ -233,7 +233,7 @@ def test_a_job_of_the_user_that_gcron_runs_as_needs_no_switch(
 
 
 @as_root
-def test_what_the_user_started_is_ended_with_the_run(perform: Perform) -> None:
+def test_processes_of_the_user_are_ended_with_the_run(perform: Perform) -> None:
     marker = f"987{os.getpid()}"
     script = f"setsid sleep {marker} & setsid setsid sleep {marker} & sleep {marker}"
     assert perform(as_user(script, "daemon", timeout=0.5), timeout=0.5).outcome is Outcome.TIMED_OUT

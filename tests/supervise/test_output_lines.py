@@ -34,7 +34,7 @@ def marked_lines(data: bytes, cuts: list[int]) -> list[tuple[bytes, bool]]:
     st.lists(st.sampled_from([b"\n", b"a", b"\r\n", b"\0", b"\xff\xfe", b"word "])).map(b"".join),
     st.lists(st.integers(0, 500)),
 )
-def test_lines_are_those_of_split_however_the_bytes_arrive(data: bytes, cuts: list[int]) -> None:
+def test_lines_are_those_of_bytes_split_however_the_bytes_arrive(data: bytes, cuts: list[int]) -> None:
     expected = data.split(b"\n")
     if expected[-1] == b"":
         expected.pop()
@@ -55,23 +55,23 @@ def test_long_lines_are_cut_in_the_same_places_however_the_bytes_arrive(sizes: l
 
 @given(st.text(alphabet="aä€😀", min_size=1, max_size=9), st.integers(0, 10**6))
 @settings(max_examples=30)
-def test_no_character_is_cut(text: str, cut: int) -> None:
+def test_no_utf_8_character_is_cut(text: str, cut: int) -> None:
     text *= 200_000 // len(text)
     pieces = split_in_chunks(text.encode(), [cut])
     assert "".join(piece.decode() for piece in pieces) == text
 
 
-def test_bytes_that_are_no_text_are_cut_at_the_limit() -> None:
+def test_bytes_that_are_not_utf_8_are_cut_at_the_limit() -> None:
     assert [len(piece) for piece in split_in_chunks(b"\x80" * 150_000, [])] == [LINE_LIMIT, LINE_LIMIT, 18_928]
 
 
-def test_many_short_lines_behind_a_long_one_come_in_batches() -> None:
+def test_many_short_lines_after_a_long_one_come_in_batches() -> None:
     batches = LineSplitter().feed(b"x" * 70_000 + b"\n" * 5000)
     assert sum(len(batch.lines) for batch in batches) == 5001
     assert max(len(batch.lines) for batch in batches) <= 1000
 
 
-def test_what_waits_is_marked_unless_it_is_the_end() -> None:
+def test_an_unfinished_line_is_marked_unless_it_is_the_last() -> None:
     splitter = LineSplitter()
     assert splitter.feed(b"half") == []
     assert splitter.flush(at_end=False) == [Lines([b"half"], continued=True)]
@@ -79,7 +79,7 @@ def test_what_waits_is_marked_unless_it_is_the_end() -> None:
     assert splitter.flush() == [Lines([b"done"])]
 
 
-def test_a_line_without_end_never_takes_more_memory_than_the_limit() -> None:
+def test_an_endless_line_takes_no_more_memory_than_the_limit() -> None:
     splitter = LineSplitter()
     for _ in range(100):
         splitter.feed(b"x" * 65536)
@@ -100,7 +100,7 @@ def test_an_excerpt_keeps_the_head_the_tail_and_the_exact_size(chunks: list[tupl
     assert excerpt.omitted == len(data) - len(excerpt.head) - len(excerpt.tail)
 
 
-def test_an_excerpt_of_single_bytes_is_bounded() -> None:
+def test_an_excerpt_of_many_single_bytes_has_bounded_size() -> None:
     excerpt = Excerpt()
     for _ in range(600_000):
         excerpt.feed(b"x")

@@ -18,14 +18,14 @@ START = datetime(2026, 3, 29, tzinfo=UTC)
 
 
 @pytest.mark.realtime
-def test_a_year_passes_at_once_and_to_the_second() -> None:
+def test_a_year_of_virtual_time_passes_at_once() -> None:
     with takes(at_most=1), VirtualClock(START).installed() as clock:
         sleep(365 * 86400)
         assert clock.datetime == datetime(2027, 3, 29, tzinfo=UTC)
         assert clock.monotonic() == 365 * 86400
 
 
-def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
+def test_sleeping_greenlets_wake_in_the_order_of_their_deadlines() -> None:
     woken = []
     with VirtualClock(START).installed():
         for seconds in (30, 10, 20):
@@ -34,14 +34,14 @@ def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
     assert woken == [10, 20, 30]
 
 
-def test_time_outs_are_virtual_too() -> None:
+def test_timeouts_use_virtual_time() -> None:
     with VirtualClock(START).installed() as clock:
         with pytest.raises(Timeout):
             with_timeout(3600, sleep, 7200)
         assert clock.monotonic() == 3600
 
 
-def test_it_waits_in_real_time_for_a_process() -> None:
+def test_virtual_time_stands_still_while_a_process_is_waited_for() -> None:
     with VirtualClock(START).installed() as clock:
         slept = spawn(sleep, 3600)
         assert Popen(["sleep", "0.05"]).wait() == 0
@@ -50,7 +50,7 @@ def test_it_waits_in_real_time_for_a_process() -> None:
         slept.join()
 
 
-def test_setting_it_moves_the_wall_clock_alone() -> None:
+def test_setting_the_clock_moves_only_the_wall_clock() -> None:
     clock = VirtualClock(START.timestamp())
     clock.jump(5)
     clock.set(datetime(2030, 1, 1, tzinfo=UTC))
@@ -59,7 +59,7 @@ def test_setting_it_moves_the_wall_clock_alone() -> None:
     assert clock.datetime.second == 1
 
 
-def test_a_moment_without_a_zone_is_refused() -> None:
+def test_a_datetime_without_a_zone_is_refused() -> None:
     """It was read in the zone of the machine: a test that holds in Berlin failed in UTC."""
     with pytest.raises(ValueError, match="aware datetime"):
         VirtualClock(datetime(2027, 1, 1))
@@ -67,7 +67,7 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         VirtualClock(START).set(datetime(2027, 1, 1))
 
 
-def test_real_time_is_back_when_the_block_ends() -> None:
+def test_real_time_returns_when_the_block_ends() -> None:
     with pytest.raises(ZeroDivisionError), VirtualClock(START).installed():
         raise ZeroDivisionError
     assert abs(get_hub().monotonic() - time.monotonic()) < 1

@@ -11,7 +11,7 @@ _POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]*\})\+")
 _CHARACTERS = re.compile(r"(?<!\\)\[(?:\\.|[^\]\\])*\]")
 
 
-def test_no_group_is_possessive() -> None:
+def test_no_regular_expression_has_a_possessive_group() -> None:
     """With Debian 12's own Python, 3.11.2, the caret under six fields was a column too long, and a quote that was not
     closed became a part of the word before it: python/cpython#100061, mended in 3.11.5. Atomic groups are sound in all.
     """

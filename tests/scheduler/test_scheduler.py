@@ -14,7 +14,7 @@ from gcron.scheduler import Scheduler
 from tests.waiting import PATIENCE
 
 
-def test_a_command_takes_the_options_of_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_command_accepts_the_options_of_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     running, _ = scheduler
     job = running.command("pwd; exit 3", "@manual", name="where", cwd=tmp_path, success_codes=(0, 3), timeout="1m")
     assert (job.policy.timeout, job.name) == (60.0, "where")
@@ -22,11 +22,11 @@ def test_a_command_takes_the_options_of_directives(tmp_path: Path, scheduler: tu
     assert (result.outcome, result.output_head) == ("succeeded", f"{tmp_path}\n".encode())
 
 
-def test_a_command_without_a_name_is_its_own(scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_command_without_a_name_is_its_own_name(scheduler: tuple[Scheduler, Any]) -> None:
     assert scheduler[0].command("echo hi", "@daily").name == "echo hi"
 
 
-def test_the_decorator_gives_the_function_back(scheduler: tuple[Scheduler, Any]) -> None:
+def test_the_decorator_returns_the_function(scheduler: tuple[Scheduler, Any]) -> None:
     @scheduler[0].job("@daily", description="adds")
     def add() -> int:
         return 1 + 1
@@ -35,7 +35,7 @@ def test_the_decorator_gives_the_function_back(scheduler: tuple[Scheduler, Any])
     assert (scheduler[0].jobs[0].name, scheduler[0].jobs[0].policy.description) == ("add", "adds")
 
 
-def test_mistakes_are_refused_at_once(scheduler: tuple[Scheduler, Any]) -> None:
+def test_wrong_arguments_are_refused_at_once(scheduler: tuple[Scheduler, Any]) -> None:
     running = scheduler[0]
     running.command("true", "@daily", name="taken")
     with pytest.raises(ValueError, match="named 'taken' already"):
@@ -51,7 +51,7 @@ def test_mistakes_are_refused_at_once(scheduler: tuple[Scheduler, Any]) -> None:
     assert [job.name for job in running.jobs] == ["taken"]
 
 
-def test_a_crontab_loads_with_its_names_and_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_crontab_is_loaded_with_names_and_directives(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     path = tmp_path / "crontab"
     path.write_text("GREETING=hello\n# gcron: name=greet\n@manual echo $GREETING; cat%world\n@daily true\n")
     running, recorder = scheduler
@@ -62,7 +62,7 @@ def test_a_crontab_loads_with_its_names_and_directives(tmp_path: Path, scheduler
     assert recorder.lines() == [b"hello", b"world"]
 
 
-def test_a_crontab_with_a_mistake_adds_nothing(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_crontab_with_an_error_adds_no_job(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     path = tmp_path / "crontab"
     path.write_text("@daily true\n61 * * * * false\n")
     with pytest.raises(CrontabError):
@@ -82,7 +82,7 @@ def test_two_crontabs_with_the_same_command_load_beside_each_other(
     assert [job.name for job in scheduler[0].jobs] == ["true", "true-2"]
 
 
-def test_a_crontab_whose_name_is_taken_adds_nothing(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
+def test_a_crontab_with_a_name_in_use_adds_no_job(tmp_path: Path, scheduler: tuple[Scheduler, Any]) -> None:
     path = tmp_path / "crontab"
     path.write_text("@daily echo first\n# gcron: name=taken\n@daily echo second\n")
     scheduler[0].command("true", "@daily", name="taken")
