@@ -1,4 +1,4 @@
-"""What the tests of several rooms share: virtual time, a scheduler that is watched, and `gcron run` as a process."""
+"""Fixtures that all tests share: virtual time, a scheduler with a recorder, and `gcron run` as a process."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.waiting import PATIENCE
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 WITH_TIMING = Path(__file__).with_name("gcron_with_timing.py")
 
-# A machine that is busy for a moment is no failure; what must be quick is measured in benchmarks/. Each test keeps its
-# examples in a directory of its own, so workers share the database.
+# No deadline: a busy machine is not a failure, and benchmarks/ measure speed. The workers can share the database of
+# examples, because each test has its own directory there.
 settings.register_profile("gcron", deadline=None)
 settings.load_profile("gcron")
 
-# Behind `&` in a script these two are ignored, and everything that the tests start would inherit that.
+# A script's `pytest &` ignores these two, and everything that the tests start would inherit that.
 for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, _handler)
@@ -47,7 +47,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before the one of pytest-xdist, which looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that take real time run one after the other, in one worker: they would disturb each other."""
+    """Run the tests that take real time one after the other in one worker: they would delay each other."""
     for item in items:
         if item.get_closest_marker("realtime"):
             item.add_marker(pytest.mark.xdist_group("realtime"))
@@ -87,14 +87,14 @@ def clock() -> Iterator[VirtualClock]:
 
 @pytest.fixture
 def steady_clock() -> Iterator[VirtualClock]:
-    """Virtual time whose scheduler looks at it each second, as it does at the real one: for clocks that are set."""
+    """Virtual time for clock steps: the scheduler reads it each second, as without a kernel timer."""
     with VirtualClock(NIGHT, longest_nap=1.0).installed() as virtual:
         yield virtual
 
 
 @pytest.fixture
 def make_scheduler() -> Iterator[Callable[..., tuple[Scheduler, Recorder]]]:
-    """Make schedulers with a recorder; all of them are stopped in the end."""
+    """Make schedulers with a recorder. They are stopped after the test."""
     made: list[Scheduler] = []
 
     def make(*args: Any, **kwargs: Any) -> tuple[Scheduler, Recorder]:
@@ -117,7 +117,7 @@ def scheduler(make_scheduler: Callable[..., tuple[Scheduler, Recorder]]) -> tupl
 
 
 class Daemon:
-    """A `gcron run` under way; its log is a file, read as it grows."""
+    """A running `gcron run`. Its log is a file."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, errors: Path) -> None:
         self.process = process
@@ -156,9 +156,9 @@ class Daemon:
 
 @pytest.fixture
 def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start `gcron run` on a crontab's text; whatever it leaves is killed in the end.
+    """Start `gcron run` with the text of a crontab. All its processes are killed after the test.
 
-    `before`: the words of a command that starts it. `timing`: other seconds of patience than it has by itself.
+    `before`: a command that starts it, such as `nohup`. `timing`: other waiting times than the defaults.
     """
     daemons: list[Daemon] = []
 
@@ -196,12 +196,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Gate:
-    """What a job waits for until the test opens it."""
+    """Lets a job wait until the test opens the gate."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.wait = f"until test -e {path}; do sleep 0.02; done"
-        """The words of the job, for a shell."""
+        """The shell command that waits."""
 
     def open(self) -> None:
         self._path.touch()
@@ -214,20 +214,20 @@ def gate(tmp_path: Path) -> Gate:
 
 @pytest.fixture
 def unique() -> str:
-    """A number of seconds that nothing else on this machine sleeps for: processes are found by it."""
+    """Return a number of seconds that no other process sleeps for, so that processes can be found by it."""
     return f"{2000 + os.getpid()}.{time.monotonic_ns() % 10**9}"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _directories_of_workers_can_be_entered(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests that become another user open the directories above their own. A worker has one directory more."""
+    """Let other users enter the directory of a worker: some tests become another user."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         tmp_path_factory.getbasetemp().chmod(0o755)
 
 
 @pytest.fixture
 def marked_processes() -> Callable[[str], list[int]]:
-    """Find the processes alive that have `text` in their command line."""
+    """Return a function that finds the living processes with a text in their command line."""
 
     def find(text: str) -> list[int]:
         found = []

@@ -1,4 +1,4 @@
-"""`gcron run` with other seconds of patience: run as a script, with these as JSON before the arguments of `gcron`."""
+"""`gcron run` with other waiting times, for tests: a script that takes them as JSON before the arguments of `gcron`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from gcron.cli import run
 from gcron.supervise.timing import Timing
 
 if __name__ == "__main__":
-    # The command line takes the function from its module when the command is called for.
+    # The command line looks the function up in its module.
     run.main = partial(run.main, timing=Timing(**json.loads(sys.argv.pop(1))))
     raise SystemExit(gcron_boot.main())

@@ -1,4 +1,4 @@
-"""Waiting for events in tests. A test waits for what it needs, and never for a time in which that should happen."""
+"""Waiting for events. A test waits until something has happened, never for a time in which it should happen."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["FULL_PIPE", "PATIENCE", "SLACK", "takes", "unread", "until"]
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds after which a test gives up waiting. Nothing takes that long, also on a machine that is busy."""
+"""Seconds after which a test gives up. Nothing takes that long, even on a busy machine."""
 FULL_PIPE = 60_000
-"""Bytes in a pipe that nobody reads: 64 KiB, but for what is unused of its pages."""
+"""Bytes in a pipe that nobody reads, at least: its pages, 64 KiB together, may not be filled."""
 SLACK = 5.0
-"""Seconds that a busy machine may add to what is promised. What a broken promise takes has to be longer still."""
+"""Seconds that a busy machine may add to a promised time. A broken promise must take longer than both."""
 
 
 def until(condition: Callable[[], T], what: str = "it", patience: float = PATIENCE) -> T:
     """Return what `condition` returns once that is true. Greenlets run meanwhile.
 
-    It may look at processes that end. `patience` is in seconds of the machine, also while the hub is on virtual time.
+    A condition about a process that has ended does not hold. `patience` is real time, also on a virtual clock.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -43,7 +43,7 @@ def until(condition: Callable[[], T], what: str = "it", patience: float = PATIEN
 
 @contextmanager
 def takes(at_least: float = 0.0, at_most: float = inf) -> Iterator[None]:
-    """Assert how many seconds the block takes. `at_most` is what is promised; a busy machine has `SLACK` more."""
+    """Assert how many seconds the block takes. `at_most` is the promised time, to which `SLACK` is added."""
     started = time.monotonic()
     yield
     seconds = time.monotonic() - started

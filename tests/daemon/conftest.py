@@ -1,4 +1,4 @@
-"""What the tests of the daemon share."""
+"""Fixtures for tests of the daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gcron.daemon import watching
 
 @pytest.fixture(autouse=True)
 def _watches_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close what a `FileWatch` keeps open until its process ends: the tests are one process."""
+    """Close the descriptors of each `FileWatch`. The daemon keeps them open until its process ends."""
     opened: list[Any] = []
     real_open = watching._open_inotify
 

@@ -94,10 +94,9 @@ def test_after_the_grace_jobs_are_killed_and_the_exit_status_is_3(
 
 @pytest.mark.realtime
 def test_a_stop_waits_only_for_jobs_that_run_and_names_each_once(gcron_run: Run, gate: Gate) -> None:
-    """`waiting up to 30 s for r, x, jit` was said of a retry, a job behind a service, and one in its jitter.
+    """The log said `waiting up to 30 s for r, x, jit` about a retry, a job that waited for a service, and a jitter.
 
-    All of them end at once. Who reads it waits for nothing, or looks for processes that are not there; and a job that
-    runs three times was named three times.
+    All of these end at once. A job with three runs was named three times.
     """
     daemon = gcron_run(
         f"# gcron: name=long overlap=allow\n@every 1s {gate.wait}\n"
@@ -154,7 +153,7 @@ def test_jobs_that_ignore_signals_or_are_stopped_or_detached_end_in_time(
     daemon.wait_for(r"\| deaf", 4)
     with takes(at_most=0.3 + 1 + 5):
         assert daemon.stop() == 3
-    # The last job had ended: what it left behind is its own affair, as it is in any cron.
+    # The last job had ended. Like any cron, gcron leaves its remaining process alone.
     left = marked_processes(unique)
     assert len(left) == 1
     os.kill(left[0], signal.SIGKILL)
@@ -183,7 +182,7 @@ def test_hup_reloads_the_files(gcron_run: Run, tmp_path: Any) -> None:
 
 SHOW = "@reboot cat /proc/self/status; exit 5\n"
 DEFAULTS = {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0}
-# 32 and 33 are glibc's own signals: its posix_spawn, by which Python 3.13 starts gcron here, leaves them ignored.
+# glibc uses 32 and 33 itself. Its posix_spawn, with which Python 3.13 starts gcron here, leaves them ignored.
 OF_GLIBC = 1 << 31 | 1 << 32
 
 
@@ -206,7 +205,7 @@ def blocking_everything() -> tuple[str, ...]:
 )
 def test_jobs_start_with_default_signal_handling(gcron_run: Run, before: tuple[str, ...]) -> None:
     daemon = gcron_run(SHOW, "--log-format", "json", before=before)
-    daemon.wait_for("exit status 5")  # also: its status was not thrown away
+    daemon.wait_for("exit status 5")  # so its exit status was not lost
     records = [json.loads(line) for line in daemon.log.splitlines()]
     status = [record["line"] for record in records if record["event"] == "output"]
     masks = dict(line.split(":\t", 1) for line in status if line.startswith(tuple(DEFAULTS)))
@@ -359,7 +358,7 @@ sys.stdin.read()
 @pytest.mark.realtime
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace as used here is Linux's")
 def test_a_process_that_survives_kill_is_named_and_the_exit_status_is_4(gcron_run: Run, unique: str) -> None:
-    """A debugger that looks away: what it has seized stays, dead or alive, until it looks."""
+    """A traced process stays in the process table until its debugger has seen that it died."""
     crontab = f"# gcron: kill-after=1s name=held\n@reboot exec sleep {unique}\n"
     daemon = gcron_run(crontab, "--grace", "0.2", timing=Timing(unkillable_after=1))
     ((pid),) = daemon.wait_for(r"started \(pid (\d+)\)")
@@ -377,14 +376,14 @@ def test_a_process_that_survives_kill_is_named_and_the_exit_status_is_4(gcron_ru
 
 
 def wait_until_signals_are_held(pid: int) -> None:
-    """From then on HUP and its like are kept, and TERM is obeyed; gcron has imported next to nothing yet."""
+    """Wait until gcron keeps HUP and obeys TERM. It has imported almost nothing by then."""
 
     def are_held() -> bool:
         found = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         return found is not None and bool(int(found[1], 16) >> (signal.SIGHUP - 1) & 1)
 
     deadline = time.monotonic() + PATIENCE
-    while not are_held():  # without a pause: it lasts for a moment only
+    while not are_held():  # no pause: the state is short
         assert time.monotonic() < deadline
 
 
@@ -414,7 +413,7 @@ def test_a_reload_signal_before_the_start_is_answered_after_it(gcron_run: Run) -
 @linux
 @pytest.mark.realtime
 def test_a_signal_during_the_exit_does_not_change_the_exit_status(gcron_run: Run, unique: str) -> None:
-    """It came while Python ended, when its handlers are gone: 143 instead of 3."""
+    """A TERM during the exit of Python, without handlers, changed the exit status from 3 to 143."""
     daemon = gcron_run(f"@reboot sleep {unique}\n", "--grace", "0")
     daemon.wait_for("started")
     while daemon.process.poll() is None:

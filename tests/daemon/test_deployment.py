@@ -1,4 +1,4 @@
-"""The examples for containers and systemd, as far as they can be tried without either."""
+"""The examples for containers and systemd, as far as a test can check them without either."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
         pytest.skip("systemd-analyze is not here")
     unit = tmp_path / "gcron.service"
     text = (EXAMPLES / "systemd" / "gcron.service").read_text()
-    unit.write_text(text.replace("/usr/local/bin/gcron", sys.executable))  # it looks whether the program is there
+    unit.write_text(
+        text.replace("/usr/local/bin/gcron", sys.executable)
+    )  # systemd-analyze checks that the program exists
     done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -49,7 +51,7 @@ def test_the_command_of_the_container_is_in_exec_form() -> None:
 
 
 def test_the_user_of_the_container_is_a_number_and_not_root() -> None:
-    """Kubernetes refuses `USER nobody` under runAsNonRoot: of a name it cannot tell that it is not root."""
+    """With runAsNonRoot Kubernetes refuses `USER nobody`: it cannot know that a name is not root."""
     (user,) = re.findall(r"^USER (\d+):(\d+)$", (EXAMPLES / "container" / "Dockerfile").read_text(), re.MULTILINE)
     assert int(user[0]) > 0
     assert int(user[1]) > 0

@@ -164,7 +164,7 @@ def test_durations_are_written_for_people(seconds: float, text: str) -> None:
 
 # -- many lines at once -----------------------------------------------------------------------------------------
 
-# Plain ones take a short way through a format; beside another line they take the long one.
+# A format has a fast path for plain lines. Together with another line they take the slow one.
 LINES = st.lists(st.text(alphabet='ab \\"\t{}=\r\x1b\x7f\u0085é\ud800€', max_size=6), min_size=1, max_size=4).map(
     lambda lines: [line.encode("utf-8", "surrogatepass") for line in lines]
 )

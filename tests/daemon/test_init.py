@@ -45,12 +45,12 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "never")
 
 
 def init_of(unshare: int) -> psutil.Process:
-    """Process 1 of the namespace, as it is known outside; found as soon as it is there."""
+    """Wait for process 1 of the namespace, and return it by its pid outside."""
 
     def find() -> psutil.Process | None:
-        with suppress(psutil.Error):  # it may have ended since
+        with suppress(psutil.Error):  # it may have ended meanwhile
             for child in psutil.Process(unshare).children():
-                if child.cmdline()[:1] != ["unshare"]:  # its fork, for a moment, and with signals blocked
+                if child.cmdline()[:1] != ["unshare"]:  # the fork of unshare, before it executes gcron
                     return child
         return None
 
@@ -64,17 +64,17 @@ def scheduler_of(init: psutil.Process) -> psutil.Process:
 
 
 def holds_signals(process: psutil.Process) -> bool:
-    """True once it has its signals kept rather than lost."""
+    """Return True when the process keeps signals that come early."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     found = re.search(r"^SigBlk:\s*(\w+)", status, re.MULTILINE)
     blocked = found is not None and bool(int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
-    # While it waits for one (sigwait), the kernel does not show it as blocked; it has its child by then.
+    # During sigwait the kernel does not show a signal as blocked. By then the process has a child.
     return blocked or bool(process.children())
 
 
 @pytest.fixture
 def as_init(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Run a Python program as process 1; returns the process to wait for."""
+    """Run a Python program as process 1; return the process to wait for."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(program: str, *arguments: str, **popen: Any) -> subprocess.Popen[bytes]:
@@ -159,7 +159,7 @@ def test_orphans_do_not_become_zombies(gcron_run: Run, unique: str) -> None:
 
 
 def test_process_1_does_not_collect_the_children_of_the_scheduler(gcron_run: Run) -> None:
-    """Process 1 collects whoever ends as its child; the scheduler's own children are not its business."""
+    """Process 1 collects its own children, orphans among them, but not the children of the scheduler."""
     daemon = gcron_run("@reboot (setsid sh -c 'exit 9' &); exit 5\n", before=UNSHARE)
     daemon.wait_for("exit status 5")
     init_of(daemon.process.pid).send_signal(signal.SIGTERM)
@@ -182,7 +182,7 @@ def test_the_kernel_ends_all_processes_after_process_1(gcron_run: Run, marked_pr
 @pytest.mark.realtime
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.2, 0.3])
 def test_term_during_the_start_ends_gcron(as_init: Run, tmp_path: Path, delay: float) -> None:
-    """From the moment that process 1 holds its signals, whatever is being imported or read just then."""
+    """From the moment that process 1 keeps signals, at any point of the start."""
     crontab = tmp_path / "crontab"
     crontab.write_text("@daily true\n")
     process = as_init(SCRIPT, "run", str(crontab), stdout=subprocess.DEVNULL)
@@ -238,7 +238,7 @@ def test_a_second_term_kills_at_once(gcron_run: Run, unique: str) -> None:
 def test_process_1_loads_no_runtime_and_has_one_thread(as_init: Run, tmp_path: Path) -> None:
     crontab, log = tmp_path / "crontab", tmp_path / "log"
     crontab.write_text("@daily true\n")
-    # A measurement of coverage would load greenlet before everything else.
+    # The measurement of coverage would load greenlet.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with log.open("wb") as out:
         process = as_init(SCRIPT, "run", str(crontab), stdout=out, env=environment)
@@ -256,7 +256,7 @@ def test_process_1_loads_no_runtime_and_has_one_thread(as_init: Run, tmp_path: P
 
 
 class Terminal:
-    """A pseudo-terminal whose session runs a command."""
+    """A pseudo-terminal with a command in its session."""
 
     def __init__(self, command: list[str]) -> None:
         self.shown = ""
@@ -285,7 +285,7 @@ def _ended(pid: int) -> tuple[int, int] | None:
 
 
 def test_keys_of_a_terminal_arrive_once_and_do_not_stop_the_scheduler(tmp_path: Path, unique: str) -> None:
-    """Were process 1 in the terminal's foreground, too, each Ctrl-C would come twice, and the second one kills."""
+    """With both processes in the foreground of the terminal, each Ctrl-C would arrive twice, and the second kills."""
     crontab = tmp_path / "crontab"
     crontab.write_text(f"# gcron: name=long\n@reboot sleep {unique}\n")
     terminal = Terminal([*UNSHARE, sys.executable, "-m", "gcron", "run", "--grace", "1h", str(crontab)])

@@ -1,4 +1,4 @@
-"""What a service manager is told, on a real datagram socket."""
+"""Messages to a service manager, on a real datagram socket."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_the_service_manager_gets_start_reload_and_stop(gcron_run: Run, manager:
     assert told
     assert before <= int(told[1]) <= time.monotonic_ns() // 1000
     assert receiver.recv(4096) == b"READY=1"
-    daemon.wait_for(r"socket=\.")  # it is gcron's, not its jobs'
+    daemon.wait_for(r"socket=\.")  # jobs do not get the variable
     daemon.send(signal.SIGTERM)
     assert receiver.recv(4096) == b"STOPPING=1"
     assert daemon.wait() == 0
 
 
 def test_a_reload_during_the_stop_is_not_announced(gcron_run: Run, manager: tuple[str, socket.socket]) -> None:
-    """HUP while gcron stopped read files that nobody needs, said so in the log, and told of a reload without an end."""
+    """HUP during the stop read the files, wrote so to the log, and announced a reload that never ended."""
     address, receiver = manager
     daemon = gcron_run(
         "@reboot echo up; sleep 60\n", "--no-watch", "--grace", "60", env={**os.environ, "NOTIFY_SOCKET": address}
@@ -63,7 +63,7 @@ def test_a_reload_during_the_stop_is_not_announced(gcron_run: Run, manager: tupl
     daemon.send(signal.SIGTERM)
     assert receiver.recv(4096) == b"STOPPING=1"
     daemon.send(signal.SIGHUP)
-    daemon.send(signal.SIGUSR1)  # handled after it: what is in the log by then is all that came of it
+    daemon.send(signal.SIGUSR1)  # handled after HUP, so the log is complete when the status is there
     daemon.wait_for("status: 1 job, 1 running")
     daemon.send(signal.SIGTERM)
     assert daemon.wait() == 3
@@ -88,5 +88,5 @@ def test_a_service_manager_that_reads_nothing_blocks_nothing(tmp_path: Path, mon
         receiver.bind(address)
         monkeypatch.setattr(os, "environ", {"NOTIFY_SOCKET": address})
         notifier = Notifier()
-        for _ in range(10_000):  # more than its queue holds (net.unix.max_dgram_qlen)
+        for _ in range(10_000):  # more than the socket's queue holds (net.unix.max_dgram_qlen)
             notifier.ready()

@@ -1,4 +1,4 @@
-"""Reloading by difference: whatever is done to the files, what runs goes on, and no second is missed."""
+"""Reloads: whatever happens to the files, running jobs continue and no fire is missed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def seconds_of(instant: str) -> int:
 
 
 class Witness:
-    """A gcron with a job that must not be disturbed, one that must miss no second, and files to be changed."""
+    """A gcron with a job that must keep running, a job that must fire each second, and files to change."""
 
     def __init__(self, gcron_run: Run, directory: Path, unique: str, *options: str) -> None:
         self.steady = f"# gcron: name=long\n@reboot sleep {unique}\n# gcron: name=tick\n@every 1s true\n"
@@ -61,11 +61,11 @@ class Witness:
         self.daemon.wait_for(pattern, count)
 
     def add(self, name: str) -> str:
-        """The text of a crontab with one job more."""
+        """Return the crontab with one more job."""
         return f"{self.steady}# gcron: name={name}\n@manual true\n"
 
     def end(self) -> None:
-        """Stop; then see that nothing was disturbed."""
+        """Stop gcron, and check that no job was disturbed."""
         self.daemon.send(signal.SIGQUIT)
         assert self.daemon.wait() == 3  # the long job ran to the end
         assert len([record for record in self.records("process-started") if record["job"] == "long"]) == 1
@@ -74,7 +74,7 @@ class Witness:
         seconds = [seconds_of(fire) for fire in fires]
         spans = [(seconds_of(record["first"]), seconds_of(record["last"])) for record in missed]
         gaps = [second for second in range(seconds[0], seconds[-1]) if second not in seconds]
-        # What a machine missed that stood still is in the log; what a reload swallowed would not be.
+        # The log reports fires missed by a busy machine. Fires lost by a reload would not be in it.
         assert [gap for gap in gaps if not any(first <= gap <= last for first, last in spans)] == []
         assert len(seconds) == len(set(seconds))
 
@@ -112,7 +112,7 @@ def test_each_way_to_edit_a_file_is_noticed(witness: Callable[..., Witness]) -> 
     elsewhere.write_text(gcron.add("third").replace("@manual true", "@manual false"))
     subprocess.run(["mv", str(elsewhere), str(crontab)], check=True)
     gcron.wait_for("files have changed: read again: 0 added, 1 changed, 0 removed")
-    # As vim does: the old one is moved aside, a new one written.
+    # As vim does: rename the old file, and write a new one.
     crontab.rename(crontab.with_name("crontab0~"))
     crontab.write_text(gcron.steady)
     gcron.wait_for("files have changed: read again: 0 added, 0 changed, 1 removed")
@@ -156,7 +156,7 @@ def test_a_wrong_or_missing_file_keeps_the_jobs_and_is_reported_once(
     (status,) = gcron.records("status")
     assert status["problem"].startswith(f"{crontab}:5:1: error")
     assert status["jobs"] == 2
-    crontab.touch()  # still as wrong as before: nothing more is said
+    crontab.touch()  # still as wrong as before: no second report
     time.sleep(2 * QUIET)
     rename_over(crontab, gcron.add("new"))
     gcron.wait_for("files have changed: read again: 1 added, 0 changed, 0 removed")
@@ -170,7 +170,7 @@ def test_a_wrong_or_missing_file_keeps_the_jobs_and_is_reported_once(
 
 @linux
 def test_a_directory_in_place_of_the_file_keeps_the_jobs(witness: Callable[..., Witness]) -> None:
-    """An empty directory was taken for a cron.d without crontabs: all jobs were removed, with no word of an error."""
+    """An empty directory counted as a cron.d without crontabs: all jobs were removed, and no error was reported."""
     gcron = witness()
     crontab = gcron.crontab
     crontab.unlink()
@@ -233,7 +233,7 @@ def test_a_thousand_edits_cause_few_reloads_and_miss_no_fire(
     seconds = time.monotonic() - started
     edit(gcron.crontab, gcron.add("last") + "# gcron: name=very-last\n@every 1s true\n")
     gcron.wait_for('"job":"very-last".*succeeded')
-    # A busy machine may keep the editor waiting for longer than gcron waits for the end of a storm.
+    # On a busy machine the editor may pause for longer than gcron waits for further changes.
     assert len(gcron.reloads()) <= seconds / QUIET + 2 < 500
 
 
@@ -252,7 +252,7 @@ def test_with_no_watch_only_a_signal_reloads(witness: Callable[..., Witness]) ->
 
 
 class Log(list[str]):
-    """What it says."""
+    """Collects the reports."""
 
     def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
         self.append(text)
@@ -327,7 +327,7 @@ def test_a_read_that_hangs_is_reported_and_stops_nothing(monkeypatch: pytest.Mon
         reloader.ask("SIGHUP")
     sleep(0.02)
     assert log[1:] == ["SIGHUP: the files are being read already; they will be once more"]
-    assert len(reads) == 1  # one at a time, not a hundred threads
+    assert len(reads) == 1  # one read at a time, not a hundred threads
     go_on.set()
     until(lambda: len(log) == 4)
     assert log[2:] == [
@@ -357,9 +357,9 @@ def test_a_stopped_reloader_ignores_the_end_of_a_hanging_read() -> None:
 
 
 def test_a_reload_requested_together_with_a_stop_is_skipped() -> None:
-    """A service manager that had been told of the stop was told of a reload after it, and never of the end of that.
+    """HUP just after TERM: after the stop, the service manager got a reload that never ended.
 
-    HUP came just after TERM: what `ask` had begun did not look again whether gcron stops.
+    The greenlet that `ask` had spawned did not check again whether gcron stops.
     """
     told: list[str] = []
 
@@ -383,7 +383,7 @@ def test_a_reload_requested_together_with_a_stop_is_skipped() -> None:
 
 
 def test_a_file_that_changes_during_the_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody writes it just while it is read: what was read is not what is there."""
+    """Somebody writes the file during the read, so what was read is not what the file contains."""
     monkeypatch.setattr(reloading, "_PAUSE", 0.1)
     path = tmp_path / "crontab"
     path.write_text("half")
@@ -405,10 +405,10 @@ def test_a_file_that_changes_during_the_read_is_read_again(tmp_path: Path, monke
 
 
 def test_a_file_that_never_stops_changing_keeps_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Now and then in a storm of edits, all jobs were gone for half a second, and what was due in it was lost.
+    """During many edits all jobs were sometimes gone for half a second, and their fires were lost.
 
-    A writer empties a file before it fills it. After some reads that were not sure, the next one was taken as it was,
-    and an empty file is a crontab without a job.
+    A writer empties a file before it fills it. After several reads during changes, the next read was accepted, and an
+    empty file is a crontab without jobs.
     """
     monkeypatch.setattr(reloading, "_PAUSE", 0.1)
     path = tmp_path / "crontab"
@@ -438,9 +438,9 @@ def test_a_file_that_never_stops_changing_keeps_the_jobs(tmp_path: Path, monkeyp
 
 
 def test_a_file_that_changed_in_the_same_clock_tick_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is emptied and filled again within a tick of the kernel's clock has the status of before.
+    """A file that is emptied and filled within one tick of the kernel's clock keeps its status.
 
-    So it was taken for one that nobody had touched while it was read, and that had no jobs in it.
+    So it counted as unchanged during the read, and as a file without jobs.
     """
     monkeypatch.setattr(reloading, "_PAUSE", 0.001)
     fresh = iter([True, True])
@@ -504,7 +504,7 @@ def test_without_a_free_thread_the_jobs_stay_and_the_next_read_is_tried(monkeypa
 
 
 def test_a_reload_names_the_jobs_it_added_changed_and_removed() -> None:
-    """`0 added, 1 changed, 1 removed` was all that the log said of a reload: which backup is gone was a riddle."""
+    """The log only said `0 added, 1 changed, 1 removed`, so nobody knew which backup was gone."""
     many = [job(f"many-{number:02}") for number in range(12)]
     tables = iter(
         [
@@ -525,7 +525,7 @@ def test_a_reload_names_the_jobs_it_added_changed_and_removed() -> None:
 
 
 def test_a_change_before_the_watch_opens_is_noticed(tmp_path: Path) -> None:
-    """The watch opens after the first fire: a file that changed in between would wait for the look after 10 s."""
+    """The watch opens after the first fire. A file that changed before would wait for the poll after 10 s."""
     path = tmp_path / "crontab"
     path.write_text("")
     os.utime(path, (0, 0))

@@ -1,4 +1,4 @@
-"""Services under `gcron run`: what the log tells, reload, shutdown and exit status."""
+"""Services in `gcron run`: log, reload, shutdown and exit status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
 
 
 def lines_of(log: str) -> list[str]:
-    """The log without times and pids."""
+    """Return the lines of the log without times and pids."""
     return [re.sub(r"pid \d+", "pid N", line.split("  ", 1)[1]) for line in log.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""The log's writer: everything arrives, or is counted; and nobody is ever blocked."""
+"""The writer of the log: each byte arrives or is counted, and the loop never blocks."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture(autouse=True)
 def _no_reader_counts_as_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long a busy machine lets it wait. Tests of stopped readers set a short time."""
+    """On a busy machine a reader may pause for long. Tests of stopped readers set a short time."""
     monkeypatch.setattr(sink_module, "_STALLED_AFTER", PATIENCE)
 
 
 class Reader(threading.Thread):
-    """Reads a pipe to its end, `pause` seconds between two reads."""
+    """Reads a pipe to its end, with `pause` seconds between reads."""
 
     def __init__(self, fd: int, pause: float = 0.0) -> None:
         super().__init__(daemon=True)
@@ -86,7 +86,7 @@ def test_a_producer_waits_for_space_while_other_greenlets_run(pipe: tuple[int, i
 
 
 def fill_and_stall(sink: Sink, size: int) -> tuple[int, int]:
-    """Write job output until it is dropped; returns how many records, and how many of them are dropped."""
+    """Write job output until some is dropped; return the number of records, and of dropped ones."""
     written = 0
     while not sink._dropped_size:
         sink.write_output(b"x" * (size - 1) + b"\n")
@@ -104,7 +104,7 @@ def test_lost_output_is_counted_to_the_byte_and_reported_when_the_reader_continu
         sink.write_output(b"y" * 999 + b"\n")  # dropped without waiting
     sink.write(b"own record\n")
     reader = Reader(pipe[0])
-    until(lambda: b"lost" in reader.data)  # nothing more is written: it tells by itself
+    until(lambda: b"lost" in reader.data)  # the report comes without another write
     sink.write_output(b"after\n")
     sink.close()
     os.close(pipe[1])
@@ -171,7 +171,7 @@ def test_a_reader_that_never_reads_does_not_delay_the_end(pipe: tuple[int, int])
 
 
 class Disk:
-    """Stands for `os.write`: takes `room` bytes, then it is full."""
+    """Replaces `os.write`: accepts `room` bytes, then the disk is full."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -208,7 +208,7 @@ def test_after_a_full_disk_the_log_continues_and_reports_the_loss(disk: Callable
     full.room = 10**6
     sink.write(b"fifth\n")
     sink.close()
-    # What is left of a line that was cut stays behind as a line of its own.
+    # The first part of a cut line stays as a line.
     assert bytes(full.data) == b"first\nseco\nlost 3 16\nfifth\n"
 
 

@@ -1,4 +1,4 @@
-"""What USR1 shows."""
+"""The status that USR1 prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of changed files, and what is not: real inotify, real links, and looks where there is none."""
+"""Which changes of files are reported: with real inotify, real links, and by polling without inotify."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Waiting = Callable[..., Greenlet]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shorter quiet; no look comes of itself."""
+    """Report changes sooner, and do not poll."""
     monkeypatch.setattr(watching, "_QUIET", 0.02)
     monkeypatch.setattr(watching, "_LONGEST_STORM", 0.2)
     monkeypatch.setattr(watching, "LOOK_EVERY", 60.0)
 
 
 def waiting(watch: FileWatch) -> Greenlet:
-    """Begin to wait for a change."""
+    """Start to wait for a change."""
     watch.open()
     greenlet = spawn(watch.wait)
     sleep(0)
@@ -102,7 +102,7 @@ def test_changes_of_other_files_are_not_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("remove_old", [True, False])
 @pytest.mark.parametrize("as_directory", [True, False])
 def test_an_update_of_a_configmap_is_reported(tmp_path: Path, remove_old: bool, as_directory: bool) -> None:
-    """Kubernetes: `crontab` is a link to `..data/crontab`, `..data` one to a directory, and is renamed over."""
+    """In Kubernetes `crontab` is a link to `..data/crontab`, and `..data` a link that is replaced by a rename."""
 
     def publish(name: str, text: str) -> None:
         (tmp_path / name).mkdir()
@@ -144,7 +144,7 @@ def test_a_change_of_a_link_target_is_reported(tmp_path: Path) -> None:
     greenlet = waiting(watch)
     (tmp_path / "other" / "crontab").write_text("newest")
     assert is_told(greenlet)
-    # What is no longer on the way concerns nobody.
+    # The old target is no longer watched.
     greenlet = waiting(watch)
     (tmp_path / "real" / "crontab").write_text("forgotten")
     assert is_silent(greenlet)
@@ -175,7 +175,7 @@ def test_a_change_in_a_directory_is_reported(tmp_path: Path, change: Callable[[P
 
 @linux
 def test_lost_inotify_events_count_as_a_change(tmp_path: Path) -> None:
-    """The kernel's queue is bounded; what did not fit is told as an event of no watch."""
+    """The kernel's queue is bounded. An overflow is an event without a watch."""
     path = tmp_path / "crontab"
     path.write_text("old")
     greenlet = waiting(FileWatch([str(path)]))
@@ -183,7 +183,7 @@ def test_lost_inotify_events_count_as_a_change(tmp_path: Path) -> None:
     names = [str(tmp_path / f"neighbour{number}") for number in range(100)]
     for name in names:
         Path(name).touch()
-    # Without a pause for the loop: nobody empties the queue. No two in a row are equal, or the kernel would merge them.
+    # The loop gets no turn, so nobody empties the queue. The kernel would merge equal events in a row.
     for number in range(limit + 100):
         os.chmod(names[number % 100], stat.S_IRUSR)
     assert is_told(greenlet)
@@ -227,7 +227,7 @@ def test_without_inotify_the_files_are_polled(tmp_path: Path, monkeypatch: pytes
 
 @linux
 def test_without_a_free_inotify_instance_the_files_are_polled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """128 instances a user may have, by default, and others use them up."""
+    """By default a user may have 128 instances, which other programs may use up."""
 
     def full(**options: bool) -> None:
         raise OSError(24, "Too many open files")
@@ -243,7 +243,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_settled(tmp_path: Path) -> None
     watch = FileWatch([str(path)])
     assert not watch.look().settled
     os.utime(path, (0, 0))
-    assert not watch.look().settled  # the change of its times was a change, too (ctime)
+    assert not watch.look().settled  # setting the times was a change, too (ctime)
     assert FileWatch([__file__, str(tmp_path / "missing")]).look().settled
 
 
@@ -251,7 +251,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_settled(tmp_path: Path) -> None
 def test_a_file_that_changed_in_this_tick_is_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, fresh: bool
 ) -> None:
-    """One whose server's clock is ahead is not fresh for ever."""
+    """A file from a server whose clock is ahead does not stay fresh."""
     path = tmp_path / "crontab"
     path.write_text("old")
     changed = os.stat(path).st_ctime

@@ -1,8 +1,8 @@
-"""A FUSE file system of one file that can hang: run as a script with the directory to mount it on and the file's text.
+"""A FUSE file system with one file that can hang: a script that takes the mount point and the text of the file.
 
-It serves the file `crontab`, says `ready` once it can be used, and has no answer to the last use of a file (FLUSH,
-which close(2) and so execve(2) wait for). Stopped, it has no answer to anything, as a network file system whose server
-has gone. The protocol is that of linux/fuse.h, version 7.31.
+It serves the file `crontab` and prints `ready` when it is mounted. With `hang` in the text it does not answer FLUSH,
+for which close(2) and so execve(2) wait. While the script is stopped it answers nothing, like a network file system
+whose server has gone. The protocol is that of linux/fuse.h, version 7.31.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def attributes(node: int, size: int) -> bytes:
 
 
 def answer(opcode: int, node: int, body: bytes, text: bytes) -> bytes | int | None:
-    """What is answered: data, the number of an error, or nothing at all."""
+    """Return the answer: data, an error number, or None for no answer."""
     if opcode == INIT:
         return struct.pack("<4I2H2I2H", 7, 31, 65536, 0, 0, 0, 65536, 1, 0, 0).ljust(64, b"\0")
     if opcode == LOOKUP:

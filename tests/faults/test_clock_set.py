@@ -1,9 +1,9 @@
-"""The wall clock of a real `gcron run` is set while it runs, and the machine under it seems to sleep.
+"""Clock steps and suspends during a real `gcron run`.
 
-Nobody but root may set the machine's clock, and no test should: a preloaded library adds offsets, read from a shared
-file, to the clocks of this one process. A step moves the wall clock alone; a suspend moves CLOCK_BOOTTIME too, and
-CLOCK_MONOTONIC never. It does to the kernel's timers what the kernel would (timerfd_create(2)): they follow the wall
-clock, and are cancelled as it is set. Or it takes them away.
+Only root may set the clock of the machine, and no test should. So a preloaded library adds offsets from a shared file
+to the clocks of one process. A step moves only the wall clock. A suspend also moves CLOCK_BOOTTIME. Nothing moves
+CLOCK_MONOTONIC. Timers behave as in the kernel (timerfd_create(2)): they follow the wall clock, and a step cancels
+them. The library can also take the timers away.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ class SettableClock:
         return wall, boot
 
     def set_to(self, instant: float) -> None:
-        """As an administrator, or a time server."""
+        """Set the wall clock, as an administrator or a time server does."""
         self._memory[:] = struct.pack("qq", int(instant - time.time()), self._offsets[1])
 
     def sleep_until(self, instant: float, daemon: Any) -> None:
-        """As a machine that is suspended with the daemon on it."""
+        """Suspend the machine, as the daemon sees it."""
         pause(daemon)
         slept = int(instant - self.now())
         self._memory[:] = struct.pack("qq", *(offset + slept for offset in self._offsets))
@@ -145,14 +145,14 @@ class SettableClock:
 
 
 def pause(daemon: Any) -> None:
-    """Stop the process; it stands still when this returns."""
+    """Stop the process, and wait until it is stopped."""
     daemon.send(signal.SIGSTOP)
     until(lambda: psutil.Process(daemon.process.pid).status() == psutil.STATUS_STOPPED)
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that shifts the clocks."""
+    """Compile the library that shifts the clocks."""
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", folder / "shim.so", folder / "shim.c"], check=True)
@@ -161,7 +161,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=[True, False], ids=["timers", "naps"])
 def clock(library: Path, tmp_path: Path, request: pytest.FixtureRequest) -> SettableClock:
-    """On a kernel that has timers on the wall clock, and on one that has not."""
+    """Clocks of a kernel with timers on the wall clock, and of one without."""
     return SettableClock(library, tmp_path / "offset", request.param)
 
 
@@ -169,7 +169,7 @@ def at(hour: int, minute: int = 0, second: int = 0) -> float:
     return datetime(2030, 6, 5, hour, minute, second, tzinfo=UTC).timestamp()
 
 
-# So long before 12:30 that a busy machine notices the step in time.
+# Early enough for a busy machine to notice the step before 12:30.
 SHORTLY_BEFORE = at(12, 29, 57)
 CRONTAB = """\
 CRON_TZ=UTC
@@ -208,7 +208,7 @@ def test_a_small_step_makes_up_a_fixed_time_once_and_never_repeats_it(
     daemon.wait_for(r"  fixed +started")
     daemon.wait_for(r"  wildcard +missed: 2030-06-05 12:30:00Z")
     wait_for_more(daemon, "every", 1)
-    clock.set_to(SHORTLY_BEFORE)  # back over it: it does not come again, the wildcard does
+    clock.set_to(SHORTLY_BEFORE)  # back to before 12:30: the wildcard fires again, the fixed time does not
     daemon.wait_for(r"  wildcard +started")
     wait_for_more(daemon, "every", 1)
     assert starts(daemon, "fixed") == starts(daemon, "wildcard") == 1
@@ -246,7 +246,7 @@ def test_after_a_step_back_by_more_than_three_hours_fixed_times_fire_again(
 
 
 def test_after_a_suspend_a_recent_fixed_time_is_made_up(clock: SettableClock, gcron_run: Callable[..., Any]) -> None:
-    """Nobody has set the clock: of 12:30 and 17:30 the later one is 40 minutes late, and not wrong."""
+    """The clock was not set. Of 12:30 and 17:30 the later fire is only 40 minutes late."""
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB.replace("30 12 ", "30 12,17 "), env=clock.environment)
     wait_for_more(daemon, "every", 1)
@@ -265,7 +265,7 @@ def test_after_a_suspend_a_recent_fixed_time_is_made_up(clock: SettableClock, gc
 def test_after_a_suspend_each_job_catches_up_as_its_option_says(
     clock: SettableClock, gcron_run: Callable[..., Any]
 ) -> None:
-    """Asleep from 12:10 to 18:10, under a deadline of four hours: four fires of each are young enough."""
+    """A suspend from 12:10 to 18:10, with a deadline of four hours: four fires of each job are recent enough."""
     names = {"nothing": "none", "last": "last", "all": "all"}
     jobs = [f"# gcron: name={name} catchup={catchup}\n40 0-23 * * *  true\n" for name, catchup in names.items()]
     text = f"CRON_TZ=UTC\n# gcron-defaults: start-deadline=4h\n{''.join(jobs)}# gcron: name=every\n@every 1s  true\n"
@@ -276,7 +276,7 @@ def test_after_a_suspend_each_job_catches_up_as_its_option_says(
     daemon.wait_for('"event":"run-finished","job":"all"', 4)
     daemon.wait_for('"event":"run-finished","job":"last"')
     daemon.wait_for('"event":"run-finished","job":"nothing"')
-    daemon.wait_for('"event":"fires-missed"', 4)  # that of `every` among them
+    daemon.wait_for('"event":"fires-missed"', 4)  # one of them for `every`
     assert daemon.stop() == 0
 
     records = records_of(daemon)
@@ -305,14 +305,14 @@ def test_after_a_suspend_of_days_nothing_is_made_up(clock: SettableClock, gcron_
 def test_a_step_is_noticed_while_no_job_is_due_soon(
     gcron_run: Callable[..., Any], library: Path, tmp_path: Path
 ) -> None:
-    """The kernel's timer stands at 12:30, twenty minutes away by the clock that nobody sets."""
+    """The kernel's timer is set to 12:30, in twenty minutes of the monotonic clock."""
     clock = SettableClock(library, tmp_path / "offset")
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB.partition("# gcron: name=every")[0], env=clock.environment)
     daemon.wait_for("2 jobs from")
     clock.set_to(at(12, 50))
     daemon.wait_for(r"  fixed +started")
-    clock.set_to(SHORTLY_BEFORE)  # and now it stood at 13:30
+    clock.set_to(SHORTLY_BEFORE)  # the timer was set to 13:30
     daemon.wait_for(r"  wildcard +started")
     assert starts(daemon, "fixed") == 1
     assert daemon.stop() == 0
@@ -327,7 +327,7 @@ def second_of(record: dict[str, Any], field: str = "fire_at") -> int:
 
 
 def pause_for(daemon: Any, seconds: float) -> range:
-    """Pause it; returns the seconds that came while it stood still."""
+    """Pause gcron for some time; return the seconds that began meanwhile."""
     pause(daemon)
     first = int(time.time()) + 1
     time.sleep(seconds)
@@ -359,7 +359,7 @@ def test_a_paused_gcron_catches_up_with_one_run_at_a_time(gcron_run: Callable[..
     assert daemon.stop() == 0
     records = records_of(daemon)
     runs = [record for record in records if record["event"] in ("process-started", "run-finished")]
-    # Never two at once, none left out, none twice; what came due meanwhile was skipped.
+    # One run at a time, none missing, none twice. Fires that came due during the catch-up were skipped.
     events = [run["event"] for run in runs if run.get("outcome") != "skipped"]
     assert events == ["process-started", "run-finished"] * (len(events) // 2)
     missed = [record["reason"] for record in records if record["event"] == "fires-missed"]

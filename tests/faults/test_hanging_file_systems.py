@@ -1,4 +1,4 @@
-"""Promises 3 and 4: a file system that answers no more holds up the jobs that use it, and nothing else."""
+"""Promises 3 and 4: a file system that does not answer delays only the jobs that use it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.waiting import PATIENCE, takes, until
 Run = Callable[..., Any]
 Mount = Callable[..., "Mounted"]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
-# Closing the file is part of the second execve(2), which so waits for a file system that does not answer.
+# The second execve(2) closes the file, and so waits for a file system that does not answer.
 STUCK_IN_EXEC = (
     "import os; os.open('{}/crontab', os.O_RDONLY); print('up', flush=True); os.execv('/bin/sleep', ['sleep', '60'])"
 )
@@ -48,7 +48,7 @@ class Listening:
 
 
 class Mounted:
-    """A FUSE file system of one file, `crontab`; its server can be made to answer no more."""
+    """A FUSE file system with one file, `crontab`. Its server can stop to answer."""
 
     def __init__(self, where: Path, text: str) -> None:
         self.where = where
@@ -60,11 +60,11 @@ class Mounted:
             pytest.skip("this kernel lets nobody mount a FUSE file system here")
 
     def hang(self) -> None:
-        """Answer no more."""
+        """Let the server answer nothing from now on."""
         self.server.send_signal(signal.SIGSTOP)
 
     def unmount(self) -> None:
-        """End it; whoever waits for it gets an error."""
+        """End the server. Processes that wait for it get an error."""
         assert self.server.stdout is not None
         self.server.kill()
         self.server.wait()
@@ -74,7 +74,7 @@ class Mounted:
 
 @pytest.fixture
 def mount(tmp_path: Path, gcron_run: Run) -> Iterator[Mount]:
-    """Mount one. Ended before the processes of the test are: looking for those would hang as well."""
+    """Mount file systems. They end before the processes of the test: a search for these would hang, too."""
     mounted: list[Mounted] = []
 
     def mount(text: str) -> Mounted:
@@ -99,15 +99,15 @@ def test_a_directory_that_hangs_delays_only_its_own_job(mount: Mount, gcron_run:
     daemon.wait_for("beat +succeeded", 2)
     assert "stuck    succeeded" not in daemon.log
     with takes(at_most=0.3 + 5):
-        assert daemon.stop() == 3  # nobody has taken up its request, so KILL ends it
+        assert daemon.stop() == 3  # the server has not read its request, so KILL ends it
 
 
 @pytest.mark.realtime
 def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Mount, gcron_run: Run) -> None:
-    """Such a process cannot be looked at: reading its /proc/PID/stat and environ waits with it, and for ever.
+    """A read of /proc/PID/stat or /proc/PID/environ of such a process hangs as well.
 
-    The look that came upon it never ended, and the looks for others waited for it: no tree could be ended any more, no
-    run that had timed out was ever over, and nobody was told why.
+    The snapshot of the process table never ended, and later ones waited for it. No tree could be ended any more, and no
+    run that had timed out ended.
     """
     hung = mount("hang")
     command = STUCK_IN_EXEC.format(hung.where)
@@ -120,7 +120,7 @@ def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Moun
     )
     (pid,) = daemon.wait_for(r"stuck +started \(pid (\d+)\)")
     daemon.wait_for("stuck +\\| up")
-    daemon.wait_for("other +timed-out")  # the other one was told to end before
+    daemon.wait_for("other +timed-out")  # the stuck job got its stop signal before
     beats = len(daemon.wait_for("beat +succeeded"))
     daemon.wait_for("beat +succeeded", beats + 1)
     assert "stuck    timed-out" not in daemon.log.partition("other    timed-out")[0]
@@ -130,7 +130,7 @@ def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Moun
 
 
 def hangs(pid: int) -> bool:
-    """True once it waits in the kernel. This file of it may be read; others would hang as well."""
+    """Return True when the process waits in the kernel. Reading other files in its /proc would hang."""
     return "\nState:\tR" not in Path(f"/proc/{pid}/status").read_text()
 
 
@@ -138,7 +138,7 @@ def hangs(pid: int) -> bool:
 def test_a_process_that_cannot_be_read_is_found_by_its_session_and_killed(
     mount: Mount,
 ) -> None:
-    """It gets the signal, though it cannot die of it before the file system answers: it executes nothing more."""
+    """KILL takes effect when the file system answers. Until then the process executes nothing."""
     hung = mount("hang")
     command = "import os; os.setpgid(0, 0); " + STUCK_IN_EXEC.format(hung.where)
     listening = Listening()

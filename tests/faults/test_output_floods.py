@@ -1,4 +1,4 @@
-"""Promises 3 and 5: no job can stop another by flooding, and memory is bounded by configuration."""
+"""Promises 3 and 5: no job can stop another by its output, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.waiting import FULL_PIPE, takes, unread, until
 
 Run = Callable[..., Any]
 MIB = 1024 * 1024
-# A large pipe to read much from: with a small one, each 64 KiB waits for the reader to get a processor.
+# A large pipe: on a busy machine each 64 KiB of a small one would wait until the reader gets a processor.
 READ = {"stdout": subprocess.PIPE, "pipesize": MIB}
 
 
 class Crontab:
-    """A job that writes `size` bytes in lines of 100 as fast as it can, beside one that fires every second."""
+    """A job that writes `size` bytes in lines of 100, and a job that fires each second."""
 
     def __init__(self, directory: Path, size: int) -> None:
         self._flooded = directory / "flooded"
@@ -37,11 +37,11 @@ class Crontab:
         )
 
     def is_flooded(self) -> bool:
-        """True when the first job has written everything."""
+        """Return True when the first job has written everything."""
         return self._flooded.exists()
 
     def lateness(self) -> list[float]:
-        """By how many seconds the runs of the second one came after they were due."""
+        """Return how many seconds after its due time each run of the second job was."""
         beats = [line.split() for line in self._beats.read_text().splitlines()]
         return [float(now) - int(fire_at) for fire_at, now in beats]
 
@@ -57,7 +57,7 @@ def test_a_flood_of_100_megabytes_arrives_whole_and_delays_no_other_job(gcron_ru
     while not any(b"flood    succeeded" in line for line in kept):
         data = os.read(daemon.process.stdout.fileno(), MIB)
         assert data
-        time.sleep(0.001)  # keeps up, and makes it last for some beats
+        time.sleep(0.001)  # slow enough for some runs of the other job
         whole, newline, rest = (rest + data).rpartition(b"\n")
         lines += (whole + newline).count(needle)
         kept += [line for line in whole.split(b"\n") if b"000000" not in line]
@@ -67,7 +67,7 @@ def test_a_flood_of_100_megabytes_arrives_whole_and_delays_no_other_job(gcron_ru
     (seconds,) = re.findall(rb"flood    succeeded \(after ([\d.]+) s\)", b"\n".join(kept))
     late = crontab.lateness()
     assert len(late) >= 2
-    # A beat that had to wait for the flood would come after its end.
+    # A run that had to wait for the flood would start after its end.
     assert max(late) < max(0.5, float(seconds) / 4)
     daemon.send(signal.SIGTERM)
     drain(daemon.process.stdout.fileno())
@@ -142,7 +142,7 @@ def test_endless_newlines_delay_no_other_job(gcron_run: Run, tmp_path: Path) -> 
 
 
 def drain(pipe: int, until: Callable[[bytearray], bool] = lambda data: False) -> bytearray:
-    """Read to the end of file, or until there is enough."""
+    """Read to the end of the file, or until a condition holds."""
     data = bytearray()
     while not until(data) and (block := os.read(pipe, MIB)):
         data += block
@@ -154,14 +154,14 @@ def test_lost_raw_output_is_counted_to_the_byte(gcron_run: Run) -> None:
     size = 60_000_000
     crontab = f"# gcron: name=flood output=raw\n@reboot head -c {size} /dev/zero\n# gcron: name=beat\n@every 1s true\n"
     daemon = gcron_run(crontab, "--split-logs", stdout=subprocess.PIPE)
-    # Nobody reads; the scheduler speaks elsewhere.
+    # Nobody reads stdout. Own records go to stderr.
     until(lambda: "flood    succeeded" in daemon.errors and len(re.findall(r"beat +succeeded", daemon.errors)) >= 2)
     pipe = daemon.process.stdout.fileno()
     data = drain(pipe, lambda data: b"of this log" in data[-500:])
     daemon.send(signal.SIGTERM)
     data += drain(pipe)
     assert daemon.wait() == 0
-    # What tells of the loss stands where it was lost.
+    # The report of a loss is where the bytes are missing.
     told = re.findall(rb"[^\0]*lost \d+ lines of this log \((\d+) bytes\)[^\0]*\n", bytes(data))
     assert data.count(b"\0") + sum(map(int, told)) == size
     assert sum(map(int, told)) > 0
@@ -171,7 +171,7 @@ def test_lost_raw_output_is_counted_to_the_byte(gcron_run: Run) -> None:
 def test_with_block_a_flood_waits_for_the_reader_and_delays_no_other_job(gcron_run: Run, tmp_path: Path) -> None:
     size = 30_000_000
     daemon = gcron_run(Crontab(tmp_path, size).text, "--on-stall", "block", "--split-logs", stdout=subprocess.PIPE)
-    # Nobody reads, for longer than it takes to drop the output of a job that need not wait.
+    # Nobody reads for longer than it takes to drop output without `block`.
     until(lambda: len(re.findall(r"beat +started", daemon.errors)) >= 3)
     assert "flood    succeeded" not in daemon.errors
     pipe = daemon.process.stdout.fileno()
@@ -189,7 +189,7 @@ def test_with_block_a_stop_still_ends_in_time(gcron_run: Run) -> None:
     options = ("--on-stall=block", "--grace=0.3s")
     daemon = gcron_run(crontab, *options, timing=Timing(last_log=0.3), stdout=subprocess.PIPE)
     until(lambda: unread(daemon.process.stdout.fileno()) > FULL_PIPE)
-    time.sleep(0.5)  # and its queue fills
+    time.sleep(0.5)  # until the queue of the log is full, too
     with takes(at_least=0.3 + 0.3, at_most=0.3 + 1 + 5):
         daemon.stop()
 

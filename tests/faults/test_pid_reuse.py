@@ -1,4 +1,4 @@
-"""Pids that are used again: in a namespace of their own, where the next pid to be given can be chosen."""
+"""Reused pids, in a PID namespace, where a test can choose the next pid."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-# In the namespace, beside a shell as its init that collects orphans. Everything is told apart by start times, which
-# Linux counts in hundredths of a second.
+# Runs in the namespace, whose init is a shell that collects orphans. Processes with the same pid differ in their start
+# times, which Linux counts in hundredths of a second.
 BEGIN = """
 import os, signal, subprocess, sys
 from gcron.greenlet import sleep, spawn
@@ -126,9 +126,9 @@ def _permitted() -> bool:
     ],
 )
 def test_no_signal_reaches_a_process_that_reuses_a_pid(script: str) -> None:
-    """The last of these is a bug's: the look was psutil's `process_iter`, which keeps who had a pid.
+    """The last case was a bug: `psutil.process_iter` remembers the process that had a pid.
 
-    A member that got the pid of somebody dead was taken for him, not asked to stop, and killed later.
+    A member with the pid of a dead process was taken for that process. It got no stop signal, and was killed later.
     """
     inside = ["sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, BEGIN + script]
     result = subprocess.run(

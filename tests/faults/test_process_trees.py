@@ -1,4 +1,4 @@
-"""Promises 3, 4 and 7: whatever processes do at their end, other jobs go on, and stopping is bounded."""
+"""Promises 3, 4 and 7: however processes end, other jobs continue, and a stop ends in time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Run = Callable[..., Any]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do that")
 
-# Everybody forks as often as there is room, in a session of its own, and ignores TERM. It ends by itself as well.
-# In mounts of its own, with those that control groups are made through taken away.
+# Each process ignores TERM, has its own session, and forks as often as its limit allows. All end after a minute.
+# Without the mounts of control groups.
 WITHOUT_GROUPS = (
     *("unshare", "--mount", "sh", "-c"),
     'for type in cgroup2 cgroup; do umount -a -l -t $type; done; exec "$@"',
     "sh",
 )
-BOMBER = 100_000 + os.getpid()  # nobody else: also another run of these tests has its own
+BOMBER = 100_000 + os.getpid()  # a user of this test run alone
 ROOM = 60
 BOMB = f"""
 import os, resource, signal, time
@@ -75,7 +75,7 @@ def owned_by(uid: int) -> list[int]:
 @pytest.mark.realtime
 @pytest.mark.parametrize("before", [(), WITHOUT_GROUPS], ids=["", "without-control-groups"])
 def test_a_fork_bomb_is_ended_and_delays_no_other_job(gcron_run: Run, tmp_path: Path, before: tuple[str, ...]) -> None:
-    """Killed one by one, each made room for another: who is to be killed is stopped first."""
+    """Killed one by one, each process made room for another fork. So they are all stopped first."""
     script = tmp_path / "bomb.py"
     script.write_text(BOMB)
     try:
@@ -101,7 +101,7 @@ def test_a_fork_bomb_is_ended_and_delays_no_other_job(gcron_run: Run, tmp_path: 
 
 @pytest.fixture
 def freezable(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, thawed in the end."""
+    """A file system for this test, which is unfrozen after it."""
     image, where = tmp_path / "image", tmp_path / "mounted"
     where.mkdir()
     with image.open("wb") as file:
@@ -113,7 +113,7 @@ def freezable(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no file system can be made and mounted here: {error}")
     yield where
     subprocess.run(["fsfreeze", "-u", where], check=False, capture_output=True)
-    for _ in range(100):  # until those who wrote to it have ended
+    for _ in range(100):  # until the processes that wrote to it have ended
         if subprocess.run(["umount", where], check=False, capture_output=True).returncode == 0:
             break
         time.sleep(0.05)
@@ -141,7 +141,7 @@ def test_a_process_in_disk_sleep_is_named_and_the_stop_ends_in_time(freezable: P
 
 
 def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look for each would be hundreds of looks at hundreds of processes."""
+    """One snapshot for each run would be hundreds of reads of hundreds of processes."""
     snapshots = []
     take = ProcessTable._take_now
 
@@ -153,7 +153,7 @@ def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch
     run_id = f"together-{os.getpid()}"
 
     def sleepers() -> list[int]:
-        sleep(0.1)  # a look takes long
+        sleep(0.1)  # a search takes long
         processes = psutil.process_iter(["environ", "name"])
         return [process.pid for process in processes if _is_of(process, run_id) and process.info["name"] == "sleep"]
 
@@ -170,7 +170,7 @@ def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch
 
 
 def test_children_of_other_code_are_not_killed_and_keep_their_exit_status() -> None:
-    """Promise 7: also while trees are killed, and where a thread of the program waits for its children itself."""
+    """Promise 7, also while trees are killed, and when a thread of the program waits for its own children."""
     others = [subprocess.Popen(["sh", "-c", f"sleep 0.{n}; exit {n}"]) for n in range(1, 8)]
     statuses: list[int] = []
     waiting = threading.Thread(target=lambda: statuses.extend(other.wait() for other in others[:4]))

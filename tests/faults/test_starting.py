@@ -1,4 +1,4 @@
-"""Promises 1 and 3: what cannot be started ends as itself; what finds no room waits for it; nobody else is touched."""
+"""Promises 1 and 3: a failed start is an outcome, and a start without free resources waits. Other jobs run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.waiting import PATIENCE, SLACK, until
 
 Made = tuple[Scheduler, Any]
 JOBS = 20
-# One process each, so that a limit hits gcron's fork and never one of the job's own.
+# One process for each job, so that a limit stops a fork of gcron and not of a job.
 BURST = "".join(f"# gcron: name=job{number} {{options}}\n@reboot exec sleep {{seconds}}\n" for number in range(JOBS))
 
 
 def perform(scheduler: Scheduler, command: str, **options: Any) -> RunResult:
-    """Run it now, to its end, beside a job that nothing is wrong with."""
+    """Run a command, together with a job that must succeed; return its result."""
     name = f"job{len(scheduler.jobs)}"
     scheduler.command(command, "@manual", name=name, **options)
     scheduler.command("echo fine", "@manual", name=f"{name}-neighbour")
@@ -46,7 +46,7 @@ def make(path: Path, content: str, mode: int) -> str:
 
 
 def options_of(kind: str, tmp_path: Path, closed_directory: str) -> dict[str, Any]:
-    """What is asked for."""
+    """Return the options that make the start fail."""
     path = tmp_path / "it"
     match kind:
         case "shell is missing":
@@ -87,7 +87,7 @@ CASES = {
 
 @pytest.fixture
 def closed_directory() -> Iterator[str]:
-    """One that its owner alone may enter, below one that anybody may: unlike pytest's own."""
+    """A directory that only its owner may enter, in one that all may enter (pytest's own is closed)."""
     with tempfile.TemporaryDirectory() as path:
         yield path
 
@@ -151,9 +151,9 @@ def test_a_failed_start_is_retried(scheduler: Made, tmp_path: Path) -> None:
 
 @pytest.fixture
 def few_descriptors() -> Iterator[Callable[[int], None]]:
-    """Let this process have so many descriptors more than it has now."""
+    """Return a function that allows this process some more descriptors than it has."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(100, *map(int, os.listdir("/proc/self/fd")))  # so many that the reserve is a whole one
+    highest = max(100, *map(int, os.listdir("/proc/self/fd")))  # enough for a full reserve
     fillers = [os.dup(2)]
     while fillers[-1] < highest:
         fillers.append(os.dup(2))
@@ -182,9 +182,9 @@ def test_a_run_waits_for_free_descriptors_and_reports_it_once(
     few_descriptors(20)
     run = jobs.trigger("job")
     assert "waits for room to start: Too many open files" in wait_for(recorder, "notice")[0].text
-    sleep(0.4)  # three tries more
+    sleep(0.4)  # three more tries
     assert run.result.value is None
-    # There would be room for it; but that is for all else.
+    # There are free descriptors, but they are reserved for gcron itself.
     for descriptor in [os.open("/", os.O_RDONLY) for _ in range(10)]:
         os.close(descriptor)
     few_descriptors(400)
@@ -221,9 +221,9 @@ def test_a_run_that_waits_for_descriptors_can_be_stopped(
 def test_a_run_that_waits_for_descriptors_does_not_start_during_a_stop(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:
-    """A backup that had waited for a free process began 24 s after TERM, for the end of the grace to kill half-way.
+    """A backup that had waited for a free process started 24 s after TERM, and the end of the grace killed it.
 
-    Who has a process may finish within the grace. Who has none has not begun, and nothing new is to start.
+    Only jobs that have a process may finish within the grace. Nothing new may start.
     """
     jobs, recorder = scheduler
     jobs.command("echo done", "@manual", name="job", retries=1, retry_delay=60)
@@ -243,7 +243,7 @@ def test_a_run_that_waits_for_descriptors_does_not_start_during_a_stop(
 def test_the_duration_of_a_run_excludes_its_wait_for_descriptors(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:
-    """A job with `timeout=3s` was said to have failed after 26.90 s, of which it had waited for room for 26."""
+    """The log said that a job with `timeout=3s` failed after 26.90 s. It had waited 26 s for free resources."""
     jobs, recorder = scheduler
     jobs.command("true", "@manual", name="job")
     jobs.start()
@@ -268,7 +268,7 @@ def burst(gcron_run: Callable[..., Any], before: tuple[str, ...], seconds: float
 def test_a_low_limit_of_descriptors_delays_jobs_and_ends_nothing(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
     daemon = burst(gcron_run, ("prlimit", "--nofile=64"), 1)
     daemon.wait_for("waits for room to start: Too many open files")
-    # Reading files, and the log, need descriptors too.
+    # Reads of files and the log need descriptors, too.
     (tmp_path / "crontab0").write_text("@daily true\n")
     daemon.send(signal.SIGHUP)
     daemon.wait_for('"removed": ?20')
@@ -283,11 +283,11 @@ def test_a_low_limit_of_descriptors_delays_jobs_and_ends_nothing(gcron_run: Call
 def test_a_low_limit_of_processes_delays_jobs_and_ends_nothing(
     gcron_run: Callable[..., Any], tmp_path: Path, with_file: bool
 ) -> None:
-    """A thread to read a file in is a process, too, by the count of the limit."""
+    """The limit also counts the thread that reads an env-file."""
     (tmp_path / "env").write_text("A=1\n")
     options = f"env-file={tmp_path}/env" if with_file else ""
-    user = str(60_000 + os.getpid() % 5000)  # nobody else's: the limit counts all processes of a user
-    # What is left of root's rights: to read this checkout, wherever it is.
+    user = str(60_000 + os.getpid() % 5000)  # a user of this test run alone: the limit counts all processes of a user
+    # Keep the right to read this checkout, wherever it is.
     rights = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
     switch = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", *rights)
     daemon = burst(gcron_run, (*switch, "prlimit", "--nproc=12"), 1, options)
