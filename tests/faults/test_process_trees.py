@@ -30,7 +30,7 @@ Run = Callable[..., Any]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do that")
 
-# Each process ignores TERM, has its own session, and forks as often as its limit allows. All end after a minute.
+# Each process ignores TERM, has its own session, and forks as often as its limit allows. All end after two minutes.
 # Without the mounts of control groups.
 WITHOUT_GROUPS = (
     *("unshare", "--mount", "sh", "-c"),
@@ -38,13 +38,13 @@ WITHOUT_GROUPS = (
     "sh",
 )
 BOMBER = 100_000 + os.getpid()  # a user of this test run alone
-ROOM = 60
+ROOM = 25
 BOMB = f"""
 import os, resource, signal, time
 resource.setrlimit(resource.RLIMIT_NPROC, ({ROOM}, {ROOM}))
 os.setuid({BOMBER})
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-end = time.monotonic() + 60
+end = time.monotonic() + 120
 print("up", flush=True)
 while time.monotonic() < end:
     try:
@@ -84,9 +84,8 @@ def test_a_fork_bomb_is_ended_and_delays_no_other_job(gcron_run: Run, tmp_path: 
             before=before,
         )
         daemon.wait_for("bomb +\\| up")
-        (seconds,) = daemon.wait_for(r"bomb +timed-out: still running after 3 s \(after (\d+\.\d+) s\)")
+        daemon.wait_for(r"bomb +timed-out: still running after 3 s ")  # long before the processes would end
         assert "could not be killed" not in daemon.log
-        assert float(seconds) < 3 + 0.3 + 10 + SLACK, "they would end by themselves later"
         until(lambda: owned_by(BOMBER) == [], "the end of those that were killed", SLACK)
         meanwhile = daemon.log.partition("bomb     timed-out")[0]
         assert len(re.findall("beat +(started|missed)", meanwhile)) >= 2
