@@ -1,4 +1,4 @@
-"""The command line as a user has it: a process, its two outputs and its exit status."""
+"""The command line as a user runs it: a process, its two outputs and its exit status."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Callable[..., bytes]:
-    """What `gcron ARGUMENTS` prints on a terminal."""
+    """Run `gcron ARGUMENTS` on a terminal; return what it prints."""
 
     def run(*arguments: str, **variables: str) -> bytes:
         import pty
@@ -69,7 +69,7 @@ def terminal(tmp_path: Path) -> Callable[..., bytes]:
         while True:
             try:
                 block = os.read(main, 4096)
-            except OSError:  # EIO: the other side is closed
+            except OSError:  # EIO: all processes have closed the terminal
                 break
             if not block:
                 break

@@ -1,4 +1,4 @@
-"""Whatever is given as a crontab: one clear complaint, the right exit status, and no traceback."""
+"""Wrong crontabs: a clear error, the right exit status, and no traceback."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_directory_stands_for_its_files(gcron: Gcron, write: Write, tmp_path: 
 
 
 def test_after_must_name_a_service_that_exists(gcron: Gcron, write: Write) -> None:
-    """Across all files of the command line, and with the line."""
+    """The check covers all files of the command line."""
     write("# gcron: name=cache\n@service redis\n# gcron: name=daily\n@daily true\n", "one")
     write("# gcron: after=cache\n@daily true a\n", "good")
     write("# gcron: after=cahce\n@daily true b\n\n# gcron: after=cache,daily\n@hourly true c\n", "bad")
@@ -100,7 +100,7 @@ def test_after_must_name_a_service_that_exists(gcron: Gcron, write: Write) -> No
         assert "bad:2:1: error: after= names 'cahce', which does not exist" in result.stderr
         assert "hint: did you mean cache?" in result.stderr
         assert "bad:5:1: error: after= names 'daily', which is no service" in result.stderr
-    # When it is due can be told all the same.
+    # The fires can be listed all the same.
     assert gcron("next", "one", "bad").returncode == 0
 
 
@@ -148,10 +148,10 @@ def test_check_reports_unknown_users_of_a_system_crontab(gcron: Gcron, write: Wr
 
 @pytest.fixture
 def not_root(tmp_path: Path) -> tuple[tuple[str, ...], str]:
-    """What starts gcron as somebody who is not root, and who that is."""
+    """Return a command that starts gcron without root, and the name of its user."""
     if os.geteuid() != 0:
         return (), pwd.getpwuid(os.geteuid()).pw_name
-    # All that is left of root's rights: to read this checkout, wherever it is.
+    # Keep the right to read this checkout, wherever it is.
     rights = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
     return ("setpriv", "--reuid", "daemon", "--regid", "daemon", "--clear-groups", *rights), "daemon"
 
@@ -167,7 +167,7 @@ def not_root(tmp_path: Path) -> tuple[tuple[str, ...], str]:
 def test_without_root_a_crontab_with_other_users_is_refused(
     gcron_run: Callable[..., Any], not_root: tuple[tuple[str, ...], str], text: str, options: list[str]
 ) -> None:
-    """A `user=` goes before the column."""
+    """A `user=` directive overrides the column."""
     before, own = not_root
     daemon = gcron_run(text.format(own=own), *options, before=before)
     assert daemon.wait() == 1

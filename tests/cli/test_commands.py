@@ -1,4 +1,4 @@
-"""`check`, `next`, `run` and their options, as they are typed."""
+"""`check`, `next`, `run` and their options, as users type them."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(gcron: Gcron, write: Writ
 def test_next_exits_with_0_when_its_reader_has_gone(
     write: Write, tmp_path: Path, count: str, json_option: list[str]
 ) -> None:
-    """With PYTHONUNBUFFERED it did; without, rich flushed the title, and ended the program with status 1."""
+    """Without PYTHONUNBUFFERED, rich flushed the title and ended the program with status 1."""
     if count == "50000" and not json_option:
         count = "500"
     write("@every 1s true\n")

@@ -1,4 +1,4 @@
-"""`gcron completion`: what a shell offers once it has read the script."""
+"""`gcron completion`: the words that a shell offers after it has read the script."""
 
 from __future__ import annotations
 

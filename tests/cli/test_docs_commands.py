@@ -1,4 +1,4 @@
-"""The samples of docs/commands.md, run as a reader would run them: what is printed there is what is printed."""
+"""The samples of docs/commands.md: each command prints what the page shows."""
 
 from __future__ import annotations
 

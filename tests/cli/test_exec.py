@@ -1,4 +1,4 @@
-"""`gcron exec`: a job run by hand does what it does in the scheduler, and ends as a program in the shell does."""
+"""`gcron exec`: a job runs as in the scheduler, and ends like a program in a shell."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEAF = f"{sys.executable} -c 'import signal, time; signal.signal(15, 1); print(\
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start `gcron exec` for the job named job of a crontab's text."""
+    """Start `gcron exec` for the job named `job` in the text of a crontab."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(text: str, *options: str, before: tuple[str, ...] = (), **popen: Any) -> subprocess.Popen[bytes]:
@@ -103,7 +103,7 @@ def test_exec_runs_a_job_with_its_options(run: Exec, tmp_path: Path) -> None:
     assert lines[:5] == ["not a tty", "from the crontab", str(tmp_path), "0027", "100"]
     *words, pid = lines[5].split()
     assert words == ["blue", "job", "1", '""']
-    assert lines[6].strip() == pid  # leader of a session of its own
+    assert lines[6].strip() == pid  # it leads its own session
 
 
 def test_a_job_does_not_read_the_input_of_exec(run: Exec) -> None:
@@ -202,7 +202,7 @@ def test_a_slow_reader_gets_everything(start: Start) -> None:
     size = 20_000_000
     process = start(job(f"head -c {size} /dev/zero"))
     assert process.stdout is not None
-    time.sleep(1.5)  # longer than a log would wait
+    time.sleep(1.5)  # longer than the log of `gcron run` would wait
     assert len(process.stdout.read()) == size
     assert process.wait(PATIENCE) == 0
 

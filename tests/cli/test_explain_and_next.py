@@ -1,4 +1,4 @@
-"""`explain` and `next` at clock changes, their bounds, names and formats: in this process, with a fixed start."""
+"""`explain` and `next`: clock changes, bounds, names and formats. Most tests run them in this process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CRON_TZ=Europe/Berlin
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Run `gcron ARGUMENTS` here; returns the status, stdout and stderr."""
+    """Run `gcron ARGUMENTS` in this process; return the status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
     for name in [name for name in os.environ if name.startswith("GCRON_")]:
@@ -124,14 +124,14 @@ def test_explain_shows_what_the_next_two_clock_changes_do(
 def test_a_day_that_a_zone_skips_is_not_made_up_and_explain_does_not_promise_it(
     call: Callable[..., Any], expression: str
 ) -> None:
-    """Samoa had no 30 December 2011: nothing of that day runs, whatever kind of entry."""
+    """Samoa skipped 30 December 2011. No fire of that day runs, for any kind of entry."""
     _, out, _ = call("explain", expression, "--tz", "Pacific/Apia", "--from", "2011-12-01")
     first = out.partition("clock changes:\n")[2].splitlines()[0]
     assert first.startswith("  2011-12-30 00:00 → 2011-12-31 00:00  ")
     assert "instead" not in first
 
 
-# What a change does is told in few forms; zones that differ in the size and the sign of their shifts.
+# The words about a change have few forms. These zones differ in the size and sign of their changes.
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "Africa/Casablanca")
 MINUTES = st.sampled_from(["*", "*/20", "0", "15", "30", "0,30", "10-50/10"])
 HOURS = st.sampled_from(["*", "*/2", "1", "2", "3", "1,2", "2,3", "0-4"])
@@ -213,7 +213,7 @@ def test_a_wrong_schedule_is_shown_with_the_place_of_the_error(call: Callable[..
 
 
 def test_file_names_in_place_of_stars_get_a_hint_about_quoting(call: Callable[..., Any]) -> None:
-    """`gcron explain 30 2 * * *` without quotes: the shell makes file names of the stars."""
+    """In `gcron explain 30 2 * * *` without quotes, the shell replaces the stars by file names."""
     status, _, err = call("explain", "30", "2", *("docs", "gcron", "README.md") * 3)
     assert status == 1
     assert "hint: put the schedule in quotes, or the shell replaces each * by the names of files" in err
@@ -340,7 +340,7 @@ def test_lines_of_next_fit_the_terminal_and_are_not_cut(
     day = ("--tz", "Europe/Berlin", "--from", "2027-03-28")
     tables = call("next", *day, "crontab")[1], call("explain", "30 2 1 * mon", *day)[1]
     for line in "".join(tables).splitlines():
-        # A sentence of ours in front of the table may wrap; nothing else may.
+        # Only a sentence before the table may wrap.
         assert len(line) <= columns or line.startswith("(--from")
     assert "made up: 02:30 is skipped" in tables[0]
     assert "…" not in tables[0].replace("02:00 … 02:40", "")
@@ -453,7 +453,7 @@ def test_explain_reads_options_from_the_environment(gcron: Callable[..., Any]) -
 
 @pytest.mark.parametrize("arguments", [["-h"], ["next", "-h"], ["explain", "* * * * *"], ["check", "crontab"]])
 def test_a_closed_pipe_is_not_an_error(write: Write, tmp_path: Path, arguments: list[str]) -> None:
-    """`gcron -h | head -0` ended with a complaint of Python's about the broken pipe, and status 120."""
+    """`gcron -h | head -0` ended with Python's message about a broken pipe, and status 120."""
     write("@daily true\n")
     read, out = os.pipe()
     os.close(read)
@@ -471,7 +471,7 @@ def test_a_closed_pipe_is_not_an_error(write: Write, tmp_path: Path, arguments: 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that Linux has")
 @pytest.mark.parametrize("arguments", [["check", "crontab"], ["next", "crontab"], ["explain", "* * * * *"]])
 def test_a_full_disk_is_reported_in_one_line(write: Write, tmp_path: Path, arguments: list[str]) -> None:
-    """A traceback of OSError, and status 120."""
+    """It ended with a traceback of OSError, and status 120."""
     write("@daily true\n")
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
@@ -508,14 +508,14 @@ def test_next_system_reads_the_user_column(call: Callable[..., Any], write: Writ
 
 
 def test_next_json_lists_times_that_do_not_exist(call: Callable[..., Any], write: Write) -> None:
-    """The table told of them, the JSON did not."""
+    """The table showed them, the JSON did not."""
     write("CRON_TZ=Europe/Berlin\n*/20 2 * * *  poll\n30 12 * * *  fixed\n")
     options = ("next", "--json", "--from", "2027-03-28T00:00Z")
     _, out, _ = call(*options, "--to", "2027-03-28T09:00Z", "crontab")
     (gap,) = map(json.loads, out.splitlines())
     assert (gap["job"], gap["at"], gap["mark"]) == ("poll", "2027-03-28T01:00:00Z", "skipped")
     assert gap["skipped"] == [f"2027-03-28T02:{minute}:00" for minute in ("00", "20", "40")]
-    # In the order of time, not counted, and nothing behind the last fire when that is not the end.
+    # In the order of time. They do not count as fires, and none follows the last fire before the end.
     _, out, _ = call(*options, "-n", "2", "crontab")
     records = [json.loads(line) for line in out.splitlines()]
     assert [record["mark"] for record in records] == ["skipped", "", ""]
@@ -544,7 +544,7 @@ def test_gaps_of_short_windows_are_those_of_the_long_one(start: int, steps: list
     ],
 )
 def test_next_says_why_a_job_is_never_due(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:
-    """`nothing is ever due` left one to look for the reason."""
+    """`nothing is ever due` gave no reason."""
     write(f"{line}# gcron: name=other\n@daily true\n")
     assert call("next", "--job", "job", "crontab") == (0, f"nothing is ever due\n  job {reason}\n", "")
 
@@ -566,7 +566,7 @@ def test_ctrl_c_exits_with_130_and_no_traceback(write: Write, tmp_path: Path) ->
         env={**os.environ, "TZ": "UTC"},
     )
     assert process.stdout is not None
-    process.stdout.readline()  # it is at work, and far from its end
+    process.stdout.readline()  # it works, and is far from its end
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"")

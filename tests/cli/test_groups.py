@@ -1,4 +1,4 @@
-"""Groups of several files on the command line, and in a `gcron run` that is told to read them again."""
+"""Groups across several files, and after a reload of `gcron run`."""
 
 from __future__ import annotations
 

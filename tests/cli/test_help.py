@@ -1,4 +1,4 @@
-"""`gcron help`: the text of docs/, whole or in parts, for people at a terminal and for pipes."""
+"""`gcron help`: pages of docs/ and parts of them, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_help_lists_each_topic_on_one_line(gcron: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("topic", find_topics().values(), ids=list(find_topics()))
 def test_each_topic_is_a_part_of_the_documentation(topic: Topic) -> None:
-    """A heading that is renamed in docs/ takes its topic along, or this fails."""
+    """This fails when a heading in docs/ is renamed and its topic is not."""
     text = read_topic(topic)
     first = text.partition("\n")[0]
     assert first.startswith("#")
@@ -42,7 +42,7 @@ def test_a_topic_ends_where_the_next_heading_begins() -> None:
 
 
 def test_a_comment_in_a_crontab_sample_is_not_a_heading() -> None:
-    """`# gcron: …` in a code block looks like a title, and would end the part that it stands in."""
+    """`# gcron: …` in a code block looks like a heading, and would end the topic."""
     options = read_topic(find_topics()["options"])
     named = {name.partition("-")[0] if name.startswith("rlimit-") else name for name in OPTIONS}
     assert {name for name in named if f"`{name}" not in options} == set()

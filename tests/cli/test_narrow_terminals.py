@@ -1,4 +1,4 @@
-"""On a terminal of 40 columns nothing is wider than those, of what gcron itself has put on the line."""
+"""On a terminal of 40 columns no line is wider, except for words that gcron did not choose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = 40
 def test_no_line_is_wider_than_the_terminal(
     terminal: Callable[..., bytes], write: Callable[..., str], arguments: tuple[str, ...]
 ) -> None:
-    """Too wide were the fires of `explain` by five columns, the notes of `timeline` by twenty, its last hour by one."""
+    """Fires in `explain` were five columns too wide, notes of `timeline` twenty, and its last hour one."""
     write("# gcron: name=short tz=Europe/Berlin\n30 2 * * * x\n# gcron: name=a-longer-name\n*/20 * * * * x\n")
 
     lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal(*arguments, COLUMNS=str(_COLUMNS)).decode()).splitlines()
@@ -40,7 +40,7 @@ def test_times_and_spans_are_not_broken_across_lines(terminal: Callable[..., byt
 
 
 def test_a_long_name_leaves_columns_for_the_timeline(terminal: Callable[..., bytes], write: Callable[..., str]) -> None:
-    """Of 40 columns names took 28, and nine were left for the day: three hours each."""
+    """Names took 28 of 40 columns, and nine were left for the day, three hours each."""
     write(f"# gcron: name={'long' * 10}\n*/20 * * * * x\n")
 
     lines = terminal("timeline", "crontab", "--from", "2027-03-28", COLUMNS="40").decode().splitlines()

@@ -1,4 +1,4 @@
-"""What `gcron run` does before its first job, and what it leaves for later: a start is quick."""
+"""`gcron run` starts quickly: what it does before its first job, and what it does later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcron.cli.main import main
 
-# Each takes a millisecond or more of a start, and no crontab of simple lines needs it before its first job.
+# Each takes a millisecond or more, and a crontab of simple lines needs none before its first job.
 SLOW = {"croniter", "dataclasses", "inspect", "json", "random", "rich", "shutil", "tempfile"}
 
 
@@ -46,7 +46,7 @@ def test_only_the_command_that_runs_is_made_and_loaded() -> None:
 
 
 def test_the_garbage_collector_is_on_after_the_start(write: Callable[..., str], tmp_path: Path) -> None:
-    """`gcron_boot` turns it off, for a quicker start."""
+    """`gcron_boot` turns it off to start sooner."""
     gc.disable()
     try:
         assert main(["run", str(tmp_path / write("61 * * * * x\n"))]) == 1

@@ -1,4 +1,4 @@
-"""`crontab -l | gcron check -`: commands that look at a crontab once take it from a pipe."""
+"""`crontab -l | gcron check -`: commands that read a crontab once can read it from a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _pipe(data: bytes, *arguments: str, cwd: Path) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("command", ["check", "next", "timeline"])
 def test_a_dash_means_stdin(command: str, tmp_path: Path) -> None:
-    """It was "no such file or directory", to those who have a crontab in cron's own spool, and no file."""
+    """It was "no such file or directory". Users of cron's spool have no file to name."""
     result = _pipe(b"# gcron: name=backup\n30 2 * * * x\n", command, "-", cwd=tmp_path)
 
     assert (result.returncode, result.stderr) == (0, b"")

@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed, or know few characters: nothing is lost in silence, nothing is mixed."""
+"""Standard streams that are full, closed, or know few characters: no loss is silent, and streams are not mixed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NIGHT = ("--tz", "Europe/Berlin", "--from", "2027-03-28", "--to", "2027-03-28T12
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that Linux has")
 @pytest.mark.parametrize("arguments", [["--help"], ["next", "--help"], ["help"], ["help", "crontab"]])
 def test_help_on_a_full_disk_reports_the_error(tmp_path: Path, arguments: list[str]) -> None:
-    """`gcron --help > FILE` on a full disk ended with status 0 and an empty file: argparse swallows the error."""
+    """`gcron --help > FILE` on a full disk ended with status 0 and an empty file: argparse ignores the error."""
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
             [sys.executable, "-m", "gcron", *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
@@ -30,7 +30,7 @@ def test_help_on_a_full_disk_reports_the_error(tmp_path: Path, arguments: list[s
 
 
 def test_without_stderr_problems_are_not_printed_to_stdout(tmp_path: Path, write: Callable[..., str]) -> None:
-    """Started with descriptor 2 closed, `print(file=sys.stderr)` was `print(file=None)`, which is stdout."""
+    """With descriptor 2 closed, `print(file=sys.stderr)` was `print(file=None)`, which prints to stdout."""
     write("@daily true\n61 * * * * true\n")
     command = f"exec {sys.executable} -m gcron check crontab 2>&-"
     result = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
@@ -38,7 +38,7 @@ def test_without_stderr_problems_are_not_printed_to_stdout(tmp_path: Path, write
 
 
 def test_in_ascii_our_own_symbols_are_replaced(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
-    """An arrow came as `\\u2192`, five columns too wide for the table that it stands in."""
+    """An arrow was printed as `\\u2192`, five columns too wide for its table."""
     write(f"# gcron: name={'n' * 40}\n*/20 2 * * * true\n")
     table = gcron("next", *NIGHT, "crontab", **ASCII).stdout
     assert "02:00 > 03:00" in table
@@ -61,6 +61,6 @@ def test_the_list_of_topics_fits_the_terminal(terminal: Callable[..., bytes], co
 
 @pytest.mark.parametrize("command", ["", "run", "exec", "check", "next", "explain", "timeline", "help", "completion"])
 def test_help_of_commands_fits_80_columns(gcron: Callable[..., Any], command: str) -> None:
-    """Examples and exit statuses keep their lines as they are written, and were up to 114 columns wide."""
+    """The lines of examples and exit statuses are not wrapped, and were up to 114 columns wide."""
     result = gcron(*command.split(), "--help", COLUMNS="80")
     assert {line for line in result.stdout.splitlines() if len(line) > 80} == set()

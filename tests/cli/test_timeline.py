@@ -1,4 +1,4 @@
-"""`gcron timeline`: each fire in its column, the local hours above, and what does not fit told."""
+"""`gcron timeline`: each fire in its column, local hours above, and notes about what does not fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = ("--from", "2027-01-11", "--to", "2027-01-12")
 
 @pytest.fixture
 def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """The lines of `gcron timeline` for this crontab, on a day without a clock change."""
+    """Return the lines of `gcron timeline` for a crontab, on a day without a clock change."""
     monkeypatch.setenv("TZ", "UTC")
 
     def draw(text: str, *options: str) -> list[str]:
@@ -87,7 +87,7 @@ def test_a_day_without_fires_is_said_to_be_empty(draw: Callable[..., list[str]])
     length=st.integers(60, 40 * 86400),
 )
 def test_each_fire_is_counted_once(minutes: list[int], start: int, length: int, tmp_path_factory: Any) -> None:
-    """Against counting by hand: fires of the columns, and none outside them."""
+    """Compare with a simple count: the columns have all fires, and no others."""
     crontab = tmp_path_factory.mktemp("timeline") / "crontab"
     crontab.write_text("".join(f"{minute % 60} {minute // 60} * * * job-{minute}\n" for minute in minutes))
     record = _json(crontab, start, length)
@@ -141,7 +141,7 @@ def test_bad_bounds_are_reported(gcron: Callable[..., Any], write: Callable[...,
 
 
 def test_the_timeline_has_the_zone_that_all_jobs_share(draw: Callable[..., list[str]]) -> None:
-    """A file below one CRON_TZ was drawn in the machine's: a job of 09:00 stood below 14; `gcron next` was right."""
+    """A file with one CRON_TZ was drawn in the zone of the machine: a job of 09:00 was below 14."""
     lines = draw("CRON_TZ=America/New_York\n# gcron: name=a\n0 9 * * * x\n# gcron: name=b\n30 2 * * * x\n")
 
     assert lines[0] == "times of America/New_York, 15 minutes a column"

@@ -1,4 +1,4 @@
-"""What a newcomer types by mistake is answered with what was probably meant."""
+"""Typing errors of newcomers get an answer that helps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.cli.conftest import Gcron
     ],
 )
 def test_a_mistyped_word_gets_a_suggestion(gcron: Gcron, arguments: tuple[str, ...], meant: str) -> None:
-    """`gcron chek` was answered with the list of all commands, and a wrong option with the usage of `gcron` alone."""
+    """`gcron chek` printed the list of all commands, and a wrong option only the usage of `gcron`."""
     result = gcron(*arguments)
 
     assert result.returncode == 2
@@ -29,7 +29,7 @@ def test_a_mistyped_word_gets_a_suggestion(gcron: Gcron, arguments: tuple[str, .
 
 
 def test_a_wrong_option_shows_the_usage_of_its_command(gcron: Gcron) -> None:
-    """It was that of the whole command line, which names no option of `gcron next`."""
+    """It showed the usage of `gcron`, which names no option of `gcron next`."""
     result = gcron("next", "crontab", "--jsn")
 
     assert result.stderr.startswith("usage: gcron next [-h]")
@@ -41,7 +41,7 @@ def test_a_wrong_option_shows_the_usage_of_its_command(gcron: Gcron) -> None:
 def test_explain_of_a_file_names_the_command_for_files(
     gcron: Gcron, write: Callable[..., str], job: tuple[str, ...], command: str
 ) -> None:
-    """It said that a schedule has five fields, and had better be quoted against the shell: no word on the file."""
+    """It said that a schedule has five fields and needs quotes, and nothing about the file."""
     result = gcron("explain", write("0 3 * * * x\n", "my tab"), *job)
 
     assert result.returncode == 1
@@ -50,7 +50,7 @@ def test_explain_of_a_file_names_the_command_for_files(
 
 
 def test_a_directory_whose_files_are_all_skipped_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
-    """`gcron check jobs` called a directory right, `jobs/backup.cron` of which was not read: a dot is in its name."""
+    """`gcron check jobs` reported no problem, although it skipped `jobs/backup.cron` because of the dot."""
     (tmp_path / "jobs").mkdir()
 
     empty = gcron("check", "jobs")
@@ -68,20 +68,20 @@ def test_a_directory_whose_files_are_all_skipped_is_warned_about(gcron: Gcron, t
 
 
 def test_a_wrong_time_zone_names_the_variable_or_option(gcron: Gcron) -> None:
-    """`gcron explain` said "unknown time zone 'Mars'", and left it to the reader to find who had said Mars."""
+    """`gcron explain` said "unknown time zone 'Mars'", but not where Mars came from."""
     assert gcron("explain", "@daily", TZ="Mars").stderr.startswith("gcron: TZ: unknown time zone 'Mars'")
     assert gcron("explain", "@daily", "--tz", "Mars").stderr.startswith("gcron: --tz: unknown time zone 'Mars'")
 
 
 def test_a_wrong_time_zone_is_not_an_exit_status_of_the_job(gcron: Gcron, write: Callable[..., str]) -> None:
-    """`gcron exec` ended with 1, as a job may, where its own failures are to be 125."""
+    """`gcron exec` ended with 1, which may be the status of a job. Its own failures are 125."""
     file = write("# gcron: name=backup\n@manual true\n")
 
     assert gcron("exec", file, "backup", TZ="Mars").returncode == 125
 
 
 def test_explain_of_a_whole_line_asks_for_the_schedule_alone(gcron: Gcron) -> None:
-    """Pasted from a crontab, it was answered with "'echo' is not a day of week; write 0 to 7" alone."""
+    """For a line of a crontab it only said "'echo' is not a day of week; write 0 to 7"."""
     result = gcron("explain", "*/5 * * * * echo hi")
     dated = gcron("explain", "0 2 * * * 2027")
 
@@ -91,18 +91,18 @@ def test_explain_of_a_whole_line_asks_for_the_schedule_alone(gcron: Gcron) -> No
 
 
 def test_help_on_a_mistyped_command_suggests_the_right_one(gcron: Gcron) -> None:
-    """Only topics were looked through, and none is like `chek`."""
+    """Only topics were suggested, and none is similar to `chek`."""
     assert "there is no help on 'chek'; did you mean 'check'?" in gcron("help", "chek").stderr
 
 
 def test_each_wrong_command_line_names_the_help(gcron: Gcron) -> None:
-    """`gcron` alone said that a COMMAND is required, and not which there are."""
+    """`gcron` alone said that a COMMAND is required, but not which commands there are."""
     assert gcron().stderr.endswith("required: COMMAND (see gcron --help)\n")
     assert gcron("run").stderr.endswith("required: FILE (see gcron run --help)\n")
 
 
 def test_run_names_the_check_command_that_shows_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
-    """It said "`gcron check` tells them", which is no command line yet."""
+    """It said "`gcron check` tells them", which is not a complete command line."""
     result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
 
     assert "gcron: 1 warning; run `gcron check 'my tab'` to see it\n" in result.stderr

@@ -1,4 +1,4 @@
-"""Schedules in words: a table that people read through, and an oracle that reads the words back."""
+"""Schedules in words: a table for people to read, and an oracle that reads the words back."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_seconds_and_years_are_described_last(expression: str, fields: str | Non
 
 
 def times_in(words: str) -> set[int]:
-    """The minutes of the day that the words tell, by the grammar that a reader has in the head."""
+    """Return the minutes of the day that the words name, by a simple grammar."""
     words = words.removesuffix(" every day").removesuffix(",")
     if match := re.fullmatch(r"Every (?:minute|(\d+) minutes)(.*)", words):
         return _interval(int(match[1] or 1), match[2].strip())
