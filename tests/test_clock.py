@@ -1,4 +1,4 @@
-"""The machine's clock and its zone."""
+"""The clock of the machine and its time zone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_system_clock_has_wall_time_and_a_time_that_nobody_sets() -> None:
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system does not count a suspend")
 def test_a_suspend_counts_as_time_that_passed() -> None:
-    """CLOCK_MONOTONIC stands still meanwhile: after a night's sleep the wall clock seemed set by eight hours."""
+    """CLOCK_MONOTONIC stops during a suspend, so a night of suspend looked like a step of eight hours."""
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= SystemClock().monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 

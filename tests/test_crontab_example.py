@@ -1,4 +1,4 @@
-"""crontab.example is what people copy: it loads here and in an ordinary cron, and shows every common shape of line."""
+"""crontab.example, which people copy, is valid here and in an ordinary cron."""
 
 from __future__ import annotations
 

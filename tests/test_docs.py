@@ -1,4 +1,4 @@
-"""Every Python snippet of these pages runs, and asserts what it says."""
+"""Each Python snippet of the reference pages runs."""
 
 from __future__ import annotations
 

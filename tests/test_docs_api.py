@@ -1,4 +1,4 @@
-"""docs/api: each name of the front door is listed with its room, and each public module has its place."""
+"""docs/api lists each name of the package with its module, and documents each public module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every crontab in the documentation is read, and what is said below its lines is so.
+"""Each crontab in the documentation is valid, and fires as its comments say.
 
-In a block of `crontab`, a comment `#=` holds the next fires of the entry above it, counted from NOW; a block of
-`text` behind it holds all problems of the crontab. A crontab without such a block has no problems.
+In a `crontab` block, a comment `#=` lists the next fires of the entry above it, from NOW on. A `text` block after it
+lists all problems of the crontab. A crontab without such a block has no problems.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def examples() -> Iterator[Example]:
 
 
 def fires(entry: Entry, count: int) -> str:
-    """The next fires as the pages write them, in the zone of the schedule."""
+    """Return the next fires as the pages write them, in the zone of the schedule."""
     return ", ".join(written(fire) for fire in islice(entry.schedule.fires(NOW), count)) or "never by the clock"
 
 

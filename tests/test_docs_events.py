@@ -1,4 +1,4 @@
-"""docs/events.md against the code: every event is there, with the keys that it has in the log, and nothing else."""
+"""docs/events.md lists each event with exactly its keys in the log."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from gcron.scheduler.events import EVENTS
 PAGE = (Path(__file__).parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z-]+)` \| `([A-Za-z]+)` \| ([^|]*)\|", re.MULTILINE)
 ROWS = {event: (name, keys) for event, name, keys in ROW.findall(PAGE)}
-# The keys of every record; `job` is missing where the event is about no job.
+# The keys of all records. Events of gcron itself have no `job`.
 COMMON = {"time", "event"}
 WHY = Reason(ReasonCode.EXIT_STATUS, "exit status 1")
 LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 
-# Each event with all that it may have to say.
+# Each event with all its optional fields.
 FULL = [
     RunStarted(0.0, "job", "run", 0),
     ProcessStarted(0.0, "job", "run", 7),

@@ -1,4 +1,4 @@
-"""What the pages name is there: options of commands, and the modules and tests of docs/architecture.md."""
+"""The names in the documentation exist: options of commands, and modules and tests of docs/architecture.md."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def arguments(command: str) -> list[str]:
 
 
 def follow(page: str, directory: Path, runs: list[OnTerminal]) -> None:
-    """Do what it says; the `runs` that begin on the way are the caller's to end."""
+    """Do what the page says. The caller ends the `runs` that it starts."""
     for kind, text in BLOCK.findall(page):
         if kind == "crontab":
             (directory / "jobs").write_text(text)

@@ -1,4 +1,4 @@
-"""Every program in examples/ runs, and prints what it is there to show."""
+"""Each program in examples/ runs, and prints what its docstring says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRINTS = "\n\nPrints:\n"
 
 
 def promised_output(path: Path) -> list[str] | None:
-    """What the program's docstring says it prints; None where it does not say line by line."""
+    """Return the lines that the docstring promises; None when it promises none."""
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring is not None
     _, found, lines = docstring.partition(PRINTS)
@@ -49,7 +49,7 @@ def test_the_example_with_a_subprocess_prints_while_it_waits() -> None:
 
     assert lines[-1] == "Linux"
     assert set(lines[:-1]) == {"cron"}
-    # One print at the start and then every 0.2 s of at least one second; a blocked loop would print once.
+    # It prints at the start and then every 0.2 s for at least a second. A blocked loop would print once.
     assert len(lines) - 1 >= 3
 
 

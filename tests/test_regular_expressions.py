@@ -12,8 +12,9 @@ _CHARACTERS = re.compile(r"(?<!\\)\[(?:\\.|[^\]\\])*\]")
 
 
 def test_no_regular_expression_has_a_possessive_group() -> None:
-    """With Debian 12's own Python, 3.11.2, the caret under six fields was a column too long, and a quote that was not
-    closed became a part of the word before it: python/cpython#100061, mended in 3.11.5. Atomic groups are sound in all.
+    """Python 3.11.2, which Debian 12 has, matches them wrongly (python/cpython#100061, fixed in 3.11.5).
+
+    A caret was a column too long, and an open quote became a part of the word before it. Atomic groups work everywhere.
     """
     assert _POSSESSIVE_GROUP.search("(?:a|bc)*+")
     found = [

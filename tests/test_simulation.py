@@ -1,4 +1,4 @@
-"""A crontab run through days in milliseconds, as its users' tests do."""
+"""Simulations of crontabs, as tests of users run them: days in milliseconds."""
 
 from __future__ import annotations
 
@@ -152,19 +152,19 @@ def test_wrong_arguments_are_refused() -> None:
 
 @pytest.mark.parametrize(("seconds", "error"), [("5m", TypeError), (timedelta(5), TypeError), (-1, ValueError)])
 def test_the_time_of_a_job_must_be_a_number_of_seconds(seconds: Any, error: type[Exception]) -> None:
-    """A text was a job that fails: its runs told of a TypeError in code that nobody had written."""
+    """With a text the runs failed with a TypeError in gcron's own code."""
     with pytest.raises(error, match="what 'a' takes is a number of seconds"):
         simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), takes={"a": seconds})
 
 
 def test_a_single_name_is_refused_as_the_set_of_failing_jobs() -> None:
-    """`fails="backup"` was refused with "there is no job named 'b'"; and of a job `a` it was taken."""
+    """`fails="backup"` was refused with "there is no job named 'b'", and `fails="a"` was accepted."""
     with pytest.raises(TypeError, match=r"such as \{'a'\}"):
         simulate("# gcron: name=a\n@daily x\n", DAY, DAY + timedelta(days=1), fails="a")
 
 
 def test_two_simulations_with_the_same_arguments_are_equal() -> None:
-    """Reasons name runs by random identifiers, so that no two simulations were equal: now the runs are counted."""
+    """Reasons contained random identifiers of runs, so no two simulations were equal."""
     crontab = "# gcron: name=a\n*/5 * * * * x\n# gcron: name=b overlap=queue\n*/5 * * * * y\n"
     first, second = (simulate(crontab, DAY, DAY + timedelta(hours=1), takes={"a": 400, "b": 1000}) for _ in range(2))
     assert first == second

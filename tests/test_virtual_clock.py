@@ -1,4 +1,4 @@
-"""The virtual clock: time that passes when everybody waits."""
+"""The virtual clock: time passes when all greenlets wait."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_setting_the_clock_moves_only_the_wall_clock() -> None:
 
 
 def test_a_datetime_without_a_zone_is_refused() -> None:
-    """It was read in the zone of the machine: a test that holds in Berlin failed in UTC."""
+    """It was read in the zone of the machine: a test that passes in Berlin failed in UTC."""
     with pytest.raises(ValueError, match="aware datetime"):
         VirtualClock(datetime(2027, 1, 1))
     with pytest.raises(ValueError, match="aware datetime"):

@@ -1,4 +1,4 @@
-"""Jobs and services that come after services: how long they wait, for what, and what ends the waiting."""
+"""`after`: what jobs and services wait for, how long, and what ends the wait."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_service_is_ready_after_its_ready_line(scheduler: Watched, tmp_path: P
 
 
 def test_a_service_is_ready_after_its_ready_when_command_succeeds(scheduler: Watched, tmp_path: Path) -> None:
-    """It runs with the surroundings of the service."""
+    """The command runs with the directory and variables of the service."""
     running, recorder = scheduler
     running.service("sleep 0.3; touch ready; exec sleep 60", name="db", cwd=str(tmp_path), ready_when="test -e ready")
     running.command("true", "@reboot", name="job", after="db")
@@ -110,7 +110,7 @@ def test_ready_when_runs_after_the_ready_line(scheduler: Watched, tmp_path: Path
 
 
 def test_the_pauses_between_probes_grow(clock: VirtualClock) -> None:
-    """On virtual time, on which only what is between the questions takes any."""
+    """On a virtual clock only the pauses take time."""
     times: list[float] = []
 
     class Patient(probe.ReadinessProbe):
@@ -127,7 +127,7 @@ def test_the_pauses_between_probes_grow(clock: VirtualClock) -> None:
 
 
 def test_a_probe_that_keeps_failing_is_explained_once(clock: VirtualClock) -> None:
-    """A slip in ready-when left a service starting for ever, its jobs skipped, and the log without a word of why."""
+    """With a typo in ready-when a service never became ready, its jobs were skipped, and the log did not say why."""
     refusal = RunResult(Outcome.FAILED, exit_reason(127), output_head=b"sh: 1: crul: not found\n\n")
 
     class Mistyped(probe.ReadinessProbe):
@@ -147,8 +147,8 @@ def test_a_probe_that_keeps_failing_is_explained_once(clock: VirtualClock) -> No
 
 
 def test_a_cancelled_probe_explains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log of a service whose life ended said of the next one, just begun, that it was not ready yet: `ready-when
-    killed (nobody wants to know any more)`."""
+    """When the life of a service ended, the log said that its next life was not ready yet: `ready-when killed (nobody
+    wants to know any more)`."""
     monkeypatch.setattr(probe, "_PATIENCE", 0.0)
     told: list[str] = []
 
@@ -174,7 +174,7 @@ def test_a_service_that_stays_not_ready_reports_why(scheduler: Watched, monkeypa
 
 
 def test_ready_line_does_not_block_the_loop_on_long_lines(scheduler: Watched) -> None:
-    """Python's `re` takes the square of a line's length for `.*up`: three lines of 65 kB stopped all jobs for 5 s."""
+    """Python's `re` takes time by the square of the length for `.*up`: three long lines blocked the loop for 5 s."""
     running, recorder = scheduler
     long = "head -c 65000 /dev/zero | tr '\\0' l; echo"
     running.service(f"{long}; {long}; {long}; echo done; exec sleep 60", name="db", ready_line=".*listening.*on")
@@ -182,7 +182,7 @@ def test_ready_line_does_not_block_the_loop_on_long_lines(scheduler: Watched) ->
 
     def beat() -> None:
         while True:
-            begin = time.thread_time()  # of this thread alone, however busy the machine is
+            begin = time.thread_time()  # only of this thread, so other programs do not count
             sleep(0.01)
             gaps.append(time.thread_time() - begin)
 
@@ -282,7 +282,7 @@ def test_a_fire_waits_for_a_service_until_its_start_deadline(clock: VirtualClock
 
 
 def test_a_fire_starts_as_soon_as_all_its_services_are_ready(clock: VirtualClock, make_scheduler: Make) -> None:
-    """All of its services have to be ready at one time: here they are for the first time after 70 s."""
+    """All its services have to be ready at the same time, here for the first time after 70 s."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([40, 1000])
     scheduler.job("@service", name="db", min_uptime=100, restart_delay=30)(lambda: sleep(next(lives)))

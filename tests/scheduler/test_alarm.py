@@ -1,4 +1,4 @@
-"""What wakes the scheduler, on the machine's own clock."""
+"""Alarms, which wake the scheduler, on the clock of the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="time
 
 
 class _NoTimers:
-    """A C library from before timerfd, or of another system."""
+    """A C library without timerfd."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         pass
@@ -74,7 +74,7 @@ def test_without_a_kernel_timer_the_alarm_naps(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_a_c_library_the_alarm_naps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no global name space of symbols, CDLL(None) is a TypeError."""
+    """CDLL(None) raises TypeError on systems without a global name space of symbols."""
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise TypeError("bad argument type for built-in operation")
@@ -85,7 +85,7 @@ def test_without_a_c_library_the_alarm_naps(monkeypatch: pytest.MonkeyPatch) -> 
 
 @on_linux
 def test_a_kernel_timer_that_does_not_report_steps_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sandbox may know timerfd_settime, and not TFD_TIMER_CANCEL_ON_SET; the descriptor is given back."""
+    """A sandbox may implement timerfd_settime without TFD_TIMER_CANCEL_ON_SET. The descriptor is closed."""
     library = ctypes.CDLL(None, use_errno=True)
 
     def refuse(*args: object) -> int:
@@ -111,7 +111,7 @@ def test_only_the_system_clock_uses_the_kernel_timer() -> None:
     assert isinstance(new_alarm(Shifted()), NapAlarm)
     virtual = VirtualClock(0.0)
     assert isinstance(new_alarm(virtual), NapAlarm)
-    with virtual.installed():  # a hub that waits for a descriptor lets no virtual time pass
+    with virtual.installed():  # while a hub waits for a descriptor, virtual time does not pass
         assert isinstance(new_alarm(SystemClock()), NapAlarm)
 
 
@@ -140,7 +140,7 @@ def test_a_stopped_scheduler_closes_its_timer() -> None:
 
 @on_linux
 def test_an_idle_gcron_does_not_wake(gcron_run: Callable[..., Any]) -> None:
-    """With a look at the clock each second it woke 3 times in 3 s, whatever was due."""
+    """It read the clock each second, and so woke 3 times in 3 s."""
     daemon = gcron_run("0 0 29 2 *  true\n")
     daemon.wait_for("1 job from")
     process = psutil.Process(daemon.process.pid)

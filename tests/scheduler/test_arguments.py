@@ -1,4 +1,4 @@
-"""What a scheduler is handed: mistakes are told where they are made, and in words for those who made them."""
+"""Wrong arguments of a scheduler: a clear error at the call."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def brought(number: int) -> int:
     ],
 )
 def test_an_argument_that_is_not_a_schedule_is_refused_at_once(scheduler: Watched, when: Any, hint: str) -> None:
-    """`@scheduler.job` without its brackets gave a function back and added nothing, without a word; None was added, and
-    the scheduler did not start: an AttributeError that named neither the job nor the mistake.
+    """`@scheduler.job` without brackets returned a function and added no job. None was added, and the start raised an
+    AttributeError that named neither the job nor the mistake.
     """
     with pytest.raises(TypeError, match=hint):
         scheduler[0].job(when)
@@ -97,7 +97,7 @@ def test_an_argument_that_is_not_a_schedule_is_refused_at_once(scheduler: Watche
 def test_an_argument_that_cannot_be_called_is_refused(
     scheduler: Watched, function: Any, hint: str, thread: bool
 ) -> None:
-    """A coroutine function was a job that succeeded each time and never did anything; others failed at their fire."""
+    """A coroutine function was a job that did nothing and succeeded. Others failed at their fire."""
     with pytest.raises(TypeError, match=hint):
         scheduler[0].job("@daily", name="job", thread=thread)(function)
     assert scheduler[0].jobs == ()
@@ -117,13 +117,13 @@ def test_an_argument_that_cannot_be_called_is_refused(
     ],
 )
 def test_anything_that_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
-    """Also a decorated function whose decorator brings the arguments: it is asked, and not what it wraps."""
+    """Also a decorated function whose decorator passes the arguments. The wrapped function does not count."""
     scheduler[0].job("@manual", name="job")(function)
     assert scheduler[0].trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
 def test_a_mock_is_a_job_with_the_name_of_its_class(scheduler: Watched) -> None:
-    """It has whatever attribute it is asked for but a name, so that looking for the function in it never ended."""
+    """It has each attribute except a name, so the search for the wrapped function never ended."""
     mock = Mock()
     scheduler[0].job("@manual")(mock)
     assert scheduler[0].trigger("Mock").result.get(timeout=PATIENCE).succeeded
@@ -132,7 +132,7 @@ def test_a_mock_is_a_job_with_the_name_of_its_class(scheduler: Watched) -> None:
 
 @pytest.mark.parametrize("command", [["ls", "-l"], b"ls", None, nothing, Path("/bin/ls")])
 def test_a_command_must_be_a_text(scheduler: Watched, command: Any) -> None:
-    """A list was an "unhashable type", all others were added, under a name that is no text, and failed when due."""
+    """A list raised "unhashable type". All others were added with a name that is not a text, and failed when due."""
     with pytest.raises(TypeError, match="a command is a text for the shell"):
         scheduler[0].command(command, "@daily")
     with pytest.raises(TypeError, match="a command is a text for the shell"):
@@ -142,13 +142,13 @@ def test_a_command_must_be_a_text(scheduler: Watched, command: Any) -> None:
 
 @pytest.mark.parametrize("command", ["", "  ", "a\0b"])
 def test_an_empty_command_is_refused(scheduler: Watched, command: str) -> None:
-    """An empty one, maybe of a setting that is not there, succeeded each night."""
+    """An empty command, perhaps from a missing setting, succeeded each night."""
     with pytest.raises(ValueError, match="no command that a shell could run"):
         scheduler[0].command(command, "@daily")
 
 
 def test_a_name_must_be_a_text(scheduler: Watched) -> None:
-    """The number 5 was a name that `trigger("5")` did not find; an empty one was overlooked."""
+    """The number 5 was a name that `trigger("5")` did not find. An empty name was ignored."""
     wrong: Any = 5
     with pytest.raises(TypeError, match="the name of a job is a text, not 5"):
         scheduler[0].job("@daily", name=wrong)(nothing)
@@ -157,7 +157,7 @@ def test_a_name_must_be_a_text(scheduler: Watched) -> None:
 
 
 def test_add_accepts_only_jobs(scheduler: Watched) -> None:
-    """They were an AttributeError: 'function' object has no attribute 'name'."""
+    """Others raised AttributeError: 'function' object has no attribute 'name'."""
     wrong: Any = nothing
     with pytest.raises(TypeError, match="is no Job: command"):
         scheduler[0].add(wrong)
@@ -168,7 +168,7 @@ def test_add_accepts_only_jobs(scheduler: Watched) -> None:
 
 @pytest.mark.parametrize("name", [nothing, None, 5])
 def test_a_job_is_found_only_by_its_name(scheduler: Watched, name: Any) -> None:
-    """`trigger(function)` was a TypeError about a len() that nobody had asked for."""
+    """`trigger(function)` raised a TypeError about len()."""
     scheduler[0].job("@daily")(nothing)
     with pytest.raises(KeyError, match="known are nothing"):
         scheduler[0].trigger(name)
@@ -176,14 +176,14 @@ def test_a_job_is_found_only_by_its_name(scheduler: Watched, name: Any) -> None:
 
 @pytest.mark.parametrize(("limit", "error"), [("2", TypeError), (1.5, TypeError), (True, TypeError), (0, ValueError)])
 def test_the_limit_of_a_group_must_be_a_whole_number(scheduler: Watched, limit: Any, error: type[Exception]) -> None:
-    """A text was told as a `<` that is not supported; 1.5 was taken."""
+    """A text raised an error about `<`, and 1.5 was accepted."""
     with pytest.raises(error, match="the limit of group 'db'"):
         scheduler[0].group("db", limit=limit)
 
 
 @pytest.mark.parametrize("name", [None, "", "a b"])
 def test_a_group_name_that_no_job_can_give_is_refused(scheduler: Watched, name: Any) -> None:
-    """It was taken, and no job could be in it."""
+    """The group was accepted, and no job could be in it."""
     with pytest.raises(ValueError, match="no name of a group"):
         scheduler[0].group(name, limit=1)
 
@@ -192,7 +192,7 @@ def test_a_group_name_that_no_job_can_give_is_refused(scheduler: Watched, name: 
     ("grace", "error"), [("5", TypeError), (None, TypeError), (-1, ValueError), (math.nan, ValueError)]
 )
 def test_a_wrong_grace_is_refused_before_anything_stops(scheduler: Watched, grace: Any, error: type[Exception]) -> None:
-    """With a text all was given up half-way: no job was due any more, and those under way were left to themselves."""
+    """With a text the stop failed half-way: no job was due any more, and running jobs were not stopped."""
     running, _ = scheduler
     running.job("@manual", name="job")(lambda: sleep(0.01))
     run = running.trigger("job")
@@ -208,7 +208,7 @@ def test_a_wrong_grace_is_refused_before_anything_stops(scheduler: Watched, grac
 
 
 def test_an_unknown_time_zone_is_refused_at_once() -> None:
-    """A misspelt one was told at the first job, and maybe far from there."""
+    """A misspelt zone was reported at the first job, perhaps far from the mistake."""
     with pytest.raises(ScheduleError, match="unknown time zone 'Europe/Berlun'"):
         Scheduler("Europe/Berlun")
     wrong: Any = 5

@@ -1,4 +1,4 @@
-"""`catchup` and `start-deadline`: what becomes of fires that nobody could act on (docs/running.md, section 4)."""
+"""`catchup` and `start-deadline`: what happens to missed fires (docs/running.md, section 4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAILY, OFTEN, EVERY = "30 1 * * *", "*/10 * * * *", "@every 20m"
 
 
 class Sleeper:
-    """A scheduler in virtual time whose machine is suspended now and then. Times are hours since midnight."""
+    """A scheduler on a virtual clock whose machine is suspended at times. Times are hours since midnight."""
 
     def __init__(self, scheduler: Scheduler, recorder: Any, clock: VirtualClock) -> None:
         self.scheduler = scheduler
@@ -45,14 +45,14 @@ class Sleeper:
         sleep(self.midnight + hours * HOUR - self.clock.now())
 
     def suspend_until(self, hours: float) -> None:
-        """Let time pass without anybody looking: a suspend, SIGSTOP, a process that got no processor."""
+        """Let time pass while the scheduler cannot run, as in a suspend or after SIGSTOP."""
         self.clock.jump(self.midnight + hours * HOUR - self.clock.now())
 
     def set_to(self, hours: float) -> None:
         self.clock.set(self.midnight + hours * HOUR)
 
     def fired(self, name: str = "job") -> list[float]:
-        """What its runs were due for, in the order in which they began."""
+        """Return the due instants of its runs, in the order of their starts."""
         return [self._hours(event.fire_at) for event in self.recorder.of("run-started", name)]
 
     def missed(self, name: str = "job") -> list[tuple[float, float]]:
@@ -82,7 +82,7 @@ TENTHS = [round(number / 6, 3) for number in range(60)]
 def test_wildcard_fires_of_a_suspend_follow_catchup(
     catchup: str, fired: list[float], missed: list[tuple[float, float]], sleeper: Sleeper
 ) -> None:
-    """Asleep from 0:54 to 3:54; the deadline of an hour reaches back to 2:54."""
+    """A suspend from 0:54 to 3:54. The deadline of an hour goes back to 2:54."""
     sleeper.add(OFTEN, catchup=catchup)
     sleeper.scheduler.start()
     sleeper.pass_until(0.9)
@@ -162,7 +162,7 @@ def test_fires_that_are_due_during_a_catch_up_follow_overlap(sleeper: Sleeper) -
     sleeper.pass_until(0.9)
     sleeper.suspend_until(1.55)
     sleeper.pass_until(2.6)
-    # Four are made up, 400 s each, from 1:33 to 2:00; those of 1:40 and 1:50 are due meanwhile.
+    # Four fires are made up, 400 s each, from 1:33 to 2:00. Those of 1:40 and 1:50 come due meanwhile.
     assert sleeper.fired() == [0.167, 0.333, 0.5, 0.667, 0.833, 1, 1.167, 1.333, 1.5, 2, 2.167, 2.333, 2.5]
     skipped = [event for event in sleeper.recorder.of("run-finished") if str(event.result.outcome) == "skipped"]
     assert [round((event.fire_at - sleeper.midnight) / HOUR, 3) for event in skipped] == [1.667, 1.833]
@@ -326,7 +326,7 @@ def test_a_made_up_run_that_is_replaced_has_an_outcome(sleeper: Sleeper) -> None
 
 
 def test_a_job_changed_during_a_suspend_keeps_its_missed_fires(sleeper: Sleeper) -> None:
-    """A reload of another option must not cost what waits to be made up; and the new schedule has its own fires."""
+    """A reload of another option must not drop missed fires, and the new schedule has its own fires."""
     job = Job("job", parse("@every 10m", "UTC"), lambda: sleep(100), Policy(catchup="all"))
     sleeper.scheduler.add(job)
     sleeper.scheduler.start()
@@ -340,7 +340,7 @@ def test_a_job_changed_during_a_suspend_keeps_its_missed_fires(sleeper: Sleeper)
 
 
 def test_a_step_back_during_a_catch_up_drops_the_instants_that_come_again(sleeper: Sleeper) -> None:
-    """A fire that waited to be made up started before its time by the new clock, and then once more at its time."""
+    """A fire of the catch-up started before its time by the new clock, and again at its time."""
     sleeper.add(OFTEN, "often", seconds=100, catchup="all")
     sleeper.scheduler.start()
     sleeper.pass_until(0.1)

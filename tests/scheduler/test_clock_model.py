@@ -1,4 +1,4 @@
-"""Random steps of the clock and random stops of the process, against what rule 6 promises whatever happens.
+"""Random clock steps and random pauses of the process, compared with the promises of rule 6.
 
 (docs/crontab.md, "When an entry fires": the clock is set, or gcron could not run.)
 """
@@ -31,7 +31,7 @@ waits = st.integers(30, 2 * HOUR)
 
 
 class Night:
-    """A scheduler in virtual time that is disturbed, and all that it tells."""
+    """A scheduler on a virtual clock with disturbances, and its events."""
 
     def __init__(self, catchup: str = "none", seconds: float = 0) -> None:
         self.options = {"catchup": catchup, "start_deadline": DEADLINE, "overlap": "queue", "queue_limit": 100}
@@ -43,11 +43,11 @@ class Night:
         self.looks: dict[str, list[float]] = {FIXED: [], WILDCARD: [], EVERY: []}
 
     def run(self, disturbances: list[tuple[int, str, int]]) -> None:
-        """Wait, then set the clock ("set") or let time pass unseen ("stop") by so many seconds; and again."""
+        """For each disturbance: wait, then set the clock ("set") or pause the process ("stop") for some seconds."""
         with self.clock.installed():
             scheduler = Scheduler(clock=self.clock)
             scheduler.on("*", self.events.append)
-            # By the clock that nobody sets: after a step back the other one shows the same times again.
+            # Monotonic time: after a step back the wall clock shows the same times again.
             scheduler.on("run-started", lambda event: self.looks[event.job].append(self.clock.monotonic()))
             for schedule in (FIXED, WILDCARD, EVERY):
                 scheduler.job(schedule, name=schedule, **self.options)(partial(self.work, schedule))
@@ -68,7 +68,7 @@ class Night:
         self.at_once[job] -= 1
 
     def fires(self, job: str) -> list[tuple[int, float]]:
-        """What it was due for, and when it started."""
+        """Return the due instant and the start of each fire."""
         return [(e.fire_at, e.time) for e in self.events if e.kind == "run-started" and e.job == job]
 
     def missed(self, job: str) -> list[tuple[int, int]]:
@@ -83,7 +83,7 @@ def test_no_fire_is_early_and_there_is_no_burst(disturbances: list[tuple[int, st
     for job in (FIXED, WILDCARD, EVERY):
         fires = night.fires(job)
         assert all(started >= due for due, started in fires)
-        # No two fires at one look, and none is late by more than may be made up.
+        # No two fires at the same moment, and none is too late.
         assert len(set(night.looks[job])) == len(fires)
         assert all(started - due < (LIMIT if job == FIXED else 60) for due, started in fires)
 
@@ -98,11 +98,11 @@ def test_a_catch_up_is_not_early_and_never_repeats_or_overlaps(
 ) -> None:
     night = Night(catchup, seconds=100)
     night.run(disturbances)
-    # Between two steps back no time is shown twice.
+    # Without a step back, no time comes twice.
     step_backs = [step for _, kind, step in disturbances if kind == "set" and step < 0]
     for job in (FIXED, WILDCARD, EVERY):
         fires = night.fires(job)
-        # What a fixed time is owed it gets, also by a clock that shows it to be still to come.
+        # A missed fixed time is made up even when the clock was set back before it.
         if job != FIXED or not step_backs:
             assert all(started >= due for due, started in fires)
         assert max(Counter(due for due, _ in fires).values(), default=0) <= 1 + len(step_backs)

@@ -1,4 +1,4 @@
-"""The wall clock is set, or nobody looked at it for a while (RUNNING.md, promise 9)."""
+"""Clock steps, and pauses of the process (promise 9)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR = 3600
 
 
 class Watched:
-    """A scheduler in virtual time, and what it fires as (seconds of virtual wall time since midnight)."""
+    """A scheduler on a virtual clock, and its fires."""
 
     def __init__(self, scheduler: Scheduler, recorder: Any, clock: VirtualClock) -> None:
         self.scheduler = scheduler
@@ -35,11 +35,11 @@ class Watched:
         self.clock.set(self.midnight + hours * HOUR)
 
     def fired(self, schedule: str) -> list[float]:
-        """The due instants of its fires, in hours."""
+        """Return the due instants of its fires, in hours since midnight."""
         return [(event.fire_at - self.midnight) / HOUR for event in self.recorder.of("run-started", schedule)]
 
     def started(self, schedule: str) -> list[float]:
-        """When they started, in hours."""
+        """Return the starts of its fires, in hours since midnight."""
         return [round((event.time - self.midnight) / HOUR, 2) for event in self.recorder.of("run-started", schedule)]
 
     def missed(self, schedule: str) -> list[tuple[float, float]]:
@@ -138,7 +138,7 @@ def test_a_wrong_clock_that_is_corrected_costs_no_fixed_time(watched: Watched) -
 
 
 def stop_the_process_for(clock: VirtualClock, seconds: float) -> None:
-    """Let time pass without anybody looking, as SIGSTOP does."""
+    """Let time pass while the scheduler cannot run, as after SIGSTOP."""
     clock.jump(seconds)
 
 
@@ -169,7 +169,7 @@ def test_after_a_pause_of_more_than_three_hours_fixed_times_are_missed(watched: 
 
 
 def test_after_a_long_suspend_fixed_times_of_its_last_hours_are_made_up(watched: Watched) -> None:
-    """A machine that slept eight hours is not one whose clock was wrong: the newest fire is 90 minutes old."""
+    """A suspend of eight hours is not a wrong clock. The newest fire is 90 minutes old."""
     watched.add("30 1,7 * * *")
     watched.scheduler.start()
     watched.pass_until(1)

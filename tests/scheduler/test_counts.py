@@ -1,4 +1,4 @@
-"""How often each outcome came, by job and in all."""
+"""Counters of outcomes, for each job and in total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`expect-within`: an alarm for a silence, once; an all-clear when it is over; and nothing else."""
+"""`expect-within`: one report when a success is overdue, and one when the job succeeds again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Flaky:
 
 
 def told(recorder: Any, clock: VirtualClock) -> list[tuple[str, float]]:
-    """The kinds of its alarms and all-clears with the time since midnight, in hours."""
+    """Return the kinds of the reports with their times, in hours since midnight."""
     midnight = 1767225600
     return [
         (event.kind.removeprefix("success-"), round((event.time - midnight) / HOUR, 2))

@@ -1,4 +1,4 @@
-"""Claims, triggers, @reboot, enabled, and a job table that changes while it runs."""
+"""Claims, triggers, @reboot, disabled jobs, and changes of the job table."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_stop_waits_for_runs_within_the_grace_and_kills_the_others(clock: Virt
 def test_a_fire_that_was_due_before_the_stop_and_did_not_start_is_missed(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
-    """A machine that was asleep is told to stop before anything has looked at the clock."""
+    """After a suspend, the stop comes before the scheduler has read the clock."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("0 * * * *", name="hourly")(lambda: None)
     scheduler.start()
@@ -309,7 +309,7 @@ def test_replace_keeps_runs_and_due_instants_of_unchanged_jobs(clock: VirtualClo
     scheduler.start()
     sleep(70)
     long = scheduler.trigger("removed")
-    clock.jump(50)  # the instant of a fire, before anybody looked
+    clock.jump(50)  # the instant of a fire, before the scheduler read the clock
     moved = replace(kept, source="crontab:99")
     assert scheduler.replace([moved, job_named("changed", "0 0 * * *"), job_named("added", "@hourly")]) == (1, 1, 1)
     sleep(3601)

@@ -1,4 +1,4 @@
-"""Jobs that share a limit: so many at once, first come, first served; and nothing that waits is in the way."""
+"""Groups: a limit on the runs of several jobs, in the order of their fires."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[..., tuple[Scheduler, Any]]
 
 
 class Work:
-    """Jobs that take a while each; it keeps when they began, how many went at once, and who."""
+    """Jobs that take some time. Records their starts and how many ran at once."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -143,7 +143,7 @@ def test_a_run_leaves_its_group_while_it_waits_for_a_retry(
 def test_a_new_fire_ends_a_retry_that_waits_for_its_group(
     clock: VirtualClock, make_scheduler: Make, work: Work
 ) -> None:
-    """A retry that waits is one whether time or the group keeps it: a new fire takes its place."""
+    """A retry that waits for its group is still a waiting retry, so a new fire replaces it."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     scheduler.job("* * * * *", name="flaky", group="db", retries=1, retry_delay=5)(work("flaky", 1, fails=1))
@@ -321,7 +321,7 @@ def test_random_loads_all_run_and_never_exceed_the_limits(
         for at, step in sorted(steps, key=lambda step: step[0]):
             sleep(max(0.0, at - clock.now()))
             runs.append(step())
-            sleep(0.01)  # who may enter has entered before the limit is another
+            sleep(0.01)  # runs that may start have started before the limit changes
         results = [run.result.get(timeout=10_000) for run in runs if run is not None]
         assert wrong == []
         assert all(result.succeeded for result in results)

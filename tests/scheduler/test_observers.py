@@ -1,4 +1,4 @@
-"""Observers: told of everything, and unable to harm anybody."""
+"""Observers: they get all events, and cannot harm other jobs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_the_events_of_a_command_come_in_order(scheduler: tuple[Scheduler, Any])
 def test_an_observer_that_raises_affects_no_run_and_no_other_observer(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
-    """One that called `sys.exit()`, or raised what is no `Exception`, ended the run it was told of as killed, and in a
-    thread of its own the scheduler as well; and who came after it was not told.
+    """An observer that called `sys.exit()`, or raised a BaseException, ended its run as killed, and in a thread also
+    the scheduler. The observers after it were not called.
     """
 
     def fail(event: object) -> None:
@@ -69,8 +69,8 @@ def test_an_observer_that_raises_affects_no_run_and_no_other_observer(
 def test_an_observer_that_waits_for_the_stop_is_ended_after_the_grace(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], kind: str, grace: float
 ) -> None:
-    """An observer that calls `stop()` waits for all runs, and its own one for it. It took 25 s after the grace, and
-    the run was told as one that nothing could end.
+    """An observer that calls `stop()` waits for all runs, and its own run waits for the observer. The stop took 25 s
+    after the grace, and reported a run that nothing could end.
     """
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.on(kind, lambda event: scheduler.stop(grace))
@@ -93,7 +93,7 @@ def test_an_observer_that_waits_for_the_stop_is_ended_after_the_grace(
 
 
 def test_an_observer_must_be_a_plain_function(scheduler: tuple[Scheduler, Any]) -> None:
-    """A coroutine function was taken, and nobody awaited what it returned; a list of kinds was an AttributeError."""
+    """A coroutine function was accepted and never awaited. A list of kinds raised AttributeError."""
 
     async def later(event: object) -> None: ...
 
@@ -136,7 +136,7 @@ def test_an_unknown_kind_of_event_is_refused(scheduler: tuple[Scheduler, Any]) -
 
 
 class Broken(Schedule):
-    """A schedule of somebody's own making, with a mistake in it."""
+    """A schedule class of a user, with a mistake."""
 
     text = "broken"
     zone = parse("@daily", "UTC").zone

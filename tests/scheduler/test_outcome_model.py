@@ -1,8 +1,7 @@
-"""Whatever happens, each due fire ends in exactly one outcome (docs/running.md, section 1).
+"""Each due fire ends in exactly one outcome (docs/running.md, section 1).
 
-Random jobs with all that decides about their fires, random suspends, steps of the clock and reloads; and, by brute
-force, every instant at which each job was due. Steps back are another matter: they show the same times again
-(test_clock_model.py).
+Random jobs with all options that affect fires, random suspends, steps forward and reloads, compared with all due
+instants of each job. test_clock_model.py has steps back, after which the same times come again.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ NAMES = ("a", "b", "c")
 
 @st.composite
 def definitions(draw: st.DrawFn) -> dict[str, Any]:
-    """What may be said about a job."""
+    """Return random options of a job."""
     return {
         "schedule": draw(st.sampled_from(SCHEDULES)),
         "seconds": draw(st.sampled_from([0, 50, 400, 1000, 5000])),
@@ -56,7 +55,7 @@ disturbances = st.one_of(
 
 
 class Day:
-    """A scheduler in virtual time, all that it tells, and all that was due."""
+    """A scheduler on a virtual clock, its events, and all due instants."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(MIDNIGHT + 0.25, longest_nap=20.0)
@@ -80,7 +79,7 @@ class Day:
                     self.clock.set(self.clock.now() + what)
                 elif kind == "reload":
                     self._reload(scheduler, what)
-                if kind in ("wait", "set forward"):  # else: whatever is next comes before anybody has looked
+                if kind in ("wait", "set forward"):  # else the next event comes before the scheduler has read the clock
                     sleep(what if kind == "wait" else 25)
             sleep(100)
             self._account({})
@@ -106,7 +105,7 @@ class Day:
         return Job(name, schedule, work, Policy.from_options(options))
 
     def _account(self, schedules: dict[str, Schedule]) -> None:
-        """The table is about to change: what was due under the old one up to now was due."""
+        """Note what was due until now, before the job table changes."""
         now = self.clock.now()
         for name, (schedule, since) in self._since.items():
             instant = schedule.next_after(int(since))
@@ -119,7 +118,7 @@ class Day:
         return [event for event in self.events if event.kind == kind]
 
     def ends(self, name: str) -> list[int]:
-        """The instants that have an outcome, once for each that they have."""
+        """Return the instants with an outcome, once for each outcome."""
         finished = [event.fire_at for event in self.of("run-finished") if event.job == name]
         spans = [(event.first, event.last) for event in self.of("fires-missed") if event.job == name]
         missed = [due for due in self.due[name] for first, last in spans if first <= due <= last]

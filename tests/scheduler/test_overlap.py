@@ -1,4 +1,4 @@
-"""Fires that are due while the job still runs: queued, or in the place of the run under way."""
+"""Fires that are due while the job still runs: queued, or replacing the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Make = Callable[..., tuple[Scheduler, Any]]
 
 
 class Worker:
-    """A job that takes a while; it keeps when its runs began and how they ended, and how many went at once."""
+    """A job that takes some time. Records the starts and ends of its runs, and how many ran at once."""
 
     def __init__(self, clock: VirtualClock, seconds: float) -> None:
         self.clock = clock
@@ -66,7 +66,7 @@ def test_a_fire_is_skipped_when_the_queue_is_full(clock: VirtualClock, make_sche
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="job", overlap="queue")(Worker(clock, 200))
     scheduler.start()
-    sleep(4 * 60 + 1)  # the first runs, the second waits, the third and fourth are too many
+    sleep(4 * 60 + 1)  # the first runs, the second waits, the third and fourth are skipped
 
     skipped = [event.result.reason.text for event in recorder.of("run-finished")]
     first = recorder.of("run-started")[0].run_id
@@ -101,7 +101,7 @@ def test_a_replaced_run_ends_before_the_next_starts(clock: VirtualClock, make_sc
 
 
 def test_a_run_that_is_replaced_before_its_start_never_starts(clock: VirtualClock, make_scheduler: Make) -> None:
-    """A job that takes longer to end than its period: the newest fire wins, the ones between are not begun."""
+    """A job that takes longer to end than its period: only the newest fire starts, those between do not."""
     scheduler, recorder = make_scheduler(clock=clock)
 
     def stubborn() -> None:
@@ -128,6 +128,6 @@ def test_a_replaced_process_is_ended_with_its_tree(make_scheduler: Make) -> None
     until(lambda: len(recorder.of("process-started")) >= 3)
 
     assert len(scheduler.running()) <= 2
-    # On a busy machine one may be replaced before it has begun.
+    # On a busy machine a run may be replaced before it starts.
     ended = [event.result for event in recorder.of("run-finished") if str(event.result.outcome) != "skipped"]
     assert (str(ended[0].outcome), ended[0].exit_code) == ("killed", -15)

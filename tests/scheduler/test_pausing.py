@@ -22,19 +22,19 @@ HOUR = 3600
 
 
 def dues(recorder: Any, job: str = "job") -> list[int]:
-    """Minutes since midnight at which its runs were due."""
+    """Return the due times of its runs in minutes since midnight."""
     return [event.fire_at % 86400 // MINUTE for event in recorder.of("run-finished", job) if event.fire_at]
 
 
 def start(scheduler: Scheduler) -> None:
-    """Start, and let a second pass: what is due in the very second in which a sleep ends has not run by then."""
+    """Start, and let a second pass, so that later sleeps do not end in the second of a fire."""
     scheduler.start()
     sleep(1)
 
 
 @pytest.fixture
 def hourly(clock: VirtualClock, make_scheduler: Make) -> tuple[Scheduler, Any]:
-    """A scheduler that has started at midnight, with `job` due each hour."""
+    """A scheduler, started at midnight, with a job that is due each hour."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("0 * * * *", name="job", catchup="all", start_deadline="10h")(lambda: None)
     start(scheduler)
@@ -42,7 +42,7 @@ def hourly(clock: VirtualClock, make_scheduler: Make) -> tuple[Scheduler, Any]:
 
 
 def test_there_are_no_fires_during_a_pause(hourly: tuple[Scheduler, Any]) -> None:
-    """Neither run later, whatever `catchup` says, nor told as missed: nobody has failed to do anything."""
+    """Such fires do not run later with any `catchup`, and are not missed."""
     scheduler, recorder = hourly
     sleep(1.5 * HOUR)
     scheduler.pause("job")
@@ -57,7 +57,7 @@ def test_there_are_no_fires_during_a_pause(hourly: tuple[Scheduler, Any]) -> Non
 
 def test_a_fire_that_was_due_before_the_pause_runs(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
-    clock.jump(2 * HOUR + 5)  # as a machine that was asleep
+    clock.jump(2 * HOUR + 5)  # a suspend
     scheduler.pause("job")
     sleep(5 * HOUR)
     assert dues(recorder) == [60, 120]
@@ -105,7 +105,7 @@ def test_a_pause_before_the_start_is_kept(clock: VirtualClock, make_scheduler: M
 
 
 def test_a_pause_outlasts_reloads_of_the_job(hourly: tuple[Scheduler, Any]) -> None:
-    """Who paused a job by its name does not want it to run because its file was touched."""
+    """A pause of a job must not end because its file was edited."""
     scheduler, recorder = hourly
     scheduler.pause("job")
     scheduler.replace(scheduler.jobs)
@@ -146,7 +146,7 @@ def test_resuming_a_disabled_job_does_not_make_it_fire(clock: VirtualClock, make
 
 
 def test_a_step_back_during_a_pause_loses_no_later_fire(steady_clock: VirtualClock, make_scheduler: Make) -> None:
-    """The claims of the first pass were forgotten for jobs that are due alone: after a resume nothing ran for hours."""
+    """After a resume nothing ran for hours: the claims were only dropped for jobs with a due instant."""
     scheduler, recorder = make_scheduler(clock=steady_clock)
     scheduler.job("@every 10m", name="job")(lambda: None)
     start(scheduler)
@@ -160,7 +160,7 @@ def test_a_step_back_during_a_pause_loses_no_later_fire(steady_clock: VirtualClo
 
 
 def test_a_paused_job_reports_no_missing_success(clock: VirtualClock, make_scheduler: Make) -> None:
-    """`expect-within` counts anew from the resume; a reload in the pause does not wake it."""
+    """The time of `expect-within` restarts at the resume. A reload during the pause does not restart it."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("@hourly", name="job", expect_within="90m")(lambda: None)
     start(scheduler)
@@ -268,7 +268,7 @@ steps = st.lists(
 
 
 class Model:
-    """Second by second: the job fires when it is not paused and the schedule that it has then says so."""
+    """Second by second: the job fires when it is not paused and its present schedule has that second."""
 
     def __init__(self) -> None:
         self.schedule = SCHEDULES[0]
@@ -313,7 +313,7 @@ def test_pauses_and_reschedules_agree_with_a_simple_model(steps: list[tuple[int,
 
 
 def act(scheduler: Scheduler, model: Model, action: Any) -> None:
-    """Do it to both."""
+    """Do the same with the scheduler and with the model."""
     job: Job = scheduler.status("job").job
     match action:
         case "pause":

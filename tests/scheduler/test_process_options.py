@@ -1,4 +1,4 @@
-"""What directives and Python calls say of a job's process arrives at its command, and nowhere else."""
+"""Options of processes, from directives and from Python."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_user_directive_overrides_the_user_column() -> None:
 
 @pytest.mark.parametrize(("name", "value"), OPTIONS.items())
 def test_a_function_accepts_no_options_of_processes(name: str, value: object) -> None:
-    """It was run all the same, as root, by whoever had asked for a user."""
+    """The function ran as root although its job asked for a user."""
     option = name.replace("-", "_")
     with pytest.raises(ValueError, match=f"^{option} means nothing to a function"):
         Scheduler().job("@daily", **{option: value})

@@ -1,4 +1,4 @@
-"""Attempts after failed attempts, and starts that are put off."""
+"""Retries and jitter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Make = Callable[..., tuple[Scheduler, Any]]
 
 
 class Flaky:
-    """A job that fails so many times, then succeeds; it keeps the times of its attempts."""
+    """A job that fails a number of times, then succeeds. Records the times of its attempts."""
 
     def __init__(self, clock: VirtualClock, failures: int) -> None:
         self.clock = clock
@@ -74,7 +74,7 @@ def test_without_retries_there_is_one_attempt(clock: VirtualClock, make_schedule
 
 
 def test_a_new_fire_ends_the_wait_for_a_retry(clock: VirtualClock, make_scheduler: Make) -> None:
-    """The wait must not count as a run under way: the fire would be skipped, and each one after it."""
+    """The wait must not count as a run: the new fire and all later ones would be skipped."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.job("* * * * *", name="job", retries=3, retry_delay=90)(Flaky(clock, failures=99))
     scheduler.start()
@@ -129,7 +129,7 @@ def test_a_timeout_is_a_failed_attempt(clock: VirtualClock, make_scheduler: Make
 
 @pytest.mark.parametrize(("command", "attempts"), [("exit 1", 3), ("exit 125", 1), ("exit 0", 1)])
 def test_a_command_is_retried_unless_it_exits_with_125(command: str, attempts: int, make_scheduler: Make) -> None:
-    """125 is what env(1) and docker(1) say when they themselves cannot go on: so can a job."""
+    """env(1) and docker(1) exit with 125 when they fail themselves. A job can do the same."""
     scheduler, _ = make_scheduler()
     scheduler.command(command, "@manual", name="job", retries=2, retry_delay=0)
     scheduler.start()

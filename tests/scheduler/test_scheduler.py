@@ -1,4 +1,4 @@
-"""Making jobs: `command`, `job`, `load_crontab`, and what they refuse."""
+"""Adding jobs by `command`, `job` and `load_crontab`, and what these refuse."""
 
 from __future__ import annotations
 

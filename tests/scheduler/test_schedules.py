@@ -1,4 +1,4 @@
-"""Schedules through the scheduler, in virtual time: each fire once, never early, none lost."""
+"""Schedules in a scheduler on a virtual clock: each fire once, never early, none lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services: kept running, given up, triggered, stopped, changed by a reload."""
+"""Services: restarts, triggers, stops, and changes by a reload."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_service_that_dies_soon_restarts_with_growing_delays(clock: VirtualClo
 
 
 def test_a_long_life_resets_the_restart_delay(clock: VirtualClock, make_scheduler: Make) -> None:
-    """Functions, for they can live on virtual time."""
+    """The services are functions, because these can run on a virtual clock."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([0, 0, 0, 5, 0, 0, 1000])
     scheduler.job("@service", name="web")(lambda: sleep(next(lives)))
@@ -153,7 +153,7 @@ def test_what_follows_the_end_of_a_service(
 def test_a_child_that_a_service_leaves_behind_is_ended_and_delays_no_restart(
     make_scheduler: Make, marked_processes: Marked, unique: str
 ) -> None:
-    """The next life would meet the children of the one before at its port; a hundred lives would fill the machine."""
+    """The children of the last life would hold its port, and the children of a hundred lives would fill the machine."""
     running, recorder = make_scheduler(timing=Timing(pipes_after_exit=0.2))
     running.service(f"sleep {unique} & exec sleep 60", name="web", min_uptime=0)
     running.start()
@@ -168,7 +168,7 @@ def test_a_child_that_a_service_leaves_behind_is_ended_and_delays_no_restart(
 
 
 def test_a_service_ignores_options_that_are_for_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
-    """As it comes from `# gcron-defaults:`, which are for the jobs of a file."""
+    """Such options may come from `# gcron-defaults:`, which are for the jobs of a file."""
     scheduler, recorder = make_scheduler(clock=clock)
     options = {
         "timeout": 5,
@@ -283,7 +283,7 @@ def test_a_service_that_dies_while_jobs_finish_is_restarted(scheduler: Watched, 
 
 
 def test_services_stop_in_the_reverse_order_of_after(scheduler: Watched, tmp_path: Path) -> None:
-    """All at once, but in this order: what a front end does at its end may need its back end for a moment."""
+    """The stop signals are sent together, but in this order: a front end may need its back end while it ends."""
     running, recorder = scheduler
     command = "trap 'echo {} >> order; exit' TERM; echo up; while :; do sleep 0.05; done"
     running.service(command.format("cache"), name="cache", cwd=tmp_path, after="db", ready_line="up")
@@ -409,7 +409,7 @@ def test_a_reload_restarts_only_changed_services(scheduler: Watched) -> None:
     assert {event.job for event in recorder.of("process-started")[4:]} == {"changed", "added", "enabled"}
     assert psutil.pid_exists(first["same"])
     assert not any(psutil.pid_exists(first[name]) for name in ("changed", "removed", "disabled"))
-    # Ready is who has a process; that is noted by another greenlet, a moment after the observers are told of it.
+    # A greenlet sets the state to ready a moment after the observers got the event of the process.
     expected = {"same": "ready", "changed": "ready", "added": "ready", "disabled": "stopped", "enabled": "ready"}
     until(lambda: {name: str(status.state) for name, status in running.services.items()} == expected)
     assert set(recorder.outcomes()) == {"stopped"}
@@ -417,7 +417,7 @@ def test_a_reload_restarts_only_changed_services(scheduler: Watched) -> None:
 
 
 def test_a_service_never_has_two_lives_at_once(scheduler: Watched, gate: Gate) -> None:
-    """Also when it is removed and added again, and changed again, while it takes its time to end."""
+    """Also when it is removed, added and changed while its life still ends."""
     running, recorder = scheduler
     slow = f"trap '{gate.wait}; exit' TERM; echo up; while :; do sleep 0.02; done # {{}}"
     running.replace([service("web", slow.format(1), ready_line="up")])
@@ -438,7 +438,7 @@ def test_a_service_never_has_two_lives_at_once(scheduler: Watched, gate: Gate) -
 
 
 def test_a_service_that_is_added_again_is_not_ready_at_once(scheduler: Watched) -> None:
-    """Who waits for a service that is removed is woken by the flag that says ready: it must not stay set."""
+    """The removal of a service sets its ready flag to wake the jobs that wait. The flag must not stay set."""
     running, recorder = scheduler
     running.replace([service("web", "exec sleep 60")])
     running.start()

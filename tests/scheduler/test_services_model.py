@@ -1,6 +1,6 @@
-"""Whatever is done to services, in whatever order: never two lives of one at once, and in the end all is as asked.
+"""Random operations on services: no service ever has two lives, and the last state is the wanted one.
 
-The services are functions, on virtual time; each keeps count of its lives.
+The services are functions on a virtual clock. Each counts its lives.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AFTER = {"db": "", "cache": "db", "web": "cache,db"}
 
 
 class World:
-    """A scheduler, and what is known of its services."""
+    """A scheduler and the expected state of its services."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
@@ -51,7 +51,7 @@ class World:
                     sleep(1e7)
                 raise RuntimeError("dead")
             except GreenletExit:
-                sleep(version)  # takes its time to end
+                sleep(version)  # takes some time to end
                 raise
             finally:
                 self.living[name] -= 1
@@ -61,7 +61,7 @@ class World:
         return live
 
     def define(self, wanted: dict[str, tuple[int, bool]]) -> None:
-        """Replace the table; (version, enabled) of those that there shall be."""
+        """Replace the job table by services with these versions, enabled or not."""
         table = {}
         for name, (version, enabled) in wanted.items():
             after = [other for other in AFTER[name].split(",") if other in wanted]

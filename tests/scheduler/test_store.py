@@ -1,4 +1,4 @@
-"""The store door: a store that raises, stalls, lags or lies, beside jobs that have to start all the same."""
+"""Stores that raise, stall, are slow or answer wrongly. Jobs start all the same."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fail(argument: object) -> Any:
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """Set at the end: threads that stall go on."""
+    """An event for stores that stall. It is set after the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -98,7 +98,7 @@ def test_a_fire_that_another_scheduler_has_claimed_does_not_start_here(
 def test_a_store_that_raises_ends_no_job(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One exception from the store silenced the job forever, and the message blamed its schedule."""
+    """After one exception of the store the job never ran again, and the message blamed its schedule."""
     store = Fake(fail)
     scheduler, recorder = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a", "b")
@@ -152,7 +152,7 @@ def test_a_store_that_claims_no_job_is_not_asked(clock: VirtualClock, make_sched
 
 @pytest.mark.realtime
 def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Make, release: threading.Event) -> None:
-    """Claims ran one after the other in the watch: a store that stalled stopped every job."""
+    """Claims ran one by one in the watch, so a store that stalled stopped all jobs."""
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires), only={"claimed"})
     scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=1.5))
     scheduler.job("@every 2s", name="claimed")(lambda: None)

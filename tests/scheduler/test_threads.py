@@ -1,4 +1,4 @@
-"""A scheduler and several threads: jobs in threads, a scheduler in one of its own, calls from anywhere."""
+"""Schedulers and threads: jobs in threads, a scheduler in its own thread, calls from other threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.waiting import PATIENCE, until
 
 @pytest.fixture
 def background() -> Iterator[Callable[..., Scheduler]]:
-    """Make schedulers that run in threads of their own; all of them are stopped in the end."""
+    """Make schedulers with their own threads. They are stopped after the test."""
     made: list[Scheduler] = []
 
     def make(*define: Callable[[Scheduler], object], **options: Any) -> Scheduler:
@@ -115,7 +115,7 @@ def test_a_job_that_waits_for_a_thread_says_so(make_scheduler: Any, monkeypatch:
 
 
 def test_a_keyboard_interrupt_of_a_job_in_a_thread_is_its_failure(make_scheduler: Any) -> None:
-    """A real one comes to the main thread."""
+    """A real Ctrl-C interrupts the main thread."""
     scheduler, _ = make_scheduler()
 
     @scheduler.job("@manual", thread=True)
@@ -428,7 +428,7 @@ print("the end", flush=True)
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "the end\n"
-        time.sleep(0.5)  # it waits now
+        time.sleep(0.5)  # until it waits
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE)
         assert out == "long killed\n"
@@ -452,21 +452,21 @@ scheduler.command("trap '' TERM; sleep 60 & wait; wait", "@reboot", name="long",
 
 
 def interrupted(text: str, *signals: int) -> tuple[int, list[str], str]:
-    """Start the program; send the first signal once its job runs, and the second one once it stops."""
+    """Start the program. Send the first signal when its job runs, and the second one when it stops."""
     with subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         for event, signum in zip(("pid", "stopping"), signals, strict=False):
             assert process.stdout.readline().startswith(event)
-            time.sleep(0.1)  # the program waits again
+            time.sleep(0.1)  # until the program waits again
             process.send_signal(signum)
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out.splitlines(), err
 
 
 def test_ctrl_c_stops_a_foreground_scheduler_before_it_is_raised() -> None:
-    """It left its jobs running: the exception went through `run`, and nobody ended what that had started."""
+    """The exception ended `run`, and the jobs kept running."""
     text = FOREGROUND.replace("kill_after=60", "kill_after=0.2").format("scheduler.run(grace=0.2)")
     status, out, err = interrupted(text, signal.SIGINT)
     assert (status, out, err.splitlines()[-1]) == (-signal.SIGINT, ["stopping", "long killed"], "KeyboardInterrupt")
@@ -478,7 +478,7 @@ def test_ctrl_c_twice_kills_at_once() -> None:
 
 
 def test_a_scheduler_refuses_calls_in_a_forked_child() -> None:
-    """A pre-forking web server that starts it in the parent: its workers get an answer, not a hang."""
+    """In a pre-forking web server the workers get an error. They must not hang."""
     done = run_program("""
 import os, warnings, gcron
 

@@ -74,8 +74,8 @@ def test_a_redefined_job_keeps_its_instant_and_its_place() -> None:
 
 
 def test_setting_a_job_repeatedly_takes_no_memory() -> None:
-    """Each reload that changed a job with a far-off due time left an entry behind until that time: 200 bytes for each
-    job and reload, and forever with a job that is due once a year."""
+    """Each reload that changed a job left an entry until its old due instant: 200 bytes for each job and reload, which
+    stayed for a year when the job is due once a year."""
     table = Timetable()
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Running one command as an attempt, and keeping every event that it emits."""
+"""Fixtures that run one command as an attempt and record its events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STOP = Reason(ReasonCode.STOP_REQUESTED, "the test stops it")
 
 
 class Listening:
-    """Takes the events of an attempt, and keeps what they say."""
+    """Records the events of an attempt."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -61,7 +61,7 @@ def run_id(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make(listening: Listening, run_id: str) -> Callable[..., Attempt]:
-    """Make an attempt at a command, with options of its job."""
+    """Make an attempt for a command, with options of its job."""
 
     def make(command: Command | str, timing: Timing = TIMING, **options: Any) -> Attempt:
         command = Command(command) if isinstance(command, str) else command
@@ -84,7 +84,7 @@ def perform(make: Callable[..., Attempt]) -> Callable[..., RunResult]:
 
 @pytest.fixture
 def stop(make: Callable[..., Attempt], listening: Listening) -> Callable[..., RunResult]:
-    """Run a command, and stop it once it has printed a line, or once `when` holds."""
+    """Run a command, stop it when it has printed a line or when `when` holds, and return the result."""
 
     def stop(
         command: Command | str, when: Callable[[], object] = lambda: listening.out, now: bool = False, **options: Any

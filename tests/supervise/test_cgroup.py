@@ -1,4 +1,4 @@
-"""Control groups of runs: real ones, below that of the test."""
+"""Control groups of runs: real ones, below the group of the test."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tests.waiting import until
 Perform = Callable[..., RunResult]
 Stop = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
-# What a job does until it is in its group, which comes after all starts of an instant.
+# Waits until the job is in its group: it enters after all starts of an instant.
 IN_GROUP = "until grep -q run- /proc/$$/cgroup; do sleep 0.02; done"
-# A child that has shed the mark, the session and the parent.
+# Starts a child without the mark, the session and the parent of its job.
 ESCAPE = IN_GROUP + "; setsid env -i sh -c 'setsid env -i sleep {0} & exit'; echo escaped; exec sleep 60"
 
 
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the groups of runs are made, for the time of a test."""
+    """Use control groups during the test; return their directory."""
     monkeypatch.setattr(cgroup_module, "_parent", None)
     if not use_cgroups():
         pytest.skip("no control groups can be made here")
     parent = cgroup_module._parent
     assert parent is not None
     yield parent
-    for _ in range(200):  # the dead stay in for a moment
+    for _ in range(200):  # dead processes stay in a group for a moment
         remove_cgroups()
-        if not parent.exists():  # or another gcron found it empty
+        if not parent.exists():  # or another gcron has removed it
             break
         monkeypatch.setattr(cgroup_module, "_parent", parent)
         sleep(0.02)
@@ -61,9 +61,9 @@ def test_a_child_without_mark_session_and_parent_is_ended_with_its_run(
 def test_jobs_due_together_start_before_any_of_them_enters_a_group(
     make: Callable[..., Any], groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel holds up every fork and exec while it moves a process into a group.
+    """The kernel delays every fork and exec while it moves a process into a group.
 
-    A group right after each start made the last of a thousand jobs that were due at one second 0.3 s later.
+    With a move after each start, the last of a thousand jobs due at one second started 0.3 s later.
     """
     done: list[str] = []
 
@@ -91,7 +91,7 @@ def test_a_child_known_only_by_its_group_gets_the_stop_signal_first(stop: Stop, 
 def test_remnants_known_only_by_their_group_are_ended(
     make: Callable[..., Any], groups: Path, marked_processes: Find, unique: str
 ) -> None:
-    """They were looked for by their mark alone: what a service's dead lives had left behind could pile up."""
+    """The search used only the mark, so the remnants of a service's lives could pile up."""
     attempt = make(f"{IN_GROUP}; setsid env -i sleep {unique} >/dev/null 2>&1 & exit 0", kill_after=0.5)
     assert attempt.perform().succeeded
     (left,) = marked_processes(unique)

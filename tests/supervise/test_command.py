@@ -1,4 +1,4 @@
-"""What is executed: arguments, variables, standard input."""
+"""Commands: arguments, variables, standard input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_directory_with_any_name_is_entered(tmp_path: os.PathLike[str], name: 
     path = os.path.join(tmp_path, name)
     os.mkdir(path)
     for cwd in (path, name):
-        # CDPATH would lead a bare name elsewhere.
+        # With CDPATH, cd would look for a bare name elsewhere.
         result = subprocess.run(
             arguments(Command("pwd", cwd=cwd)), cwd=tmp_path, env={**os.environ, "CDPATH": "/"}, capture_output=True
         )

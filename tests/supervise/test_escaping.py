@@ -1,4 +1,4 @@
-"""Ending trees whose members try to get away: many, deaf, forking, in sessions of their own, without the mark."""
+"""Ending trees whose members try to escape: many, forking, detached, ignoring signals, without a mark."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.waiting import PATIENCE, takes, until
 Stop = Callable[..., RunResult]
 Find = Callable[[str], list[int]]
 
-# Children in sessions of their own that ignore TERM, start another such child at TERM, or are born, fork and die in
-# an endless chain. Each ends by itself after a minute, whatever becomes of the test.
+# Detached children that ignore TERM, start another such child at TERM, or form an endless chain of short processes.
+# Each ends after a minute in any case.
 CROWD = """
 import os, signal, sys, time
 end = time.monotonic() + 60
@@ -61,7 +61,7 @@ time.sleep(60)
 
 
 def carriers(run_id: str) -> list[psutil.Process]:
-    """The processes alive that carry the mark of a run, by another look than gcron's."""
+    """Return the living processes with the mark of a run. This search is independent of gcron's."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -73,7 +73,7 @@ def carriers(run_id: str) -> list[psutil.Process]:
 
 
 def threads_of(run_id: str) -> list[int]:
-    """The threads alive that carry the mark of a run."""
+    """Return the living threads with the mark of a run."""
     found = []
     for path in Path("/proc").glob("[0-9]*/task/[0-9]*/environ"):
         with suppress(OSError):
@@ -115,10 +115,10 @@ def test_200_children_that_resist_are_killed(stop: Stop, listening: Any, crowd: 
 def test_children_without_mark_and_session_are_ended_with_their_parents(
     stop: Stop, marked_processes: Find, unique: str, command: str, processes: int
 ) -> None:
-    """`sudo` does so: clean variables, and a session of its own on a terminal. Such processes outlived their run."""
+    """`sudo` cleans the variables and, on a terminal, makes a session. Such processes outlived their run."""
 
     def are_there() -> bool:
-        """True when all have become what they are to be: the leader names them, too."""
+        """Return True when all processes have executed their last command. The leader's command has the number, too."""
         names = [psutil.Process(pid).name() for pid in marked_processes(unique)]
         return len(names) == 1 + processes and "sleep" in names and not {"setsid", "env"} & {*names}
 
@@ -130,7 +130,7 @@ def test_children_without_mark_and_session_are_ended_with_their_parents(
 def test_processes_in_the_session_of_the_leader_are_ended_without_a_mark(
     stop: Stop, listening: Any, marked_processes: Find, unique: str
 ) -> None:
-    """Job control puts them in groups of their own, and their parent is gone."""
+    """Job control gives them their own process groups, and their parent has exited."""
     stop(f"bash -mc 'env -i sleep {unique} & disown'; echo up; sleep 60", kill_after=0.3)
     assert marked_processes(unique) == []
 
@@ -146,12 +146,12 @@ def test_a_member_without_a_mark_is_remembered_after_its_parent_exits(
     )
     with takes(at_least=0.5):
         result = stop(f"setsid env -i {sys.executable} -c '{code}' & wait", kill_after=0.5)
-    assert result.exit_code == -signal.SIGTERM  # the leader obeyed, and its child was nobody's
+    assert result.exit_code == -signal.SIGTERM  # the leader obeyed, and its child lost its parent
     assert marked_processes(unique) == []
 
 
 def test_children_of_other_processes_are_not_members(stop: Stop) -> None:
-    """Links lead from members to their children, not to their parents or to those that are beside them."""
+    """The search goes from members to children, never to parents or siblings."""
     bystander = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], env={}, start_new_session=True)
     try:
         stop("setsid env -i sleep 60 & echo up; wait")
@@ -163,7 +163,7 @@ def test_children_of_other_processes_are_not_members(stop: Stop) -> None:
 
 
 def test_a_process_whose_first_thread_exited_is_killed(stop: Stop, listening: Any, run_id: str) -> None:
-    """Linux shows it as a zombie without variables; it went on for ever, in a session of its own."""
+    """Linux shows such a process as a zombie without variables. Detached, it was never ended."""
     code = (
         "import ctypes, os, threading, time\n"
         "def work():\n"
@@ -186,7 +186,7 @@ def test_a_process_whose_first_thread_exited_is_killed(stop: Stop, listening: An
 def test_without_free_descriptors_a_tree_does_not_count_as_ended(
     make: Callable[..., Any], marked_processes: Find, unique: str
 ) -> None:
-    """Each process that could not be looked at counted as one that had ended: the run was over, and its tree lived."""
+    """A process that could not be read counted as ended: the run ended while its tree lived."""
     attempt = make(f"setsid sleep {unique} & exec sleep {unique}")
     running = spawn(attempt.perform)
     until(lambda: [psutil.Process(pid).name() for pid in marked_processes(unique)] == ["sleep", "sleep"])
@@ -219,7 +219,7 @@ def test_a_walk_skips_a_process_whose_read_hangs() -> None:
     with takes(at_least=1, at_most=2):
         assert walker.walk(look, [1, 2, 3]) == [10, 30]
     assert set(walker.stuck) == {2}
-    assert walker.walk(look, [1, 2, 3]) == [10, 30]  # and does not ask it again meanwhile
+    assert walker.walk(look, [1, 2, 3]) == [10, 30]  # and does not read it again meanwhile
     assert calls == [1, 2, 3, 1, 3]
     release.set()
     until(lambda: not walker.stuck)

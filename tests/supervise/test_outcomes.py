@@ -1,4 +1,4 @@
-"""How a process or a call ends, in one word and a reason."""
+"""Outcomes of processes and of Python calls, with their reasons."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_an_exception_is_a_failure_and_its_traceback_is_output(
 
 
 def test_an_exception_whose_text_raises_is_a_failure(call: Callable[..., RunResult], listening: Any) -> None:
-    """Errors of drivers and of proxies whose `__str__` itself raises: the run was "killed before it began"."""
+    """Some drivers raise errors whose `__str__` raises. The run was reported as "killed before it began"."""
 
     class Untold(Exception):
         def __str__(self) -> str:
@@ -192,7 +192,7 @@ def test_a_function_stopped_before_its_start_is_never_called(listening: Any) -> 
 
 
 def test_a_function_that_waits_for_a_thread_is_not_called_during_a_stop(listening: Any) -> None:
-    """As a process that waits for room: within the grace of a stop, it would begin in order to be cut off."""
+    """It would start within the grace only to be killed at its end."""
     pool = ThreadPool(1)
     release = threading.Event()
     calls: list[str] = []

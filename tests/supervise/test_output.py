@@ -1,4 +1,4 @@
-"""What a job prints, byte for byte, while it prints it."""
+"""The output of a job, byte for byte, while the job runs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_unfinished_line_is_shown_after_a_second(stop: Stop, listening: Any) 
 
 def test_a_job_that_writes_without_pause_does_not_block_the_loop(make: Callable[..., Any], listening: Any) -> None:
     def output(event: JobOutput) -> None:
-        """As slow as a log format, so that the pipe is never empty."""
+        """Be as slow as a log format, so that the pipe is never empty."""
         end = time.thread_time() + 0.0005
         while time.thread_time() < end:
             continue
@@ -81,7 +81,7 @@ def test_a_job_that_writes_without_pause_does_not_block_the_loop(make: Callable[
     until(lambda: listening.pid)
     gaps: list[float] = []
     while len(gaps) < 100:
-        before = time.thread_time()  # of this thread alone, however busy the machine is
+        before = time.thread_time()  # only of this thread, so other programs do not count
         sleep(0.001)
         gaps.append(time.thread_time() - before)
     assert not running.ready()
@@ -132,7 +132,7 @@ def test_discarded_output_goes_to_the_null_device(perform: Perform, listening: A
 
 @pytest.mark.realtime
 def test_a_run_with_discarded_output_does_not_wait_for_a_process_left_behind(perform: Perform, listening: Any) -> None:
-    with takes(at_most=2):  # no pipe, so nothing to wait for
+    with takes(at_most=2):  # there is no pipe to wait for
         perform("sleep 60 & exit 0", timing=Timing(pipes_after_exit=30), output="discard")
     assert listening.notices == []
 

@@ -1,4 +1,4 @@
-"""Cutting bytes into lines, against `bytes.split`, and what is kept of an output."""
+"""Cutting bytes into lines, compared with `bytes.split`, and the excerpt of an output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def split_in_chunks(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def marked_lines(data: bytes, cuts: list[int]) -> list[tuple[bytes, bool]]:
-    """The lines of `data`, with whether each goes on, where it is split at `cuts`."""
+    """Return the lines of `data`, fed in pieces cut at `cuts`, and whether each is continued."""
     splitter = LineSplitter()
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     batches = [batch for start, end in pairwise(edges) for batch in splitter.feed(data[start:end])]

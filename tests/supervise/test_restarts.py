@@ -1,4 +1,4 @@
-"""What follows the end of a service's life: the rule alone, without processes or time."""
+"""What follows the end of a service's life: only the rule, without processes or time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_failed_start_counts_as_a_short_life() -> None:
 def test_restarts_follow_the_documented_rule_for_any_lives(
     lives: list[float], delay: float, longest: float, limit: int, min_uptime: float
 ) -> None:
-    """Against the rule of docs/services.md, said once more: by how many of the last lives were short."""
+    """Compare with the rule of docs/services.md: the number of short lives in a row decides."""
     restarts = Restarts(
         Policy.from_options(
             {

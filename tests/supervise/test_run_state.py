@@ -1,4 +1,4 @@
-"""The states of a run: which may follow which, and that only one function changes them."""
+"""The states of a run: which may follow which, and the one function that changes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending whole trees: those that obey, those that do not, and those that cannot be ended."""
+"""Ending process trees that obey, that resist, or that cannot be ended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_run_that_takes_too_long_gets_the_stop_signal(perform: Perform, listen
 
 
 def let_exit_unseen(pid: int) -> None:
-    """Block this thread, so that gcron sees nothing, until the process has exited."""
+    """Block this thread, and so gcron, until the process has exited."""
     while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
 
@@ -51,10 +51,10 @@ def let_exit_unseen(pid: int) -> None:
 def test_a_job_that_exited_during_a_pause_of_gcron_keeps_its_outcome(
     make: Callable[..., Any], code: int, outcome: Outcome
 ) -> None:
-    """A gcron that had been paused called a backup timed-out, or killed, that had ended well within its time.
+    """After a pause of gcron, a backup that had ended in time was reported as timed-out or killed.
 
-    When it goes on, timers (a timeout, the next fire of `overlap=replace`) are due at the same moment as the news of
-    the exit, and came first.
+    After the pause, timers (a timeout, the next fire of `overlap=replace`) are due at the same moment as the exit, and
+    were handled first.
     """
     attempt = make(f"exit {code}", timeout=0.3)
     performing = spawn(attempt.perform)
@@ -68,7 +68,7 @@ def test_a_job_that_exited_during_a_pause_of_gcron_keeps_its_outcome(
 
 
 def test_an_exit_comes_before_a_timeout_that_is_due_at_the_same_time(make: Callable[..., Any], listening: Any) -> None:
-    """As above, for the run's own timeout."""
+    """As above, for the timeout of the run."""
     performing = spawn(make("sleep 0.1; exit 7", timeout=0.3).perform)
     while not listening.pid:
         sleep(0)
@@ -114,7 +114,7 @@ def test_a_suspended_tree_is_continued_so_that_it_can_exit(
     stop: Stop, listening: Any, marked_processes: Find, unique: str
 ) -> None:
     def stop_all() -> bool:
-        if len(marked_processes(f"sleep {unique}")) < 3:  # with the shell, which names them
+        if len(marked_processes(f"sleep {unique}")) < 3:  # the shell's command has the number, too
             return False
         for pid in (listening.pid, *marked_processes(unique)):
             os.kill(pid, signal.SIGSTOP)
@@ -127,7 +127,7 @@ def test_a_suspended_tree_is_continued_so_that_it_can_exit(
 
 @pytest.mark.skipif(platform.machine() not in CLONE, reason="the number of clone(2) is known of other machines only")
 def test_a_parent_that_waits_for_its_vforked_child_is_killed(stop: Stop, listening: Any) -> None:
-    """Until the child of vfork(2) executes something or ends, its parent sleeps and handles no signal."""
+    """Until the child of vfork(2) executes a program or exits, its parent handles no signal."""
     code = (
         "import ctypes, os, signal, time\n"
         "signal.signal(signal.SIGTERM, lambda *args: os._exit(0))\n"
@@ -204,7 +204,7 @@ def test_a_dead_process_held_by_a_debugger_is_named_and_ends_the_run(
         result = running.get(timeout=PATIENCE)
         worked = time.process_time()
         sleep(0.5)
-        assert time.process_time() - worked < 0.25  # whoever waits for it does not spin
+        assert time.process_time() - worked < 0.25  # the wait does not use the processor
         assert result.outcome is Outcome.KILLED
         assert f"pid {listening.pid} (sleep, zombie)" in result.left_behind
     finally:
@@ -214,7 +214,7 @@ def test_a_dead_process_held_by_a_debugger_is_named_and_ends_the_run(
 
 
 def _debugger_of(pid: int, request: int) -> subprocess.Popen[bytes]:
-    """A process that traces `pid` and does nothing about it."""
+    """Start a process that traces `pid` and does nothing else."""
     code = (
         "import ctypes, time\n"
         f"ok = ctypes.CDLL(None).ptrace({request}, {pid}, 0, 0)\n"
@@ -240,7 +240,7 @@ def test_a_run_does_not_wait_for_a_grandchild_that_keeps_the_pipe(perform: Perfo
     timing = Timing(pipes_after_exit=0.1, late_output=PATIENCE)
     result = perform(f"({gate.wait}; echo afterwards) & echo done", timing)
     assert result.outcome is Outcome.SUCCEEDED
-    assert result.duration < time.monotonic() - started - 0.09  # the process's own, without the wait for its pipes
+    assert result.duration < time.monotonic() - started - 0.09  # without the wait for the pipes
     assert listening.out == [b"done"]
     gate.open()
     until(lambda: listening.late)

@@ -1,4 +1,4 @@
-"""What a job finds when it starts: session, descriptors, signals, variables, standard input."""
+"""The surroundings of a job: session, descriptors, variables, standard input, limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
 
 
 def with_options(text: str, **options: Any) -> Command:
-    """A command as the crontab's directives would make it."""
+    """Make a command with options, as directives of a crontab do."""
     return command_of(text, Policy.from_options(options))
 
 
@@ -43,7 +43,7 @@ def test_a_job_has_exactly_three_descriptors(perform: Perform, listening: Any) -
     leaked = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(leaked, True)
     try:
-        # The shell's own glob needs a descriptor, so it is asked of another process's directory.
+        # The shell needs a descriptor for its glob, so another process lists the directory.
         perform(Command("(ls /proc/$PPID/fd) & wait; ls /proc/$$/fd", stdin=b"text"))
     finally:
         os.close(leaked)
@@ -68,7 +68,7 @@ def test_a_job_that_does_not_read_its_input_is_not_blocked(perform: Perform) -> 
 def test_without_memfd_the_input_is_a_temporary_file(
     perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other systems than Linux have none: a temporary file serves."""
+    """Other systems than Linux have no memfd_create."""
     monkeypatch.delattr(os, "memfd_create")
     perform(Command("cat", stdin=b"one\ntwo\n"))
     assert listening.out == [b"one", b"two"]
@@ -167,10 +167,10 @@ SHELLS = [pytest.param(["sh"], id="sh")] + [
 def test_all_resource_limits_are_set_with_any_shell_as_sh(
     perform: Perform, listening: Any, argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shells count in blocks of different sizes and call the number of processes by different letters."""
+    """Shells count in different block sizes, and have different letters for the number of processes."""
     if len(argv) > 1:
         shell = tmp_path / "sh"
-        # By the name `sh`, which is what makes bash follow POSIX.
+        # Under the name `sh` bash follows POSIX.
         shell.write_text(f'#!/bin/sh\nexec {shutil.which(argv[0])} {argv[1]} "$@"\n')
         shell.chmod(0o755)
         monkeypatch.setattr(start_script_module, "DEFAULT_SHELL", str(shell))
@@ -191,7 +191,7 @@ def test_a_resource_limit_affects_only_its_job(perform: Perform, tmp_path: Path)
 
 
 def test_a_resource_limit_that_cannot_be_set_refuses_the_run(perform: Perform) -> None:
-    # More than any kernel allows, so that root is refused too.
+    # More than any kernel allows, even for root.
     result = perform(with_options("echo never", rlimit_nofile=1 << 40))
     assert result.outcome is Outcome.START_FAILED
     assert result.reason.text.startswith("cannot start: ")
@@ -253,7 +253,7 @@ def test_an_env_file_of_a_trusted_owner_is_read(perform: Perform, listening: Any
 
 @pytest.fixture
 def hanging_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An env-file whose reading does not come back before the test is over."""
+    """An env-file whose read hangs until the end of the test."""
     path = str(tmp_path / "hanging")
     go_on = threading.Event()
     read_env_file = surroundings_module.read_env_file
@@ -283,7 +283,7 @@ def test_an_env_file_that_hangs_delays_only_its_job_and_only_until_the_deadline(
         Outcome.START_FAILED,
         f"cannot start: env-file {path}: no answer within 0.3 s",
     )
-    # Who comes later does not take a further thread.
+    # A later run does not start another thread.
     assert "still hangs" in perform(with_options("true", env_file=path)).reason.text
     go_on.set()
     while (result := perform(with_options("echo $X", env_file=path))).outcome is not Outcome.SUCCEEDED:

@@ -1,4 +1,4 @@
-"""A job as another user: exactly that user's rights, and nothing of root's. Runs as root alone; else it is refused."""
+"""Jobs of other users: they have exactly the rights of that user, and none of root. Most tests need root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gcron.supervise.outcome import Outcome, RunResult
 
 Perform = Callable[..., RunResult]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-# A number that no user and no group has, as containers run programs.
+# A number without an account, as containers often use.
 NOBODYS_NUMBER = next(number for number in range(54321, 60000) if number not in {u.pw_uid for u in pwd.getpwall()})
 
 
@@ -34,7 +34,7 @@ def at_home(text: str, user: str, **options: Any) -> Command:
 
 @pytest.fixture
 def somebody(tmp_path: Path) -> Iterator[str]:
-    """A user of two groups more than their own, with a home; gone after the test."""
+    """A user with a home and two more groups. The account is removed after the test."""
     name, group = f"gcron-t{os.getpid()}", f"gcron-g{os.getpid()}"
     subprocess.run(["groupadd", group], check=True)
     try:
@@ -141,7 +141,7 @@ def test_no_descriptor_of_root_is_inherited(perform: Perform, listening: Any, tm
 
 @as_root
 def test_a_job_can_open_its_standard_streams(perform: Perform, listening: Any) -> None:
-    """They were made by root: opening /dev/stdout was not permitted, though writing to it was."""
+    """Root had made the pipes: a job could write to /dev/stdout, but not open it."""
     text = "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; echo more | tee /dev/stderr"
     command = command_of(text, Policy.from_options({"user": "daemon", "cwd": "/"}), stdin=b"in\n")
     assert perform(command).outcome is Outcome.SUCCEEDED
@@ -160,11 +160,11 @@ def test_a_job_cannot_use_what_only_root_may_use(perform: Perform, listening: An
 
 @as_root
 def test_the_directory_is_entered_with_the_rights_of_the_user(perform: Perform, tmp_path: Path) -> None:
-    """Root could enter it; done before the switch, the job would be where its user may not look."""
+    """Before the switch root would enter a directory that the user may not enter."""
     tmp_path.chmod(0o700)
     result = perform(as_user("pwd", "daemon", cwd=str(tmp_path)))
     assert result.outcome is Outcome.START_FAILED
-    # Nor can it be seen, where a directory above is closed too.
+    # The message says that it cannot be seen when a directory above is closed, too.
     assert str(tmp_path) in result.reason.text
 
 
@@ -181,7 +181,7 @@ def test_a_missing_home_refuses_the_run(perform: Perform, somebody: str) -> None
 
 @pytest.mark.parametrize("user", ["no-such-user", "4294967295", "99999999999999999999"])
 def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
-    """4294967295 is -1 to setreuid(2): it would change nothing, and the job would run as root."""
+    """For setreuid(2) 4294967295 is -1, which changes nothing: the job would run as root."""
     result = perform(as_user("id", user))
     assert (result.outcome, result.reason.text) == (Outcome.START_FAILED, f"cannot start: there is no user {user}")
     assert result.output_size == 0
@@ -190,7 +190,7 @@ def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
 @as_root
 @pytest.mark.parametrize("missing", ["setuid", "setgid"])
 def test_root_without_the_right_to_switch_users_refuses_the_run(gcron_run: Callable[..., Any], missing: str) -> None:
-    """As in a container that drops rights: half a switch would be worse than none."""
+    """A container may drop these rights. Half a switch would be worse than none."""
     if shutil.which("setpriv") is None:
         pytest.skip("no setpriv here")
     before = ("setpriv", "--bounding-set", f"-{missing}")
@@ -202,7 +202,7 @@ def test_root_without_the_right_to_switch_users_refuses_the_run(gcron_run: Calla
 
 @pytest.fixture
 def not_root() -> Iterator[int]:
-    """This process as somebody who is not root; the number of that user."""
+    """Run the test without root; return the number of its user."""
     if os.geteuid() != 0:
         yield os.geteuid()
         return
@@ -226,7 +226,7 @@ def test_without_root_a_run_as_another_user_is_refused(perform: Perform, not_roo
 def test_a_job_of_the_own_user_needs_no_switch(
     perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root's lines of a system crontab run as those of a crontab without users do."""
+    """In a system crontab, jobs of gcron's own user run as in a crontab without users."""
     monkeypatch.setenv("INHERITED", "yes")
     perform(at_home("echo $INHERITED; pwd", str(os.geteuid())))
     assert listening.out == [b"yes", os.fsencode(os.getcwd())]
