@@ -53,6 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("realtime"))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check that pytest-xdist has seen the group: it shows in the id of a test."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        lost = [item.nodeid for item in session.items if item.get_closest_marker("realtime") and "@" not in item.nodeid]
+        assert not lost, f"pytest-xdist ignores the group of {lost[0]}"
+
+
 class Recorder:
     """An observer that keeps everything."""
 

@@ -57,7 +57,7 @@ def test_a_flood_of_100_megabytes_arrives_whole_and_delays_no_other_job(gcron_ru
     while not any(b"flood    succeeded" in line for line in kept):
         data = os.read(daemon.process.stdout.fileno(), MIB)
         assert data
-        time.sleep(0.001)  # slow enough for some runs of the other job
+        time.sleep(len(data) / 50_000_000)  # slow enough for some runs of the other job
         whole, newline, rest = (rest + data).rpartition(b"\n")
         lines += (whole + newline).count(needle)
         kept += [line for line in whole.split(b"\n") if b"000000" not in line]
