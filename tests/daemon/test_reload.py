@@ -222,19 +222,19 @@ def test_changes_in_a_directory_are_noticed(witness: Callable[..., Witness], tmp
 @linux
 @pytest.mark.realtime
 @pytest.mark.parametrize("edit", [rename_over, Path.write_text], ids=["renamed over", "in place"])
-def test_a_thousand_edits_cause_few_reloads_and_miss_no_fire(
+def test_hundreds_of_edits_cause_few_reloads_and_miss_no_fire(
     witness: Callable[..., Witness], edit: Callable[[Path, str], object]
 ) -> None:
     gcron = witness()
     started = time.monotonic()
-    for number in range(1000):
+    for number in range(500):
         edit(gcron.crontab, gcron.add(f"name-{number}"))
         time.sleep(0.002)
     seconds = time.monotonic() - started
     edit(gcron.crontab, gcron.add("last") + "# gcron: name=very-last\n@every 1s true\n")
     gcron.wait_for('"job":"very-last".*succeeded')
     # On a busy machine the editor may pause for longer than gcron waits for further changes.
-    assert len(gcron.reloads()) <= seconds / QUIET + 2 < 500
+    assert len(gcron.reloads()) <= seconds / QUIET + 2 < 250
 
 
 @linux

@@ -116,7 +116,7 @@ def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Moun
         "# gcron: name=other timeout=2s\n@reboot sleep 60\n" + BEAT,
         "--grace",
         "0s",
-        timing=Timing(unkillable_after=5),
+        timing=Timing(unkillable_after=3),
     )
     (pid,) = daemon.wait_for(r"stuck +started \(pid (\d+)\)")
     daemon.wait_for("stuck +\\| up")
@@ -124,7 +124,7 @@ def test_a_job_that_hangs_in_execve_is_named_and_delays_nothing_else(mount: Moun
     beats = len(daemon.wait_for("beat +succeeded"))
     daemon.wait_for("beat +succeeded", beats + 1)
     assert "stuck    timed-out" not in daemon.log.partition("other    timed-out")[0]
-    with takes(at_most=0.3 + 5 + 5):
+    with takes(at_most=0.3 + 3 + 5):
         assert daemon.stop() == 4
     assert re.search(rf"could not be killed: .*pid {pid} \(python[\d.]*, disk-sleep\)", daemon.log)
 
