@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-
 COMMANDS = ("run", "check", "next")
 Gcron = Callable[..., Any]
 Write = Callable[..., str]
