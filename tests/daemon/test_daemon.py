@@ -151,7 +151,7 @@ def test_jobs_that_ignore_signals_or_are_stopped_or_detached_end_in_time(
         "0.3",
     )
     daemon.wait_for(r"\| deaf", 4)
-    with takes(at_most=0.3 + 1 + 5):
+    with takes(at_most=0.3 + 1 + 3):  # kill-after is 10 s by default
         assert daemon.stop() == 3
     # The last job had ended. Like any cron, gcron leaves its remaining process alone.
     left = marked_processes(unique)
@@ -304,7 +304,7 @@ def test_a_job_gets_the_stop_signal_first_and_kill_after_its_kill_after(gcron_ru
     job = f"trap 'echo asked' TERM; echo up; while :; do sleep {unique}; done"
     daemon = gcron_run(f"# gcron: kill-after=1s name=deaf\n@reboot {job}\n", "--grace", "0.5")
     daemon.wait_for(r"\| up")
-    with takes(at_least=0.5 + 1, at_most=0.5 + 1 + 5):
+    with takes(at_least=0.5 + 1, at_most=0.5 + 1 + 3):  # kill-after is 10 s by default
         daemon.send(signal.SIGTERM)
         with takes(at_least=0.5):
             daemon.wait_for(r"\| asked")
@@ -321,7 +321,7 @@ def test_a_service_that_ignores_the_stop_signal_is_killed_after_its_own_kill_aft
         "0.5",
     )
     daemon.wait_for(r"\| deaf", 2)
-    with takes(at_least=0.5 + 1 + 1, at_most=0.5 + 1 + 1 + 5):
+    with takes(at_least=0.5 + 1 + 1, at_most=0.5 + 1 + 1 + 3):  # kill-after is 10 s by default
         assert daemon.stop() == 3
     assert "SIGTERM: stopping, waiting up to 0.5 s for job (" in daemon.log
 
