@@ -31,6 +31,8 @@ WITH_TIMING = Path(__file__).with_name("gcron_with_timing.py")
 # No deadline: a busy machine is not a failure, and benchmarks/ measure speed. The workers can share the database of
 # examples, because each test has its own directory there.
 settings.register_profile("gcron", deadline=None)
+# For hours of fuzzing: pytest --hypothesis-profile=long
+settings.register_profile("long", settings.get_profile("gcron"), max_examples=20_000)
 settings.load_profile("gcron")
 
 # A script's `pytest &` ignores these two, and everything that the tests start would inherit that.

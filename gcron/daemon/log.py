@@ -44,9 +44,8 @@ class Log:
             self._own.write(record)
 
     def say(self, text: str, bad: bool = False) -> None:
-        """Write a message of gcron itself, line by line."""
-        for line in text.splitlines():
-            self._own.write(self._format.message(self._clock.now(), line, bad))
+        """Write a message of gcron itself: one record, whatever the names in it hold."""
+        self._own.write(self._format.message(self._clock.now(), text, bad))
 
     def report(self, event: str, fields: dict[str, object], lines: list[str], bad: bool = False) -> None:
         """Write a record with parts: `fields` for machines, `lines` for people."""
