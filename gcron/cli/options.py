@@ -74,6 +74,13 @@ def _add_run(commands: _Commands) -> None:
         "--split-logs", action="store_true", help="job output alone on stdout, gcron's own messages on stderr"
     )
     parser.add_argument(
+        "--record-limit",
+        type=_record_limit,
+        default=16384,
+        metavar="BYTES",
+        help="how long one record of the log may be (default 16384, at least 4096); longer lines are cut into pieces",
+    )
+    parser.add_argument(
         "--on-stall",
         choices=("drop", "block"),
         default="drop",
@@ -266,6 +273,13 @@ def _seconds(text: str) -> float:
         return parse_duration(text)
     except ScheduleError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _record_limit(text: str) -> int:
+    limit = _count(text)
+    if not 4096 <= limit <= 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes from 4096 to 1048576")
+    return limit
 
 
 def _count(text: str) -> int:

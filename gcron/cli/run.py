@@ -63,12 +63,12 @@ def _make_format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -
     if options.log_format == "json":
         from gcron.daemon.formats.json import JsonFormat
 
-        return JsonFormat()
+        return JsonFormat(options.record_limit)
     if options.log_format == "logfmt":
         from gcron.daemon.formats.logfmt import LogfmtFormat
 
-        return LogfmtFormat()
-    text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
+        return LogfmtFormat(options.record_limit)
+    text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal(), limit=options.record_limit)
     text.fit([job.name for job in jobs])
     return text
 
