@@ -226,6 +226,11 @@ class Scheduler(Observable):
         return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
 
     @property
+    def has_died(self) -> bool:
+        """True when no job will be due any more, because of an error in the watch of the clock."""
+        return self._watch.has_died
+
+    @property
     def is_stopping(self) -> bool:
         """True once `stop` has been called."""
         return self._stopping
