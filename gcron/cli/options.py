@@ -45,7 +45,8 @@ as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
 read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
-4 a process that cannot be killed is left; 130 Ctrl-C.
+4 a process that cannot be killed is left; 6 a part of gcron itself has died;
+130 Ctrl-C.
 """
 
 

@@ -14,6 +14,7 @@ from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
+from gcron.daemon.self_check import SelfCheck
 from gcron.daemon.status import status_fields, status_lines
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.frozen import frozen
@@ -103,7 +104,8 @@ class Daemon:
         self._reloader = Reloader(
             self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
         )
-        self._parts: list[Part] = [self._reloader, *(make(self._scheduler) for make in parts)]
+        self_check = SelfCheck(self._scheduler, self._log, self._reloader, self._notifier)
+        self._parts: list[Part] = [self_check, self._reloader, *(make(self._scheduler) for make in parts)]
         self._handlers: list[SignalHandler] = []
 
     def run(self) -> int:

@@ -51,6 +51,11 @@ class Log:
         """Write a record with parts: `fields` for machines, `lines` for people."""
         self._own.write(self._format.report(self._clock.now(), event, fields, lines, bad))
 
+    @property
+    def has_died(self) -> bool:
+        """True when nothing is written any more, because of an error."""
+        return self._outlets.has_died
+
     def stop_blocking(self) -> None:
         """Stop waiting for a reader that has stopped reading: gcron ends."""
         self._outlets.stop_blocking()

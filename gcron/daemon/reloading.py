@@ -92,6 +92,11 @@ class Reloader:
             self._follower.kill(block=False)
 
     @property
+    def has_died(self) -> bool:
+        """True when changes of the files are not followed any more, because of an error."""
+        return self._follower is not None and self._follower.ready() and not self._is_stopped
+
+    @property
     def _is_over(self) -> bool:
         return self._is_stopped or self._scheduler.is_stopping
 
