@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcron.daemon.formats.format import LEAST_RECORD_LIMIT, RECORD_LIMIT, Format
+from gcron.daemon.formats.format import LEAST_RECORD_LIMIT, RECORD_LIMIT, Format, has_long_line
 from gcron.daemon.formats.json import JsonFormat
 from gcron.daemon.formats.logfmt import LogfmtFormat
 from gcron.daemon.formats.text import TextFormat
@@ -170,3 +170,9 @@ def test_a_report_that_is_too_long_is_shortened_and_says_so() -> None:
         assert len(record) <= RECORD_LIMIT
     (short,) = [read_json(JsonFormat().report(AT, "status", fields, []))]
     assert (short["jobs"], short["truncated"], short["running"][0]) == (3000, True, {"job": "job0", "pid": 0})
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(2, 40))
+def test_a_long_line_is_found_wherever_it_stands(lengths: list[int], room: int) -> None:
+    block = b"\n".join(b"x" * length for length in lengths)
+    assert has_long_line(block, room) == (max(lengths, default=0) > room)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gcron.daemon.formats.format import (
     RECORD_LIMIT,
+    has_long_line,
     has_surrogates,
     message_record,
     pieces,
@@ -57,8 +58,7 @@ class JsonFormat:
         start, end = f'{fields},"line":"'.encode("ascii"), b'"}\n'
         block = b"\n".join(event.lines)
         room = (self._limit - len(start) - len(end)) // _LONGEST_ESCAPE
-        is_short = len(block) <= room or max(map(len, event.lines)) <= room
-        if is_short and not event.continued and not block.translate(None, _PLAIN):
+        if not event.continued and not block.translate(None, _PLAIN) and not has_long_line(block, room):
             for character, escape in _ESCAPES:
                 block = block.replace(character, escape)
             return start + block.replace(b"\n", end + start) + end

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from gcron.daemon.formats.format import RECORD_LIMIT, pieces, show_surrogate
+from gcron.daemon.formats.format import RECORD_LIMIT, has_long_line, pieces, show_surrogate
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
@@ -102,7 +102,7 @@ class TextFormat:
             text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
             block = _safe(text).encode("utf-8")
         room = self._limit - len(start) - len(self._paint(" (continued)", _DIM)) - 1
-        if len(block) <= room or max(map(len, block.split(b"\n"))) <= room:
+        if not has_long_line(block, room):
             return start + block.replace(b"\n", b"\n" + start) + end
         more = self._paint(" (continued)", _DIM).encode() + b"\n" + start
         return b"\n".join([*(start + line for line in _cut_lines(block, room, more))]) + end
