@@ -23,7 +23,7 @@ from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.background import Background
 from gcron.scheduler.claims import Claims
-from gcron.scheduler.events import JobPaused, JobResumed
+from gcron.scheduler.events import JobPaused, JobResumed, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
@@ -47,6 +47,7 @@ from gcron.scheduler.status import Counts, JobStatus
 from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
 from gcron.supervise.python_call import InThread
+from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
@@ -100,6 +101,9 @@ class Scheduler(Observable):
             self._observers.add(kind, self._counts)
         for kind in self._door.store.kinds:
             self._observers.add(kind, self._door.write)
+        self._observers.add("service-state-changed", self._stop_if_failed)
+        self._grace = 30.0
+        self._failed_service = ""
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -286,13 +290,28 @@ class Scheduler(Observable):
 
     # -- from start to end ----------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    @property
+    def failed_service(self) -> str:
+        """The service with `on-failed=stop` whose failure has stopped the scheduler; empty if there is none."""
+        return self._failed_service
+
+    def _stop_if_failed(self, event: ServiceStateChanged) -> None:
+        if event.state is not ServiceState.FAILED or self._stopping:
+            return
+        if any(job.name == event.job and job.policy.on_failed == "stop" for job in self._table.jobs):
+            self._failed_service = event.job
+            self._begin_to_stop(self._grace)
+
+    def start(self, *, grace: float = 30.0) -> None:
         """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
+
+        `grace`: seconds that running jobs have if a service with `on-failed=stop` stops the scheduler.
 
         Raises RuntimeError when started or stopped before, ValueError when an `after` does not name a service.
         """
         if self._watch.is_started or self._stopping:
             raise RuntimeError("a scheduler starts once")
+        self._grace = _checked_grace(grace)
         self._owner.claim()
         try:
             self._table.start()
@@ -319,7 +338,7 @@ class Scheduler(Observable):
         """
         _checked_grace(grace)
         if not self._watch.is_started:
-            self.start()
+            self.start(grace=grace)
         try:
             self._stopped.wait()
         except BaseException:
@@ -337,10 +356,11 @@ class Scheduler(Observable):
     def stop(self, grace: float = 30.0) -> StopReport:
         """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
-        Bounded by `grace`, the longest `kill-after` of jobs, that of services, and a few seconds; when something does
-        not die of KILL, 10 s more for each of the two (docs/running.md, section 6). Returns when all is done; a second
-        call waits for the first. A job or an observer that calls it is itself waited for, and ended after `grace` (an
-        observer 2 s later): there, let somebody else wait, by `gcron.spawn(scheduler.stop)`.
+        Bounded by `grace`, the longest `kill-after` of jobs, those of services that need one another, and a few
+        seconds; when something does not die of KILL, 10 s more for each of the two (docs/running.md, section 6).
+        Returns when all is done; a second call waits for the first. A job or an observer that calls it is itself
+        waited for, and ended after `grace` (an observer 2 s later): there, let somebody else wait, by
+        `gcron.spawn(scheduler.stop)`.
         """
         stopper = self._owner.call(self._begin_to_stop, _checked_grace(grace))
         report: StopReport = get_across_threads(stopper)
