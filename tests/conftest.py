@@ -208,12 +208,12 @@ class Gate:
     """Lets a job wait until the test opens the gate."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.wait = f"until test -e {path}; do sleep 0.02; done"
         """The shell command that waits."""
 
     def open(self) -> None:
-        self._path.touch()
+        self.path.touch()
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ class SelfCheck:
 
     def _end(self, broken: list[str]) -> None:
         """End gcron: jobs first, as far as that is possible without what has died."""
-        self._log.say(f"{', '.join(broken)} has died: gcron ends with status {EXIT_BROKEN}", bad=True)
+        self._log.say(f"{', '.join(broken)} has died: gcron ends with status {EXIT_BROKEN}", "error")
         with Timeout(_MAY_TAKE, False):
             self._scheduler.kill()
             self._scheduler.stop(0.0)

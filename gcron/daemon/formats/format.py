@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gcron.scheduler.events import SchedulerEvent
-from gcron.scheduler.records import Record, instant
+from gcron.scheduler.records import Level, Record, instant
 
 __all__ = [
     "LEAST_RECORD_LIMIT",
     "RECORD_LIMIT",
     "Format",
+    "Level",
     "has_long_line",
     "has_surrogates",
     "message_record",
@@ -44,23 +45,23 @@ class Format(Protocol):
     def event(self, event: SchedulerEvent) -> bytes:
         """The record of an event, newline included; empty when the format has none for it. Output may have several."""
 
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
+    def message(self, time: float, text: str, level: Level = "info") -> bytes:
         """The record of something gcron itself says."""
 
     def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], level: Level = "info"
     ) -> bytes:
         """The record of something with parts: `fields` for machines, `lines` for people."""
 
 
-def message_record(time: float, text: str, bad: bool) -> Record:
+def message_record(time: float, text: str, level: Level) -> Record:
     """Something that gcron itself says; `time` in seconds of UTC."""
-    return {"time": instant(time), "event": "message", "level": "error" if bad else "info", "message": text}
+    return report_record(time, "message", {"message": text}, level)
 
 
-def report_record(time: float, event: str, fields: Mapping[str, object]) -> Record:
+def report_record(time: float, event: str, fields: Mapping[str, object], level: Level) -> Record:
     """Something with parts."""
-    return {"time": instant(time), "event": event, **fields}
+    return {"time": instant(time), "event": event, "level": level, **fields}
 
 
 # -- text that others decide ------------------------------------------------------------------------------------------

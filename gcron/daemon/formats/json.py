@@ -1,4 +1,4 @@
-"""One JSON object a line. A job's own JSON object stands under `line` as an object."""
+"""One JSON object a line. A job's own JSON object is under `data`, too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from gcron.daemon.formats.format import (
     RECORD_LIMIT,
+    Level,
     has_long_line,
     has_surrogates,
     message_record,
@@ -42,15 +43,15 @@ class JsonFormat:
             return self._output(event)
         return self._dump(event_record(event))
 
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
+    def message(self, time: float, text: str, level: Level = "info") -> bytes:
         """See `Format.message`."""
-        return self._dump(message_record(time, text, bad))
+        return self._dump(message_record(time, text, level))
 
     def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], level: Level = "info"
     ) -> bytes:
         """See `Format.report`."""
-        return self._dump(report_record(time, event, fields))
+        return self._dump(report_record(time, event, fields, level))
 
     def _output(self, event: JobOutput) -> bytes:
         """All lines at once, as bytes if they are plain: the hot path of jobs that print much (benchmarks/log.py)."""
@@ -70,10 +71,11 @@ class JsonFormat:
         """The record of a line; if that is too long, one for each piece of it, as a string."""
         if not goes_on:
             line = line.removesuffix("\r")
-            record = f'{fields},"line":{_value(line)}}}\n'
-            if len(record) <= self._limit:
-                yield record
-                return
+            start = f'{fields},"line":{_quoted(line)}'
+            for end in (_data(line), ""):
+                if len(start) + len(end) + len("}\n") <= self._limit:
+                    yield f"{start}{end}}}\n"
+                    return
         start = f'{fields},"continued":true,"line":'
         room = self._limit - len(start) - len("}\n")
         *parts, last = pieces(line, room, lambda text: len(_quoted(text)))
@@ -88,16 +90,16 @@ class JsonFormat:
         return text.encode("ascii") + b"\n"
 
 
-def _value(line: str) -> str:
-    """A line as JSON: the object that it is, or a string."""
+def _data(line: str) -> str:
+    """Return the object that a line is, as another key of its record; else an empty text."""
     if line.startswith("{") and line.rstrip().endswith("}"):
         try:
             value = json.loads(line)
             if _is_for_everybody(value):
-                return _dumps(value)
+                return f',"data":{_dumps(value)}'
         except (ValueError, RecursionError):
             pass  # no JSON, or none that every reader takes: NaN, 1e999, a thousand brackets
-    return _quoted(line)
+    return ""
 
 
 def _is_for_everybody(value: Any, depth: int = 0) -> bool:

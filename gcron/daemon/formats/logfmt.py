@@ -6,7 +6,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from gcron.daemon.formats.format import RECORD_LIMIT, message_record, pieces, report_record, shortened, well_formed
+from gcron.daemon.formats.format import (
+    RECORD_LIMIT,
+    Level,
+    message_record,
+    pieces,
+    report_record,
+    shortened,
+    well_formed,
+)
 from gcron.scheduler.events import JobOutput, SchedulerEvent
 from gcron.scheduler.records import event_record
 
@@ -32,15 +40,15 @@ class LogfmtFormat:
             return self._output(event)
         return self._record(event_record(event))
 
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
+    def message(self, time: float, text: str, level: Level = "info") -> bytes:
         """See `Format.message`."""
-        return self._record(message_record(time, text, bad))
+        return self._record(message_record(time, text, level))
 
     def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], level: Level = "info"
     ) -> bytes:
         """See `Format.report`."""
-        return self._record(report_record(time, event, fields))
+        return self._record(report_record(time, event, fields, level))
 
     def _output(self, event: JobOutput) -> bytes:
         fields = _text(event_record(event))

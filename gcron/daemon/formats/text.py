@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from gcron.daemon.formats.format import RECORD_LIMIT, has_long_line, pieces, show_surrogate
+from gcron.daemon.formats.format import RECORD_LIMIT, Level, has_long_line, pieces, show_surrogate
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
@@ -45,6 +45,7 @@ _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
 _LONGEST_LABEL = 256
 _BAD = "31"
+_LEVEL_COLOURS: dict[Level, str] = {"info": "", "warning": "33", "error": _BAD}
 _DIM = "2"
 
 
@@ -57,7 +58,7 @@ class TextFormat:
     def __init__(
         self, timezone: tzinfo, colour: bool = False, full_date: bool = True, limit: int = RECORD_LIMIT
     ) -> None:
-        self._timezone = timezone
+        self.timezone = timezone
         self._colour = colour
         self._full_date = full_date
         self._limit = limit
@@ -76,15 +77,15 @@ class TextFormat:
         job = event.job if isinstance(event, JobEvent) else "gcron"
         return self._lines(event.time, job, text, colour)
 
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
+    def message(self, time: float, text: str, level: Level = "info") -> bytes:
         """See `Format.message`."""
-        return self._lines(time, "gcron", text, _BAD if bad else "1")
+        return self._lines(time, "gcron", text, _LEVEL_COLOURS[level] or "1")
 
     def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], level: Level = "info"
     ) -> bytes:
         """See `Format.report`."""
-        colour = _BAD if bad else ""
+        colour = _LEVEL_COLOURS[level]
         return b"".join(self._lines(time, "gcron", line, colour) for line in lines)
 
     def fit(self, names: list[str]) -> None:
@@ -116,7 +117,7 @@ class TextFormat:
         return "".join([*records, f"{prefix}{self._paint(last, colour)}\n"]).encode("utf-8")
 
     def _prefix(self, time: float, job: str) -> str:
-        moment = datetime.fromtimestamp(time, self._timezone)
+        moment = datetime.fromtimestamp(time, self.timezone)
         stamp = moment.isoformat(timespec="seconds") if self._full_date else moment.strftime("%H:%M:%S")
         label = next(pieces(_one_line(job), _LONGEST_LABEL, _size)).ljust(self._width)
         colour = "1" if job == "gcron" else _JOB_COLOURS[sum(job.encode("utf-8", "replace")) % len(_JOB_COLOURS)]
