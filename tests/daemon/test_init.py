@@ -309,3 +309,21 @@ def test_keys_of_a_terminal_arrive_once_and_do_not_stop_the_scheduler(tmp_path: 
         with suppress(psutil.Error, IndexError):
             psutil.Process(terminal.pid).children()[0].kill()
         os.close(terminal.master)
+
+
+# -- the grace ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "grace"), [((), 8), (("--grace", "40"), 40)])
+def test_process_1_has_a_grace_that_fits_into_a_stop_of_docker(
+    gcron_run: Run, unique: str, options: tuple[str, ...], grace: int
+) -> None:
+    """`docker stop` killed the container after 10 s, in the middle of a grace of 30 s, and all jobs with it."""
+    daemon = gcron_run(f"# gcron: name=long\n@reboot sleep {unique}\n", *options, before=UNSHARE)
+    daemon.wait_for("started")
+    init = init_of(daemon.process.pid)
+    init.send_signal(signal.SIGTERM)
+    daemon.wait_for(f"SIGTERM: stopping, waiting up to {grace} s for long")
+    assert ("as process 1, jobs have 8 s to finish at a stop (--grace)" in daemon.log) == (not options)
+    init.send_signal(signal.SIGINT)
+    assert daemon.wait() == 3
