@@ -200,6 +200,28 @@ exit status: 0 listed; 1 a file is wrong; 2 the command line is wrong
     parser.add_argument("--json", action="store_true", help="one JSON object a job")
 
 
+def _add_edit(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "edit",
+        help="edit a crontab, and replace it only if it is right",
+        description="Open an editor on a copy of the crontab. If gcron check finds no error in it, the copy replaces "
+        "the crontab in one step, with its owner and mode. Else its errors are shown, and it can be edited again.",
+        epilog="""\
+examples:
+  gcron edit crontab                with $VISUAL, $EDITOR, or the usual editor
+  EDITOR=nano gcron edit --system /etc/cron.d/backup
+
+exit status: 0 replaced, or nothing to change; 1 not replaced; 2 the command
+line is wrong
+""",
+    )
+    parser.add_argument("files", nargs=1, metavar="FILE", help="the crontab; it is made if there is none")
+    parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
+    _add_trust_owner(parser)
+    _add_tz(parser)
+    parser.set_defaults(spool=())
+
+
 def _add_explain(commands: _Commands) -> None:
     parser = commands.add_parser(
         "explain",
@@ -289,6 +311,7 @@ _COMMANDS = {
     "run": _add_run,
     "exec": _add_exec,
     "check": _add_check,
+    "edit": _add_edit,
     "list": _add_list,
     "next": _add_next,
     "explain": _add_explain,
