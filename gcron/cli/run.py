@@ -111,7 +111,7 @@ def _read_again(crontabs: Crontabs, files: list[str]) -> Loaded:
         raise CrontabError([Problem(path, 0, 0, 0, "error", message) for path in replaced])
     loaded = crontabs.load()
     if loaded.errors:
-        raise CrontabError(_without_lines(loaded.errors))
+        raise CrontabError(loaded.errors if is_terminal() else _without_lines(loaded.errors))
     return loaded
 
 
