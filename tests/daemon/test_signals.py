@@ -9,14 +9,21 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from gcron.daemon.daemon import Daemon, Settings
+from gcron.daemon.formats.text import TextFormat
+from gcron.daemon.log import LogSettings
 from gcron.daemon.stop_signals import StopRequests
-from gcron.greenlet import sleep
+from gcron.greenlet import sleep, spawn_later
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job
 from gcron.testing import VirtualClock
 from tests.conftest import Gate
 from tests.waiting import until
@@ -54,6 +61,21 @@ def test_the_same_signal_soon_after_is_an_echo(
         before = time
         found.append(requests.is_echo(signal.Signals[f"SIG{name}"]))
     assert found == echoes
+
+
+@pytest.mark.parametrize(("second", "status"), [(1.9, 0), (2.1, 3)])
+def test_a_second_term_within_a_second_kills_nothing(
+    tmp_path: Path, clock: VirtualClock, second: float, status: int
+) -> None:
+    log = tmp_path / "log"
+    job = Job("long", parse("@reboot", "UTC"), lambda: sleep(5), Policy())
+    with log.open("wb") as out:
+        daemon = Daemon([job], Settings(LogSettings(TextFormat(UTC), stdout_fd=out.fileno())), "a test", list)
+        for moment in (1, second):
+            spawn_later(moment, os.kill, os.getpid(), signal.SIGTERM)
+        assert daemon.run() == status
+        daemon.close()
+    assert ("SIGTERM: killing long" in log.read_text()) == (status == 3)
 
 
 # -- the terminal -------------------------------------------------------------------------------------------------
