@@ -36,6 +36,7 @@ A cron that supervises what it starts.
   gcron run crontab.example      run its jobs, here in the foreground
   gcron exec crontab.example JOB run one job now
   gcron check crontab.example    show everything that is wrong with it
+  gcron list crontab.example     list its jobs
   gcron next crontab.example     show what fires when
   gcron explain '30 2 * * mon'   explain a schedule in words
   gcron help                     list the topics of the documentation
@@ -46,8 +47,8 @@ as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
 read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
-4 a process that cannot be killed is left; 6 a part of gcron itself has died;
-130 Ctrl-C.
+4 a process that cannot be killed is left; 5 a service has failed for good;
+6 a part of gcron itself has died; 130 Ctrl-C.
 """
 
 
