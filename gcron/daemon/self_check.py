@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from gcron.daemon.formats.format import Level
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.timeout import Timeout
 from gcron.scheduler import Run, Scheduler
@@ -37,7 +38,7 @@ class Watched(Protocol):
 class Log(Watched, Protocol):
     """The log."""
 
-    def say(self, text: str, bad: bool = False) -> None:
+    def say(self, text: str, level: Level = "info") -> None:
         """Write a message."""
 
     def close(self, timeout: float) -> None:

@@ -129,7 +129,7 @@ def test_whatever_names_and_reasons_hold_it_is_records_of_gcron(format: Format, 
     ]
     data = [format.event(event) for event in events]
     data += [
-        format.message(AT, text, bad=True),
+        format.message(AT, text, "error"),
         format.report(AT, "status", {"problem": text, text: [text] * 40}, [text]),
     ]
     for record in data:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gcron.daemon.formats.format import Level
 from gcron.daemon.notify import Notifier
 from gcron.daemon.self_check import EXIT_BROKEN, SelfCheck
 from gcron.greenlet import sleep
@@ -129,7 +130,7 @@ class Part:
     def alive(self) -> None:
         self.fed += 1
 
-    def say(self, text: str, bad: bool = False) -> None:
+    def say(self, text: str, level: Level = "info") -> None:
         self.said.append(text)
 
     def close(self, timeout: float) -> None:
