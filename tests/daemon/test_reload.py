@@ -267,7 +267,7 @@ def test_with_no_watch_only_a_signal_reloads(witness: Callable[..., Witness]) ->
 class Log(list[str]):
     """Collects the reports."""
 
-    def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
+    def __call__(self, text: str, level: str = "info", **fields: object) -> None:
         self.append(text)
 
 
