@@ -5,16 +5,17 @@ interpreter has loaded already, so that the time without signal handlers is as s
 (docs/containers.md), and so that the init is small. It does two things: collect orphans, and pass signals on.
 """
 
-from __future__ import annotations
-
+import _signal as signal  # built in: the module over it loads enum, which takes as long as a third of Python's start
 import gc
 import os
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
-__all__ = ["has_init", "main"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` takes longer still
+    from types import FrameType
+    from typing import NoReturn
+
+__all__ = ["has_init", "hold_signals", "main"]
 
 # Faults concern this process; stops from the terminal go to the process that has the terminal; Python ignores SIGPIPE.
 _NOT_PASSED_ON = {
@@ -42,11 +43,29 @@ def has_init() -> bool:
     return _has_init
 
 
-def main() -> int:
-    """Run the command line of `gcron`; returns the exit status."""
+_mask: "set[int] | None" = None
+"""The signals that were blocked at the start; None until signals are held."""
+
+
+def hold_signals() -> None:
+    """Block signals until `main` can do something about them.
+
+    The kernel keeps blocked signals. Without a handler, process 1 would lose them.
+    """
+    global _mask
+    if _mask is None:
+        _mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
+
+
+def main(mask: "set[int] | None" = None) -> int:
+    """Run the command line of `gcron`; returns the exit status.
+
+    `mask`: the signals that were blocked at the start, when the caller has blocked all of them since.
+    """
     global _has_init
-    # The kernel keeps blocked signals. Without a handler, process 1 would lose them.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
+    hold_signals()
+    if mask is None:
+        mask = _mask
     if os.getpid() == 1:
         _leave_init_behind()
         _has_init = True
@@ -56,7 +75,7 @@ def main() -> int:
         for signum in _STOP:
             signal.signal(signum, _stop_before_the_start)
         mask = set(_LATER)
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask or ())
     from gcron.cli.main import main as run_command_line
 
     status = run_command_line()
@@ -65,11 +84,12 @@ def main() -> int:
     return status
 
 
-def _held() -> set[signal.Signals]:
-    return signal.valid_signals() - _NOT_PASSED_ON
+def _held() -> set[int]:
+    held: set[int] = signal.valid_signals() - _NOT_PASSED_ON
+    return held
 
 
-def _stop_before_the_start(signum: int, frame: FrameType | None) -> None:
+def _stop_before_the_start(signum: int, frame: "FrameType | None") -> None:
     os._exit(0)
 
 
@@ -86,7 +106,7 @@ def _leave_init_behind() -> None:
     os.setpgid(0, 0)
 
 
-def _be_init(child: int) -> NoReturn:
+def _be_init(child: int) -> "NoReturn":
     while True:
         signum = signal.sigwait(_held())
         if signum != signal.SIGCHLD:
@@ -96,7 +116,7 @@ def _be_init(child: int) -> NoReturn:
             os._exit(status)
 
 
-def _collect(child: int) -> int | None:
+def _collect(child: int) -> "int | None":
     """Collect all processes that have ended; returns the exit status of `child` if it is one of them."""
     while True:
         pid, raw = os.waitpid(-1, os.WNOHANG)

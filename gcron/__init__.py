@@ -6,6 +6,14 @@ greenlets need not know of crontabs. Only the loop itself is loaded at once: it 
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and ("-m", "gcron") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False):
+    # This process is gcron itself. To load the rest takes long, and as process 1 it would lose signals meanwhile.
+    from gcron_boot import hold_signals
+
+    hold_signals()
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
