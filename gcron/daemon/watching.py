@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from gcron.frozen import frozen
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import READ, get_hub
+from gcron.schedule.clock import SystemClock
 
 __all__ = ["LOOK_EVERY", "FileWatch", "Snapshot"]
 
@@ -70,7 +70,7 @@ class FileWatch:
         """How the files stand now. Later changes are reported. It may hang as files do: call it in a thread."""
         if self._inotify is not None:
             self._watch_places()
-        now = time.time()
+        now = SystemClock().now()
         statuses = tuple(status for path in self.paths for status in _statuses(path))
         age = min((abs(now - changed) for status in statuses for changed in status[-2:]), default=_GRANULARITY * 2)
         return Snapshot(statuses, settled=age > _GRANULARITY, fresh=age <= _TICK)

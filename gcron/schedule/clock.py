@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["Clock", "SystemClock", "local_timezone"]
+__all__ = ["LAST_SECOND", "Clock", "SystemClock", "local_timezone"]
 
+LAST_SECOND = (2**63 - 1) // 10**9
+"""The last one that clocks can show: they count nanoseconds in 64 bits."""
 _STEADY_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -38,8 +40,11 @@ class SystemClock:
     longest_nap = 1.0
 
     def now(self) -> float:
-        """Seconds of UTC since 1970."""
-        return time.time()
+        """Seconds of UTC since 1970. After April 2262, of which Python cannot tell the time, always its last second."""
+        try:
+            return time.time()
+        except OverflowError:
+            return float(LAST_SECOND)
 
     def monotonic(self) -> float:
         """Seconds, also those of a suspend where the machine counts them (CLOCK_BOOTTIME, clock_gettime(2)).

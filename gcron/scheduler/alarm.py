@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gcron.runtime.event import Event
 from gcron.runtime.hub import READ, get_hub
-from gcron.schedule.clock import Clock, SystemClock
+from gcron.schedule.clock import LAST_SECOND, Clock, SystemClock
 
 __all__ = ["Alarm", "new_alarm"]
 
@@ -58,7 +58,8 @@ class KernelAlarm:
 
     def wait(self, until: int | None, changed: Event) -> None:
         """See `Alarm.wait`."""
-        if not self._timer.set(None if until is None else _wake_at(until)):
+        # The clock cannot show a later instant than the last one, so it never comes.
+        if not self._timer.set(None if until is None or until > LAST_SECOND else _wake_at(until)):
             return  # the clock was set while nobody waited
         watch = get_hub().io.watch(self._timer.fd, READ, changed.set)
         try:
@@ -74,7 +75,7 @@ class KernelAlarm:
 
 def _wake_at(until: int) -> float:
     early = until - _EARLY
-    return early if time.time() < early else until
+    return early if SystemClock().now() < early else until
 
 
 class NapAlarm:

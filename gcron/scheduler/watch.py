@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from math import ceil
 
 from gcron.runtime.event import Event as Flag
-from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
@@ -26,6 +26,9 @@ from gcron.scheduler.timetable import Timetable
 from gcron.supervise.outcome import Reason, ReasonCode
 
 __all__ = ["Watch"]
+
+# Seconds until the watch goes on after an error: at first, and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
 class Watch:
@@ -178,12 +181,19 @@ class Watch:
 
     def _watch(self) -> None:
         alarm = new_alarm(self._clock)
+        pause = _FIRST_PAUSE
         try:
             while True:
-                self._changed.clear()
-                self._look_at_clock()
-                self._look()
-                alarm.wait(self._timetable.first(), self._changed)
+                try:
+                    self._changed.clear()
+                    self._look_at_clock()
+                    self._look()
+                    alarm.wait(self._timetable.first(), self._changed)
+                    pause = _FIRST_PAUSE
+                except Exception as error:  # of a clock, or a bug: without the watch nothing would ever run again
+                    get_hub().report_error(f"the watch of the clock, which goes on after {pause:g} s,", error)
+                    sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
             alarm.close()
 
