@@ -32,6 +32,8 @@ QUEUE_LIMIT = 8 * 1024 * 1024
 _OWN_RECORDS = 4
 # Seconds without any progress after which the reader counts as stopped.
 _STALLED_AFTER = 1.0
+# At the end: seconds in which such a reader may go on, and from one look at that to the next.
+_LAST_CHANCE, _LOOK_AGAIN = 0.5, 0.05
 # How many bytes one write takes at most: much while the reader is quick; little when it is slow, because a write
 # tells of its progress only when it is done, and a long one would look like a reader that has stopped.
 _BATCH, _SMALL_BATCH = 256 * 1024, 4096
@@ -69,6 +71,8 @@ class Sink:
         self._waiting = 0
         self._written = 0
         """Bytes; grows with every write that succeeds, and shows whether the reader moves."""
+        self._writing_since: float | None = None
+        """When the reader took something last, while a write waits for it; None while none does."""
         self._dropped_lines = 0
         self._dropped_size = 0
         """Bytes that nobody was told of yet."""
@@ -117,14 +121,29 @@ class Sink:
         self._blocks = False
 
     def close(self, timeout: float | None = 5.0) -> None:
-        """Write what is left, for at most `timeout` seconds; None: for as long as that takes."""
+        """Write what is left, for at most `timeout` seconds; None: for as long as that takes.
+
+        With a timeout, a reader that has stopped is not waited for: half a second, in which it may go on.
+        """
         self._stalled = False
         self._is_closing = True
         self._tell_dropped()
         self._queue.put(None)
         release = self._hub.hold()
-        self._closed.wait(timeout)
+        if timeout is None:
+            self._closed.wait()
+        else:
+            self._wait_for_writer(timeout)
         release()
+
+    def _wait_for_writer(self, timeout: float) -> None:
+        began = time.monotonic()
+        while not self._closed.wait(_LOOK_AGAIN):
+            now = time.monotonic()
+            since = self._writing_since
+            has_stopped = since is not None and now - since >= _STALLED_AFTER
+            if now - began >= (min(timeout, _LAST_CHANCE) if has_stopped else timeout):
+                return
 
     # -- room -----------------------------------------------------------------------------------------------
 
@@ -211,6 +230,7 @@ class Sink:
         """Write it; returns what is lost of it."""
         rest = memoryview(data)
         while rest and not self._broken:
+            self._writing_since = self._writing_since or time.monotonic()
             try:
                 if self._cut:
                     os.write(self._fd, b"\n")
@@ -220,6 +240,7 @@ class Sink:
                 # Somebody else made the descriptor non-blocking; it is not ours alone to change back.
                 _wait_writable(self._fd)
             except OSError as error:
+                self._writing_since = None
                 if error.errno in _PASSING:
                     written = data[: len(data) - len(rest)]
                     self._cut = self._cut or (written != b"" and not written.endswith(b"\n"))
@@ -231,6 +252,7 @@ class Sink:
         started = time.monotonic()
         written = os.write(self._fd, rest[: self._batch])
         slow = time.monotonic() - started > _SLOW
+        self._writing_since = None
         self._batch = _SMALL_BATCH if slow else min(self._batch * 2, _BATCH)
         self._written += written
         return written
