@@ -57,7 +57,8 @@ class _Foreground:
         self._job = job
         self._policy = replace(without_useless(job) if is_service(job) else job.policy, output="raw")
         identity = Identity(job.name, new_run_id())
-        self._attempt = Attempt(job.action, self._policy, identity, self._take, SystemClock())
+        sweep = is_service(job)
+        self._attempt = Attempt(job.action, self._policy, identity, self._take, SystemClock(), sweep=sweep)
         # A reader may take all the time that it wants: `gcron exec FILE JOB | less`.
         self._outlets = Outlets(lambda lines, size: b"", on_stall="block")
         self._stop_signal: signal.Signals | None = None
@@ -73,8 +74,6 @@ class _Foreground:
         hand_down_defaults()
         result = self._attempt.perform()
         self._is_over = True
-        if is_service(self._job) and self._stop_signal is None:
-            self._attempt.end_remnants()
         self._finish_output()
         return self._conclude(result)
 

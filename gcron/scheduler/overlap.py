@@ -70,12 +70,19 @@ class Overlap:
             self._runs.skip(job, fire_at, reason)
 
     def _end_retries(self, job: Job) -> list[Run]:
-        """End those runs of it that wait for another attempt; return the others."""
-        runs = self._runs.of(job.name)
-        for run in runs:
-            if run.state is RunState.RETRYING:
-                run.end_retries(Reason(ReasonCode.DUE_AGAIN, "the job is due again"))
-        return [run for run in runs if run.state is not RunState.RETRYING]
+        """End those runs of it that wait for another attempt, or for room to start; return the others.
+
+        A run that waits for room gives way only where one of the two fires is to be skipped or replaced.
+        """
+        gives_way = job.policy.overlap in ("skip", "replace")
+        waiting: list[Run] = []
+        others: list[Run] = []
+        for run in self._runs.of(job.name):
+            waits = run.state is RunState.RETRYING or (gives_way and run.waits_for_capacity)
+            (waiting if waits else others).append(run)
+        for run in waiting:
+            run.end_retries(Reason(ReasonCode.DUE_AGAIN, "the job is due again"))
+        return others
 
     # -- fires that are made up -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from gcron.frozen import frozen, replace
+from gcron.policy.services import is_service
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
 from gcron.schedule.seeded import seeded_value
@@ -182,7 +183,7 @@ class Runs:
                 return replace(result, reason=result.reason.extended(f"; no further attempt: {why}"))
 
     def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
-        identity = Identity(job.name, run.run_id, run.fire_at, number)
+        identity = Identity(job.name, run.run_id, run.fire_at, number, run.mark)
         if not isinstance(job.action, Command):
             return python_call(job.action, job.policy, identity, self._observers.tell, self._clock)
 
@@ -191,7 +192,8 @@ class Runs:
                 run.pid = event.pid
             self._observers.tell(event)
 
-        return Attempt(job.action, job.policy, identity, emit, self._clock, self._timing)
+        sweep = is_service(job)
+        return Attempt(job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
 
     # -- the end of all -------------------------------------------------------------------------------------
 

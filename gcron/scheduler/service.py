@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gcron.frozen import replace
 from gcron.policy.services import without_useless
 from gcron.runtime.event import Event as Flag
-from gcron.runtime.greenlet import Greenlet, sleep
+from gcron.runtime.greenlet import Greenlet
 from gcron.runtime.hub import Timer, get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, JobOutput, Notice, ProcessStarted, ServiceStateChanged
@@ -25,8 +25,6 @@ from gcron.supervise.run import Run
 
 __all__ = ["Service"]
 
-# Seconds in which the other processes of a life may notice that its main process has died.
-_REMNANTS_AFTER = 0.1
 # Bytes of a line that ready-line searches: `.*up` takes time by the square of their number, and the loop waits.
 _SEARCHED = 4096
 
@@ -109,7 +107,7 @@ class Service:
         life = replace(self.job, policy=without_useless(self.job))
         self._change(ServiceState.STARTING, why)
         run = self.run = self._runs.start(life, None)
-        self._spawn(self._live, life, run)
+        self._spawn(self._live, run)
         return run
 
     def _begin_again(self, why: Reason) -> None:
@@ -123,7 +121,7 @@ class Service:
         if not run.is_stopping:
             run.stop(Outcome.STOPPED, why)
 
-    def _live(self, life: Job, run: Run) -> None:
+    def _live(self, run: Run) -> None:
         run.ended.wait()
         assert run.outcome is not None
         result = run.outcome
@@ -133,8 +131,6 @@ class Service:
             self._readiness.cancel()
             self._readiness = None
         self._follow(result, was_ended=run.is_stopping)
-        if not run.is_stopping and isinstance(life.action, Command):  # else the whole tree has been ended
-            self._sweep(life, run)
 
     def _follow(self, result: RunResult, was_ended: bool) -> None:
         """Decide what follows a life."""
@@ -161,13 +157,6 @@ class Service:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _sweep(self, life: Job, run: Run) -> None:
-        sleep(_REMNANTS_AFTER)
-        ended = run.end_remnants()
-        if ended:
-            text = f"ended what it had left behind: {ended}"
-            self._runs.tell(Notice(self._clock.now(), life.name, run.run_id, text))
 
     # -- readiness ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ deadline.
 from __future__ import annotations
 
 import os
+import signal
+from math import inf
 
 from gcron.policy import Policy
 from gcron.runtime.children import UNKNOWN_STATUS
@@ -17,28 +19,37 @@ from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
+from gcron.supervise.capacity import NO_CAPACITY, Order, capacity, check_capacity
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.events import Emit, JobOutput, Notice, ProcessStarted, RawOutput
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult, exit_reason
 from gcron.supervise.output import AnyPump, Excerpt, Lines, LineSplitter, Pump, Stream, Unsplit
-from gcron.supervise.process_table import describe
-from gcron.supervise.process_tree import ProcessTree
-from gcron.supervise.spawning import NO_CAPACITY, PipeEnd, check_capacity
-from gcron.supervise.start_script import why_refused
+from gcron.supervise.process_reader import describe
+from gcron.supervise.process_tree import ProcessTree, TreeEnd
+from gcron.supervise.spawning import PipeEnd
+from gcron.supervise.start_script import ScriptMessages, why_refused
 from gcron.supervise.surroundings import find_surroundings
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["Attempt"]
 
-# Seconds between two tries to start, while there is no capacity for another process.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+# Seconds in which the other processes of a service may notice that its main process has died.
+_TIME_TO_NOTICE = 0.1
+# Seconds for the rest of the output, when a process that cannot be ended has the pipe.
+_SHORT_PATIENCE = 0.1
 # Seconds after the start in which gcron leaves the processor to the process: a shell's first command runs 0.15 ms
 # sooner, and what else is due at that instant is started first.
 _HEAD_START = 0.001
+# KILL, and what a shell makes of it for its command.
+_LIKE_OUT_OF_MEMORY = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 class Attempt:
-    """One process from start to end; `perform()` runs it in the calling greenlet."""
+    """One process from start to end; `perform()` runs it in the calling greenlet.
+
+    `sweep`: when the process has ended by itself, those that it left behind are ended, too. Else the children of a
+    service's dead lives would fill the machine, and each new life would find its port taken.
+    """
 
     def __init__(
         self,
@@ -48,6 +59,7 @@ class Attempt:
         emit: Emit,
         clock: Clock,
         timing: Timing = TIMING,
+        sweep: bool = False,
     ) -> None:
         self._command = command
         self._policy = policy
@@ -55,8 +67,8 @@ class Attempt:
         self._emit = emit
         self._clock = clock
         self._timing = timing
+        self._sweeps = sweep
         self._tree: ProcessTree | None = None
-        self._ended_tree: ProcessTree | None = None
         self._stopper: Greenlet | None = None
         self._kill_after = policy.kill_after
         self._killing = False
@@ -66,34 +78,52 @@ class Attempt:
         """Set when the leader has ended, or when all means to end it have failed."""
         self._no_capacity = ""
         """Why it cannot start at the moment; empty otherwise."""
-        self._left_behind = ""
+        self._end = TreeEnd()
+        self._script_says: list[str] = []
         self._excerpt = Excerpt()
         self._started_at = 0.0
         self._ended_at: float | None = None
 
+    @property
+    def waits_for_capacity(self) -> bool:
+        """True while it cannot start for lack of room."""
+        return bool(self._no_capacity)
+
     def perform(self) -> RunResult:
         """Start it, wait for it, and return how it ended. Never raises for what the job does."""
         self._started_at = get_hub().monotonic()
-        tree = self._tree = None if self._stopped is not None else self._start()
+        tree = None if self._stopped is not None else self._start()
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
+        self._tree = tree
+        try:
+            return self._attend(tree)
+        except BaseException:  # its greenlet was killed, or this is a bug: nothing of it shall live on unseen
+            spawn(tree.kill)
+            raise
+
+    def _attend(self, tree: ProcessTree) -> RunResult:
         self._started_at = get_hub().monotonic()
+        if self._stopped is not None:  # while it was being started
+            self._begin_to_end(tree, self._killing)
         sleep(_HEAD_START)
-        pumps = [self._pump(pipe, stream) for stream, pipe in tree.outputs.items()]
+        pumps = [self._pump(tree, pipe, stream) for stream, pipe in tree.outputs.items()]
         identity = self._identity
         self._emit(ProcessStarted(self._clock.now(), identity.job, identity.run_id, tree.pid, identity.attempt))
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
-        self._ended_at = get_hub().monotonic()
-        verdict = self._verdict(code, tree.was_killed)
-        self._tree, self._ended_tree = None, tree  # from here on there is nothing to stop
+        if self._sweeps and self._stopper is None:
+            self._sweep(tree)
+        self._wait_for_stopper()
+        verdict = self._verdict(code, tree)
+        self._tree = None  # from here on there is nothing to stop
         if not self._reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
         tree.release()
-        if self._stopped is None and (refusal := why_refused(code, self._excerpt.head)):
+        if self._stopped is None and (refusal := why_refused(code, self._script_says)):
             return self._result(Outcome.START_FAILED, _cannot_start(refusal))
-        return self._result(*verdict, code, self._left_behind)
+        return self._result(*verdict, code)
 
     def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """End the whole tree, first by the stop signal unless `now`; returns at once. The outcome will be `outcome`.
@@ -101,6 +131,8 @@ class Attempt:
         `kill_after`: instead of that of the policy. A process that already exited by itself keeps its own outcome.
         """
         if self._has_exited_unasked() and outcome is not Outcome.STOPPED:
+            if self._sweeps and now and not self._killing and self._tree is not None:
+                self._begin_to_end(self._tree, now)
             return
         if kill_after is not None:
             self._kill_after = kill_after
@@ -109,12 +141,8 @@ class Attempt:
         if self._tree is None:
             self._killing = self._killing or now
             self._over.set()  # it may wait for capacity to start
-            return
-        if self._stopper is None or (now and not self._killing):
-            if self._stopper is not None:
-                self._stopper.kill(block=False)
-            self._killing = now
-            self._stopper = spawn(self._end_tree, self._tree, now)
+        elif self._stopper is None or (now and not self._killing):
+            self._begin_to_end(self._tree, now)
 
     def give_up_starting(self, why: Reason) -> None:
         """Stop waiting for capacity to start, if it does. A process that exists goes on."""
@@ -127,7 +155,6 @@ class Attempt:
     def _start(self) -> ProcessTree | None:
         """Start it, again and again while there is no capacity; None when it is `_stopped`, also by an error."""
         deadline = self._started_at + self._policy.start_deadline
-        pause = _FIRST_PAUSE
         while True:
             try:
                 tree = self._try_to_start(deadline)
@@ -146,10 +173,17 @@ class Attempt:
                 return None
             else:
                 self._no_capacity = ""
+                capacity().note_room()
                 return tree
-            if self._over.wait(min(pause, left)):
+            capacity().wait(self._order(), self._over, left)
+            if self._over.is_set():
                 return None
-            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _order(self) -> Order:
+        """Where fires may be skipped, the newest one starts first: the older ones are of less use."""
+        if self._policy.overlap != "skip":
+            return 0, 0.0
+        return 1, -inf if self._identity.fire_at is None else -self._identity.fire_at
 
     def _try_to_start(self, deadline: float) -> ProcessTree | None:
         check_capacity()  # a lookup needs some, too
@@ -160,10 +194,19 @@ class Attempt:
         discard = self._policy.output == "discard"
         return ProcessTree(self._command, surroundings, self._identity, discard, self._timing)
 
-    def _pump(self, pipe: PipeEnd, stream: Stream) -> AnyPump:
+    def _pump(self, tree: ProcessTree, pipe: PipeEnd, stream: Stream) -> AnyPump:
+        script = None
+        if stream == "stderr" and tree.leader.script:
+            script = ScriptMessages(tree.leader.script, self._hear_script)
         if self._policy.output == "raw":
-            return Pump(pipe, stream, self._excerpt, Unsplit(), self._hand_on_raw)
-        return Pump(pipe, stream, self._excerpt, LineSplitter(), self._hand_on)
+            return Pump(pipe, stream, self._excerpt, Unsplit(), self._hand_on_raw, script)
+        return Pump(pipe, stream, self._excerpt, LineSplitter(), self._hand_on, script)
+
+    def _hear_script(self, message: str, is_note: bool) -> None:
+        if is_note:
+            self._notice(message)
+        else:
+            self._script_says.append(message)
 
     def _hand_on(self, stream: Stream, lines: Lines, late: bool) -> None:
         job, run_id = self._identity.job, self._identity.run_id
@@ -192,32 +235,56 @@ class Attempt:
         self._over.wait()
         if timer is not None:
             timer.cancel()
-        while (stopper := self._stopper) is not None and not stopper.dead:
-            stopper.join()  # the leader has ended, and its tree may not have
+        self._wait_for_stopper()  # the leader has ended, and its tree may not have
+        self._ended_at = get_hub().monotonic()
+        capacity().note_room()
         return tree.leader.poll()
 
+    def _begin_to_end(self, tree: ProcessTree, now: bool) -> None:
+        if self._stopper is not None:
+            self._stopper.kill(block=False)
+        self._killing = now
+        self._stopper = spawn(self._end_tree, tree, now)
+
     def _end_tree(self, tree: ProcessTree, now: bool) -> None:
-        """End it, and remember the names of the processes that are left."""
+        """End it, and remember what is left."""
         try:
-            left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._kill_after)
-            self._left_behind = describe(left)
+            self._end = tree.kill() if now else tree.stop(self._policy.stop_signal, self._kill_after)
         finally:
             self._over.set()
 
-    def _verdict(self, code: int | None, killed: bool) -> tuple[Outcome, Reason]:
+    def _wait_for_stopper(self) -> None:
+        while (stopper := self._stopper) is not None and not stopper.dead:
+            stopper.join()
+
+    def _sweep(self, tree: ProcessTree) -> None:
+        """End the processes that it left behind."""
+        if tree.members():
+            sleep(_TIME_TO_NOTICE)
+        remnants = tree.members() if self._stopper is None else ()
+        if remnants and self._stopper is None:
+            self._begin_to_end(tree, now=False)
+            self._wait_for_stopper()
+            self._notice(f"ended what it had left behind: {describe(remnants)}")
+        elif tree.unseen:
+            self._notice(f"what it may have left behind was not looked for: {tree.unseen}")
+
+    def _verdict(self, code: int | None, tree: ProcessTree) -> tuple[Outcome, Reason]:
         if self._stopped is not None:
             outcome, reason = self._stopped
-            if killed and outcome is Outcome.STOPPED:
-                return Outcome.KILLED, reason.extended(", and ignored the stop signal")
-            return outcome, reason
+            if tree.was_killed and outcome is Outcome.STOPPED:
+                outcome, reason = Outcome.KILLED, reason.extended(", and ignored the stop signal")
+            return outcome, reason.extended(f"; {self._end.unseen}") if self._end.unseen else reason
         if code is None or code == UNKNOWN_STATUS:
             reason = Reason(ReasonCode.EXIT_STATUS_LOST, "another part of the program collected the exit status")
             return Outcome.UNKNOWN_EXIT, reason
         if code in self._policy.success_codes:
             return Outcome.SUCCEEDED, NO_REASON if code == 0 else exit_reason(code)
-        return Outcome.FAILED, exit_reason(code)
+        reason = exit_reason(code)
+        oom_kill = tree.describe_oom_kill() if code in _LIKE_OUT_OF_MEMORY else ""
+        return Outcome.FAILED, reason.extended(f"; {oom_kill}") if oom_kill else reason
 
-    def _result(self, outcome: Outcome, reason: Reason, code: int | None = None, left_behind: str = "") -> RunResult:
+    def _result(self, outcome: Outcome, reason: Reason, code: int | None = None) -> RunResult:
         return RunResult(
             outcome,
             reason,
@@ -226,30 +293,18 @@ class Attempt:
             output_head=self._excerpt.head,
             output_tail=self._excerpt.tail,
             output_size=self._excerpt.size,
-            left_behind=left_behind,
+            left_behind=describe(self._end.left),
         )
 
     # -- after the end --------------------------------------------------------------------------------------
-
-    def end_remnants(self) -> str:
-        """End the processes left behind, first by the stop signal; returns their names, or nothing.
-
-        Otherwise the children of a service's dead lives would fill the machine, and each new life would find its port
-        taken.
-        """
-        tree = self._ended_tree
-        if tree is None or not (remnants := tree.members()):
-            return ""
-        tree.stop(self._policy.stop_signal, self._policy.kill_after)
-        tree.release()
-        return describe(remnants)
 
     def _reach_their_ends(self, pumps: list[AnyPump], pumping: Group) -> bool:
         """Wait for the pipes of a process that has ended; False when another process keeps one open.
 
         Lines that wait for their listener, a slow log mostly, are not late: they were written in time.
         """
-        patience = self._timing.pipes_after_exit
+        # What not even KILL ends keeps them open: it has been waited for long enough.
+        patience = _SHORT_PATIENCE if self._end.left else self._timing.pipes_after_exit
         for _ in range(int(self._timing.late_output / patience)):
             if pumping.join(patience):
                 return True
@@ -264,7 +319,9 @@ class Attempt:
 
     def _read_late(self, tree: ProcessTree, pumps: list[AnyPump], pumping: Group) -> None:
         patience = self._timing.late_output
-        self._notice(f"has ended, but its output is still open; what comes within {patience:g} s is marked late")
+        what = "has ended" if tree.leader.ended else "could not be ended"
+        how = "but" if tree.leader.ended else "and"
+        self._notice(f"{what}, {how} its output is still open; what comes within {patience:g} s is marked late")
         if pumping.join(patience):
             return
         while any(pump.is_waiting_for_listener for pump in pumps):  # what has been read is not thrown away

@@ -7,17 +7,28 @@ run is removed when they have gone.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from contextlib import suppress
+from functools import cache
+from itertools import chain, count
 from pathlib import Path
 
-__all__ = ["Cgroup", "enter_cgroup", "remove_cgroups", "use_cgroups"]
+__all__ = ["Cgroup", "abandoned_groups", "count_oom_kills", "enter_cgroup", "remove_cgroups", "use_cgroups"]
 
-# Of mountinfo, see proc_pid_mountinfo(5): the root of the mount in its file system, and where it is mounted.
-_MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .* - cgroup2 ")
+# Of mountinfo, see proc_pid_mountinfo(5): the root of the mount in its file system, where it is mounted, its type, and
+# the options of its file system: the controllers of version 1.
+_MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$")
+_OOM_KILLS = re.compile(rb"^oom_kill ([0-9]+)$", re.MULTILINE)
+
+_OF_GCRON, _OF_RUN = "gcron-{}", "run-{}-{}"
+# Others may look, and only root may make groups below, whatever the umask.
+_MODE = 0o755
 
 _parent: Path | None = None
+_lock: int | None = None
+"""Holds a lock on the group of this gcron: it shows others that this gcron lives."""
 _left: set[Path] = set()
 
 
@@ -27,17 +38,29 @@ class Cgroup:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def pids(self) -> list[int]:
-        """Who is in it, also the dead that nobody has collected."""
+    def pids(self) -> set[int]:
+        """Who is in it, or in a group that a job has made below it."""
+        pids: set[int] = set()
+        for directory, _, _ in os.walk(self._path):
+            with suppress(OSError):
+                pids.update(map(int, Path(directory, "cgroup.procs").read_text().split()))
+        return pids
+
+    def is_populated(self) -> bool:
+        """True while a process in it has not ended."""
         try:
-            return [int(line) for line in (self._path / "cgroup.procs").read_text().split()]
+            return "populated 1" in (self._path / "cgroup.events").read_text()
         except OSError:
-            return []
+            return False
 
     def kill(self) -> None:
         """Kill everybody in it, at once: who is just forking does not get away (Linux 5.14)."""
         with suppress(OSError):
             (self._path / "cgroup.kill").write_text("1")
+
+    def count_oom_kills(self) -> int | None:
+        """How many of its processes the kernel has killed for lack of memory; None without the memory controller."""
+        return _read_oom_kills(self._path / "memory.events")
 
     def remove(self) -> None:
         """Remove it, as soon as it is empty."""
@@ -49,16 +72,19 @@ class Cgroup:
 
 def use_cgroups() -> bool:
     """Have each run that this process starts from now on put into a group of its own; False where that cannot be."""
-    global _parent
+    global _parent, _lock
     own = _own_group()
     if own is None:
         return False
-    for stale in own.glob("gcron-*"):
-        _remove(stale)
-    parent = own / f"gcron-{os.getpid()}"
+    for group in abandoned_groups():
+        _remove(group)
+    if _parent is not None:
+        return True
+    parent = _new_path(own / _OF_GCRON.format(os.getpid()))
     try:
-        parent.mkdir(exist_ok=True)
+        _make(parent)
         has_kill = (parent / "cgroup.kill").exists()
+        _lock = _try_to_lock(parent)
     except OSError:
         return False
     if has_kill:
@@ -66,12 +92,34 @@ def use_cgroups() -> bool:
     return has_kill
 
 
+def _new_path(path: Path) -> Path:
+    """This path, or one with a number: an earlier gcron may have had our pid."""
+    paths = chain([path], (path.with_name(f"{path.name}-{n}") for n in count(2)))
+    return next(path for path in paths if not path.exists())
+
+
 def remove_cgroups() -> None:
     """Have runs put into groups no longer, and remove what is empty of those there were."""
-    global _parent
+    global _parent, _lock
     parent, _parent = _parent, None
     if parent is not None:
         _remove(parent)
+    if _lock is not None:
+        os.close(_lock)
+        _lock = None
+
+
+def abandoned_groups() -> list[Path]:
+    """The groups, below that of this process, of each gcron that has ended without removing them."""
+    own = _own_group()
+    groups = [] if own is None else sorted(own.glob(_OF_GCRON.format("*")))
+    abandoned = []
+    for group in groups:
+        with suppress(OSError):  # another gcron removes it just now
+            if (lock := _try_to_lock(group)) is not None:
+                os.close(lock)
+                abandoned.append(group)
+    return abandoned
 
 
 def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
@@ -81,33 +129,79 @@ def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
     """
     if _parent is None:
         return None
-    path = f"{_parent}/run-{run_id}-{pid}"
+    path = _parent / _OF_RUN.format(run_id, pid)
     try:
-        os.makedirs(path)
-        with open(f"{path}/cgroup.procs", "wb", buffering=0) as members:
-            members.write(b"%d" % pid)
+        _make(path)
+        (path / "cgroup.procs").write_bytes(b"%d" % pid)
     except OSError:
         with suppress(OSError):
-            os.rmdir(path)
+            path.rmdir()
         return None
-    return Cgroup(Path(path))
+    return Cgroup(path)
+
+
+def _make(path: Path) -> None:
+    with suppress(FileExistsError):
+        path.mkdir(_MODE)
+    path.chmod(_MODE)
+
+
+def _try_to_lock(path: Path) -> int | None:
+    """A descriptor that holds a lock on the directory; None when another gcron has it."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def count_oom_kills() -> int | None:
+    """How many processes the kernel has killed for lack of memory, in the group of this process and those below it.
+
+    None where the kernel does not count them.
+    """
+    path = _oom_kills_path()
+    return None if path is None else _read_oom_kills(path)
+
+
+@cache
+def _oom_kills_path() -> Path | None:
+    paths = [directory / "memory.events" for directory in _own_directories()]
+    paths += [directory / "memory.oom_control" for directory in _own_directories("memory")]
+    return next((path for path in paths if _read_oom_kills(path) is not None), None)
+
+
+def _read_oom_kills(path: Path) -> int | None:
+    try:
+        match = _OOM_KILLS.search(path.read_bytes())
+    except OSError:
+        return None
+    return int(match[1]) if match else None
 
 
 def _own_group() -> Path | None:
+    """The group of this process, if it may make groups there."""
+    return next((path for path in _own_directories() if os.access(path, os.W_OK)), None)
+
+
+def _own_directories(controller: str = "") -> list[Path]:
+    """Where the group of this process is mounted; `controller`: one of version 1 of control groups."""
     try:
         groups = Path("/proc/self/cgroup").read_text().splitlines()
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:
-        return None
-    own = next((line[3:] for line in groups if line.startswith("0::")), None)
-    if own is None:
-        return None
+        return []
+    of_group = {name: path for _, names, path in (line.split(":", 2) for line in groups) for name in names.split(",")}
+    own = of_group.get(controller)
+    directories = []
     for match in filter(None, map(_MOUNT.match, mounts)):
-        root, where = match.groups()
-        path = Path(where, os.path.relpath(own, root))
-        if not os.path.relpath(own, root).startswith("..") and os.access(path, os.W_OK):
-            return path
-    return None
+        root, where, kind, options = match.groups()
+        is_it = controller in options.split(",") if controller else kind == "cgroup2"
+        if own is not None and is_it and not (below := os.path.relpath(own, root)).startswith(".."):
+            directories.append(Path(where, below))
+    return directories
 
 
 def _remove(path: Path) -> bool:

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from gcron.policy import Policy, options_of
+from gcron.supervise.process_reader import new_reader
 
 __all__ = [
+    "MARK",
     "OF_PROCESSES",
-    "RUN_ID",
     "Command",
     "Identity",
     "Limits",
     "command_of",
     "environment",
+    "maker_of",
+    "new_mark",
     "new_run_id",
     "open_stdin",
 ]
 
 OF_PROCESSES = options_of("processes")
 """The fields of a policy that say how a process is set up; None means as gcron itself."""
+MARK = "GCRON_MARK"
+"""The variable by which gcron finds the processes of a run. Processes inherit it, and nobody can guess its value."""
 _LIMITS = tuple(name for name in OF_PROCESSES if name.startswith("rlimit_"))
 _values_of = attrgetter(*_LIMITS)
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _UNLIMITED = (None,) * len(_LIMITS)
-RUN_ID = "GCRON_RUN_ID"
-"""The variable that marks every process of a run. A process cannot lose it by forking."""
+# See sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+_OF_SERVICE_MANAGER = frozenset(
+    {b"NOTIFY_SOCKET", b"WATCHDOG_PID", b"WATCHDOG_USEC", b"LISTEN_PID", b"LISTEN_FDS", b"LISTEN_FDNAMES"}
+)
+_COERCED = (b"C.UTF-8", b"C.utf8", b"UTF-8")
 
 Limits = tuple[tuple[str, int], ...]
 """Names of a policy's limits with their values; -1 for none."""
@@ -69,6 +78,8 @@ class Identity(NamedTuple):
     fire_at: int | None = None
     """Seconds of UTC; None: triggered by hand."""
     attempt: int = 1
+    mark: str = ""
+    """The same for all attempts of a run, and secret, unlike `run_id`. Empty: the attempt makes one."""
 
     def variables(self) -> dict[str, str]:
         """The variables for the environment."""
@@ -76,13 +87,38 @@ class Identity(NamedTuple):
             "GCRON_JOB": self.job,
             "GCRON_FIRE_AT": "" if self.fire_at is None else str(self.fire_at),
             "GCRON_ATTEMPT": str(self.attempt),
-            RUN_ID: self.run_id,
+            "GCRON_RUN_ID": self.run_id,
+            MARK: self.mark,
         }
 
 
 def new_run_id() -> str:
     """An id that no other run has."""
     return os.urandom(8).hex()
+
+
+def new_mark() -> str:
+    """A value for `MARK`. It begins with the identity of this gcron: see `maker_of`."""
+    return f"{_own_identity(os.getpid())}-{os.urandom(16).hex()}"
+
+
+def maker_of(mark: str) -> tuple[str, int, str]:
+    """PID namespace, pid and start of the gcron that has made the mark. Raises ValueError for what is none."""
+    namespace, pid, start, _ = mark.split("-")
+    return namespace, int(pid), start
+
+
+@cache
+def _own_identity(pid: int) -> str:
+    try:
+        start = new_reader().start_of(pid)
+    except OSError:  # where processes are not shown, no other gcron will see them either
+        start = None
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{namespace}-{pid}-{start}"
 
 
 def command_of(
@@ -123,10 +159,13 @@ def environment(
     """The job's variables: `inherited`, then the command's, then its `own`, then `identity` (GCRON_JOB and its kin).
 
     gcron's own settings (GCRON_…) are not passed on: they may hold secrets and would configure a gcron that the job
-    itself starts.
+    itself starts. Nor are the sockets of the service manager, which are for gcron alone, and what Python has added.
     """
+    dropped = _not_for_jobs()
     # Bytes, as the system has them: texts of all the inherited ones, and back, would cost as much as the rest.
-    variables = {name: value for name, value in _items_of(inherited) if not name.startswith(b"GCRON_")}
+    variables = {
+        name: value for name, value in _items_of(inherited) if name not in dropped and not name.startswith(b"GCRON_")
+    }
     for added in (command.environment, own, identity):
         for name, value in added.items():
             variables[os.fsencode(name)] = os.fsencode(value)
@@ -139,22 +178,57 @@ def _items_of(variables: Mapping[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]
     return wrapped.items() if isinstance(wrapped, dict) else variables.items()
 
 
+@cache
+def _not_for_jobs() -> frozenset[bytes]:
+    # In the C locale, Python sets LC_CTYPE for itself and for all it starts (PEP 538): the output of a job's `sort`
+    # and `ls` would depend on gcron being written in Python.
+    is_pythons = os.environb.get(b"LC_CTYPE") in _COERCED and not _was_started_with(b"LC_CTYPE")
+    return _OF_SERVICE_MANAGER | {b"LC_CTYPE"} if is_pythons else _OF_SERVICE_MANAGER
+
+
+def _was_started_with(name: bytes) -> bool:
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return (b"\0" + file.read()).find(b"\0" + name + b"=") >= 0
+    except OSError:
+        return True  # as far as can be known here
+
+
 def open_stdin(command: Command) -> BinaryIO | None:
-    """A file at its start that holds what the command reads, or None for the null device.
+    """What holds the text that the command reads, at its start; None for the null device.
 
-    A file and not a pipe: nobody has to feed it, and a job that does not read blocks nothing.
+    Nobody has to feed it, and a job that does not read blocks nothing.
     """
-    if command.stdin is None:
+    text = command.stdin
+    if text is None:
         return None
-    file: BinaryIO = _anonymous_file()
-    file.write(command.stdin)
+    try:
+        return _filled(os.fdopen(os.memfd_create("gcron-stdin"), "w+b"), text)
+    except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
+        return _filled_pipe(text) or _filled_file(text)
+
+
+def _filled(file: Any, text: bytes) -> BinaryIO:
+    file.write(text)
     file.seek(0)
-    return file
+    opened: BinaryIO = file
+    return opened
 
 
-def _anonymous_file() -> Any:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("gcron-stdin"), "w+b")
+def _filled_pipe(text: bytes) -> BinaryIO | None:
+    """A pipe that holds all of it; None when it is too long for one."""
+    read_end, write_end = os.pipe()
+    try:
+        os.set_blocking(write_end, False)
+        if os.write(write_end, text) == len(text):
+            return os.fdopen(read_end, "rb")
+    finally:
+        os.close(write_end)
+    os.close(read_end)
+    return None
+
+
+def _filled_file(text: bytes) -> BinaryIO:
     import tempfile  # 3 ms of a start, and not needed on Linux
 
-    return tempfile.TemporaryFile()
+    return _filled(tempfile.TemporaryFile(), text)

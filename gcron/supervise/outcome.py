@@ -146,9 +146,20 @@ _SHELL_STATUS = {
 def exit_reason(code: int) -> Reason:
     """Say in words how a process ended; `code` is as `Popen.returncode`."""
     if code >= 0:
-        meaning = _SHELL_STATUS.get(code)
+        meaning = _SHELL_STATUS.get(code) or _killed_child(code)
         return Reason(ReasonCode.EXIT_STATUS, f"exit status {code}" + (f" ({meaning})" if meaning else ""))
+    name = _signal_name(-code)
+    return Reason(ReasonCode.SIGNAL, f"killed by signal {-code}" + (f" ({name})" if name else ""))
+
+
+def _killed_child(code: int) -> str:
+    """What a shell means that ends with its command's death by a signal."""
+    name = _signal_name(code - 128)
+    return f"128 + {code - 128}: a shell's command was killed by {name}" if name else ""
+
+
+def _signal_name(number: int) -> str:
     try:
-        return Reason(ReasonCode.SIGNAL, f"killed by signal {-code} ({signal.Signals(-code).name})")
+        return signal.Signals(number).name
     except ValueError:
-        return Reason(ReasonCode.SIGNAL, f"killed by signal {-code}")
+        return ""

@@ -203,6 +203,13 @@ class Splitter(Protocol[Part_co]):
         """Return what waits; unless it is `at_end`, more may come."""
 
 
+class DataFilter(Protocol):
+    """Takes something out of what was read."""
+
+    def take(self, data: bytes) -> bytes:
+        """Return what is left of `data`."""
+
+
 class ReadEnd(Protocol):
     """The reading end of a pipe."""
 
@@ -214,7 +221,10 @@ class ReadEnd(Protocol):
 
 
 class Pump(Generic[Part]):
-    """Reads `pipe` to its end and calls `listener(stream, part, late)` with every part that `splitter` makes of it."""
+    """Reads `pipe` to its end and calls `listener(stream, part, late)` with every part that `splitter` makes of it.
+
+    `before`: takes something out of the data first.
+    """
 
     def __init__(
         self,
@@ -223,12 +233,14 @@ class Pump(Generic[Part]):
         excerpt: Excerpt,
         splitter: Splitter[Part],
         listener: Callable[[Stream, Part, bool], None],
+        before: DataFilter | None = None,
     ) -> None:
         self._pipe = pipe
         self._stream: Stream = stream
         self._excerpt = excerpt
         self._listener = listener
         self._splitter = splitter
+        self._before = before
         self.late = False
         """Set once the run has ended: what still comes is from a process that it left behind."""
         self.is_waiting_for_listener = False
@@ -239,6 +251,8 @@ class Pump(Generic[Part]):
         shown_at = get_hub().monotonic()
         try:
             while data := self._read():
+                if self._before is not None:
+                    data = self._before.take(data)
                 self._excerpt.feed(data)
                 self._hand_on(self._splitter.feed(data))
                 # A progress bar need not be silent for a second until it is done.

@@ -1,30 +1,44 @@
 """A process tree: one session, everything that came of it, and how to end all of it.
 
-Members are found by the run's id in their environment: a process cannot lose it by forking. Members that dropped it
-otherwise (`env -i`, sudo) are found in the run's control group, if it has one; in the leader's session while there is
-a leader; and as children of members. Once found, a member is remembered. A signal goes only to a process whose
-identity (pid and start time) was just confirmed, so never to one that reuses a pid.
+`gcron.supervise.membership` says what belongs to it. Where that cannot be seen, the leader's process group is ended,
+and the end says that there may be more.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
+from gcron.frozen import frozen
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
-from gcron.supervise.cgroup import Cgroup, enter_cgroup
-from gcron.supervise.command import Command, Identity
+from gcron.supervise.cgroup import count_oom_kills, enter_cgroup
+from gcron.supervise.command import Command, Identity, new_mark
+from gcron.supervise.membership import Membership
 from gcron.supervise.output import Stream
-from gcron.supervise.process_table import ProcessInfo, Snapshot, process_table, signal_each
+from gcron.supervise.process_reader import NotReadable, ProcessInfo
+from gcron.supervise.process_table import process_table
 from gcron.supervise.spawning import PipeEnd, start
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
 
-__all__ = ["ProcessTree"]
+__all__ = ["ProcessTree", "TreeEnd"]
 
-# Seconds between two snapshots of a dying tree: short at first, most trees die at once.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+# Seconds between two looks at a dying tree: short at first, because most trees die at once. Longest while it may obey,
+# when it has been sent KILL, and when only its process group can be asked about.
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE, _LONGEST_AFTER_KILL, _LONGEST_UNSEEN = 0.5, 1.0, 0.05
+
+
+@frozen
+class TreeEnd:
+    """What is known of a tree when all has been done to end it."""
+
+    left: tuple[ProcessInfo, ...] = ()
+    """Processes that KILL has not ended within `Timing.unkillable_after` seconds."""
+    unseen: str = ""
+    """Why there may be more; empty when all of it was seen."""
 
 
 class ProcessTree:
@@ -43,124 +57,148 @@ class ProcessTree:
     ) -> None:
         self._timing = timing
         self.run_id = identity.run_id
+        identity = identity if identity.mark else identity._replace(mark=new_mark())
         self.leader = start(command, surroundings, identity, discard)
         self.pid = self.leader.pid
-        self._cgroup: Cgroup | None = None
+        account = surroundings.account
+        uid = os.getuid() if account is None else account.uid
+        self._membership = Membership(self.leader, identity.mark, uid)
         # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
-        get_hub().call_soon(self._enter_cgroup)
-        self._known: dict[int, ProcessInfo] = {}
-        self._can_see = True
+        get_hub().call_soon(self._prepare_end)
+        self._oom_kills_before: int | None = None
+        self.unseen = ""
+        """Why the last look did not show all members; empty when it did."""
+        self._cannot_look: NotReadable | None = None
         self.was_killed = False
         """The stop signal was not enough, or was not tried."""
         pipes: dict[Stream, PipeEnd | None] = {"stdout": self.leader.stdout, "stderr": self.leader.stderr}
         self.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
         """Its pipes; none when its output is discarded."""
 
-    def stop(self, stop_signal: signal.Signals, kill_after: float) -> list[ProcessInfo]:
-        """Ask every member to stop, and kill those that still run after `kill_after` seconds.
-
-        Returns what is left `Timing.unkillable_after` seconds after that: processes that even KILL does not end.
-        """
-        self.send(stop_signal, signal.SIGCONT)  # a stopped process would not see the request
+    def stop(self, stop_signal: signal.Signals, kill_after: float) -> TreeEnd:
+        """Ask every member to stop, and kill those that still run after `kill_after` seconds."""
+        members = self._look() or ()  # first: a process that loses its parent by the signal could not be found any more
+        signums = stop_signal, signal.SIGCONT  # a stopped process would not see the request
+        grouped = self._has_group()
+        for signum in signums if grouped else ():
+            _send_to_group(self.pid, signum)
+        others = [member for member in members if not (grouped and _is_in_group(member.pid, self.pid))]
+        with suppress(NotReadable):  # no thread: the next look will say so
+            process_table().send(others, signums)
         if self._wait_until_gone(kill_after):
-            return []
+            return TreeEnd((), self.unseen)
         return self.kill()
 
-    def kill(self) -> list[ProcessInfo]:
-        """Kill every member, again and again, until two snapshots find none; returns the unkillable ones."""
+    def kill(self) -> TreeEnd:
+        """Kill every member, again and again, until two looks in a row find none."""
         self.was_killed = True
-        being_killed = process_table().being_killed
-        being_killed.add(self.run_id)
-        try:
-            if self._wait_until_gone(self._timing.unkillable_after, signal.SIGKILL):
-                return []
-        finally:
-            being_killed.discard(self.run_id)
-        return self.members()
+        if self._wait_until_gone(self._timing.unkillable_after, kill=True):
+            return TreeEnd((), self.unseen)
+        left = self._look()
+        if self.leader.poll() is not None:
+            return TreeEnd(tuple(process for process in left or () if process.pid != self.pid), self.unseen)
+        return TreeEnd(left or (self._nameless_leader(),), self.unseen)
 
-    def send(self, *signums: signal.Signals) -> None:
-        """Send each of `signums` to every member, once."""
-        members = self.members()  # first: a process that loses its parent by the signal could not be found any more
-        # Until the leader's status is collected, no other group can have its number.
-        grouped = self.leader.poll() is None
-        others = [member for member in members if not (grouped and _is_in_group(member.pid, self.pid))]
-        if grouped:
-            for signum in signums:
-                _send_to_group(self.pid, signum)
-        if self._cgroup is not None and signal.SIGKILL in signums:
-            self._cgroup.kill()
-        for signum in signums:
-            signal_each(others, signum)
+    def members(self) -> tuple[ProcessInfo, ...]:
+        """Every process of this tree that is alive now, as far as one look can show."""
+        return self._look() or ()
 
-    def members(self) -> list[ProcessInfo]:
-        """Every process of this run that is alive now, as far as one snapshot can show.
-
-        The leader counts until its status is collected, with or without the mark: it may have emptied its
-        environment, its first thread may have ended before the others, and a debugger may hold it when it is dead.
-        """
-        try:
-            snapshot = process_table().snapshot()
-            found = self._certain_members(snapshot)
-            self._add_children(snapshot, found)
-        except OSError:  # no descriptor left: nothing new can be known
-            self._can_see = False
-            return list(self._known.values())
-        self._can_see = True
-        self._known = found
-        return list(found.values())
-
-    def _add_children(self, snapshot: Snapshot, found: dict[int, ProcessInfo]) -> None:
-        links = [link for link in snapshot.descendants(found.values()) if link[0].pid not in found]
-        if not links:
-            return
-        confirmed = {child.pid for child in process_table().confirm(links)}
-        for child, parent in links:
-            if child.pid in confirmed and parent.pid in found:
-                found[child.pid] = child
-
-    def _certain_members(self, snapshot: Snapshot) -> dict[int, ProcessInfo]:
-        found = {process.pid: process for process in snapshot.of_run.get(self.run_id, ()) if process.pid != self.pid}
-        for pid in () if self._cgroup is None else self._cgroup.pids():
-            inside = snapshot.of_pid.get(pid)
-            if inside is not None and inside.is_alive:
-                found[pid] = inside
-        for pid, known in self._known.items():
-            again = snapshot.of_pid.get(pid)
-            if again is not None and again.is_alive and known.identity is not None and known.identity == again.identity:
-                found[pid] = again
-        if self.leader.poll() is None:
-            # Only now: while the leader is not collected, every process with its session's number belongs to it.
-            found.update((process.pid, process) for process in snapshot.of_session.get(self.pid, ()))
-            found[self.pid] = snapshot.of_pid.get(self.pid) or ProcessInfo(self.pid, None, 0, self.pid, "", "")
-        else:
-            found.pop(self.pid, None)
-        return found
+    def describe_oom_kill(self) -> str:
+        """Say that the kernel has killed a process for lack of memory; empty when it did not, or cannot be asked."""
+        cgroup = self._membership.cgroup
+        own = None if cgroup is None else cgroup.count_oom_kills()
+        if own is not None:
+            return "out of memory: the kernel killed a process of the job" if own else ""
+        before, after = self._oom_kills_before, count_oom_kills()
+        if before is None or after is None or after <= before:
+            return ""
+        return "out of memory: the kernel killed a process of gcron's control group meanwhile"
 
     def release(self) -> None:
         """The run is over: remove its control group as soon as that is empty."""
-        if self._cgroup is not None:
-            self._cgroup.remove()
+        if self._membership.cgroup is not None:
+            self._membership.cgroup.remove()
 
-    def _enter_cgroup(self) -> None:
+    def _prepare_end(self) -> None:
         if self.leader.poll() is None:
-            self._cgroup = enter_cgroup(self.run_id, self.pid)
+            self._oom_kills_before = count_oom_kills()
+            self._membership.cgroup = enter_cgroup(self.run_id, self.pid)
+        with suppress(NotReadable):
+            process_table().prepare()
 
-    def _wait_until_gone(self, seconds: float, signum: signal.Signals | None = None) -> bool:
-        """Wait until two snapshots in a row find no member, sending `signum` each time; False after `seconds`."""
-        hub = get_hub()
-        deadline = hub.monotonic() + seconds
+    # -- looks ----------------------------------------------------------------------------------------------
+
+    def _look(self, kill: bool = False) -> tuple[ProcessInfo, ...] | None:
+        """The members; None when they cannot be seen. `kill`: they, and all of the leader's group, are sent KILL."""
+        self.leader.poll()
+        if kill and self._membership.cgroup is not None:
+            self._membership.cgroup.kill()
+        table = process_table()
+        try:
+            sighting = table.kill(self._membership) if kill else table.look(self._membership)
+        except NotReadable as error:
+            self._cannot_look = error
+            self.unseen = f"{error}; so gcron does not see which processes the job has left"
+            return None
+        else:
+            self._cannot_look = None
+            self.unseen = _describe_unread(sighting.unread)
+            return sighting.members
+        finally:
+            if kill and self._has_group():
+                _send_to_group(self.pid, signal.SIGKILL)
+
+    def _wait_until_gone(self, seconds: float, kill: bool = False) -> bool:
+        """Wait until two looks in a row find no member; False after `seconds`. `kill`: send KILL each time."""
+        now = get_hub().monotonic
+        longest = _LONGEST_AFTER_KILL if kill else _LONGEST_PAUSE
         pause = _FIRST_PAUSE
-        empty_snapshots = 0
+        deadline = None
+        empty_looks = 0
         while True:
-            if signum is not None:
-                self.send(signum)
-            empty_snapshots = 0 if self.members() or not self._can_see else empty_snapshots + 1
-            if empty_snapshots == 2:
+            members = self._look(kill)
+            # Not before the first look, which takes a second when it comes upon a process that hangs.
+            deadline = deadline or now() + seconds
+            is_gone = self._seems_gone() if members is None else not members
+            empty_looks = empty_looks + 1 if is_gone else 0
+            if empty_looks == 2:
                 return True
-            if hub.monotonic() >= deadline:
+            left = deadline - now()
+            if left <= 0:
                 return False
-            sleep(min(pause, max(0.001, deadline - hub.monotonic())))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            if members is None:
+                pause = min(pause, _LONGEST_UNSEEN)
+            had_leader = not self.leader.ended
+            self._sleep(min(pause, max(0.001, left)))
+            has_lost_leader = had_leader and self.leader.ended  # the others may follow soon
+            pause = _FIRST_PAUSE if has_lost_leader else min(pause * 2, longest)
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, at most until the end of the leader."""
+        if self.leader.ended:
+            sleep(seconds)
+        else:
+            self.leader.wait(seconds)
+
+    def _nameless_leader(self) -> ProcessInfo:
+        return ProcessInfo(self.pid, None, 0, self.pid, self._membership.uid, "", "")
+
+    def _seems_gone(self) -> bool:
+        """Whether it is of no use to go on, where members cannot be seen."""
+        cgroup = self._membership.cgroup
+        may_see = self._cannot_look is not None and self._cannot_look.may_pass
+        return not (may_see or self._has_group() or (cgroup is not None and cgroup.is_populated()))
+
+    def _has_group(self) -> bool:
+        """True until the leader's status is collected: so long no other group can have its number."""
+        return not self.leader.ended
+
+
+def _describe_unread(pids: tuple[int, ...]) -> str:
+    if not pids:
+        return ""
+    numbers = ", ".join(f"pid {pid}" for pid in pids)
+    return f"processes of its user hang so that they cannot be read, and may belong to it: {numbers}"
 
 
 def _is_in_group(pid: int, pgid: int) -> bool:
@@ -171,7 +209,5 @@ def _is_in_group(pid: int, pgid: int) -> bool:
 
 
 def _send_to_group(pgid: int, signum: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(pgid, signum)
-    except (ProcessLookupError, PermissionError):
-        return

@@ -93,9 +93,10 @@ class GreenletCall:
     def give_up_starting(self, why: Reason) -> None:
         """Do nothing: a greenlet always starts at once."""
 
-    def end_remnants(self) -> str:
-        """Return nothing: gcron does not end processes that a function started."""
-        return ""
+    @property
+    def waits_for_capacity(self) -> bool:
+        """False: a call starts at once, or waits for a thread."""
+        return False
 
 
 class ThreadCall:
@@ -152,9 +153,10 @@ class ThreadCall:
             self._never_begins = True
             self.stop(Outcome.START_FAILED, Reason(ReasonCode.NO_CAPACITY, f"no thread was free; {why}"))
 
-    def end_remnants(self) -> str:
-        """Return nothing: gcron does not end processes that a function started."""
-        return ""
+    @property
+    def waits_for_capacity(self) -> bool:
+        """False: a call starts at once, or waits for a thread."""
+        return False
 
     def _wait_for_thread(self) -> None:
         """Park until it begins or is given up: at the latest by the start deadline."""

@@ -72,12 +72,13 @@ class ReadinessProbe:
 
     def _ask(self) -> RunResult:
         identity = Identity(self._job, new_run_id())
-        attempt = self._attempt = Attempt(self._command, self._policy, identity, lambda event: None, self._clock)
+        attempt = self._attempt = Attempt(
+            self._command, self._policy, identity, lambda event: None, self._clock, sweep=True
+        )
         try:
             return attempt.perform()
         finally:
             self._attempt = None
-            attempt.end_remnants()
 
 
 def _answer(result: RunResult) -> str:

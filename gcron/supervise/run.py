@@ -13,6 +13,7 @@ from gcron.runtime.links import Linkable
 from gcron.runtime.timeout import Timeout
 from gcron.runtime.waiting import wait
 from gcron.schedule.clock import Clock
+from gcron.supervise.command import new_mark
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.run_state import RunState, next_state
 
@@ -34,8 +35,9 @@ class AnyAttempt(Protocol):
     def give_up_starting(self, why: Reason) -> None:
         """Stop waiting for what a start needs. What has started goes on."""
 
-    def end_remnants(self) -> str:
-        """End the processes that it left behind; returns their names, or nothing."""
+    @property
+    def waits_for_capacity(self) -> bool:
+        """True while it cannot start for lack of room."""
 
 
 class _Result(AsyncResult[RunResult]):
@@ -74,6 +76,8 @@ class Run(Linkable):
 
     def __init__(self, run_id: str, job: str, fire_at: int | None, clock: Clock) -> None:
         self.run_id = run_id
+        self.mark = new_mark()
+        """By which the processes of all its attempts are found; a secret."""
         self.job = job
         """Name of the job."""
         self.fire_at = fire_at
@@ -100,7 +104,6 @@ class Run(Linkable):
         self._state = RunState.WAITING
         self._futures: deque[Future[RunResult]] = deque()
         self._present_attempt: AnyAttempt | None = None
-        self._last_attempt: AnyAttempt | None = None
         self._stopped: tuple[Outcome, Reason] | None = None
         self._no_more_attempts = Event()
         self._why_no_more = NO_REASON
@@ -120,6 +123,11 @@ class Run(Linkable):
     def has_begun(self) -> bool:
         """True once its first attempt is under way."""
         return self.attempt > 0
+
+    @property
+    def waits_for_capacity(self) -> bool:
+        """True while its attempt cannot start for lack of room."""
+        return self._present_attempt is not None and self._present_attempt.waits_for_capacity
 
     @property
     def is_stopping(self) -> bool:
@@ -162,7 +170,7 @@ class Run(Linkable):
 
     def perform(self, attempt: AnyAttempt) -> RunResult:
         """Run `attempt` to its end, whatever happens; its result is not yet that of the run."""
-        self._present_attempt = self._last_attempt = attempt
+        self._present_attempt = attempt
         self.attempt += 1
         if self.started_at is None:
             self.started_at = self._clock.now()
@@ -234,10 +242,6 @@ class Run(Linkable):
         if self._present_attempt is not None:
             self._present_attempt.stop(outcome, reason, now, kill_after)
         self.end_retries(reason)
-
-    def end_remnants(self) -> str:
-        """End the processes that it left behind, first by the stop signal; returns their names, or nothing."""
-        return "" if self._last_attempt is None else self._last_attempt.end_remnants()
 
     def end_retries(self, reason: Reason) -> None:
         """Begin no further attempt: the present one, or the last one, decides the outcome."""

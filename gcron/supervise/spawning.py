@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
-import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from gcron.runtime.children import Child, ensure_reapable
 from gcron.runtime.fork_exec import SwitchTo
 from gcron.runtime.fork_exec import start as fork_and_execute
 from gcron.runtime.hub import get_hub
+from gcron.runtime.threadpool import ThreadPool
+from gcron.supervise.capacity import check_capacity
 from gcron.supervise.command import Command, Identity, environment, open_stdin
-from gcron.supervise.start_script import arguments, needs_start_script
-from gcron.supervise.surroundings import Surroundings
-from gcron.supervise.user import Account, variables_of
+from gcron.supervise.start_script import arguments, needs_start_script, new_script_name
+from gcron.supervise.surroundings import Account, Surroundings, variables_of
 
-__all__ = ["NO_CAPACITY", "PipeEnd", "Process", "check_capacity", "start"]
+__all__ = ["PipeEnd", "Process", "start"]
 
-NO_CAPACITY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Errors of a start that the end of something else may cure."""
-# Descriptors kept free for the log, for reading files again, and for the hub.
-_RESERVE = 24
+# Numbers of keyctl(2), which the C library has no function for.
+_KEYCTL = {
+    "x86_64": 250,
+    "i686": 288,
+    "aarch64": 219,
+    "riscv64": 219,
+    "loongarch64": 219,
+    "armv7l": 311,
+    "ppc64le": 271,
+    "s390x": 280,
+}
+_JOIN_SESSION_KEYRING = 1
+# A kernel without keys; a sandbox that forbids the call, to jobs as well.
+_WITHOUT_KEYS = {errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP}
 _null_device: int | None = None
 
 
@@ -46,26 +58,20 @@ class PipeEnd:
 
 
 class Process(Child):
-    """The first process of a job. `pipes` has the outputs that gcron reads: stdout, stderr, or both."""
+    """The first process of a job. `pipes` has the outputs that gcron reads: stdout, stderr, or both.
 
-    def __init__(self, pid: int, pipes: tuple[PipeEnd | None, PipeEnd | None]) -> None:
+    `script`: the name as which its start script speaks; empty without one.
+    """
+
+    def __init__(self, pid: int, pipes: tuple[PipeEnd | None, PipeEnd | None], script: str) -> None:
         super().__init__(pid)
         self.stdout, self.stderr = pipes
+        self.script = script
 
     def poll(self) -> int | None:
         """The exit status, as `Popen.returncode`; None while it runs."""
         self.check()
         return self.status
-
-
-def check_capacity() -> None:
-    """Raise OSError (EMFILE) when another process would take the last file descriptors, which gcron itself needs."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    # The lowest free number is enough to know: higher ones are taken only while there is none below.
-    lowest_free = os.dup(2)
-    os.close(lowest_free)
-    if 0 <= limit <= lowest_free + min(_RESERVE, limit // 4):
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def start(command: Command, surroundings: Surroundings, identity: Identity, discard: bool = False) -> Process:
@@ -80,16 +86,20 @@ def start(command: Command, surroundings: Surroundings, identity: Identity, disc
     inherited: Mapping[bytes, bytes] = os.environb if account is None else variables_of(account, os.environb)
     variables = environment(command, identity.variables(), inherited, surroundings.variables)
     home = None if account is None else os.fsdecode(variables[b"HOME"]) or "/"
-    argv = arguments(command, home, discard)
-    reads_errors = not discard or needs_start_script(command, home)  # its error messages are not discarded
+    script = new_script_name() if needs_start_script(command, home) else ""
+    argv = arguments(command, home, discard, script)
+    reads_errors = not discard or bool(script)  # its error messages are not discarded
     stdin = open_stdin(command)
     try:
-        with _going_first(command.nice), _Outputs(not discard, reads_errors) as outputs:
-            if account is not None:
-                outputs.give_to(account)
+        with _Outputs(not discard, reads_errors) as outputs:
             descriptors = (_null() if stdin is None else stdin.fileno(), *outputs.of_job)
-            pid = fork_and_execute(argv, variables, descriptors, _switch_to(account), command.umask)
-            return Process(pid, outputs.keep())
+            execute = partial(_execute, command, argv, variables, descriptors, account)
+            if account is None:
+                pid = execute()
+            else:
+                outputs.give_to(account)
+                pid = _call_with_new_keyring(execute)
+            return Process(pid, outputs.keep(), script)
     except PermissionError as error:
         # EPERM comes from the switch, when root of a container has not the right to; EACCES from the program.
         if account is not None and error.errno == errno.EPERM:
@@ -102,8 +112,46 @@ def start(command: Command, surroundings: Surroundings, identity: Identity, disc
             stdin.close()
 
 
-def _switch_to(account: Account | None) -> SwitchTo | None:
-    return None if account is None else SwitchTo(account.uid, account.gid, account.groups)
+def _execute(
+    command: Command,
+    argv: list[str],
+    variables: Mapping[bytes, bytes],
+    descriptors: tuple[int, int, int],
+    account: Account | None,
+) -> int:
+    switch = None if account is None else SwitchTo(account.uid, account.gid, account.groups)
+    with _going_first(command.nice):
+        return fork_and_execute(argv, variables, descriptors, switch, command.umask)
+
+
+def _call_with_new_keyring(execute: Callable[[], int]) -> int:
+    """Call `execute` in a thread with a new session keyring: see session-keyring(7). Parks.
+
+    What it starts inherits that keyring. With root's, a job of another user could read the keys of root's session, and
+    jobs that share one would share their keys. Raises OSError when there can be no thread (EAGAIN) or no keyring.
+    """
+
+    def call() -> int:
+        _join_new_keyring()
+        return execute()
+
+    try:
+        result = ThreadPool(1).spawn(call)
+    except RuntimeError:  # no thread is to be had, and so no process
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+    pid: int = result.get()
+    return pid
+
+
+def _join_new_keyring() -> None:
+    """Give this thread a new session keyring: a keyring belongs to a thread until it starts something."""
+    system = os.uname()
+    number = _KEYCTL.get(system.machine) if system.sysname == "Linux" else None
+    if number is None or ctypes.CDLL(None, use_errno=True).syscall(number, _JOIN_SESSION_KEYRING, None) != -1:
+        return
+    error = ctypes.get_errno()
+    if error not in _WITHOUT_KEYS:
+        raise OSError(error, f"there is no session keyring for it: {os.strerror(error)}")
 
 
 def _null() -> int:

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from gcron.supervise.command import Command
 
-__all__ = ["DEFAULT_SHELL", "arguments", "needs_start_script", "why_refused"]
+__all__ = ["DEFAULT_SHELL", "ScriptMessages", "arguments", "needs_start_script", "new_script_name", "why_refused"]
 
 DEFAULT_SHELL = "/bin/sh"
 # Any other shell may be on a file system that hangs, and the starter of a process waits until it is executed.
 _NEAR = ("/bin/", "/usr/bin/")
 
 # 126 is what shells mean by "cannot be executed".
-_SCRIPT_NAME = "gcron-start"
 _REFUSE = """refuse() { printf '%s\\n' "$0: $*" >&2; exit 126; }"""
 _ENTER = """cd -- "$1" 2>/dev/null || {
-  [ -d "$1" ] && refuse "may not enter the directory $1$4"
-  refuse "there is no directory $1, or it may not be seen$4"
+  [ -d "$1" ] && refuse "may not enter the directory $1"
+  refuse "there is no directory $1, or it may not be seen"
 }
 unset OLDPWD"""
-_IT_IS_HOME = ": the home of its user, unless cwd= names another"
+_NOTE = "note: "
+# As cron does it.
+_ENTER_HOME = f"""cd -- "$1" 2>/dev/null || {{
+  [ -d "$1" ] && refuse "may not enter the directory $1: the home of its user, unless cwd= names another"
+  printf '%s\\n' "$0: {_NOTE}there is no directory $1, the home of its user: it starts in /" >&2
+  cd /
+}}
+unset OLDPWD"""
 # `exec` would say "not found" of whatever is wrong.
 _CHECK_SHELL = """case "$2" in
   */*)
@@ -53,6 +60,11 @@ _ULIMIT = {
 _LINE_NUMBER = re.compile(r"^(?:\w+ )?[0-9]+: ")
 
 
+def new_script_name() -> str:
+    """A name for one start script. It is secret, so that a job cannot speak as its start script."""
+    return f"gcron-start-{os.urandom(8).hex()}"
+
+
 def needs_start_script(command: Command, home: str | None = None) -> bool:
     """True when /bin/sh has something to do before it executes the command's own shell."""
     # A negative niceness takes privileges that the job's user may not have: see `gcron.supervise.spawning`.
@@ -60,10 +72,12 @@ def needs_start_script(command: Command, home: str | None = None) -> bool:
     return bool(asks) or not _shell_of(command).startswith(_NEAR)
 
 
-def arguments(command: Command, home: str | None = None, discard: bool = False) -> list[str]:
+def arguments(
+    command: Command, home: str | None = None, discard: bool = False, script_name: str = "gcron-start"
+) -> list[str]:
     """The argument vector to execute. It begins in the command's directory, or in `home` without one.
 
-    `discard`: outputs go to the null device after the start script, if any.
+    `discard`: outputs go to the null device after the start script, if any, which speaks as `script_name`.
     """
     shell = _shell_of(command)
     if not needs_start_script(command, home):
@@ -71,15 +85,14 @@ def arguments(command: Command, home: str | None = None, discard: bool = False) 
     cwd = command.cwd or home
     steps = [_REFUSE]
     if cwd is not None:
-        steps.append(_ENTER)
+        steps.append(_ENTER if command.cwd else _ENTER_HOME)
         # `cd` looks a bare name up in CDPATH, and takes `-` for the directory before.
         cwd = cwd if cwd.startswith("/") else f"./{cwd}"
     limits = dict(command.limits)
     steps += [_limit(name, limits[name]) for name in _ULIMIT if name in limits]
     steps += [_CHECK_SHELL, _RUN_SILENTLY if discard else _RUN]
     nicely = [_find_nice(), "-n", str(command.nice)] if command.nice > 0 else []
-    hint = "" if command.cwd else _IT_IS_HOME
-    return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), _SCRIPT_NAME, cwd or "", shell, command.text, hint]
+    return [*nicely, DEFAULT_SHELL, "-c", "\n".join(steps), script_name, cwd or "", shell, command.text]
 
 
 @lru_cache
@@ -104,13 +117,32 @@ def _limit(name: str, value: int) -> str:
     return " || ".join([*attempts, f'refuse "{option} cannot be set to {number if unit == 1 else value}"'])
 
 
-def why_refused(exit_code: int | None, output: bytes) -> str:
-    """What the start script refused, by its exit status and output; empty when it reached the command."""
-    prefix = f"{_SCRIPT_NAME}: ".encode()
-    if exit_code not in (126, 127) or not output.startswith(prefix):
+class ScriptMessages:
+    """Takes the messages of a start script out of the output of its job: `hear(message, is_note)`."""
+
+    def __init__(self, script_name: str, hear: Callable[[str, bool], object]) -> None:
+        self._prefix = f"{script_name}: ".encode()
+        self._hear = hear
+
+    def take(self, data: bytes) -> bytes:
+        """Return `data` without the messages."""
+        if self._prefix not in data:
+            return data
+        rest = []
+        for line in data.split(b"\n"):
+            if line.startswith(self._prefix):
+                message = line.removeprefix(self._prefix).decode("utf-8", "backslashreplace")
+                self._hear(message.removeprefix(_NOTE), message.startswith(_NOTE))
+            else:
+                rest.append(line)
+        return b"\n".join(rest)
+
+
+def why_refused(exit_code: int | None, messages: list[str]) -> str:
+    """What the start script refused, by its exit status and messages; empty when it reached the command."""
+    if exit_code not in (126, 127) or not messages:
         return ""
-    lines = [line.removeprefix(prefix) for line in output.splitlines() if line.startswith(prefix)]
     # Shells name the line of the script: `1: `, `line 1: `.
-    reason = "; ".join(_LINE_NUMBER.sub("", line.decode("utf-8", "backslashreplace")) for line in lines)
+    reason = "; ".join(_LINE_NUMBER.sub("", message) for message in messages)
     # The start script has seen the file: what is not found is its interpreter.
     return f"{reason} (or what its first line names)" if reason.endswith(": not found") else reason

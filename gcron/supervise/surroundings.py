@@ -1,13 +1,15 @@
 """What is looked up before a command can start: the account of its user, and the variables of its env-file.
 
-Both lookups may hang (LDAP, a dead network file system). So each one runs in a thread of its own, which ends with it:
-one that hangs delays no other, and no idle thread takes the place of a process (RLIMIT_NPROC counts both).
+It is looked up anew for each start. Both lookups may hang (LDAP, a dead network file system). So each one runs in a
+thread of its own, which ends with it: one that hangs delays no other, and no idle thread takes the place of a process
+(RLIMIT_NPROC counts both).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 from collections.abc import Callable, Mapping, Set
 from functools import partial
 from types import MappingProxyType
@@ -21,11 +23,31 @@ from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.threadpool import ThreadPool
 from gcron.runtime.waiting import wait
 from gcron.supervise.command import Command
-from gcron.supervise.user import Account, find_account
 
-__all__ = ["Surroundings", "find_surroundings", "read_env_file"]
+__all__ = ["Account", "Surroundings", "find_account", "find_surroundings", "read_env_file", "variables_of"]
 
 T = TypeVar("T")
+
+# What a login has (login(1), environ(7)).
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_ROOTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# They say how this machine writes texts and times: without them a job's `date` and gcron's log would disagree. All
+# else is root's own business, and may hold its secrets (a proxy's password is in a variable too).
+_OF_THE_MACHINE = (b"LANG", b"LANGUAGE", b"TZ")
+_LOCALE = b"LC_"
+# setreuid(2) takes the number above this one for "no change".
+_HIGHEST_ID = 2**32 - 2
+
+
+@frozen
+class Account:
+    """A user with exactly the groups that the system gives them."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
 
 
 @frozen
@@ -108,3 +130,59 @@ def _assignment(line: str, place: str) -> tuple[str, str]:
     if "\0" in line:
         raise ValueError(f"{place}: a NUL byte, which no variable can hold")
     return assignment.name, assignment.value
+
+
+# -- the user ------------------------------------------------------------------------------------------------------
+
+
+def find_account(user: str) -> Account | None:
+    """The account of this name or number; None when it is the one that gcron runs as.
+
+    Raises PermissionError when gcron may not become somebody else, ValueError when there is no such user.
+    """
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return _account_by_number(user)
+    return _account(entry)
+
+
+def _account_by_number(user: str) -> Account | None:
+    # `isdecimal` alone holds for the digits of all scripts, and `int` reads them: such a name was root's number.
+    number = int(user) if user.isascii() and user.isdecimal() else _HIGHEST_ID + 1
+    if number > _HIGHEST_ID:
+        raise ValueError(f"there is no user {user}")
+    try:
+        return _account(pwd.getpwuid(number))
+    except KeyError:
+        if number == os.geteuid():
+            return None
+        _check_privilege(user)
+        # As containers have them: a number without a name, in the group of the same number alone.
+        return Account(user, number, number, (number,), "/")
+
+
+def _account(entry: pwd.struct_passwd) -> Account | None:
+    if entry.pw_uid == os.geteuid():
+        return None
+    _check_privilege(entry.pw_name)
+    groups = tuple(sorted({entry.pw_gid, *os.getgrouplist(entry.pw_name, entry.pw_gid)}))
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir or "/")
+
+
+def _check_privilege(user: str) -> None:
+    if os.geteuid() != 0:
+        raise PermissionError(f"only root can run a job as {user}")
+
+
+def variables_of(account: Account, inherited: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The whole environment that a process of this user begins with; of what gcron inherited, language and time."""
+    values = {
+        "HOME": account.home,
+        "LOGNAME": account.name,
+        "USER": account.name,
+        "SHELL": "/bin/sh",
+        "PATH": _PATH if account.uid else _ROOTS_PATH,
+    }
+    kept = {name: inherited[name] for name in inherited if name in _OF_THE_MACHINE or name.startswith(_LOCALE)}
+    return kept | {os.fsencode(name): os.fsencode(value) for name, value in values.items()}

@@ -280,7 +280,7 @@ def test_a_job_gets_variables_of_its_run_and_no_settings_of_gcron(gcron_run: Run
     daemon.wait_for(r"who +\| \d+$")
     (variables, second) = re.findall(r"who +\| (.*)$", daemon.log, re.MULTILINE)[:2]
     found = dict(pair.split("=", 1) for pair in variables.split())
-    assert sorted(found) == ["GCRON_ATTEMPT", "GCRON_FIRE_AT", "GCRON_JOB", "GCRON_RUN_ID"]
+    assert sorted(found) == ["GCRON_ATTEMPT", "GCRON_FIRE_AT", "GCRON_JOB", "GCRON_MARK", "GCRON_RUN_ID"]
     assert (found["GCRON_JOB"], found["GCRON_ATTEMPT"], found["GCRON_FIRE_AT"]) == ("who", "1", second)
     assert daemon.stop() == 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 import sys
 
@@ -61,6 +62,8 @@ def main() -> None:
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
     libc = ctypes.CDLL(None, use_errno=True)
+    # It ends with the test, even when it is stopped: whatever waits for it would wait for ever, and `ps` with it.
+    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if libc.mount(b"hanging", os.fsencode(where), b"fuse", 0, options.encode()):
         raise OSError(ctypes.get_errno(), "mount")
     serve(device, text.encode())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,11 @@ from gcron.supervise.command import Command, Identity
 from gcron.supervise.events import JobEvent, JobOutput
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 from gcron.supervise.timing import Timing
+from tests.faults.conftest import BEAT, CAN_MOUNT, STUCK_IN_EXEC, Mount
 from tests.waiting import PATIENCE, takes, until
 
 Run = Callable[..., Any]
-Mount = Callable[..., "Mounted"]
-BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
-# The second execve(2) closes the file, and so waits for a file system that does not answer.
-STUCK_IN_EXEC = (
-    "import os; os.open('{}/crontab', os.O_RDONLY); print('up', flush=True); os.execv('/bin/sleep', ['sleep', '60'])"
-)
-
-pytestmark = pytest.mark.skipif(
-    not (os.path.exists("/dev/fuse") and os.geteuid() == 0), reason="needs root and /dev/fuse to mount a file system"
-)
+pytestmark = CAN_MOUNT
 
 
 class Listening:
@@ -45,47 +36,6 @@ class Listening:
     def __call__(self, event: JobEvent) -> None:
         if isinstance(event, JobOutput):
             self.lines += event.lines
-
-
-class Mounted:
-    """A FUSE file system with one file, `crontab`. Its server can stop to answer."""
-
-    def __init__(self, where: Path, text: str) -> None:
-        self.where = where
-        script = Path(__file__).with_name("fuse_server.py")
-        self.server = subprocess.Popen([sys.executable, script, where, text], stdout=subprocess.PIPE)
-        assert self.server.stdout is not None
-        if self.server.stdout.readline() != b"ready\n":
-            self.unmount()
-            pytest.skip("this kernel lets nobody mount a FUSE file system here")
-
-    def hang(self) -> None:
-        """Let the server answer nothing from now on."""
-        self.server.send_signal(signal.SIGSTOP)
-
-    def unmount(self) -> None:
-        """End the server. Processes that wait for it get an error."""
-        assert self.server.stdout is not None
-        self.server.kill()
-        self.server.wait()
-        self.server.stdout.close()
-        subprocess.run(["umount", "-l", self.where], check=False, stderr=subprocess.DEVNULL)
-
-
-@pytest.fixture
-def mount(tmp_path: Path, gcron_run: Run) -> Iterator[Mount]:
-    """Mount file systems. They end before the processes of the test: a search for these would hang, too."""
-    mounted: list[Mounted] = []
-
-    def mount(text: str) -> Mounted:
-        where = tmp_path / f"mount{len(mounted)}"
-        where.mkdir()
-        mounted.append(Mounted(where, text))
-        return mounted[-1]
-
-    yield mount
-    for each in mounted:
-        each.unmount()
 
 
 @pytest.mark.realtime

@@ -13,10 +13,10 @@ import pytest
 BEGIN = """
 import os, signal, subprocess, sys
 from gcron.greenlet import sleep, spawn
-from gcron.supervise.process_table import process_table, signal_each
+from gcron.supervise.process_table import process_table
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.surroundings import Surroundings
-from gcron.supervise.process_tree import ProcessTree
+from gcron.supervise.process_tree import ProcessTree, TreeEnd
 
 def tree_of(text, members=1):
     tree = ProcessTree(Command(text), Surroundings(), Identity("test", "reused"))
@@ -57,9 +57,9 @@ os.kill(pid, signal.SIGKILL)
 kill_leader(tree)
 wait_until_gone(pid)
 process = stranger(pid)
-signal_each(seen.values(), signal.SIGKILL)
-assert tree.members() == []
-assert tree.kill() == []
+process_table().send(seen.values(), [signal.SIGKILL])
+assert tree.members() == ()
+assert tree.kill() == TreeEnd()
 sleep(0.1)
 assert process.poll() is None
 process.kill()
@@ -70,8 +70,8 @@ tree = tree_of("setsid sleep 60 & sleep 0.5; exit 0", 3)
 until(lambda: tree.leader.poll() == 0)
 process = stranger(tree.pid)
 assert len(tree.members()) == 1
-tree.send(signal.SIGTERM)
-assert tree.kill() == []
+assert tree.stop(signal.SIGTERM, 1) == TreeEnd()
+assert tree.kill() == TreeEnd()
 sleep(0.1)
 assert process.poll() is None
 process.kill()
@@ -79,14 +79,16 @@ process.kill()
 
 STRANGER_REPLACED = """
 process = stranger(30000)
-assert "reused" not in process_table().snapshot().of_run
+other = tree_of("exec sleep 60")
+assert [member.pid for member in other.members()] == [other.pid]
+assert other.kill() == TreeEnd()
 process.kill()
 process.wait()
 next_pid(30000)
-tree = tree_of("trap 'exit 7' TERM; while :; do sleep 0.02; done")
+tree = tree_of("trap 'exit 7' TERM; cd /proc; while :; do sleep 0.02; done")
 assert tree.pid == 30000
-members = process_table().snapshot().of_run.get("reused", [])
-signal_each([member for member in members if member.pid == 30000], signal.SIGTERM)
+until(lambda: os.readlink("/proc/30000/cwd") == "/proc")  # it has set its trap
+process_table().send([member for member in tree.members() if member.pid == 30000], [signal.SIGTERM])
 until(lambda: tree.leader.poll() == 7)
 """
 
@@ -98,8 +100,8 @@ os.kill(pid, signal.SIGKILL)
 kill_leader(tree)
 wait_until_gone(pid)
 process = stranger(pid, env={})
-assert tree.members() == []
-assert tree.kill() == []
+assert tree.members() == ()
+assert tree.kill() == TreeEnd()
 assert process.poll() is None
 process.kill()
 """

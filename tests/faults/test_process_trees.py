@@ -22,21 +22,15 @@ from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
-from gcron.supervise.process_table import ProcessTable, Snapshot
+from gcron.supervise.process_reader import LinuxReader
 from gcron.supervise.timing import Timing
+from tests.faults.conftest import BEAT, WITHOUT_GROUPS
 from tests.waiting import PATIENCE, SLACK, takes, until
 
 Run = Callable[..., Any]
-BEAT = "# gcron: name=beat\n@every 1s echo alive\n"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do that")
 
 # Each process ignores TERM, has its own session, and forks as often as its limit allows. All end after two minutes.
-# Without the mounts of control groups.
-WITHOUT_GROUPS = (
-    *("unshare", "--mount", "sh", "-c"),
-    'for type in cgroup2 cgroup; do umount -a -l -t $type; done; exec "$@"',
-    "sh",
-)
 BOMBER = 100_000 + os.getpid()  # a user of this test run alone
 ROOM = 25
 BOMB = f"""
@@ -133,6 +127,9 @@ def test_a_process_in_disk_sleep_is_named_and_the_stop_ends_in_time(freezable: P
     with takes(at_least=0.5 + 1, at_most=0.5 + 1 + 5):
         assert daemon.stop() == 4
     assert f"could not be killed: pid {pid} (mkdir, disk-sleep)" in daemon.log
+    # The log said that it "has ended, but its output is still open", and the stop waited 2 s for the end of its pipes.
+    assert "has ended" not in daemon.log
+    assert "stuck    ! could not be ended, and its output is still open" in daemon.log
     assert len(re.findall("beat +succeeded", daemon.log)) >= 2
 
 
@@ -142,13 +139,8 @@ def test_a_process_in_disk_sleep_is_named_and_the_stop_ends_in_time(freezable: P
 def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """One snapshot for each run would be hundreds of reads of hundreds of processes."""
     snapshots = []
-    take = ProcessTable._take_now
-
-    def count(table: ProcessTable) -> Snapshot:
-        snapshots.append(take(table))
-        return snapshots[-1]
-
-    monkeypatch.setattr(ProcessTable, "_take_now", count)
+    list_all = LinuxReader.list_all
+    monkeypatch.setattr(LinuxReader, "list_all", lambda self: snapshots.append(1) or list_all(self))
     run_id = f"together-{os.getpid()}"
 
     def sleepers() -> list[int]:

@@ -120,11 +120,15 @@ def test_a_command_that_is_too_long_does_not_start(scheduler: Made, options: dic
     )
 
 
-def test_a_job_that_prints_the_messages_of_the_start_script_is_a_normal_failure(scheduler: Made) -> None:
+@pytest.mark.parametrize("options", [{}, {"cwd": "/"}], ids=["plain", "with-start-script"])
+@pytest.mark.parametrize("code", [1, 126])
+def test_a_job_that_prints_the_messages_of_the_start_script_is_a_normal_failure(
+    scheduler: Made, code: int, options: dict[str, Any]
+) -> None:
+    """A job that printed the start script's fixed name and ended with 126 was reported as never started."""
     scheduler[0].start()
-    for text, code in (("echo gcron-start: no >&2; exit 1", 1), ("echo x; echo gcron-start: no; exit 126", 126)):
-        result = perform(scheduler[0], text, cwd="/")
-        assert (result.outcome, result.exit_code) == (Outcome.FAILED, code)
+    result = perform(scheduler[0], f"echo gcron-start: no >&2; exit {code}", **options)
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, code)
 
 
 def test_discarded_output_does_not_hide_the_reason_of_a_failed_start(scheduler: Made) -> None:

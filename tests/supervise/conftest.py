@@ -65,8 +65,9 @@ def make(listening: Listening, run_id: str) -> Callable[..., Attempt]:
 
     def make(command: Command | str, timing: Timing = TIMING, **options: Any) -> Attempt:
         command = Command(command) if isinstance(command, str) else command
+        sweep = options.pop("sweep", False)
         policy, identity = Policy.from_options(options), Identity("test", run_id)
-        return Attempt(command, policy, identity, listening, SystemClock(), timing)
+        return Attempt(command, policy, identity, listening, SystemClock(), timing, sweep)
 
     return make
 

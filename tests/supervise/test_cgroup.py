@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from gcron.greenlet import sleep, spawn
@@ -89,15 +91,13 @@ def test_a_child_known_only_by_its_group_gets_the_stop_signal_first(stop: Stop, 
 
 
 def test_remnants_known_only_by_their_group_are_ended(
-    make: Callable[..., Any], groups: Path, marked_processes: Find, unique: str
+    perform: Perform, listening: Any, groups: Path, marked_processes: Find, unique: str
 ) -> None:
     """The search used only the mark, so the remnants of a service's lives could pile up."""
-    attempt = make(f"{IN_GROUP}; setsid env -i sleep {unique} >/dev/null 2>&1 & exit 0", kill_after=0.5)
-    assert attempt.perform().succeeded
-    (left,) = marked_processes(unique)
-    until(lambda: psutil.Process(left).name() == "sleep")
-    assert f"pid {left} (sleep" in attempt.end_remnants()
-    assert (marked_processes(unique), attempt.end_remnants()) == ([], "")
+    command = f"{IN_GROUP}; setsid env -i sleep {unique} >/dev/null 2>&1 & exit 0"
+    assert perform(command, kill_after=0.5, sweep=True).succeeded
+    assert re.fullmatch(r"ended what it had left behind: pid \d+ \(\w+, \S+\)", listening.notices[0])
+    assert marked_processes(unique) == []
     assert list(groups.glob("run-*")) == []
 
 
@@ -138,3 +138,53 @@ def test_gcron_run_uses_groups(
     assert marked_processes(unique) == []
     assert daemon.stop() == 0
     assert not groups.with_name(f"gcron-{daemon.process.pid}").exists()
+
+
+def test_only_the_owner_may_change_a_group_whatever_the_umask(groups: Path) -> None:
+    """With the umask 0, any user could put processes into the group of a run."""
+    before = os.umask(0)
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        cgroup = enter_cgroup("test", process.pid)
+        assert cgroup is not None
+        (group,) = groups.glob("run-*")
+        assert group.stat().st_mode & 0o022 == 0
+    finally:
+        os.umask(before)
+        process.kill()
+        process.wait()
+    until(lambda: cgroup.remove() or not group.exists(), "the end of the group")
+
+
+def test_a_group_counts_the_kills_for_lack_of_memory(tmp_path: Path) -> None:
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n")
+    assert cgroup_module.Cgroup(tmp_path).count_oom_kills() == 2
+    assert cgroup_module.Cgroup(tmp_path / "without-the-controller").count_oom_kills() is None
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A group with a limit of memory; version 1, which has the controller where version 2 has not."""
+    group = Path(f"/sys/fs/cgroup/memory/gcron-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("150M")
+    except OSError as error:
+        pytest.skip(f"no memory can be limited here: {error}")
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text(), "the end of all processes in the group")
+    group.rmdir()
+
+
+@pytest.mark.realtime
+def test_a_kill_for_lack_of_memory_is_named(gcron_run: Callable[..., Any], little_memory: Path) -> None:
+    """`killed by signal 9 (SIGKILL)` or a bare 137 let people look for somebody who had killed it."""
+    eat = f'{sys.executable} -c "x = bytearray(400_000_000)"'
+    daemon = gcron_run(
+        f"# gcron: name=one\n@reboot exec {eat}\n# gcron: name=two\n@reboot {eat}; exit $?\n",
+        before=("sh", "-c", f'echo $$ > {little_memory}/cgroup.procs; exec "$@"', "sh"),
+    )
+    why = "; out of memory: the kernel killed a process of gcron's control group meanwhile"
+    daemon.wait_for(rf"one +failed: killed by signal 9 \(SIGKILL\){why}")
+    daemon.wait_for(rf"two +failed: exit status 137 \(128 \+ 9: a shell's command was killed by SIGKILL\){why}")
+    assert daemon.stop() == 0

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from gcron.supervise.command import Command, environment, open_stdin
-from gcron.supervise.start_script import arguments, needs_start_script, why_refused
+from gcron.supervise.start_script import ScriptMessages, arguments, needs_start_script, why_refused
 
 
 def test_the_shell_is_that_of_the_option_or_of_the_crontab_or_sh() -> None:
@@ -72,7 +72,8 @@ def test_a_command_without_special_options_needs_no_start_script() -> None:
         (126, b"gcron-start: line 12: ulimit: no\nother\ngcron-start: rlimit\n", "ulimit: no; rlimit"),
         (126, b"gcron-start: caf\xe9\n", "caf\\xe9"),
         (1, b"gcron-start: there is no directory /x\n", ""),
-        (126, b"x\ngcron-start: there is no directory /x\n", ""),
+        (126, b"gcron-start-of-another-run: there is no directory /x\n", ""),
+        (126, b"x gcron-start: there is no directory /x\n", ""),
         (126, b"", ""),
         (None, b"gcron-start: x\n", ""),
     ],
@@ -80,4 +81,7 @@ def test_a_command_without_special_options_needs_no_start_script() -> None:
 def test_messages_of_the_start_script_are_not_confused_with_output_of_the_job(
     code: int | None, output: bytes, reason: str
 ) -> None:
-    assert why_refused(code, output) == reason
+    messages: list[str] = []
+    rest = ScriptMessages("gcron-start", lambda message, is_note: messages.append(message)).take(output)
+    assert why_refused(code, messages) == reason
+    assert rest == b"".join(line for line in output.splitlines(True) if not line.startswith(b"gcron-start: "))

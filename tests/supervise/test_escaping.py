@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 
 from gcron.greenlet import sleep, spawn
 from gcron.supervise.outcome import Outcome, RunResult
-from gcron.supervise.process_walk import Walker
 from tests.supervise.conftest import STOP
 from tests.waiting import PATIENCE, takes, until
 
@@ -202,33 +200,3 @@ def test_without_free_descriptors_a_tree_does_not_count_as_ended(
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert running.get(timeout=PATIENCE).outcome is Outcome.KILLED
     assert marked_processes(unique) == []
-
-
-@pytest.mark.realtime
-def test_a_walk_skips_a_process_whose_read_hangs() -> None:
-    release = threading.Event()
-    calls: list[int] = []
-
-    def look(pid: int) -> int:
-        calls.append(pid)
-        if pid == 2:
-            release.wait(PATIENCE)
-        return pid * 10
-
-    walker = Walker[int]()
-    with takes(at_least=1, at_most=2):
-        assert walker.walk(look, [1, 2, 3]) == [10, 30]
-    assert set(walker.stuck) == {2}
-    assert walker.walk(look, [1, 2, 3]) == [10, 30]  # and does not read it again meanwhile
-    assert calls == [1, 2, 3, 1, 3]
-    release.set()
-    until(lambda: not walker.stuck)
-    assert walker.walk(look, [1, 2, 3]) == [10, 20, 30]
-
-
-def test_without_a_free_thread_a_walk_runs_in_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert Walker[int]().walk(lambda pid: pid, [1, 2]) == [1, 2]

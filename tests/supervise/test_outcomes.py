@@ -89,11 +89,11 @@ def test_without_free_descriptors_a_run_fails_to_start(perform: Perform) -> None
     assert perform("true").outcome is Outcome.SUCCEEDED
 
 
-def test_a_missing_directory_fails_the_start_and_is_named_on_stderr(perform: Perform, listening: Any) -> None:
+def test_a_missing_directory_fails_the_start_and_the_reason_names_it(perform: Perform, listening: Any) -> None:
     result = perform(Command("echo never", cwd="/no/such/directory"))
     assert (result.outcome, result.exit_code) == (Outcome.START_FAILED, None)
-    assert b"/no/such/directory" in b"".join(listening.err)
-    assert listening.out == []
+    assert "/no/such/directory" in result.reason.text
+    assert (listening.out, listening.err) == ([], [])
 
 
 def test_an_exit_status_that_other_code_collected_is_unknown(make: Callable[..., Any], listening: Any) -> None:

@@ -41,8 +41,7 @@ class Attempt:
 
     def give_up_starting(self, why: Reason) -> None: ...
 
-    def end_remnants(self) -> str:
-        return ""
+    waits_for_capacity = False
 
 
 @given(st.lists(st.sampled_from(["attempt", "retry", "stop", "end retries"]), max_size=8))

@@ -272,3 +272,26 @@ def test_stopping_an_ended_run_does_not_touch_processes_it_left_behind(
     assert running.get(timeout=PATIENCE).outcome is Outcome.SUCCEEDED
     (left,) = marked_processes(unique)
     os.kill(left, signal.SIGKILL)
+
+
+# -- /proc is not there -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /proc")
+def test_without_proc_the_group_of_the_leader_is_killed_and_the_log_says_what_was_not_seen(
+    gcron_run: Callable[..., Any], marked_processes: Find, unique: str
+) -> None:
+    """With an empty /proc, as in a chroot, `timeout=1s` killed nothing, and the log said `timed-out`.
+
+    A stop then said `killed`, and all lived on.
+    """
+    hide = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh")
+    daemon = gcron_run(
+        f"# gcron: name=job timeout=1s kill-after=0.3s\n@reboot {DEAF % unique} & exec {DEAF % unique}\n", before=hide
+    )
+    (why,) = daemon.wait_for("job +timed-out: still running after 1 s; (.*) \\(after")
+    assert "so gcron does not see which processes the job has left" in why
+    until(lambda: marked_processes(unique) == [], "the end of the group")
+    assert daemon.stop() == 0
+    assert daemon.log.count("still runs") == 0

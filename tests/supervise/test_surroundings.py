@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -65,13 +66,18 @@ def test_a_job_that_does_not_read_its_input_is_not_blocked(perform: Perform) -> 
     assert perform(Command("true", stdin=b"x" * 10_000_000)).outcome is Outcome.SUCCEEDED
 
 
-def test_without_memfd_the_input_is_a_temporary_file(
-    perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("size", [8, 1_000_000], ids=["in-a-pipe", "in-a-file"])
+def test_without_memfd_the_input_arrives_whole(
+    perform: Perform, listening: Any, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """Other systems than Linux have no memfd_create."""
-    monkeypatch.delattr(os, "memfd_create")
-    perform(Command("cat", stdin=b"one\ntwo\n"))
-    assert listening.out == [b"one", b"two"]
+    """Other systems than Linux have no memfd_create, and where seccomp denied it, no job with an input could start."""
+
+    def deny(*args: Any) -> int:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", deny)
+    perform(Command("cat | wc -c", stdin=b"one\ntwo\n" * (size // 8)))
+    assert listening.out[0].strip() == b"%d" % size
 
 
 def test_a_job_gets_variables_of_its_run_and_not_those_of_gcron(
