@@ -22,12 +22,14 @@ from gcron.daemon.terminal import Terminal
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
-from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.greenlet import Greenlet, spawn, spawn_later
 from gcron.runtime.hub import SignalHandler, get_hub
 from gcron.schedule.clock import SystemClock
 from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, Run, Scheduler, ServiceStateChanged, StopReport, Store
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
+from gcron.supervise.leftovers import find_leftovers
+from gcron.supervise.process_reader import NotReadable
 from gcron.supervise.run_state import RunState
 from gcron.supervise.timing import TIMING, Timing
 
@@ -57,6 +59,8 @@ GRACE = 30.0
 """Seconds that running jobs may take to finish, if nobody says otherwise."""
 GRACE_OF_INIT = 8.0
 """The same for process 1: `docker stop` waits 10 s before it kills a container."""
+# Seconds from the start to a look at what an earlier gcron has left, so that it delays no first fire.
+_LOOK_AFTER = 0.5
 
 
 class Part(Protocol):
@@ -145,6 +149,7 @@ class Daemon:
             part.start()
         self._log.say(self._greeting())
         self._notifier.ready()
+        spawn_later(_LOOK_AFTER, self._report_leftovers)
         self._asked_to_stop.wait()
         assert self._stopper is not None
         report: StopReport = self._stopper.get()
@@ -159,6 +164,15 @@ class Daemon:
         """Give the signals back to the program that this is a part of."""
         for handler in self._handlers:
             handler.cancel()
+
+    def _report_leftovers(self) -> None:
+        """Warn of what an earlier gcron has left running."""
+        try:
+            messages = find_leftovers()
+        except NotReadable as error:
+            messages = [f"cannot look for processes that an earlier gcron has left: {error}"]
+        for message in messages:
+            self._log.say(message, bad=True)
 
     # -- while it runs --------------------------------------------------------------------------------------
 
