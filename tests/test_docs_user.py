@@ -43,4 +43,4 @@ def test_the_environment_of_another_user_is_as_the_page_shows(tmp_path: Path) ->
 
 
 def without_run_id(text: str) -> str:
-    return re.sub(r"(?<=GCRON_RUN_ID=)\w+", "…", text)
+    return re.sub(r"(?<=GCRON_RUN_ID=)\w+|(?<=GCRON_MARK=)[\w-]+", "…", text)
