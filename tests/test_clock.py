@@ -55,3 +55,13 @@ def test_an_unknown_zone_in_tz_is_an_error(monkeypatch: pytest.MonkeyPatch, valu
 def test_without_tz_the_zone_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TZ", raising=False)
     local_timezone()
+
+
+def test_beyond_2262_the_clock_shows_its_last_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python counts nanoseconds in 64 bits, and raised OverflowError in whatever asked for the time."""
+
+    def overflow() -> float:
+        raise OverflowError("timestamp too large to convert to C _PyTime_t")
+
+    monkeypatch.setattr(time, "time", overflow)
+    assert SystemClock().now() == (2**63 - 1) // 10**9
