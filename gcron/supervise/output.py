@@ -209,6 +209,9 @@ class DataFilter(Protocol):
     def take(self, data: bytes) -> bytes:
         """Return what is left of `data`."""
 
+    def finish(self) -> None:
+        """No more data will come."""
+
 
 class ReadEnd(Protocol):
     """The reading end of a pipe."""
@@ -259,6 +262,8 @@ class Pump(Generic[Part]):
                 if self._splitter.is_overwritten and get_hub().monotonic() - shown_at >= _SHOW_PARTIAL_AFTER:
                     self._hand_on(self._splitter.flush(at_end=False))
                     shown_at = get_hub().monotonic()
+            if self._before is not None:
+                self._before.finish()
             self._hand_on(self._splitter.flush())
         finally:
             self._pipe.close()

@@ -123,19 +123,32 @@ class ScriptMessages:
     def __init__(self, script_name: str, hear: Callable[[str, bool], object]) -> None:
         self._prefix = f"{script_name}: ".encode()
         self._hear = hear
+        self._unfinished = b""
 
     def take(self, data: bytes) -> bytes:
-        """Return `data` without the messages."""
+        """Return `data` without the messages. The shell may write one in pieces, and begins with the whole name."""
+        data, self._unfinished = self._unfinished + data, b""
         if self._prefix not in data:
             return data
         rest = []
-        for line in data.split(b"\n"):
+        *lines, last = data.split(b"\n")
+        for line in lines:
             if line.startswith(self._prefix):
-                message = line.removeprefix(self._prefix).decode("utf-8", "backslashreplace")
-                self._hear(message.removeprefix(_NOTE), message.startswith(_NOTE))
+                self._report(line)
             else:
                 rest.append(line)
-        return b"\n".join(rest)
+        if last.startswith(self._prefix):
+            self._unfinished, last = last, b""
+        return b"\n".join([*rest, last])
+
+    def finish(self) -> None:
+        """Take a last message without a newline."""
+        if self._unfinished:
+            self._report(self._unfinished)
+
+    def _report(self, line: bytes) -> None:
+        message = line.removeprefix(self._prefix).decode("utf-8", "backslashreplace")
+        self._hear(message.removeprefix(_NOTE), message.startswith(_NOTE))
 
 
 def why_refused(exit_code: int | None, messages: list[str]) -> str:

@@ -82,6 +82,9 @@ def test_messages_of_the_start_script_are_not_confused_with_output_of_the_job(
     code: int | None, output: bytes, reason: str
 ) -> None:
     messages: list[str] = []
-    rest = ScriptMessages("gcron-start", lambda message, is_note: messages.append(message)).take(output)
+    script = ScriptMessages("gcron-start", lambda message, is_note: messages.append(message))
+    # A message may come in pieces.
+    rest = script.take(output[:20]) + script.take(output[20:])
+    script.finish()
     assert why_refused(code, messages) == reason
     assert rest == b"".join(line for line in output.splitlines(True) if not line.startswith(b"gcron-start: "))
