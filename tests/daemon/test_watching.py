@@ -7,13 +7,13 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from gcron.daemon import watching
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import Greenlet, sleep, spawn
+from gcron.schedule.clock import SystemClock
 from tests.waiting import PATIENCE
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
@@ -255,5 +255,5 @@ def test_a_file_that_changed_in_this_tick_is_fresh(
     path = tmp_path / "crontab"
     path.write_text("old")
     changed = os.stat(path).st_ctime
-    monkeypatch.setattr(watching, "time", SimpleNamespace(time=lambda: changed + seconds))
+    monkeypatch.setattr(SystemClock, "now", lambda self: changed + seconds)
     assert FileWatch([str(path)]).look().fresh is fresh

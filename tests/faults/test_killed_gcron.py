@@ -37,8 +37,8 @@ def test_the_next_gcron_names_what_is_left_and_continues_what_was_stopped(
         second = gcron_run("@daily true\n", before=before)
         (named,) = second.wait_for("backup still runs: a gcron that has ended left (.*); this gcron neither waits")
         assert {int(pid) for pid in re.findall(r"pid (\d+)", named)} == set(pids)
-        second.wait_for(rf"continued pid {pids[0]} \(sleep, stopped\): a gcron that has ended had stopped them")
-        assert {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_SLEEPING}
+        # Any gcron that starts now continues it: also one of another test.
+        until(lambda: {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_SLEEPING}, "that all go on")
         assert second.stop() == 0
     finally:
         for pid in pids:
