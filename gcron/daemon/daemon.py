@@ -172,7 +172,7 @@ class Daemon:
         except NotReadable as error:
             messages = [f"cannot look for processes that an earlier gcron has left: {error}"]
         for message in messages:
-            self._log.say(message, bad=True)
+            self._log.say(message, "warning")
 
     # -- while it runs --------------------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ from gcron.supervise.outcome import Reason, ReasonCode
 
 __all__ = ["Watch"]
 
-# Seconds until the watch goes on after an error: at first, and at most.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+# Seconds until the watch goes on after an error and after a second one. After a third in a row it has died.
+_PAUSES = (1.0, 5.0)
 
 
 class Watch:
@@ -181,7 +181,7 @@ class Watch:
 
     def _watch(self) -> None:
         alarm = new_alarm(self._clock)
-        pause = _FIRST_PAUSE
+        errors = 0
         try:
             while True:
                 try:
@@ -189,11 +189,14 @@ class Watch:
                     self._look_at_clock()
                     self._look()
                     alarm.wait(self._timetable.first(), self._changed)
-                    pause = _FIRST_PAUSE
+                    errors = 0
                 except Exception as error:  # of a clock, or a bug: without the watch nothing would ever run again
+                    if errors == len(_PAUSES):
+                        raise
+                    pause = _PAUSES[errors]
                     get_hub().report_error(f"the watch of the clock, which goes on after {pause:g} s,", error)
                     sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    errors += 1
         finally:
             alarm.close()
 
