@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gcron.runtime.timeout import Timeout, with_timeout
     from gcron.runtime.waiting import iwait, joinall, killall, wait
     from gcron.schedule import after_end, at, cron, every
-    from gcron.scheduler import Job, Scheduler
+    from gcron.scheduler import Job, Scheduler, current_run
 
 __all__ = [
     "Greenlet",
@@ -39,6 +39,7 @@ __all__ = [
     "after_end",
     "at",
     "cron",
+    "current_run",
     "every",
     "get_hub",
     "getcurrent",

@@ -15,7 +15,7 @@ from gcron.policy.services import describe_kind, find_useless
 from gcron.schedule import CronTrigger, Schedule, find_zone, resolve
 from gcron.scheduler.job import Job
 from gcron.supervise.command import OF_PROCESSES, command_of
-from gcron.supervise.python_call import InThread
+from gcron.supervise.python_call import PythonCall
 
 __all__ = [
     "When",
@@ -63,35 +63,29 @@ def schedule_of(when: When, zone: Zone, name: str) -> Schedule:
     return resolve(checked_when(when), zone, name)
 
 
-def _checked_function(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Return `function`. Raises TypeError if it needs arguments, or if calling it would run nothing."""
+def _checked_call(call: PythonCall) -> PythonCall:
+    """Return `call`. Raises TypeError if the function does not take the arguments, or if a call would run nothing."""
     import inspect  # 5 ms of a start that most programs do not need
 
+    function = call.function
     if not callable(function):
         raise TypeError(f"a job is a function, not {function!r}; a shell command is added by command()")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function!r} is async, and nobody would await it: call asyncio.run() in a job with thread=True"
-        )
+    if inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function!r} is an async generator, of which a call runs nothing: iterate in a coroutine")
     if inspect.isgeneratorfunction(function):
         raise TypeError(f"{function!r} is a generator, of which a call runs nothing: exhaust it in a function")
-    if needed := _needed_by(function):
-        raise TypeError(
-            f"{function!r} needs {', '.join(needed)}, and is called without arguments: use functools.partial"
-        )
-    return function
-
-
-def _needed_by(function: Callable[..., Any]) -> list[str]:
-    import inspect
-
+    if call.greenlet and inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function!r} is async, and greenlet=True is for functions that are not: leave it out")
     try:
         # Without `follow_wrapped`: a decorator may bring the arguments.
-        parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):  # one in C may not say
-        return []
-    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
+        return call
+    try:
+        signature.bind(*call.args, **call.kwargs)
+    except TypeError as error:
+        raise TypeError(f"{function!r} cannot be called so: {error}; args= and kwargs= are its arguments") from None
+    return call
 
 
 def _checked_command(command: str) -> str:
@@ -145,16 +139,13 @@ def function_policy(options: Mapping[str, object]) -> Policy:
     return policy
 
 
-def function_job(
-    action: Callable[[], Any] | InThread, when: When, name: str | None, policy: Policy, timezone: Zone
-) -> Job:
+def function_job(call: PythonCall, when: When, name: str | None, policy: Policy, timezone: Zone) -> Job:
     """A job that calls a function. Without a `name`, it has the name of the function. Raises as `command_job`."""
-    function = _checked_function(action.function if isinstance(action, InThread) else action)
-    name = _checked_name(name, _name_of(function))
-    return _checked(Job(name, schedule_of(when, timezone, name), action, policy))
+    name = _checked_name(name, _name_of(_checked_call(call).function))
+    return _checked(Job(name, schedule_of(when, timezone, name), call, policy))
 
 
-def _name_of(function: Callable[[], Any]) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func  # a partial has no name; its function has one
     name = getattr(function, "__name__", "")

@@ -20,8 +20,8 @@ from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity, new_run_id
 from gcron.supervise.events import SchedulerEvent
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
-from gcron.supervise.python_call import python_call
-from gcron.supervise.run import AnyAttempt, Run
+from gcron.supervise.python_call import Threads, python_call
+from gcron.supervise.run import AnyAttempt, Run, enter_run
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["HoldBack", "Runs", "StopReport"]
@@ -58,11 +58,13 @@ class Runs:
         clock: Clock,
         observers: Observers,
         wait_for_services: HoldBack,
+        threads: Threads,
         groups: Groups | None = None,
         timing: Timing = TIMING,
     ) -> None:
         self._clock = clock
         self._wait_for_services = wait_for_services
+        self._threads = threads
         self._groups = groups or Groups()
         self._observers = observers
         self._timing = timing
@@ -102,6 +104,7 @@ class Runs:
     # -- one run --------------------------------------------------------------------------------------------
 
     def _perform(self, job: Job, run: Run, after: Sequence[Run]) -> None:
+        enter_run(None)  # a job may have triggered it
         result = RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
         try:
             self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at))
@@ -184,7 +187,8 @@ class Runs:
     def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
         identity = Identity(job.name, run.run_id, run.fire_at, number)
         if not isinstance(job.action, Command):
-            return python_call(job.action, job.policy, identity, self._observers.tell, self._clock)
+            emit_call = self._observers.tell
+            return python_call(job.action, job.policy, run, identity, emit_call, self._clock, self._threads)
 
         def emit(event: JobEvent) -> None:
             if type(event) is ProcessStarted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -46,14 +46,16 @@ from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
 from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
-from gcron.supervise.python_call import InThread
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["Scheduler", "When"]
 
-Function = TypeVar("Function", bound=Callable[[], Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Each Python service has a thread as long as it lives: it must not take that of a job.
+_MOST_SERVICES = 1_000_000
 # Seconds that the store may take at the end for history that is not written yet.
 _LAST_WRITES = 2.0
 
@@ -61,9 +63,9 @@ _LAST_WRITES = 2.0
 class Scheduler(Observable):
     """Runs jobs when they are due.
 
-    `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many jobs with
-    `thread=True` run at once. `store`: what remembers claims and history; in memory by default. `clock` and `timing`:
-    for tests.
+    `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many Python jobs
+    run at once, apart from services and from jobs with `greenlet=True`. `store`: what remembers claims and history; in
+    memory by default. `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -84,9 +86,9 @@ class Scheduler(Observable):
         self._pool = ThreadPool(threads)
         self._owner = OwnerThread()
         self._clock = clock = clock or SystemClock()
-        self._services = Services(clock, self._observers, timing)
+        self._services = Services(clock, self._observers, ThreadPool(_MOST_SERVICES), timing)
         self._groups = Groups()
-        self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups, timing)
+        self._runs = Runs(clock, self._observers, self._services.hold_back, self._pool, self._groups, timing)
         self._door = StoreDoor(store or MemoryStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
         overlap = Overlap(self._runs, clock)
@@ -120,21 +122,33 @@ class Scheduler(Observable):
         return self.add(command_job(command, "@service", name, options, self._timezone))
 
     def job(
-        self, schedule: When, *, name: str | None = None, thread: bool = False, **options: Unpack[FunctionOptions]
+        self,
+        schedule: When,
+        *,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        greenlet: bool = False,
+        **options: Unpack[FunctionOptions],
     ) -> Callable[[Function], Function]:
-        """Decorator: run the function when `schedule` says, in a greenlet; with `thread`, in a thread of its own.
+        """Decorator: call the function with `args` and `kwargs` when `schedule` says, in a thread.
 
-        A greenlet shares the scheduler's thread, and is to wait by `gcron` alone (`gcron.sleep`, `gcron.socket`); a
-        thread may block, and cannot be ended: when its `timeout` is over it is left to itself. Raises PolicyError,
-        ValueError also for an option of processes: a function is run in this one; TypeError for what is
-        no schedule, and for a function that is async, a generator, or needs arguments.
+        A coroutine (`async def`) is run by asyncio in that thread. After its `timeout` it is cancelled, and has
+        `kill_after` for its clean-up. Any other thread goes on after its `timeout`, and the run is over.
+
+        `greenlet`: call it in a greenlet of the scheduler's thread instead. The function must then wait by gcron's own
+        means (`gcron.sleep`, `gcron.socket`), because others run only while it waits. Its `timeout` ends it there.
+
+        Raises PolicyError, ValueError also for an option of processes: a function is run in this one; TypeError for
+        what is no schedule, for a generator, and for a function that does not take the arguments.
         """
         checked_when(schedule)
         policy = function_policy(options)
+        arguments = tuple(args), dict(kwargs or {})
 
         def add(function: Function) -> Function:
-            action = InThread(function, self._pool) if thread else function
-            self.add(function_job(action, schedule, name, policy, self._timezone))
+            call = PythonCall(function, *arguments, greenlet=greenlet)
+            self.add(function_job(call, schedule, name, policy, self._timezone))
             return function
 
         return add

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gcron.runtime.event import AsyncResult, Event
@@ -19,7 +21,7 @@ from gcron.supervise.run_state import RunState, next_state
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["AnyAttempt", "Run"]
+__all__ = ["AnyAttempt", "Run", "current_run", "enter_run"]
 
 
 class AnyAttempt(Protocol):
@@ -104,6 +106,11 @@ class Run(Linkable):
         self._stopped: tuple[Outcome, Reason] | None = None
         self._no_more_attempts = Event()
         self._why_no_more = NO_REASON
+
+    @property
+    def due(self) -> datetime | None:
+        """When it was due, in UTC; None when it was triggered by hand."""
+        return None if self.fire_at is None else datetime.fromtimestamp(self.fire_at, UTC)
 
     # -- its state ------------------------------------------------------------------------------------------
 
@@ -245,3 +252,26 @@ class Run(Linkable):
     def __repr__(self) -> str:
         state = self.state if self.outcome is None else self.outcome.outcome
         return f"<Run {self.run_id} of {self.job}: {state}>"
+
+
+_current: ContextVar[Run | None] = ContextVar("gcron.current_run", default=None)
+
+
+def current_run() -> Run:
+    """Return the run of the calling job: in a job's function, and in what it starts with its context.
+
+        @scheduler.job("@hourly")
+        def report() -> None:
+            print("for", gcron.current_run().due)
+
+    Raises RuntimeError elsewhere.
+    """
+    run = _current.get()
+    if run is None:
+        raise RuntimeError("current_run() is for the function of a job, and for what it calls")
+    return run
+
+
+def enter_run(run: Run | None) -> None:
+    """Make this the current run of the calling context; None: it has none."""
+    _current.set(run)
