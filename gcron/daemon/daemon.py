@@ -94,7 +94,7 @@ class Daemon:
         self._origin = origin
         self._clock = SystemClock()
         self._log = Log(settings.log, self._clock)
-        self._scheduler = Scheduler(clock=self._clock, store=store, timing=timing)
+        self._scheduler = Scheduler(logger=None, clock=self._clock, store=store, timing=timing)
         self._scheduler.on("*", self._log.tell)
         self._scheduler.replace(jobs)
         self._stopper: Greenlet | None = None

@@ -139,6 +139,10 @@ class Readiness:
         """Wait at most `timeout` seconds (None: for ever), and call the callbacks of what became ready."""
         ready = self.open().poll(timeout)
         self._hub.polling = False  # whom the callbacks wake needs no byte in our pipe
+        if self._hub.on_wake:
+            called, self._hub.on_wake = self._hub.on_wake, []
+            for function in called:
+                self._hub.guard(function, ())
         for fd, mask in ready:
             self._dispatch(fd, mask)
 

@@ -15,6 +15,7 @@ from gcron.scheduler.events import (
     JobOutput,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     Notice,
     ProcessStarted,
     RawOutput,
@@ -145,6 +146,13 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     ServiceStateChanged: _service,
     JobPaused: lambda event: {},
     JobResumed: lambda event: {},
+    LoopBlocked: lambda event: {
+        "level": "warning",
+        "job": event.job or None,
+        "what": event.what,
+        "where": event.where,
+        "seconds": round(event.seconds, 3),
+    },
     StoreFailed: lambda event: {"level": "error", **_reason(event.reason)},
     StoreRecovered: lambda event: {"lost": event.lost},
 }

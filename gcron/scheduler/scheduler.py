@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from gcron.crontab import load
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
 from gcron.policy.services import is_service
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.background import Background
 from gcron.scheduler.claims import Claims
-from gcron.scheduler.events import JobPaused, JobResumed
+from gcron.scheduler.event_log import EventLog
+from gcron.scheduler.events import JobPaused, JobResumed, LoopBlocked
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
@@ -46,9 +49,13 @@ from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
 from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
+from gcron.scheduler.watchdog import Blocker, Watchdog
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 __all__ = ["Scheduler", "When"]
 
@@ -64,8 +71,10 @@ class Scheduler(Observable):
     """Runs jobs when they are due.
 
     `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many Python jobs
-    run at once, apart from services and from jobs with `greenlet=True`. `store`: what remembers claims and history; in
-    memory by default. `clock` and `timing`: for tests.
+    run at once, apart from services and from jobs with `greenlet=True`. `logger`: of `logging`, or its name; it
+    gets failures as errors (with traceback or output), what is late or missed as warnings, and all other runs as DEBUG;
+    None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no watchdog.
+    `store`: what remembers claims and history; in memory by default. `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -77,6 +86,8 @@ class Scheduler(Observable):
         timezone: str | tzinfo | None = None,
         *,
         threads: int = 8,
+        logger: str | Logger | None = "gcron",
+        watchdog: float | None = 1.0,
         clock: Clock | None = None,
         store: Store | None = None,
         timing: Timing = TIMING,
@@ -84,6 +95,9 @@ class Scheduler(Observable):
         super().__init__(timing)
         self._timezone = checked_zone(timezone) or UTC
         self._pool = ThreadPool(threads)
+        self._watchdog_limit = _checked_limit(watchdog)
+        self._watchdog: Watchdog | None = None
+        self._log = None if logger is None else EventLog(logger)
         self._owner = OwnerThread()
         self._clock = clock = clock or SystemClock()
         self._services = Services(clock, self._observers, ThreadPool(_MOST_SERVICES), timing)
@@ -98,8 +112,12 @@ class Scheduler(Observable):
         self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
         self._observers.add("run-finished", self._expectations.notice)
         self._observers.add("run-finished", self._watch.notice)
-        for kind in ("run-finished", "run-late", "fires-missed"):
+        for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
             self._observers.add(kind, self._counts)
+        if self._log is not None:
+            self._observers.report = self._log.report_observer
+            for kind in self._log.kinds:
+                self._observers.add(kind, self._log)
         for kind in self._door.store.kinds:
             self._observers.add(kind, self._door.write)
         self._stopper: Greenlet | None = None
@@ -308,9 +326,21 @@ class Scheduler(Observable):
         except ValueError:
             self._owner.leave()
             raise
+        self._watch_loop()
         for job in self._table.jobs:
             if job.starts_with_scheduler and job.policy.enabled and not self._watch.is_paused(job.name):
                 self._runs.start(job, None)
+
+    def _watch_loop(self) -> None:
+        limit = self._watchdog_limit
+        if limit is None or get_hub().monotonic is not time.monotonic:  # on virtual time nothing takes long
+            return
+        log = self._log
+        self._watchdog = Watchdog(limit, _hear_nothing if log is None else log.report_block, self._report_block)
+        self._watchdog.start()
+
+    def _report_block(self, blocker: Blocker, seconds: float) -> None:
+        self._runs.tell(LoopBlocked(self._clock.now(), blocker.job, blocker.what, blocker.where, seconds))
 
     def start_thread(self, *, grace: float = 30.0) -> None:
         """Begin to fire in a thread of its own; returns when it has begun.
@@ -368,6 +398,8 @@ class Scheduler(Observable):
             self._expectations.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
             self._door.close(_LAST_WRITES)
             self._owner.leave()
             self._pool.kill()
@@ -388,6 +420,20 @@ class Scheduler(Observable):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _hear_nothing(blocker: Blocker, seconds: float) -> None: ...
+
+
+def _checked_limit(seconds: float | None) -> float | None:
+    """Return the limit of the watchdog. Raises TypeError, ValueError."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"watchdog is a number of seconds or None, not {seconds!r}")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"watchdog is a number of seconds above 0, not {seconds!r}")
+    return seconds
 
 
 def _checked_grace(grace: float) -> float:

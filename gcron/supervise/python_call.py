@@ -27,7 +27,7 @@ from gcron.supervise.events import Emit, JobOutput, Notice
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.run import Run, enter_run
 
-__all__ = ["GreenletCall", "PythonCall", "ThreadCall", "Threads", "in_main_thread", "python_call"]
+__all__ = ["JOB_CALL", "GreenletCall", "PythonCall", "ThreadCall", "Threads", "in_main_thread", "python_call"]
 
 # Seconds that a call waits for a thread before a notice says so.
 _SHORT_WAIT = 1.0
@@ -294,6 +294,10 @@ def _make_call(call: PythonCall, run: Run, coroutine_runner: _CoroutineRunner | 
     if os.getpid() != process:
         _end_forked_child(end)
     return end
+
+
+JOB_CALL = _make_call.__code__
+"""In the stack of whatever a job's function does; `run` is a local variable there."""
 
 
 def _end_of_call(call: PythonCall, coroutine_runner: _CoroutineRunner | None) -> _End:

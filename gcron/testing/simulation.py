@@ -136,7 +136,7 @@ def _played(job: Job, seconds: float, fails: bool) -> Job:
 def _play(jobs: Iterable[Job], start: float, end: float, tell: Callable[[Any], None]) -> None:
     clock = VirtualClock(start - 1)  # what is due at the start itself is still to come
     with clock.installed():
-        scheduler = Scheduler(clock=clock)
+        scheduler = Scheduler(logger=None, clock=clock)
         for job in jobs:
             scheduler.add(job)
         scheduler.on(RunStarted, tell)

@@ -48,7 +48,7 @@ def test_an_observer_that_raises_affects_no_run_and_no_other_observer(
     def fail(event: object) -> None:
         raise error
 
-    scheduler = Scheduler(clock=clock)
+    scheduler = Scheduler(clock=clock, logger=None)
     scheduler.on("*", fail)
     heard: list[Any] = []
     scheduler.on("*", heard.append)
@@ -73,7 +73,7 @@ def test_an_observer_that_waits_for_the_stop_is_ended_after_the_grace(
     """An observer that calls `stop()` waits for all runs, and its own run waits for the observer. The stop took 25 s
     after the grace, and reported a run that nothing could end.
     """
-    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler, recorder = make_scheduler(clock=clock, logger=None)
     scheduler.on(kind, lambda event: scheduler.stop(grace))
 
     @scheduler.job("@manual", name="job", greenlet=True)

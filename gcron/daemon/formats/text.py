@@ -25,6 +25,7 @@ from gcron.scheduler.events import (
     JobEvent,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     SchedulerEvent,
     StoreFailed,
     StoreRecovered,
@@ -190,6 +191,10 @@ _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     ServiceStateChanged: _describe_service,
     JobPaused: lambda event: ("paused", "33"),
     JobResumed: lambda event: ("resumed", ""),
+    LoopBlocked: lambda event: (
+        f"{_safe(event.what)} blocked all jobs for {duration(event.seconds)}: {_safe(event.where)}",
+        _BAD,
+    ),
     StoreFailed: lambda event: (_safe(event.reason), _BAD),
     StoreRecovered: _describe_recovered,
 }
