@@ -235,6 +235,13 @@ class Readiness:
             os.close(read)
             os.close(write)
 
+    def forget_all(self) -> None:
+        """Drop all watches: in a forked child they are those of its parent."""
+        self._watches.clear()
+        self._referenced = 0
+        if self._poller is not None:
+            self._listen_for_wakes()
+
     def close_after_fork(self) -> None:
         """As `close()`, in a forked child: a thread that no longer exists may have held the lock."""
         self._wake_lock = RLock()

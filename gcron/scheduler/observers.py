@@ -6,6 +6,7 @@ forever.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, overload
@@ -15,7 +16,7 @@ from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.timeout import Timeout
 from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
-from gcron.supervise.python_call import in_main_thread
+from gcron.supervise.python_call import end_if_forked, in_main_thread
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["OBSERVER_CALL", "Observable", "Observer", "Observers"]
@@ -64,11 +65,14 @@ class Observers:
         self._calls.add(call)
         if self._is_hurried:
             self._limit_call(call)
+        process = os.getpid()
         try:
             observer(event)
+            end_if_forked(process, None)
         except GreenletExit:  # not its fault
             raise
         except BaseException as error:  # SystemExit too: no observer ends the scheduler by raising
+            end_if_forked(process, error)
             if isinstance(error, KeyboardInterrupt) and in_main_thread():  # somebody pressed Ctrl-C
                 raise
             self.report(observer, _harmless(error))

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -29,13 +30,25 @@ class OwnerThread:
 
     def __init__(self) -> None:
         self._hub: Hub | None = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         """The thread may not leave between the look at whether there is one and the request to it."""
         self._asked: set[AsyncResult[Any]] = set()
+        _owners.add(self)
+
+    @property
+    def is_in_parent(self) -> bool:
+        """True in a process that was forked while there was an owner."""
+        return self._hub is not None and self._pid != os.getpid()
+
+    def check_process(self) -> None:
+        """Raise RuntimeError in a forked child process."""
+        if self.is_in_parent:
+            raise RuntimeError(f"this scheduler belongs to process {self._pid}, and this process was forked from it")
 
     def claim(self) -> None:
-        """Let the calling thread be the owner. Raises RuntimeError when another thread is."""
+        """Let the calling thread be the owner. Raises RuntimeError when another thread or process is."""
+        self.check_process()
         here = get_hub()
         if self._hub not in (None, here):
             raise RuntimeError("another thread owns the scheduler: it has started it, or triggered a job")
@@ -48,8 +61,7 @@ class OwnerThread:
         """
         if self._hub is None:
             return function(*args, **kwargs)
-        if self._pid != os.getpid():
-            raise RuntimeError(f"this scheduler belongs to process {self._pid}, and this process was forked from it")
+        self.check_process()
         if self._hub is get_hub():
             return function(*args, **kwargs)
 
@@ -89,3 +101,16 @@ def get_across_threads(result: AsyncResult[R] | Greenlet) -> R:
         return result.get()
     finally:
         release()
+
+
+_owners: WeakSet[OwnerThread] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """Let nothing of a scheduler go on in the child: its timers would signal the parent's processes."""
+    here = get_hub()
+    if any(owner._hub is here for owner in list(_owners)):
+        here.forget_all()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

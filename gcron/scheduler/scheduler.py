@@ -318,6 +318,7 @@ class Scheduler(Observable):
 
         Raises RuntimeError when started or stopped before, ValueError when an `after` does not name a service.
         """
+        self._owner.check_process()
         if self._watch.is_started or self._stopping:
             raise RuntimeError("a scheduler starts once")
         self._owner.claim()
@@ -357,6 +358,7 @@ class Scheduler(Observable):
         again afterwards. A second one kills what runs.
         """
         _checked_grace(grace)
+        self._owner.check_process()
         if not self._watch.is_started:
             self.start()
         try:
@@ -419,7 +421,8 @@ class Scheduler(Observable):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self._owner.is_in_parent:
+            self.stop()
 
 
 def _hear_nothing(blocker: Blocker, seconds: float) -> None: ...

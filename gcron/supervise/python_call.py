@@ -27,7 +27,16 @@ from gcron.supervise.events import Emit, JobOutput, Notice
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.run import Run, enter_run
 
-__all__ = ["JOB_CALL", "GreenletCall", "PythonCall", "ThreadCall", "Threads", "in_main_thread", "python_call"]
+__all__ = [
+    "JOB_CALL",
+    "GreenletCall",
+    "PythonCall",
+    "ThreadCall",
+    "Threads",
+    "end_if_forked",
+    "in_main_thread",
+    "python_call",
+]
 
 # Seconds that a call waits for a thread before a notice says so.
 _SHORT_WAIT = 1.0
@@ -290,9 +299,12 @@ def _make_call(call: PythonCall, run: Run, coroutine_runner: _CoroutineRunner | 
     """Make the call in the calling thread or greenlet. Without a `coroutine_runner` a coroutine is refused."""
     process = os.getpid()
     enter_run(run)
-    end = _end_of_call(call, coroutine_runner)
-    if os.getpid() != process:
-        _end_forked_child(end)
+    try:
+        end = _end_of_call(call, coroutine_runner)
+    except KeyboardInterrupt as error:
+        end_if_forked(process, error)
+        raise
+    end_if_forked(process, end.error)
     return end
 
 
@@ -336,15 +348,19 @@ def _why_unfinished(value: object) -> str:
     return "nobody iterates over that, so nothing was done: return list(…) of it" if has_not_begun else ""
 
 
-def _end_forked_child(end: _End) -> None:
-    """End this process: the function forked it and returned, and it has neither scheduler nor threads."""
+def end_if_forked(process: int, error: BaseException | None) -> None:
+    """End this process if it is not `process`: a function has forked it and returned, or raised `error`.
+
+    It has no scheduler and no other threads, so nothing could go on.
+    """
+    if os.getpid() == process:
+        return
     status = 0
-    if end.error is not None:
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else 1
+    elif error is not None:
         status = 1
-        if isinstance(end.error, SystemExit):
-            status = end.error.code if isinstance(end.error.code, int) else 1
-        else:
-            traceback.print_exception(end.error)
+        traceback.print_exception(error)
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
@@ -90,6 +91,7 @@ class Run(Linkable):
         """Number of its present or last attempt, from 1; 0 before the first."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
+        self._process = os.getpid()
         self.hub = get_hub()
         """The hub of the scheduler's thread."""
         self.result: AsyncResult[RunResult] = _Result(self.hub)
@@ -221,7 +223,12 @@ class Run(Linkable):
         reason: Reason | str = "stopped on request",
         now: bool = False,
     ) -> None:
-        """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it."""
+        """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it.
+
+        Raises RuntimeError in a forked child process.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(f"this run belongs to process {self._process}, and this process was forked from it")
         if isinstance(reason, str):
             reason = Reason(ReasonCode.STOP_REQUESTED, reason)
         if get_hub() is self.hub:
