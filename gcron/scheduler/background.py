@@ -1,4 +1,4 @@
-"""A scheduler in a thread of its own, inside a program that does other things.
+"""A scheduler in a thread of its own, and the end of the program for all schedulers that still run.
 
 The thread is a daemon, so it keeps no program alive. At the end of the program, `atexit` stops all schedulers that
 still run, at the same time, and waits for their threads: when Python shuts down it unwinds the stack of a daemon thread
@@ -10,13 +10,15 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.waiting import joinall
 
-__all__ = ["Background", "Startable"]
+__all__ = ["Background", "Foreground", "Startable", "stop_at_exit"]
 
 # Seconds that a thread may take to end once its scheduler is stopped. It takes microseconds, unless a job catches
 # everything that is raised in it.
@@ -26,8 +28,9 @@ _MAY_TAKE = 5.0
 class Startable(Protocol):
     """A scheduler."""
 
-    def start(self) -> None:
-        """Begin."""
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it has ended."""
 
     def run(self) -> None:
         """Go on until it is stopped."""
@@ -40,10 +43,14 @@ class Startable(Protocol):
 
 
 class Background:
-    """The thread of `scheduler`, which is stopped with `grace` (seconds) at the end of the program."""
+    """The thread of `scheduler`, in which `begin` starts it.
 
-    def __init__(self, scheduler: Startable, grace: float) -> None:
+    The scheduler is stopped with `grace` (seconds) at the end of the program.
+    """
+
+    def __init__(self, scheduler: Startable, begin: Callable[[], object], grace: float) -> None:
         self._scheduler = scheduler
+        self._begin = begin
         self._grace = grace
         self._has_begun = threading.Event()
         self._error: BaseException | None = None
@@ -51,12 +58,7 @@ class Background:
 
     def start(self) -> None:
         """Start the thread; returns when the scheduler has started. Raises what that raised."""
-        # Registered now, not when the module is loaded: what is registered last runs first, and jobs still need their
-        # loggers and pools.
-        atexit.unregister(_stop_all)
-        atexit.register(_stop_all)
-        _living.difference_update([each for each in _living if each.has_ended])
-        _living.add(self)
+        stop_at_exit(self)
         self._thread.start()
         self._has_begun.wait()  # not by the hub: in the main thread it would handle Ctrl-C from now on
         if self._error is not None:
@@ -65,7 +67,7 @@ class Background:
     def _live(self) -> None:
         release = get_hub().hold()  # other threads have calls made here
         try:
-            self._scheduler.start()
+            self._begin()
         except BaseException as error:
             self._error = error
             return
@@ -96,7 +98,43 @@ class Background:
         self._thread.join(timeout)
 
 
-_living: set[Background] = set()
+class Foreground:
+    """A scheduler that was started in the program's own thread, and is stopped with `grace` at the end."""
+
+    def __init__(self, scheduler: Startable, grace: float) -> None:
+        self._scheduler = scheduler
+        self._grace = grace
+        self._thread = threading.current_thread()
+
+    @property
+    def has_ended(self) -> bool:
+        """True when there is nothing to stop, or no thread that could."""
+        is_alive = self._thread is threading.main_thread() or self._thread.is_alive()  # the former at its very end, too
+        return self._scheduler.has_stopped or not is_alive
+
+    def stop(self) -> None:
+        """Stop the scheduler, for the program ends."""
+        self._scheduler.stop(self._grace)
+
+    def kill(self) -> None:
+        """Kill what runs: the program ends now."""
+        self._scheduler.kill()
+
+    def join(self, timeout: float) -> None:
+        """Do nothing: its thread is the program's."""
+
+
+_living: set[Background | Foreground] = set()
+
+
+def stop_at_exit(scheduler: Background | Foreground) -> None:
+    """Stop it when the program ends, unless it has ended by then."""
+    # Registered now, not when the module is loaded: what is registered last runs first, and jobs still need their
+    # loggers and pools.
+    atexit.unregister(_stop_all)
+    atexit.register(_stop_all)
+    _living.difference_update([each for each in _living if each.has_ended])
+    _living.add(scheduler)
 
 
 def _stop_all() -> None:
@@ -108,7 +146,8 @@ def _stop_all() -> None:
     except KeyboardInterrupt:  # Ctrl-C again: do not wait any longer
         for each in living:
             each.kill()
-        joinall(stopping)
+        with suppress(KeyboardInterrupt):
+            joinall(stopping)
     finally:
         release()
     for each in living:

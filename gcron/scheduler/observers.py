@@ -38,12 +38,23 @@ class Observers:
         self.report = _report_on_stderr
         self._limit = timing.observer
         self._observers: dict[str, list[Observer]] = {kind: [] for kind in (*EVENTS, "*")}
+        self._own: dict[str, list[Observer]] = {kind: [] for kind in EVENTS}
+        """Those of the scheduler, which are called first."""
         self._calls: set[_Call] = set()
         self._is_hurried = False
 
     def add(self, kind: str, observer: Observer) -> None:
         """Give `observer` each event of `kind`; `*`: all. Raises ValueError when there is no such kind."""
         self._of(kind).append(observer)
+
+    def add_own(self, kind: str, observer: Observer) -> None:
+        """Give `observer`, a part of the scheduler, each event of `kind` before all others get it."""
+        self._own[kind].append(observer)
+
+    def begin_anew(self) -> None:
+        """Forget the scheduler's own observers, and let calls take their time again."""
+        self._own = {kind: [] for kind in EVENTS}
+        self._is_hurried = False
 
     def remove(self, kind: str, observer: Observer) -> None:
         """Take it away, if it is there. Raises ValueError when there is no such kind."""
@@ -57,7 +68,8 @@ class Observers:
 
     def tell(self, event: SchedulerEvent) -> None:
         """Call the observers of `event`, one after the other, in the calling greenlet."""
-        for observer in (*self._observers[event.kind], *self._observers["*"]):
+        kind = event.kind
+        for observer in (*self._own[kind], *self._observers[kind], *self._observers["*"]):
             self._call(observer, event)
 
     def _call(self, observer: Observer, event: SchedulerEvent) -> None:

@@ -5,6 +5,7 @@ A mistake raises where it is made, not when the job is due. This module must not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta, tzinfo
 from functools import partial
@@ -12,14 +13,27 @@ from typing import Any
 
 from gcron.policy import Policy
 from gcron.policy.services import describe_kind, find_useless
-from gcron.schedule import CronTrigger, Schedule, find_zone, resolve
+from gcron.schedule import (
+    CronTrigger,
+    OnceSchedule,
+    Schedule,
+    ScheduleError,
+    core_of,
+    find_zone,
+    parse_duration,
+    resolve,
+)
+from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.job import Job
 from gcron.supervise.command import OF_PROCESSES, command_of
 from gcron.supervise.python_call import PythonCall
 
 __all__ = [
+    "Grace",
     "When",
     "Zone",
+    "check_not_past",
+    "checked_grace",
     "checked_jobs",
     "checked_when",
     "checked_zone",
@@ -33,6 +47,33 @@ When = str | CronTrigger | Schedule
 """An expression as in a crontab, or what `cron()`, `every()` and `at()` return."""
 
 Zone = str | tzinfo | None
+
+
+Grace = float | str | timedelta
+"""Seconds, or a text such as `1m30s`."""
+
+
+def checked_grace(grace: Grace) -> float:
+    """Return seconds, maybe infinite. Raises TypeError, and ValueError for a negative number or NaN."""
+    if isinstance(grace, timedelta):
+        grace = grace.total_seconds()
+    if isinstance(grace, str):
+        return parse_duration(grace)
+    if isinstance(grace, bool) or not isinstance(grace, int | float):
+        raise TypeError(f"grace is a number of seconds, or a text such as '30s', not {grace!r}")
+    if grace < 0 or math.isnan(grace):
+        raise ValueError(f"grace is a number of seconds, 0 or more, not {grace!r}")
+    return grace
+
+
+def check_not_past(schedule: Schedule, now: float) -> None:
+    """Raise ScheduleError for a job that is to run once, at a moment that is over."""
+    if not isinstance(core_of(schedule), OnceSchedule):
+        return
+    due = schedule.next_after(FIRST_INSTANT)
+    if due is not None and due < int(now):
+        hint = "give a later one; trigger() runs a job now"
+        raise ScheduleError(f"at({schedule.text}) is over: that moment has passed", hint=hint)
 
 
 def checked_zone(zone: Zone) -> Zone:

@@ -51,8 +51,8 @@ class Services:
         self._clock = clock
         self._timing = timing
         self._runs = Runs(clock, observers, self.hold_back, threads, timing=timing)
-        observers.add("process-started", self._notice)
-        observers.add("output", self._notice)
+        observers.add_own("process-started", self._notice)
+        observers.add_own("output", self._notice)
         self._group = Group()
         self._services: dict[str, Service] = {}
         self._leaving: dict[str, Service] = {}

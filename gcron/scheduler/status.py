@@ -117,8 +117,18 @@ class JobStatus:
     """How often each outcome came."""
     service: ServiceStatus | None = None
     """Its status as a service, if it is one."""
+    last: RunFinished | FiresMissed | None = None
+    """How a job that was to run once, and is over, has ended."""
 
     @property
     def name(self) -> str:
         """Of the job."""
         return self.job.name
+
+    def __repr__(self) -> str:
+        state = "paused" if self.is_paused else f"next at {self.next_fire:%Y-%m-%d %H:%M:%SZ}" if self.next_fire else ""
+        if self.service is not None:
+            state = str(self.service.state)
+        running = f"{len(self.running)} running"
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.as_dict().items() if count)
+        return f"<JobStatus {self.name}: {', '.join(filter(None, [state or 'no next fire', running, counts]))}>"

@@ -19,7 +19,7 @@ from gcron.scheduler.events import JobEvent
 from gcron.scheduler.observers import OBSERVER_CALL
 from gcron.supervise.python_call import JOB_CALL
 
-__all__ = ["Blocker", "Watchdog", "find_blocker"]
+__all__ = ["Blocker", "Watchdog", "find_blocker", "is_real_time"]
 
 # Looks at the loop within the limit.
 _LOOKS = 4
@@ -102,6 +102,11 @@ class Watchdog:
         while self._hub.last_turn == turn and not self._hub.is_waiting and not self._is_stopped:
             time.sleep(self._limit / _LOOKS)
         self._hub.call_soon_threadsafe(self._report_end, blocker, time.monotonic() - since)
+
+
+def is_real_time() -> bool:
+    """Whether the calling thread's loop takes its time from the machine, and not from a test."""
+    return get_hub().monotonic is time.monotonic
 
 
 def find_blocker(thread_id: int) -> Blocker | None:
