@@ -6,11 +6,15 @@ types of arguments are plain TypeErrors.
 
 from __future__ import annotations
 
-__all__ = ["GcronError", "JobExistsError", "JobNameError", "NoSuchJobError", "StateError"]
+__all__ = ["GcronError", "JobError", "JobExistsError", "JobNameError", "NoSuchJobError", "StateError"]
 
 
 class GcronError(Exception):
     """Base of the errors of schedules, options, crontabs, jobs and schedulers."""
+
+
+class JobError(GcronError, ValueError):
+    """A job that cannot be as asked: an option without a meaning here, a group or a service that does not exist."""
 
 
 class JobNameError(GcronError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gcron.errors import JobExistsError, NoSuchJobError
+from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_mistakes, is_service
@@ -174,7 +174,7 @@ class JobTable:
         before = self._scheduled(name, "has no schedule")
         job = replace(before, schedule=schedule)
         if is_service(job):
-            raise ValueError(f"job {name!r} cannot become a service: remove it, and add a service")
+            raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
         self._jobs[name] = job
         self._watch.follow(job, before)
         return job
@@ -202,7 +202,7 @@ class JobTable:
     def _scheduled(self, name: str, why_not: str) -> Job:
         job = self.get(name)
         if is_service(job):
-            raise ValueError(f"{name!r} is a service, which {why_not}: remove it, and add it again")
+            raise JobError(f"{name!r} is a service, which {why_not}: remove it, and add it again")
         return job
 
     def _expected(self) -> list[Job]:
@@ -211,4 +211,4 @@ class JobTable:
 
 def _check_after(jobs: Sequence[Job]) -> None:
     for job, message, hint in find_mistakes(jobs):
-        raise ValueError(f"job {job.name!r}: {message} ({hint})")
+        raise JobError(f"job {job.name!r}: {message} ({hint})")

@@ -11,20 +11,25 @@ from datetime import date, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
+from gcron.errors import JobError
+from gcron.frozen import replace
 from gcron.policy import Policy
 from gcron.policy.services import describe_kind, find_useless
 from gcron.schedule import (
     CronTrigger,
+    EverySchedule,
     OnceSchedule,
     Schedule,
     ScheduleError,
     core_of,
+    cron,
     find_zone,
     parse_duration,
     resolve,
 )
 from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.job import Job
+from gcron.scheduler.other_words import check_words
 from gcron.supervise.command import OF_PROCESSES, command_of
 from gcron.supervise.python_call import PythonCall
 
@@ -40,6 +45,7 @@ __all__ = [
     "command_job",
     "function_job",
     "function_policy",
+    "limited_when",
     "schedule_of",
 ]
 
@@ -48,6 +54,9 @@ When = str | CronTrigger | Schedule
 
 Zone = str | tzinfo | None
 
+
+# What a process has and a function has not: an exit status, signals, and an output of its own.
+_OF_ENDS = ("success_codes", "stop_signal", "output")
 
 Grace = float | str | timedelta
 """Seconds, or a text such as `1m30s`."""
@@ -101,7 +110,44 @@ def checked_when(when: When) -> When:
 
 def schedule_of(when: When, zone: Zone, name: str) -> Schedule:
     """The schedule of the job of that name. Raises ScheduleError, TypeError."""
-    return resolve(checked_when(when), zone, name)
+    try:
+        return resolve(checked_when(when), zone, name)
+    except ScheduleError as error:
+        if isinstance(when, str) and _is_duration(when):
+            hint = f"every({when!r}) comes again and again, after_end({when!r}) so long after each end"
+            raise ScheduleError(f"{when!r} is a duration, and no schedule", hint=hint) from None
+        raise error
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        parse_duration(text)
+    except ScheduleError:
+        return False
+    return True
+
+
+def limited_when(when: When, **given: Any) -> When:
+    """`when` with what is given of `tz`, `start`, `end`, `except_on` and `now`, as `cron()` takes them.
+
+    Raises ScheduleError, and TypeError for what is given twice or means nothing to the schedule.
+    """
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    when = checked_when(when)
+    if not given:
+        return when
+    if isinstance(when, str):
+        return cron(when, **given)
+    if isinstance(when, EverySchedule):
+        return cron(when.text, **given)
+    if not isinstance(when, CronTrigger):
+        raise TypeError(f"{', '.join(given)} means nothing to {when!r}")
+    before = {"tz": when.tz} | {name: getattr(when.limits, name) for name in ("start", "end", "except_on", "now")}
+    if twice := [name for name in given if before[name]]:
+        raise TypeError(f"{', '.join(twice)} is given twice: to the schedule, and to the job")
+    added = cron(when.expression, fields=when.fields, **given)
+    old = {name: value for name, value in before.items() if name != "tz" and value}
+    return replace(when, tz=when.tz or added.tz, limits=replace(added.limits, **old))
 
 
 def _checked_call(call: PythonCall) -> PythonCall:
@@ -159,24 +205,59 @@ def checked_jobs(jobs: Iterable[Job]) -> list[Job]:
     return jobs
 
 
-def command_job(command: str, when: When, name: str | None, options: Mapping[str, object], timezone: Zone) -> Job:
+def command_job(
+    command: str,
+    when: When,
+    name: str | None,
+    options: Mapping[str, object],
+    timezone: Zone,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | None = None,
+) -> Job:
     """A job that runs a shell command. Without a `name`, the command is its name.
 
     Raises ScheduleError, PolicyError, TypeError, and ValueError for an option without effect here.
     """
+    check_words(options)
     policy = Policy.from_options(options)
     name = _checked_name(name, _checked_command(command))
-    return _checked(Job(name, schedule_of(when, timezone, name), command_of(command, policy), policy))
+    action = command_of(command, policy, stdin=_checked_stdin(stdin), environment=_checked_environment(env))
+    return _checked(Job(name, schedule_of(when, timezone, name), action, policy))
 
 
-def function_policy(options: Mapping[str, object]) -> Policy:
+def _checked_environment(env: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return a copy of `env`. Raises TypeError unless it is texts by text, ValueError for a name with a `=`."""
+    if env is None:
+        return None
+    for name, value in env.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"env= is texts by name, not {name!r}: {value!r}")
+        if not name or "=" in name or "\0" in name + value:
+            raise JobError(f"env= cannot have {name!r}: {value!r}")
+    return dict(env)
+
+
+def _checked_stdin(stdin: str | bytes | None) -> bytes | None:
+    if isinstance(stdin, str):
+        return stdin.encode("utf-8", "surrogateescape")
+    if stdin is None or isinstance(stdin, bytes):
+        return stdin
+    raise TypeError(f"stdin= is a text or bytes that the command reads, not {stdin!r}")
+
+
+def function_policy(options: Mapping[str, object], greenlet: bool) -> Policy:
     """The policy of a function.
 
-    Raises PolicyError, and ValueError for an option of processes: a function runs in this process.
+    Raises PolicyError, and JobError for an option of processes: a function runs in this process.
     """
+    check_words(options)
     policy = Policy.from_options(options)
-    if useless := [name for name in OF_PROCESSES if getattr(policy, name) is not None]:
-        raise ValueError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")
+    useless = [name for name in OF_PROCESSES if getattr(policy, name) is not None]
+    useless += [name for name in _OF_ENDS if name in options and getattr(policy, name) != getattr(Policy(), name)]
+    if greenlet and "kill_after" in options:
+        raise JobError("kill_after means nothing with greenlet=True: a greenlet ends when it is told to")
+    if useless:
+        raise JobError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")
     return policy
 
 
@@ -195,5 +276,5 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 def _checked(job: Job) -> Job:
     if useless := find_useless(job):
-        raise ValueError(f"job {job.name!r}: {', '.join(useless)} means nothing to {describe_kind(job)}")
+        raise JobError(f"job {job.name!r}: {', '.join(useless)} means nothing to {describe_kind(job)}")
     return job

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from gcron.crontab import load
 from gcron.errors import StateError
+from gcron.policy import OPTIONS
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
+from gcron.policy.options import Scope
 from gcron.policy.services import is_service
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock, local_timezone
+from gcron.schedule.factories import Days, Moment
 from gcron.scheduler.background import Background, Foreground, stop_at_exit
 from gcron.scheduler.claims import Claims
 from gcron.scheduler.event_log import EventLog
@@ -34,6 +37,7 @@ from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.observers import Observable
+from gcron.scheduler.other_words import METHODS
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, ready_within
 from gcron.scheduler.python_jobs import (
@@ -42,11 +46,11 @@ from gcron.scheduler.python_jobs import (
     check_not_past,
     checked_grace,
     checked_jobs,
-    checked_when,
     checked_zone,
     command_job,
     function_job,
     function_policy,
+    limited_when,
     schedule_of,
 )
 from gcron.scheduler.runs import Runs, StopReport
@@ -152,17 +156,48 @@ class Scheduler(Observable):
     # -- making jobs ----------------------------------------------------------------------------------------
 
     def command(
-        self, command: str, schedule: When, *, name: str | None = None, **options: Unpack[CommandOptions]
+        self,
+        command: str,
+        schedule: When,
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        tz: str | tzinfo | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        except_on: Days | None = None,
+        now: bool = False,
+        **options: Unpack[CommandOptions],
     ) -> Job:
-        """Add a shell command; `options` are those of a crontab's directives (docs/crontab.md, section 4).
+        """Add a shell command.
 
-        Raises ScheduleError, PolicyError, ValueError when the name is taken or an option means nothing here, TypeError.
+        `env`: variables beside those of this program. `stdin`: what the command reads; nothing by default. `tz`,
+        `start`, `end`, `except_on` and `now` are those of `cron()`. Raises ScheduleError, PolicyError, JobError for an
+        option that means nothing here, JobExistsError, TypeError.
+
+        Options:
         """
-        return self.add(command_job(command, schedule, name, options, self._timezone))
+        when = limited_when(schedule, tz=tz, start=start, end=end, except_on=except_on, now=now)
+        return self.add(command_job(command, when, name, options, self._timezone, env, stdin))
 
-    def service(self, command: str, *, name: str | None = None, **options: Unpack[ServiceOptions]) -> Job:
-        """Add a shell command that is kept running (docs/services.md). Raises as `command`."""
-        return self.add(command_job(command, "@service", name, options, self._timezone))
+    def service(
+        self,
+        command: str,
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        tz: str | tzinfo | None = None,
+        **options: Unpack[ServiceOptions],
+    ) -> Job:
+        """Add a shell command that is kept running (docs/services.md). The rest is as for `command`.
+
+        Options:
+        """
+        return self.add(
+            command_job(command, limited_when("@service", tz=tz), name, options, self._timezone, env, stdin)
+        )
 
     def job(
         self,
@@ -172,6 +207,11 @@ class Scheduler(Observable):
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         greenlet: bool = False,
+        tz: str | tzinfo | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        except_on: Days | None = None,
+        now: bool = False,
         **options: Unpack[FunctionOptions],
     ) -> Callable[[Function], Function]:
         """Decorator: call the function with `args` and `kwargs` when `schedule` says, in a thread.
@@ -182,16 +222,18 @@ class Scheduler(Observable):
         `greenlet`: call it in a greenlet of the scheduler's thread instead. The function must then wait by gcron's own
         means (`gcron.sleep`, `gcron.socket`), because others run only while it waits. Its `timeout` ends it there.
 
-        Raises PolicyError, ValueError also for an option of processes: a function is run in this one; TypeError for
-        what is no schedule, for a generator, and for a function that does not take the arguments.
+        `tz`, `start`, `end`, `except_on` and `now` are those of `cron()`. Raises as `command`; TypeError also for a
+        generator, and for a function that does not take the arguments.
+
+        Options:
         """
-        checked_when(schedule)
-        policy = function_policy(options)
+        when = limited_when(schedule, tz=tz, start=start, end=end, except_on=except_on, now=now)
+        policy = function_policy(options, greenlet)
         arguments = tuple(args), dict(kwargs or {})
 
         def add(function: Function) -> Function:
             call = PythonCall(function, *arguments, greenlet=greenlet)
-            self.add(function_job(call, schedule, name, policy, self._timezone))
+            self.add(function_job(call, when, name, policy, self._timezone))
             return function
 
         return add
@@ -517,11 +559,30 @@ class Scheduler(Observable):
         if not self._owner.is_in_parent:
             self.stop()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hint = f": use {METHODS[name]}" if name in METHODS else ""
+            raise AttributeError(f"a Scheduler has no {name!r}{hint}")
+
     def __repr__(self) -> str:
         state = "stopped" if self.has_stopped else "stopping" if self._stopping else "started"
         if not self._watch.is_started and not self._stopping:
             state = "not started"
         return f"<Scheduler: {len(self._table.jobs)} jobs, {len(self._runs.running())} running, {state}>"
+
+
+def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
+    """Complete the docstring of a method by the options that it takes, from the table of them."""
+    rows = [row for row in OPTIONS.values() if row.scope in scopes]
+    lines = [f"            {row.attribute} ({row.default or 'none'}): {row.help}\n" for row in rows]
+    if method.__doc__ is not None:  # python -OO
+        method.__doc__ = method.__doc__.rstrip() + "\n\n" + "".join(lines)
+
+
+_list_options(Scheduler.command, ("every job", "scheduled jobs", "processes"))
+_list_options(Scheduler.service, ("every job", "services", "processes"))
+_list_options(Scheduler.job, ("every job", "scheduled jobs", "services"))
 
 
 def _report_blocked(blocker: Blocker) -> StopReport:
