@@ -245,7 +245,7 @@ def _checked_stdin(stdin: str | bytes | None) -> bytes | None:
     raise TypeError(f"stdin= is a text or bytes that the command reads, not {stdin!r}")
 
 
-def function_policy(options: Mapping[str, object], greenlet: bool) -> Policy:
+def function_policy(options: Mapping[str, object]) -> Policy:
     """The policy of a function.
 
     Raises PolicyError, and JobError for an option of processes: a function runs in this process.
@@ -254,8 +254,6 @@ def function_policy(options: Mapping[str, object], greenlet: bool) -> Policy:
     policy = Policy.from_options(options)
     useless = [name for name in OF_PROCESSES if getattr(policy, name) is not None]
     useless += [name for name in _OF_ENDS if name in options and getattr(policy, name) != getattr(Policy(), name)]
-    if greenlet and "kill_after" in options:
-        raise JobError("kill_after means nothing with greenlet=True: a greenlet ends when it is told to")
     if useless:
         raise JobError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")
     return policy

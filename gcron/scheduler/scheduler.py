@@ -228,7 +228,7 @@ class Scheduler(Observable):
         Options:
         """
         when = limited_when(schedule, tz=tz, start=start, end=end, except_on=except_on, now=now)
-        policy = function_policy(options, greenlet)
+        policy = function_policy(options)
         arguments = tuple(args), dict(kwargs or {})
 
         def add(function: Function) -> Function:

@@ -261,8 +261,6 @@ def test_an_option_without_meaning_for_a_function_is_refused(scheduler: Watched,
     options: Any = {option: {"success_codes": 3, "output": "raw", "stop_signal": "INT"}[option]}
     with pytest.raises(ValueError, match=f"{option} means nothing to a function"):
         scheduler[0].job("@daily", **options)
-    with pytest.raises(ValueError, match="kill_after means nothing with greenlet=True"):
-        scheduler[0].job("@daily", greenlet=True, kill_after=1)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,12 @@ scheduler = gcron.Scheduler(watchdog=None)
 
 @scheduler.job("@reboot", {job})
 def stubborn():
+    if {job.endswith("True")}:
+        gcron.spawn_later(0.05, say, "begun")
+        gcron.sleep(1000)
     say("begun")
     while True:
-        gcron.sleep(0.01) if {job.endswith("True")} else time.sleep(0.01)
+        time.sleep(0.01)
 
 scheduler.run()
 """)
