@@ -55,28 +55,33 @@ with scheduler:
 
 
 def test_a_timeout_of_the_parent_does_not_act_in_the_child() -> None:
-    """The child had the timers of its parent, so it sent signals to the processes of its parent."""
+    """The child had the timers and the jobs of its parent, so jobs ended there a second time."""
     done = run_program("""
-scheduler = gcron.Scheduler(watchdog=None)
-scheduler.command("exec sleep 1000", "@manual", name="job", timeout=0.3)
+scheduler = gcron.Scheduler(logger=None, watchdog=None)
+
+@scheduler.job("@manual", timeout=0.3, greenlet=True)
+def job():
+    try:
+        gcron.sleep(1000)
+    finally:
+        print("ends in the child" if in_child() else "ends", flush=True)
+
 scheduler.start()
 run = scheduler.trigger("job")
-while run.pid is None:
+while run.state != "running":
     gcron.sleep(0.01)
 child = os.fork()
 if child == 0:
-    gcron.sleep(0.5)
+    gcron.sleep(0.6)
     try:
         run.stop()
     except RuntimeError as error:
         print(str(me) in str(error), flush=True)
     os._exit(0)
 os.waitpid(child, 0)  # the parent's loop does not turn meanwhile
-state = open(f"/proc/{run.pid}/stat").read().rpartition(")")[2].split()[0]
-print("lives" if state == "S" else state, flush=True)
-scheduler.stop(0)
+scheduler.stop()
 """)
-    assert (done.returncode, done.stdout) == (0, "True\nlives\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "True\nends\n"), done.stderr
 
 
 @pytest.mark.parametrize("greenlet", [False, True])
