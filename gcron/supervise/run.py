@@ -267,6 +267,8 @@ _current: ContextVar[Run | None] = ContextVar("gcron.current_run", default=None)
 def current_run() -> Run:
     """Return the run of the calling job: in a job's function, and in what it starts with its context.
 
+    Example::
+
         @scheduler.job("@hourly")
         def report() -> None:
             print("for", gcron.current_run().due)
