@@ -10,19 +10,17 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
-from gcron.runtime.waiting import joinall
 
 __all__ = ["Background", "Foreground", "Startable", "stop_at_exit"]
 
-# Seconds that a thread may take to end once its scheduler is stopped. It takes microseconds, unless a job catches
-# everything that is raised in it.
-_MAY_TAKE = 5.0
+# Seconds between two looks at the thread of a scheduler that stops.
+_LOOK = 0.5
 
 
 class Startable(Protocol):
@@ -40,6 +38,15 @@ class Startable(Protocol):
 
     def kill(self) -> None:
         """Let what it runs end at once."""
+
+    def ask_to_stop(self, grace: float, kill: bool = False) -> None:
+        """Have it stopped in its thread."""
+
+    def is_blocked(self) -> bool:
+        """Whether something keeps its thread busy."""
+
+    def stop_takes(self, grace: float) -> float:
+        """Seconds that a stop may take."""
 
 
 class Background:
@@ -85,17 +92,21 @@ class Background:
         """True when the thread began and has ended."""
         return self._has_begun.is_set() and not self._thread.is_alive()
 
-    def stop(self) -> None:
-        """Stop the scheduler, for the program ends."""
-        self._scheduler.stop(self._grace)
+    def begin_to_stop(self) -> None:
+        """Have the scheduler stopped, for the program ends."""
+        self._scheduler.ask_to_stop(self._grace)
 
-    def kill(self) -> None:
-        """Kill what runs: the program ends now."""
-        self._scheduler.kill()
+    def begin_to_kill(self) -> None:
+        """Have it stopped at once."""
+        self._scheduler.ask_to_stop(0.0, kill=True)
 
-    def join(self, timeout: float) -> None:
-        """Wait until the thread has ended, for `timeout` seconds at most."""
-        self._thread.join(timeout)
+    def await_end(self) -> None:
+        """Wait until the thread has ended, as long as it goes on with the stop."""
+        deadline = time.monotonic() + self._scheduler.stop_takes(self._grace)
+        while self._thread.is_alive():
+            self._thread.join(_LOOK)
+            if time.monotonic() > deadline and self._scheduler.is_blocked():
+                return
 
 
 class Foreground:
@@ -112,16 +123,18 @@ class Foreground:
         is_alive = self._thread is threading.main_thread() or self._thread.is_alive()  # the former at its very end, too
         return self._scheduler.has_stopped or not is_alive
 
-    def stop(self) -> None:
-        """Stop the scheduler, for the program ends."""
-        self._scheduler.stop(self._grace)
+    def begin_to_stop(self) -> None:
+        """Stop the scheduler, for the program ends, if that is its thread."""
+        if self._thread is not threading.main_thread():
+            self._scheduler.ask_to_stop(self._grace)
 
-    def kill(self) -> None:
-        """Kill what runs: the program ends now."""
+    def begin_to_kill(self) -> None:
+        """Let what it runs end at once."""
         self._scheduler.kill()
 
-    def join(self, timeout: float) -> None:
-        """Do nothing: its thread is the program's."""
+    def await_end(self) -> None:
+        """Wait until it has stopped."""
+        self._scheduler.stop(self._grace)
 
 
 _living: set[Background | Foreground] = set()
@@ -139,19 +152,18 @@ def stop_at_exit(scheduler: Background | Foreground) -> None:
 
 def _stop_all() -> None:
     living = [each for each in _living if not each.has_ended]
-    stopping = [spawn(each.stop) for each in living]
-    release = get_hub().hold()
-    try:
-        joinall(stopping)
-    except KeyboardInterrupt:  # Ctrl-C again: do not wait any longer
-        for each in living:
-            each.kill()
-        with suppress(KeyboardInterrupt):
-            joinall(stopping)
-    finally:
-        release()
+    # Without greenlets: uwsgi calls this where none may run.
     for each in living:
-        each.join(_MAY_TAKE)
+        each.begin_to_stop()
+    try:
+        for each in living:
+            each.await_end()
+    except KeyboardInterrupt:  # Ctrl-C again: do not wait any longer
+        with suppress(KeyboardInterrupt):
+            for each in living:
+                each.begin_to_kill()
+            for each in living:
+                each.await_end()
 
 
 os.register_at_fork(after_in_child=_living.clear)  # a forked child has no threads

@@ -95,6 +95,12 @@ class OwnerThread:
             hub.call_soon_threadsafe(spawn, answer)  # in a greenlet: the call may wait
         return result
 
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Have `function` called in the owner's hub soon, if there is an owner. Uses no greenlet of the caller's."""
+        with self._lock:
+            if self._hub is not None:
+                self._hub.call_soon_threadsafe(function, *args)
+
     def blocker(self) -> Blocker | None:
         """What has kept the owner's thread busy for a second; None when its loop turns. Waits for that second."""
         hub = self._hub

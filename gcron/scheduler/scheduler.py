@@ -505,7 +505,7 @@ class Scheduler(Observable):
 
     def _await_stop(self, asked: AsyncResult[Greenlet], grace: float) -> StopReport:
         """Wait for a stop that was asked for in another thread, as long as the scheduler's thread goes on with it."""
-        deadline = time.monotonic() + grace + self._table.longest_kill_after() + _BLOCKED_SLACK
+        deadline = time.monotonic() + self.stop_takes(grace)
         while not ready_within(asked, _LOOK):
             if time.monotonic() > deadline and (blocker := self._owner.blocker()) is not None:
                 return _report_blocked(blocker)
@@ -515,6 +515,20 @@ class Scheduler(Observable):
                 return _report_blocked(blocker)
         report: StopReport = stopper.get()
         return report
+
+    def ask_to_stop(self, grace: float, kill: bool = False) -> None:
+        """Have it stopped in its thread, by a kill if `kill`. Returns at once, also where no greenlet may run."""
+        if kill:
+            self._owner.post(self._kill)
+        self._owner.post(self._begin_to_stop, grace)
+
+    def is_blocked(self) -> bool:
+        """Whether something has kept its thread busy for a second. Waits for that second."""
+        return self._owner.blocker() is not None
+
+    def stop_takes(self, grace: float) -> float:
+        """Seconds that a stop may take."""
+        return grace + self._table.longest_kill_after() + _BLOCKED_SLACK
 
     def _begin_to_stop(self, grace: float) -> Greenlet:
         if self._stopper is None:
