@@ -21,6 +21,8 @@ __all__ = ["Background", "Foreground", "Startable", "stop_at_exit"]
 
 # Seconds between two looks at the thread of a scheduler that stops.
 _LOOK = 0.5
+# Seconds that a thread may take to end once its scheduler has stopped. It takes microseconds.
+_MAY_TAKE = 5.0
 
 
 class Startable(Protocol):
@@ -60,6 +62,8 @@ class Background:
         self._begin = begin
         self._grace = grace
         self._has_begun = threading.Event()
+        self._has_ended = threading.Event()
+        """Not `is_alive`: Python 3.11 takes a thread for dead when Ctrl-C interrupts a `join`."""
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._live, name="gcron-scheduler", daemon=True)
 
@@ -72,6 +76,12 @@ class Background:
             raise self._error
 
     def _live(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._has_ended.set()
+
+    def _run(self) -> None:
         release = get_hub().hold()  # other threads have calls made here
         try:
             self._begin()
@@ -90,7 +100,7 @@ class Background:
     @property
     def has_ended(self) -> bool:
         """True when the thread began and has ended."""
-        return self._has_begun.is_set() and not self._thread.is_alive()
+        return self._has_ended.is_set()
 
     def begin_to_stop(self) -> None:
         """Have the scheduler stopped, for the program ends."""
@@ -103,10 +113,10 @@ class Background:
     def await_end(self) -> None:
         """Wait until the thread has ended, as long as it goes on with the stop."""
         deadline = time.monotonic() + self._scheduler.stop_takes(self._grace)
-        while self._thread.is_alive():
-            self._thread.join(_LOOK)
+        while not self._has_ended.wait(_LOOK):
             if time.monotonic() > deadline and self._scheduler.is_blocked():
                 return
+        self._thread.join(_MAY_TAKE)
 
 
 class Foreground:
