@@ -14,7 +14,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["main"]
+__all__ = ["has_init", "main"]
 
 # Faults concern this process; stops from the terminal go to the process that has the terminal; Python ignores SIGPIPE.
 _NOT_PASSED_ON = {
@@ -34,13 +34,22 @@ _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # Blocked until the daemon has its handlers (`gcron.daemon.daemon`): their default action would end it.
 _LATER = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+_has_init = False
+
+
+def has_init() -> bool:
+    """Whether the process that was started is process 1, and has stayed behind as the init of this one."""
+    return _has_init
+
 
 def main() -> int:
     """Run the command line of `gcron`; returns the exit status."""
+    global _has_init
     # The kernel keeps blocked signals. Without a handler, process 1 would lose them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
     if os.getpid() == 1:
         _leave_init_behind()
+        _has_init = True
     is_run = sys.argv[1:2] == ["run"]
     if is_run:
         gc.disable()  # what a start loads is no garbage; `gcron.cli.run` turns the collector on again

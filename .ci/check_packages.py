@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check what users install: the wheel and the sdist, alone in a new environment, and with the oldest dependencies.
+"""Check what users install: the wheel and the sdist, alone, and with the oldest dependencies and the newest.
 
 Needs Python's own venv and pip, and a package index. `TMPDIR` says where the environments are made.
 """
@@ -37,8 +37,8 @@ IN_SDIST = {
     "tests/conftest.py",
     "tests/cli/test_help.py",
 }
-# With the oldest dependencies: what meets each of them, and takes about a minute.
-OLDEST_TESTS = {
+# With the oldest dependencies, and with the newest: what meets each of them, and takes about a minute.
+DEPENDENCY_TESTS = {
     "croniter, tzdata": ["tests/schedule", "tests/crontab"],
     "greenlet": ["tests/runtime"],
     "httptools": ["tests/wsgi/test_corpus.py"],
@@ -47,6 +47,8 @@ OLDEST_TESTS = {
     "rich": ["tests/cli/test_help.py", "tests/cli/test_explain_and_next.py", "tests/cli/test_timeline.py"],
     "shtab": ["tests/cli/test_completion.py"],
 }
+
+WITHOUT_BOUND = {"tzdata"}
 
 # A user's program: what is public has types, and they are the right ones.
 USERS_PROGRAM = """\
@@ -119,15 +121,21 @@ def main() -> None:
         use(bare, work)
         step("packages: types")
         check_types(tools, bare, work)
-        step("packages: the oldest dependencies")
-        oldest = new_environment(work / "oldest")
-        call(oldest / "pip", "install", "--quiet", *oldest_requirements())
-        call(oldest / "pip", "install", "--quiet", "--no-deps", wheel)
-        call(oldest / "pip", "list")
-        use(oldest, work)
-        call(
-            oldest / "python", "-m", "pytest", "-p", "no:cacheprovider", *chain(*OLDEST_TESTS.values()), directory=tests
-        )
+        check_bounds()
+        for age, requirements in (("oldest", oldest_requirements()), ("newest", newest_requirements())):
+            step(f"packages: the {age} dependencies")
+            check_with(requirements, wheel, tests, work / age)
+
+
+def check_with(requirements: list[str], wheel: Path, tests: Path, place: Path) -> None:
+    """The wheel with these dependencies passes the tests that meet them."""
+    programs = new_environment(place)
+    call(programs / "pip", "install", "--quiet", "--upgrade", *requirements)
+    call(programs / "pip", "install", "--quiet", "--no-deps", wheel)
+    call(programs / "pip", "list")
+    use(programs, place.parent)
+    pytest = ["-m", "pytest", "-p", "no:cacheprovider", *chain(*DEPENDENCY_TESTS.values())]
+    call(programs / "python", *pytest, directory=tests)
 
 
 def step(title: str) -> None:
@@ -153,11 +161,22 @@ def new_environment(path: Path) -> Path:
     return path / "bin"
 
 
-def oldest_requirements() -> list[str]:
-    """What is needed to run and to test, each in the oldest version that pyproject.toml allows."""
+def newest_requirements() -> list[str]:
+    """What is needed to run and to test, as pyproject.toml has it: pip takes the newest version that it allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    return [re.sub(r">=([\w.]+)(,<\w+)?", r"==\1", requirement) for requirement in requirements]
+    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+
+
+def oldest_requirements() -> list[str]:
+    """The same, each in the oldest version that pyproject.toml allows."""
+    return [re.sub(r">=([\w.]+)(,<[\w.]+)?", r"==\1", requirement) for requirement in newest_requirements()]
+
+
+def check_bounds() -> None:
+    """Each dependency ends before a next major version, except for data whose versions are dates."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    unbounded = [name for name in project["dependencies"] if "<" not in name and name not in WITHOUT_BOUND]
+    require(not unbounded, f"no upper bound: {unbounded}")
 
 
 def build(tools: Path, work: Path) -> tuple[Path, Path]:

@@ -35,6 +35,8 @@ time.tzset()
 # No deadline: a busy machine is not a failure, and benchmarks/ measure speed. The workers can share the database of
 # examples, because each test has its own directory there.
 settings.register_profile("gcron", deadline=None)
+# For hours of fuzzing: pytest --hypothesis-profile=long
+settings.register_profile("long", settings.get_profile("gcron"), max_examples=20_000)
 settings.load_profile("gcron")
 
 # A script's `pytest &` ignores these two, and everything that the tests start would inherit that.
@@ -210,12 +212,12 @@ class Gate:
     """Lets a job wait until the test opens the gate."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.wait = f"until test -e {path}; do sleep 0.02; done"
         """The shell command that waits."""
 
     def open(self) -> None:
-        self._path.touch()
+        self.path.touch()
 
 
 @pytest.fixture

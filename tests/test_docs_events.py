@@ -38,8 +38,8 @@ from gcron.scheduler.events import EVENTS
 PAGE = (Path(__file__).parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([a-z-]+)` \| `([A-Za-z]+)` \| ([^|]*)\|", re.MULTILINE)
 ROWS = {event: (name, keys) for event, name, keys in ROW.findall(PAGE)}
-# The keys of all records. Events of gcron itself have no `job`.
-COMMON = {"time", "event"}
+# The keys of all records; output has no `level`. Events of gcron itself have no `job`.
+COMMON = {"time", "event", "level"}
 WHY = Reason(ReasonCode.EXIT_STATUS, "exit status 1")
 LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 
@@ -47,7 +47,7 @@ LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 FULL = [
     RunStarted(0.0, "job", "run", 0),
     ProcessStarted(0.0, "job", "run", 7),
-    JobOutput(0.0, "job", "run", "stdout", [b"line"], late=True, continued=True),
+    JobOutput(0.0, "job", "run", "stdout", [b"{}", b"half"], late=True, continued=True),
     Notice(0.0, "job", "run", "text"),
     RetryPlanned(0.0, "job", "run", 1, LEFT, 10.0),
     RunFinished(0.0, "job", "run", 0, LEFT),
@@ -72,10 +72,11 @@ def test_each_event_is_described_with_its_class() -> None:
 
 @pytest.mark.parametrize("event", FULL, ids=lambda event: event.kind)
 def test_the_documented_keys_are_those_of_the_log(event: Any) -> None:
-    record = json.loads(JsonFormat().event(event))
+    records = map(json.loads, JsonFormat().event(event).splitlines())
+    keys = {key for record in records for key in record}
 
-    assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == record.keys() - COMMON - {"job"}
-    assert record.keys() >= COMMON
+    assert set(re.findall(r"`([a-z_]+)`", ROWS[event.kind][1])) == keys - COMMON - {"job"}
+    assert keys >= (COMMON - {"level"} if event.kind == "output" else COMMON)
 
 
 def test_each_reason_code_is_described() -> None:

@@ -12,8 +12,19 @@ from itertools import islice
 from gcron.cli.times import clock_text, offset_text, wall_datetime
 from gcron.crontab import Entry
 from gcron.frozen import frozen
-from gcron.schedule import CronSchedule, DelayedSchedule, Occurrence, Schedule, Shift, occurrence, shifts
+from gcron.schedule import (
+    CronSchedule,
+    DelayedSchedule,
+    LimitedSchedule,
+    Occurrence,
+    Schedule,
+    Shift,
+    core_of,
+    occurrence,
+    shifts,
+)
 from gcron.schedule.wording import join_words
+from gcron.schedule.wrapped import WrappedSchedule
 
 __all__ = ["Gap", "Gaps", "change_title", "change_words", "coming_changes", "mark_words"]
 
@@ -40,6 +51,8 @@ def mark_words(schedule: Schedule, fire: int) -> str:
     if isinstance(schedule, DelayedSchedule):
         mark = mark_words(schedule.schedule, fire - schedule.delay)
         return f"{mark}; RANDOM_DELAY".removeprefix("; ") + f" +{schedule.delay // 60} min"
+    if isinstance(schedule, WrappedSchedule):
+        return mark_words(schedule.schedule, fire)
     kind = occurrence(schedule, fire)
     if kind is Occurrence.ORDINARY:
         return ""
@@ -57,11 +70,14 @@ def mark_words(schedule: Schedule, fire: int) -> str:
 
 def change_words(schedule: Schedule, shift: Shift) -> str:
     """Return what `shift` does to the schedule: `02:30 does not exist; runs at 03:00 instead`."""
-    if not isinstance(schedule, CronSchedule):
+    core = core_of(schedule)
+    if not isinstance(core, CronSchedule):
         return "no difference: the schedule does not follow the wall clock"
+    if not _allows(schedule, shift, shift.instant + shift.before):
+        return "no difference: nothing is due within the limits of the schedule"
     if shift.after > shift.before:
-        return _forward_words(schedule, shift)
-    return _backward_words(schedule, shift)
+        return _forward_words(core, shift)
+    return _backward_words(core, shift)
 
 
 def _forward_words(schedule: CronSchedule, shift: Shift) -> str:
@@ -89,6 +105,17 @@ def _backward_words(schedule: CronSchedule, shift: Shift) -> str:
     if second_pass is not None and second_pass < shift.instant + shift.before - shift.after:
         return f"{repeated}; runs both times"
     return f"{repeated}; runs the first time only, at {offset_text(shift.before)}"
+
+
+def _allows(schedule: Schedule, shift: Shift, wall: int) -> bool:
+    """Whether the limits of the schedule leave room for a wall time at this shift."""
+    while isinstance(schedule, WrappedSchedule):
+        if isinstance(schedule, LimitedSchedule):
+            is_excluded = schedule.excluded.range_of(wall // _DAY) is not None
+            if is_excluded or not schedule.start <= shift.instant <= schedule.end:
+                return False
+        schedule = schedule.schedule
+    return True
 
 
 def _skipped_walls(schedule: CronSchedule, shift: Shift) -> list[int]:
@@ -152,9 +179,10 @@ class Gaps:
 
 
 def _gaps_of(entry: Entry, after: int, end: int) -> Iterator[Gap]:
-    schedule = entry.schedule.schedule if isinstance(entry.schedule, DelayedSchedule) else entry.schedule
+    schedule = core_of(entry.schedule)
     if not isinstance(schedule, CronSchedule) or not schedule.wildcard or not entry.policy.enabled:
         return
     for shift in shifts(schedule.zone, after, end):
-        if shift.after > shift.before and (walls := _skipped_walls(schedule, shift)):
+        walls = _skipped_walls(schedule, shift) if shift.after > shift.before else []
+        if walls := [wall for wall in walls if _allows(entry.schedule, shift, wall)]:
             yield Gap(shift, entry, tuple(walls))

@@ -6,8 +6,9 @@ import argparse
 import signal
 import sys
 
-from gcron.cli.files import complain, describe_unknown_job, load_files
-from gcron.cli.times import TimeError
+from gcron.cli.files import load_or_complain
+from gcron.cli.messages import say
+from gcron.crontab import JobNotFound, find_job
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
 from gcron.frozen import replace
@@ -37,19 +38,15 @@ _OUTPUT_MAY_TAKE = 1.0
 
 def main(options: argparse.Namespace) -> int:
     """Run the job to its end; returns its exit status."""
+    loaded = load_or_complain(options)
+    if loaded is None:
+        return _OUR_OWN_FAILURE  # not 1, as in other commands: that may be the job's status
     try:
-        loaded = load_files(options)
-    except TimeError as error:  # not 1, as in other commands: that may be the job's status
-        print(f"gcron: {error}", file=sys.stderr)
+        entry = find_job(options.job, loaded.entries)
+    except JobNotFound as error:
+        say(error.message)
         return _OUR_OWN_FAILURE
-    complain(loaded.errors)
-    if loaded.errors:
-        return _OUR_OWN_FAILURE
-    entry = next((entry for entry in loaded.entries if entry.name == options.job), None)
-    if entry is None:
-        print(f"gcron: {describe_unknown_job(options.job, loaded.entries)}", file=sys.stderr)
-        return _OUR_OWN_FAILURE
-    return _Foreground(job_of(entry)).run()
+    return _Foreground(job_of(entry, trusted_owners=frozenset(options.trust_owner))).run()
 
 
 class _Foreground:

@@ -8,16 +8,24 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from gcron.cli.clock_changes import change_title, change_words, coming_changes, mark_words
+from gcron.cli.files import load_or_complain
+from gcron.cli.jobs import place_of
+from gcron.cli.messages import say
 from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
 from gcron.cli.times import TimeError, offset_text, read_moment, read_zone, relative_text, utc_text, zone_name
+from gcron.crontab import Entry, JobNotFound, find_job
+from gcron.frozen import frozen
 from gcron.schedule import (
+    LAYOUTS,
     AfterEndSchedule,
     CronSchedule,
+    DelayedSchedule,
     EverySchedule,
     Schedule,
     ScheduleError,
@@ -25,11 +33,14 @@ from gcron.schedule import (
     Shift,
     Unscheduled,
     check,
+    core_of,
     occurrence,
     parse,
 )
 from gcron.schedule.clock import SystemClock
 from gcron.schedule.layouts import DAY, NICKNAMES, WEEKDAY
+from gcron.schedule.limit_wording import describe_limits
+from gcron.schedule.wall_clock import DayGrid
 from gcron.schedule.wording import FieldWords, describe, describe_delay, describe_fields, describe_period
 
 __all__ = ["main"]
@@ -50,14 +61,40 @@ _FIXED = (
     "first time."
 )
 _EVERY = "fixed grid: every multiple of the period since 1970 in UTC, the same on every host and after every restart."
+_ANCHORED = "fixed grid: every multiple of the period since its start, the same on every host and after every restart."
+
+
+@frozen
+class _Subject:
+    """A schedule to explain: of a command line, or of a job in a crontab."""
+
+    schedule: Schedule
+    seed: str = ""
+    """What decides `H` and `~`."""
+    layout: str | None = None
+    """The order of its fields, if there are six or seven."""
+    job: str | None = None
+    place: str = ""
+    """The file and the line of the job, if it is in a file."""
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.schedule.text.split())
+
+    @property
+    def expression(self) -> str:
+        """Its fields; empty if it has none."""
+        core = core_of(self.schedule)
+        if not isinstance(core, CronSchedule) or isinstance(core.pattern, DayGrid):
+            return ""
+        return NICKNAMES.get(self.text, self.text)
 
 
 class _Explanation(NamedTuple):
     """Everything to show, to people and to machines."""
 
-    schedule: Schedule
+    subject: _Subject
     words: str
-    expression: str
     fields: list[FieldWords]
     notes: list[tuple[str, str]]
     warnings: list[ScheduleWarning]
@@ -66,24 +103,25 @@ class _Explanation(NamedTuple):
     start: int
     is_now: bool
 
+    @property
+    def schedule(self) -> Schedule:
+        return self.subject.schedule
+
 
 def main(options: argparse.Namespace) -> int:
     """Explain one schedule; returns 1 if it is wrong."""
     try:
-        timezone = read_zone(options.tz)
-        start = read_moment(options.start, int(SystemClock().now()), timezone).instant
-    except TimeError as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        if os.path.isfile(options.expression[0]) and len(options.expression) <= 2:
+            subject = _subject_in_file(options)
+        else:
+            subject = _subject_of_words(options)
+        if subject is None:
+            return 1
+        start = read_moment(options.start, int(SystemClock().now()), subject.schedule.zone.tz).instant
+    except (TimeError, JobNotFound) as error:
+        say(str(error))
         return 1
-    text = " ".join(options.expression).strip()
-    try:
-        schedule = parse(text, timezone, seed=options.job or "", fields=options.fields)
-        explanation = _explain(text, schedule, options, start)
-    except ScheduleError as error:
-        _print_error(text, error)
-        if hint := _hint(options, text):
-            print(f"  hint: {hint}", file=sys.stderr)
-        return 1
+    explanation = _explain(subject, options, start)
     if options.json:
         print(json.dumps(_record(explanation)))
     else:
@@ -91,19 +129,60 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _explain(text: str, schedule: Schedule, options: argparse.Namespace, start: int) -> _Explanation:
-    seed = options.job or ""
-    expression = NICKNAMES.get(text, text) if isinstance(schedule, CronSchedule) else ""
+def _subject_of_words(options: argparse.Namespace) -> _Subject | None:
+    """Return the schedule that a command line spells out; None if it is wrong, which is printed."""
+    timezone = read_zone(options.tz, options.variables.get("tz", "--tz"))
+    text = " ".join(options.expression).strip()
+    try:
+        schedule = parse(text, timezone, seed=options.job or "", fields=options.fields)
+    except ScheduleError as error:
+        _print_error(text, error)
+        if hint := _hint(options, text):
+            print(f"  hint: {hint}", file=sys.stderr)
+        return None
     # A nickname stands for five fields, whatever --fields says.
     layout = None if text in NICKNAMES else options.fields
-    fields = describe_fields(expression, seed, fields=layout) if expression else []
+    return _Subject(schedule, options.job or "", layout, options.job)
+
+
+def _subject_in_file(options: argparse.Namespace) -> _Subject | None:
+    """Return the schedule of the job that FILE and JOB name; None if the file is wrong, which is printed.
+
+    Raises JobNotFound.
+    """
+    file, *jobs = [*options.expression, options.job] if options.job else options.expression
+    options.files = [file]
+    loaded = load_or_complain(options)
+    if loaded is None:
+        return None
+    if len(jobs) != 1 and len(loaded.entries) != 1:
+        say(f"that is a file: name one of its jobs, too (`gcron list {shlex.quote(file)}` lists them)")
+        return None
+    entry = find_job(jobs[0], loaded.entries) if jobs else loaded.entries[0]
+    seed, layout = _seed_and_layout(entry)
+    return _Subject(entry.schedule, seed, layout, entry.name, place_of(entry))
+
+
+def _seed_and_layout(entry: Entry) -> tuple[str, str | None]:
+    """Return what the schedule of an entry was made with: an entry does not say it, so it is tried."""
+    core = core_of(entry.schedule)
+    for layout in (None, *LAYOUTS):
+        for seed in (entry.name, entry.command, f"{entry.name.partition(':')[0]}:{entry.command}"):
+            with suppress(ScheduleError):
+                if parse(core.text, core.zone.tz, seed=seed, fields=layout) == core:
+                    return seed, layout
+    return entry.name, None
+
+
+def _explain(subject: _Subject, options: argparse.Namespace, start: int) -> _Explanation:
+    schedule, expression = subject.schedule, subject.expression
+    fields = describe_fields(expression, subject.seed, fields=subject.layout) if expression else []
     return _Explanation(
-        schedule=schedule,
-        words=_words(schedule, expression, seed, layout),
-        expression=expression,
+        subject,
+        words=_words(subject) + describe_limits(schedule),
         fields=fields,
-        notes=list(_notes(schedule, fields, options.job)),
-        warnings=check(text, fields=options.fields),
+        notes=list(_notes(subject, fields)),
+        warnings=[] if subject.place else check(subject.text, fields=options.fields),
         fires=list(islice(_fires(schedule, start - 1), options.count)),
         changes=coming_changes(schedule, start, _CHANGES) if expression else [],
         start=start,
@@ -118,45 +197,53 @@ def _fires(schedule: Schedule, start: int) -> Iterator[int]:
         fire = schedule.next_after(fire)
 
 
-def _words(schedule: Schedule, expression: str, seed: str, layout: str | None) -> str:
+def _words(subject: _Subject) -> str:
+    schedule = core_of(subject.schedule)
     if isinstance(schedule, Unscheduled):
         return _UNSCHEDULED[schedule.kind]
     if isinstance(schedule, EverySchedule):
         return describe_period(schedule.period).capitalize()
     if isinstance(schedule, AfterEndSchedule):
         return describe_delay(schedule.delay)
-    return describe(expression, seed, fields=layout)
+    if isinstance(schedule, CronSchedule) and isinstance(schedule.pattern, DayGrid):
+        return describe_period(schedule.pattern.period).capitalize()
+    return describe(subject.expression, subject.seed, fields=subject.layout)
 
 
-def _notes(schedule: Schedule, fields: Sequence[FieldWords], job: str | None) -> Iterator[tuple[str, str]]:
+def _notes(subject: _Subject, fields: Sequence[FieldWords]) -> Iterator[tuple[str, str]]:
     """Yield what else one should know, each with a title."""
+    schedule = core_of(subject.schedule)
     if isinstance(schedule, EverySchedule):
-        yield "kind", _EVERY
+        yield "kind", _EVERY if schedule.anchor is None else _ANCHORED
+    if isinstance(subject.schedule, DelayedSchedule):
+        yield "RANDOM_DELAY", f"{subject.schedule.delay // 60} minutes, by the job's name; always the same."
     if not isinstance(schedule, CronSchedule):
         return
     yield "kind", _WILDCARD if schedule.wildcard else _FIXED
     days = [field.text for field in fields if field.name in (DAY.name, WEEKDAY.name)]
-    if not any(text in ("*", "?") for text in days):
+    if fields and not any(text in ("*", "?") for text in days):
         starred = [text for text in days if text.startswith("*")]
         if starred:
             yield "days", f"both day fields must match, since {starred[0]} begins with *."
         else:
             yield "days", "either day field is enough, since neither begins with *."
     drawn = [field.name for field in fields if field.drawn]
-    if drawn and job is None:
+    if drawn and subject.job is None:
         names = " and ".join(drawn)
         yield "H, ~", f"the job's name decides the {names}: give it with --job. Shown are the values without a name."
     elif drawn:
-        yield "H, ~", f"drawn for the job {job!r}; the same on every host and after every restart."
+        yield "H, ~", f"drawn for the job {subject.job!r}; the same on every host and after every restart."
 
 
 # -- for people ---------------------------------------------------------------------------------------------------
 
 
 def _print(explanation: _Explanation) -> None:
-    text = explanation.schedule.text.strip()
-    named = f"{text} = {explanation.expression}" if explanation.expression not in ("", text) else text
-    print_wrapped(named)
+    subject = explanation.subject
+    if subject.place:
+        print_wrapped(f"{subject.job} ({subject.place})")
+    text, expression = subject.text, subject.expression
+    print_wrapped(f"{text} = {expression}" if expression not in ("", text) else text)
     print_wrapped(f"{explanation.words}.", "", "")
     if explanation.fields:
         print()
@@ -186,7 +273,7 @@ def _print_fields(fields: Sequence[FieldWords]) -> None:
 
 def _print_fires(explanation: _Explanation) -> None:
     schedule = explanation.schedule
-    if isinstance(schedule, Unscheduled | AfterEndSchedule):
+    if isinstance(core_of(schedule), Unscheduled | AfterEndSchedule):
         return
     print()
     print_wrapped(f"next fires, {zone_name(schedule.zone)}:")
@@ -208,7 +295,7 @@ def _print_fires(explanation: _Explanation) -> None:
 
 def _print_changes(explanation: _Explanation) -> None:
     schedule = explanation.schedule
-    if not isinstance(schedule, CronSchedule):
+    if not isinstance(core_of(schedule), CronSchedule):
         return
     if not explanation.changes:
         print()
@@ -231,10 +318,6 @@ def _print_error(text: str, error: ScheduleError) -> None:
 def _hint(options: argparse.Namespace, text: str) -> str:
     """Return what the user may have meant by a command line without a valid schedule; else an empty string."""
     words: list[str] = options.expression
-    if len(words) <= 2 and os.path.isfile(words[0]):
-        file, *job = map(shlex.quote, words)
-        command = " ".join(["gcron next", *(f"--job {name}" for name in job), file])
-        return f"that is a file; {command} shows what fires when"
     if len(words) > 1 and not text.startswith("@"):
         return "put the schedule in quotes, or the shell replaces each * by the names of files"
     fields = text.split()
@@ -262,10 +345,12 @@ def _is_command(rest: Sequence[str]) -> bool:
 def _record(explanation: _Explanation) -> dict[str, Any]:
     schedule = explanation.schedule
     return {
-        "schedule": schedule.text,
-        "expression": explanation.expression or None,
+        "job": explanation.subject.job,
+        "schedule": explanation.subject.text,
+        "expression": explanation.subject.expression or None,
         "timezone": zone_name(schedule.zone),
         "words": explanation.words,
+        "limits": describe_limits(schedule).lstrip(",; "),
         "kind": _kind(schedule),
         "fields": [field._asdict() for field in explanation.fields],
         "notes": [note for _, note in explanation.notes],
@@ -291,6 +376,7 @@ def _record(explanation: _Explanation) -> dict[str, Any]:
 
 
 def _kind(schedule: Schedule) -> str:
+    schedule = core_of(schedule)
     if isinstance(schedule, CronSchedule):
         return "wildcard" if schedule.wildcard else "fixed-time"
     if isinstance(schedule, AfterEndSchedule):

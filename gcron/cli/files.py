@@ -1,47 +1,118 @@
-"""The crontab files of a command line: reads them, standard input too, and shows progress and problems on stderr."""
+"""The crontabs of a command line: reads them, once or again, and shows progress on stderr."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from gcron.cli.times import read_zone
-from gcron.crontab import Entry, Loaded, LoadSettings, Problem, load_all, render_all
+from gcron.cli.messages import complain, say
+from gcron.cli.times import TimeError, read_zone
+from gcron.crontab import Loaded, LoadSettings, load_all
 from gcron.crontab.source import MAX_SIZE, unreadable
-from gcron.policy import closest
 
-__all__ = ["complain", "describe_unknown_job", "load_files", "plural", "with_progress"]
+__all__ = ["Crontabs", "Progress", "load_or_complain", "with_progress"]
 
 _Item = TypeVar("_Item")
 
-# `gcron run` reads its files more than once, which is impossible with stdin.
-_READING_STDIN = {"check", "next", "timeline"}
-_MOST_NAMES = 10
-# Seconds until progress is shown. Most commands are done by then.
+_STDIN = "-"
+_LOCALTIME = "/etc/localtime"
+# When something is due does not depend on whether its options are right.
+_ONLY_TIMES = {"list", "next", "timeline"}
+# Seconds until progress is shown, and between two looks at the clock. Most commands are done before.
 _PATIENCE = 0.5
+_PAUSE = 0.1
 _CLEAR_LINE = "\r\x1b[K"
 
 
-def load_files(options: argparse.Namespace) -> Loaded:
-    """Load the files of a command line. Files that cannot be read are problems, too.
+class Crontabs:
+    """The crontabs that a command line names.
 
-    Raises TimeError if `--tz` or TZ is wrong.
+    `load` may be called again: standard input is read once, and made-up names stay as they were.
     """
-    settings = LoadSettings(
-        system=options.system,
-        timezone=read_zone(options.tz),
-        check_options=options.command != "next",  # when something is due does not depend on whether we can run it
-        check_users=options.command == "run",
-    )
-    read_stdin = _read_stdin if options.command in _READING_STDIN else None
-    return load_all(with_progress(options.files, "reading"), settings, read_stdin)
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.paths: list[str] = options.files
+        self.spools: tuple[str, ...] = options.spool
+        self.trusted_owners: frozenset[int] = frozenset(options.trust_owner)
+        self._system: bool = options.system
+        self._timezone: str | None = options.tz
+        self._timezone_from: str = options.variables.get("tz", "--tz")
+        self._checks_options = options.command not in _ONLY_TIMES
+        self._checks_users = options.command == "run"
+        self._shows_progress = True
+        self._stdin: bytes | None = None
+        self._calendars: tuple[str, ...] = ()
+        self._previous: Loaded | None = None
+
+    def load(self) -> Loaded:
+        """Read them. Files that cannot be read are problems, too. Raises TimeError if `--tz` or TZ is wrong."""
+        settings = LoadSettings(
+            system=self._system,
+            timezone=read_zone(self._timezone, self._timezone_from),
+            check_options=self._checks_options,
+            check_users=self._checks_users,
+            spools=self.spools,
+            trusted_owners=self.trusted_owners,
+        )
+        paths = with_progress(self.paths, "reading") if self._previous is None else self.paths
+        loaded = load_all(paths, settings, self._read_stdin, self._previous)
+        self._calendars = loaded.calendars
+        if not loaded.errors:
+            self._previous = loaded
+        return loaded
+
+    @property
+    def watched(self) -> list[str]:
+        """The paths whose change calls for another `load`: those of the last one, calendars included."""
+        files = [path for path in self.paths if path != _STDIN]
+        machine = [_LOCALTIME] if self._timezone is None and "TZ" not in os.environ else []
+        return [*files, *self.spools, *self._calendars, *machine]
+
+    @property
+    def check_command(self) -> str:
+        """The command that shows all problems of these crontabs."""
+        words = ["gcron", "check"]
+        for spool in self.spools:
+            words += ["--spool", spool]
+        for owner in sorted(self.trusted_owners):
+            words += ["--trust-owner", str(owner)]
+        return shlex.join([*words, *(["--system"] if self._system else []), *self.paths])
+
+    def __str__(self) -> str:
+        names = ["standard input" if path == _STDIN else path for path in self.paths]
+        return ", ".join([*names, *self.spools])
+
+    def _read_stdin(self) -> bytes:
+        if self._stdin is None:
+            if sys.stdin is not None and sys.stdin.isatty():
+                say("reads a crontab from the terminal; Ctrl-D ends it", "info")
+            self._stdin = _read_all_of_stdin()
+        return self._stdin
 
 
-def _read_stdin() -> bytes:
+def load_or_complain(options: argparse.Namespace) -> Loaded | None:
+    """Load the crontabs of a command line; None if they have errors, which are printed."""
+    crontabs = Crontabs(options)
+    try:
+        loaded = crontabs.load()
+    except TimeError as error:
+        say(str(error))
+        return None
+    if loaded.errors:
+        complain(loaded.errors)
+        return None
+    if loaded.left_out:
+        files = ", ".join(loaded.left_out)
+        say(f"left out because of errors: {files}; run `{crontabs.check_command}` to see them", "warning")
+    return loaded
+
+
+def _read_all_of_stdin() -> bytes:
     try:
         with open(0, "rb", closefd=False) as stdin:
             data = stdin.read(MAX_SIZE + 1)
@@ -52,39 +123,40 @@ def _read_stdin() -> bytes:
     return data
 
 
-def with_progress(items: Sequence[_Item], doing: str) -> Iterator[_Item]:
-    """Yield the items. If that takes long and stderr is a terminal, show there how many are done: `reading 3/40`."""
-    since = time.monotonic()
-    shown = False
-    try:
-        for done, item in enumerate(items):
-            if time.monotonic() - since > _PATIENCE and sys.stderr.isatty():
-                shown = True
-                print(f"{_CLEAR_LINE}gcron: {doing} {done}/{len(items)}", end="", file=sys.stderr, flush=True)
-            yield item
-    finally:
-        if shown:
+# -- progress -----------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A line on stderr that shows how far something is. Only if it takes long, and stderr is a terminal.
+
+    As a context manager it clears the line at the end.
+    """
+
+    def __init__(self) -> None:
+        self._next_look = time.monotonic() + _PATIENCE
+        self._is_shown = False
+
+    def show(self, *words: object) -> None:
+        """Show how far it is. Most calls do nothing, and are quick."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _PAUSE
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._is_shown = True
+            print(f"{_CLEAR_LINE}gcron: {' '.join(map(str, words))}", end="", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._is_shown:
             print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
 
-def complain(problems: Sequence[Problem]) -> None:
-    """Print problems for people on stderr."""
-    if problems:
-        print(render_all(problems), file=sys.stderr)
-
-
-def describe_unknown_job(name: str, entries: Sequence[Entry]) -> str:
-    """Return that there is no job of this name, and the nearest name with its place, or some names."""
-    message = f"there is no job named {name!r}"
-    by_name = {entry.name: entry for entry in entries}
-    close = closest(name, by_name)
-    if close is not None:
-        return f"{message}; did you mean {close!r}? ({by_name[close].path}:{by_name[close].line})"
-    more = len(entries) - _MOST_NAMES
-    known = ", ".join(list(by_name)[:_MOST_NAMES]) or "none"
-    return f"{message}; known are {known}" + (f" and {more} more" if more > 0 else "")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 error`, `2 errors`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+def with_progress(items: Sequence[_Item], doing: str) -> Iterator[_Item]:
+    """Yield the items. If that takes long and stderr is a terminal, show there how many are done: `reading 3/40`."""
+    with Progress() as progress:
+        for done, item in enumerate(items):
+            progress.show(doing, f"{done}/{len(items)}")
+            yield item

@@ -53,7 +53,7 @@ _PARTS = (
     Topic("fields", "crontab", "Fields", "what may stand in the five fields, and the nicknames"),
     Topic("options", "crontab", "Directives", "# gcron: name=… timeout=… and all the others"),
     Topic("clock-changes", "crontab", "When an entry fires", "what daylight saving time does to an entry"),
-    Topic("exit-codes", "commands", "", "what all commands share, and their exit statuses"),
+    Topic("exit-codes", "commands", "Exit statuses", "what the exit statuses of commands mean"),
     Topic("outcomes", "running", "Outcomes", "succeeded, failed, timed-out, skipped, missed…"),
     Topic("jobs", "running", "What a job sees", "its environment, user, directory and limits"),
     Topic("timeouts", "running", "The end of a run", "how a whole process tree is ended"),

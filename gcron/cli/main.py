@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from gcron.cli.options import make_parser
+from gcron.cli.messages import say
+from gcron.cli.options import describe_unknown_settings, make_parser
 
 __all__ = ["main"]
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             options = make_parser(only=words[0] if words else None).parse_args(words)
+            for text in describe_unknown_settings(options.other_variables):
+                say(text, "warning", getattr(options, "log_format", "text"))
             command = import_module(f"gcron.cli.{options.command}")
             status = int(command.main(options))
         finally:

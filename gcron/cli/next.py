@@ -5,41 +5,30 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from itertools import islice
+from operator import itemgetter
+from typing import NamedTuple
 
 from gcron.cli.clock_changes import Gap, Gaps, change_title, mark_words
-from gcron.cli.files import complain, describe_unknown_job, load_files
-from gcron.cli.table import Row, print_rows
-from gcron.cli.times import (
-    TimeError,
-    clock_text,
-    offset_text,
-    read_moment,
-    relative_text,
-    utc_text,
-    wall_datetime,
-    zone_name,
-)
-from gcron.crontab import Entry, Loaded
+from gcron.cli.files import load_or_complain
+from gcron.cli.jobs import job_record, next_fire, place_of, schedule_of, user_of, why_never
+from gcron.cli.messages import say
+from gcron.cli.table import Table
+from gcron.cli.terminal import print_wrapped, width
+from gcron.cli.times import TimeError, clock_text, offset_text, read_moment, relative_text, wall_datetime, zone_name
+from gcron.crontab import Entry, JobNotFound, Loaded, find_job
 from gcron.frozen import frozen, replace
-from gcron.schedule import AfterEndSchedule, Unscheduled, Zone, core_of, occurrence
+from gcron.schedule import Zone, occurrence
 from gcron.schedule.clock import SystemClock
-from gcron.schedule.wording import describe_delay
 
 __all__ = ["main"]
 
 _COUNT = 10
 # With --to, which is a limit, too; a job of every second has 86,400 fires a day.
 _COUNT_IN_WINDOW = 1000
-_MOST_REASONS = 10
-_UNSCHEDULED = {
-    "reboot": "runs once when gcron starts, not by the clock",
-    "service": "is kept running, not started by the clock",
-    "manual": "runs only when it is triggered",
-}
+_MOST_IDLE = 10
 
 _Fire = tuple[int, Entry]
 
@@ -59,30 +48,19 @@ class _Window:
 
 def main(options: argparse.Namespace) -> int:
     """Print the next fires; returns 1 when a file, the job or a time is wrong."""
+    loaded = load_or_complain(options)
+    if loaded is None:
+        return 1
     try:
-        loaded = load_files(options)
-        if loaded.errors:
-            complain(loaded.errors)
-            return 1
         window = _window(options, loaded)
-    except TimeError as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        entries = loaded.entries if options.job is None else [find_job(options.job, loaded.entries)]
+    except (TimeError, JobNotFound) as error:
+        say(str(error))
         return 1
-    entries = [entry for entry in loaded.entries if options.job in (None, entry.name)]
-    if not entries and options.job is not None:
-        print(f"gcron: {describe_unknown_job(options.job, loaded.entries)}", file=sys.stderr)
-        return 1
-    count = options.count or (_COUNT if window.end is None else _COUNT_IN_WINDOW)
-    coming = _fires(entries, window)
-    if options.json:
-        is_cut = _print_json(coming, count, Gaps(entries, window.start, window.end), window)
+    if options.all or options.count or options.end or options.job is not None:
+        _show_sequence(entries, window, options)
     else:
-        fires = list(islice(coming, count))
-        is_cut = next(coming, None) is not None
-        # No gap is shown after the last fire, or the table would look complete up to there.
-        _print_table(fires, entries, replace(window, end=fires[-1][0]) if is_cut else window)
-    if is_cut and options.end:
-        print(f"gcron: only the first {count} are shown; -n shows more", file=sys.stderr)
+        _show_first(entries, window, options)
     return 0
 
 
@@ -101,11 +79,53 @@ def _window(options: argparse.Namespace, loaded: Loaded) -> _Window:
     )
 
 
+# -- the next fire of each job ------------------------------------------------------------------------------------
+
+
+def _show_first(entries: Sequence[Entry], window: _Window, options: argparse.Namespace) -> None:
+    first = [(next_fire(entry, window.start), entry) for entry in entries]
+    fires = sorted(((fire, entry) for fire, entry in first if fire is not None), key=itemgetter(0))
+    idle = [entry for fire, entry in first if fire is None]
+    if options.json:
+        for fire, entry in fires:
+            print(json.dumps(_fire_record(fire, entry)))
+        for entry in idle:
+            print(json.dumps(job_record(entry, None) | {"mark": "", "reason": why_never(entry)[1]}))
+        return
+    if fires:
+        _print_table(fires, entries, window, with_gaps=False)
+    elif not idle:
+        print("nothing is ever due")
+    if idle:
+        print("no fire by the clock:" if fires else "nothing is ever due")
+    for entry in idle[:_MOST_IDLE]:
+        print_wrapped(f"{entry.name} {why_never(entry)[1]}", "  ", "    ")
+    if len(idle) > _MOST_IDLE:
+        print(f"  and {len(idle) - _MOST_IDLE} more")
+
+
+# -- all fires in their order -------------------------------------------------------------------------------------
+
+
+def _show_sequence(entries: Sequence[Entry], window: _Window, options: argparse.Namespace) -> None:
+    count = options.count or (_COUNT if window.end is None else _COUNT_IN_WINDOW)
+    coming = _fires(entries, window)
+    if options.json:
+        is_cut = _print_json(coming, count, Gaps(entries, window.start, window.end), window)
+    else:
+        fires = list(islice(coming, count))
+        is_cut = next(coming, None) is not None
+        # No gap is shown after the last fire, or the table would look complete up to there.
+        _print_sequence(fires, entries, replace(window, end=fires[-1][0]) if is_cut else window)
+    if is_cut and options.end:
+        say(f"only the first {count} are shown; -n shows more", "info")
+
+
 def _fires(entries: Sequence[Entry], window: _Window) -> Iterator[_Fire]:
     """Yield all fires of all entries in the window; those of one time in the order of the files."""
     heap: list[tuple[int, int]] = []
     for index, entry in enumerate(entries):
-        fire = entry.schedule.next_after(window.start - 1) if entry.policy.enabled else None
+        fire = next_fire(entry, window.start)
         if fire is not None:
             heap.append((fire, index))
     heapq.heapify(heap)
@@ -121,81 +141,94 @@ def _fires(entries: Sequence[Entry], window: _Window) -> Iterator[_Fire]:
             heapq.heapreplace(heap, (following, index))
 
 
-# -- for people ---------------------------------------------------------------------------------------------------
+def _print_sequence(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window) -> None:
+    idle = [entry for entry in entries if next_fire(entry, window.start) is None]
+    if not _print_table(fires, entries, window, with_gaps=True):
+        print("nothing is due in that time" if window.end is not None else "nothing is ever due")
+        for entry in idle[:_MOST_IDLE] if window.end is None else ():
+            print_wrapped(f"{entry.name} {why_never(entry)[1]}", "  ", "    ")
+    elif idle:
+        names = ", ".join(entry.name for entry in idle[:_MOST_IDLE])
+        more = f" and {len(idle) - _MOST_IDLE} more" if len(idle) > _MOST_IDLE else ""
+        print_wrapped(f"without a fire: {names}{more}")
 
 
-def _print_table(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window) -> None:
-    rows = _rows(fires, entries, window)
+# -- the table ----------------------------------------------------------------------------------------------------
+
+
+def _print_table(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window, with_gaps: bool) -> bool:
+    """Print a row for each fire, and for each gap if asked for; returns whether there are any."""
+    rows = _rows(fires, entries, window, with_gaps)
     if not rows:
-        _print_nothing(entries, window)
-        return
+        return False
     zones = sorted({row.zone for row in rows})
-    title = [f"times of {zones[0]}"] if len(zones) == 1 else []
+    if len(zones) == 1:
+        print_wrapped(f"times of {zones[0]}")
+        rows = [row._replace(zone="") for row in rows]
     read_in = None if window.read_in is None else zone_name(Zone(window.read_in))
     if read_in is not None and zones != [read_in]:
-        title.append(f"(--from and --to were read as times of {read_in})")
-    print_rows(title, rows, several_zones=len(zones) > 1, is_now=window.is_now)
+        print_wrapped(f"(--from and --to were read as times of {read_in})")
+    columns = ("when", "offset", "zone", "in" if window.is_now else "after", "job", "schedule", "user", "line", "")
+    Table(columns, as_lines=_as_lines, flexible=("job", "line")).print(rows)
+    return True
 
 
-def _print_nothing(entries: Sequence[Entry], window: _Window) -> None:
-    if window.end is not None:
-        print("nothing is due in that time")
-        return
-    print("nothing is ever due")
-    for entry in entries[:_MOST_REASONS]:
-        print(f"  {entry.name} {_why_never(entry)}")
-    if len(entries) > _MOST_REASONS:
-        print(f"  and {len(entries) - _MOST_REASONS} more")
+class _Row(NamedTuple):
+    """The cells of a fire, or of times that a clock change skips."""
+
+    when: str
+    offset: str
+    zone: str
+    relative: str
+    job: str
+    schedule: str
+    user: str
+    line: str
+    mark: str
 
 
-def _why_never(entry: Entry) -> str:
-    if not entry.policy.enabled:
-        return "is switched off (enabled=no)"
-    if isinstance(entry.schedule, Unscheduled):
-        return _UNSCHEDULED[entry.schedule.kind]
-    if isinstance(schedule := core_of(entry.schedule), AfterEndSchedule):
-        return f"runs {describe_delay(schedule.delay)}"
-    return "never fires again: its schedule names no day to come"
+def _as_lines(row: Sequence[str]) -> list[str]:
+    """Return the first line of a row, and the second one if not all fits on one."""
+    when, offset, zone, relative, job, _, user, line, _ = row
+    head = " ".join(filter(None, (when, offset, zone)))
+    rest = "  ".join(filter(None, (job, relative, user, line)))
+    return [f"{head}  {rest}"] if len(head) + 2 + len(rest) <= width() else [head, rest]
 
 
-def _rows(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window) -> list[Row]:
-    gaps = Gaps(entries, window.start, window.end)
+def _rows(fires: Sequence[_Fire], entries: Sequence[Entry], window: _Window, with_gaps: bool) -> list[_Row]:
+    gaps = Gaps(entries if with_gaps else (), window.start, window.end)
     has_seconds = any(fire % 60 for fire, _ in fires)
-    rows: list[Row] = []
+    several_users = len({user_of(entry) for entry in entries}) > 1
+    several_files = len({entry.path for entry in entries}) > 1
+
+    def row(entry: Entry, when: str, offset: str, relative: str, mark: str) -> _Row:
+        user = user_of(entry) or "" if several_users else ""
+        place = place_of(entry) if several_files else ""
+        zone = zone_name(entry.schedule.zone)
+        return _Row(when, offset, zone, relative, entry.name, schedule_of(entry), user, place, mark)
+
+    def gap_row(gap: Gap) -> _Row:
+        day = datetime.fromtimestamp(gap.shift.instant - 1, gap.entry.schedule.zone.tz)
+        mark = f"skipped: {clock_text(gap.walls[0])}"
+        if len(gap.walls) > 1:
+            mark += f" … {clock_text(gap.walls[-1])}, {len(gap.walls)} times"
+        return row(gap.entry, f"{day:%a} {change_title(gap.shift)}", "", "", mark)
+
+    rows: list[_Row] = []
     offsets: dict[Zone, int] = {}
     for fire, entry in fires:
-        rows += map(_gap_row, gaps.until(fire))
-        rows.append(_fire_row(fire, entry, window, offsets, has_seconds))
+        rows += map(gap_row, gaps.until(fire))
+        zone = entry.schedule.zone
+        offset = zone.offset_at(fire)
+        mark = mark_words(entry.schedule, fire)
+        is_new = offsets.get(zone) != offset
+        offsets[zone] = offset
+        when = datetime.fromtimestamp(fire, zone.tz).strftime("%a %Y-%m-%d %H:%M" + (":%S" if has_seconds else ""))
+        relative = relative_text(fire - window.start, window.is_now).removeprefix("in ")
+        rows.append(row(entry, when, offset_text(offset) if is_new or mark else "", relative, mark))
     if window.end is not None:
-        rows += map(_gap_row, gaps.until(window.end))
+        rows += map(gap_row, gaps.until(window.end))
     return rows
-
-
-def _fire_row(fire: int, entry: Entry, window: _Window, offsets: dict[Zone, int], has_seconds: bool) -> Row:
-    zone = entry.schedule.zone
-    offset = zone.offset_at(fire)
-    is_new = offsets.get(zone) != offset
-    offsets[zone] = offset
-    mark = mark_words(entry.schedule, fire)
-    return Row(
-        datetime.fromtimestamp(fire, zone.tz).strftime("%a %Y-%m-%d %H:%M" + (":%S" if has_seconds else "")),
-        offset_text(offset) if is_new or mark else "",
-        zone_name(zone),
-        relative_text(fire - window.start, window.is_now),
-        entry.name,
-        entry.schedule_text,
-        mark,
-    )
-
-
-def _gap_row(gap: Gap) -> Row:
-    zone = gap.entry.schedule.zone
-    day = datetime.fromtimestamp(gap.shift.instant - 1, zone.tz)
-    mark = f"skipped: {clock_text(gap.walls[0])}"
-    if len(gap.walls) > 1:
-        mark += f" … {clock_text(gap.walls[-1])}, {len(gap.walls)} times"
-    title = f"{day:%a} {change_title(gap.shift)}"
-    return Row(title, "", zone_name(zone), "", gap.entry.name, gap.entry.schedule_text, mark)
 
 
 # -- for machines -------------------------------------------------------------------------------------------------
@@ -206,7 +239,7 @@ def _print_json(coming: Iterator[_Fire], count: int, gaps: Gaps, window: _Window
     for fire, entry in islice(coming, count):
         for gap in gaps.until(fire):
             print(json.dumps(_gap_record(gap)))
-        print(json.dumps(_record(fire, entry) | {"mark": str(occurrence(entry.schedule, fire))}))
+        print(json.dumps(_fire_record(fire, entry)))
     is_cut = next(coming, None) is not None
     if not is_cut and window.end is not None:
         for gap in gaps.until(window.end):
@@ -214,15 +247,10 @@ def _print_json(coming: Iterator[_Fire], count: int, gaps: Gaps, window: _Window
     return is_cut
 
 
+def _fire_record(fire: int, entry: Entry) -> dict[str, object]:
+    return job_record(entry, fire) | {"mark": str(occurrence(entry.schedule, fire))}
+
+
 def _gap_record(gap: Gap) -> dict[str, object]:
     skipped = [wall_datetime(wall).isoformat() for wall in gap.walls]
-    return _record(gap.shift.instant, gap.entry) | {"mark": "skipped", "skipped": skipped}
-
-
-def _record(instant: int, entry: Entry) -> dict[str, object]:
-    return {
-        "at": utc_text(instant),
-        "local": datetime.fromtimestamp(instant, entry.schedule.zone.tz).isoformat(),
-        "job": entry.name,
-        "schedule": entry.schedule_text,
-    }
+    return job_record(gap.entry, gap.shift.instant) | {"mark": "skipped", "skipped": skipped}

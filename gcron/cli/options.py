@@ -7,12 +7,13 @@ for terminals of 80 columns.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from gcron.cli.parser import CommandParser, Parser
+from gcron.cli.parser import CommandParser, Parser, Several, variables_of
 from gcron.version import __version__
 
-__all__ = ["make_parser"]
+__all__ = ["describe_unknown_settings", "make_parser"]
 
 _Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 
@@ -35,6 +36,7 @@ A cron that supervises what it starts.
   gcron run crontab.example      run its jobs, here in the foreground
   gcron exec crontab.example JOB run one job now
   gcron check crontab.example    show everything that is wrong with it
+  gcron list crontab.example     list its jobs
   gcron next crontab.example     show what fires when
   gcron explain '30 2 * * mon'   explain a schedule in words
   gcron help                     list the topics of the documentation
@@ -45,8 +47,26 @@ as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
 read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
-4 a process that cannot be killed is left; 130 Ctrl-C.
+4 a process that cannot be killed is left; 5 a service has failed for good;
+6 a part of gcron itself has died; 130 Ctrl-C.
 """
+
+
+def describe_unknown_settings(variables: Sequence[str]) -> Iterator[str]:
+    """Yield a message for each of these variables that no command reads."""
+    if not variables:
+        return
+    from gcron.spelling import closest
+
+    commands = argparse.ArgumentParser().add_subparsers(parser_class=CommandParser)
+    for add in _COMMANDS.values():
+        add(commands)
+    known = {variable for command in commands.choices.values() for variable, _ in variables_of(command)}
+    for variable in variables:
+        if variable not in known:
+            close = closest(variable, known)
+            hint = "" if close is None else f"; did you mean {close}?"
+            yield f"the variable {variable} is no setting of gcron{hint}"
 
 
 def _add_run(commands: _Commands) -> None:
@@ -56,13 +76,12 @@ def _add_run(commands: _Commands) -> None:
         description="Run the jobs of crontab files in the foreground, until TERM or Ctrl-C. Then no new job starts, "
         "running jobs have --grace seconds to finish, and those that still run are ended with their process trees.",
     )
-    _add_files(parser, stdin="")
+    _add_files(parser)
     parser.add_argument(
         "--grace",
         type=_seconds,
-        default=30.0,
         metavar="DURATION",
-        help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s)",
+        help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s; 8s as process 1)",
     )
     parser.add_argument(
         "--log-format",
@@ -72,6 +91,13 @@ def _add_run(commands: _Commands) -> None:
     )
     parser.add_argument(
         "--split-logs", action="store_true", help="job output alone on stdout, gcron's own messages on stderr"
+    )
+    parser.add_argument(
+        "--record-limit",
+        type=_record_limit,
+        default=16384,
+        metavar="BYTES",
+        help="how long one record of the log may be (default 16384, at least 4096); longer lines are cut into pieces",
     )
     parser.add_argument(
         "--on-stall",
@@ -101,10 +127,9 @@ exec; 124 after the job's timeout; 125 if gcron itself fails: a wrong file, or
 no such job; 126, 127 if the job cannot be started
 """,
     )
-    parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
-    parser.add_argument("job", metavar="JOB", help="the job's name, as gcron next shows it")
-    parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
-    parser.set_defaults(tz=None)
+    _add_files(parser, tz=False)
+    parser.find_mistake = lambda parsed: _find_no_files(parsed) and "FILE and JOB are required"
+    parser.add_argument("job", metavar="JOB", help="its name, a part of it, or FILE:LINE, as gcron list shows them")
 
 
 def _add_check(commands: _Commands) -> None:
@@ -133,10 +158,12 @@ def _add_next(commands: _Commands) -> None:
     parser = commands.add_parser(
         "next",
         help="show what fires when",
-        description="Show the next fires in order. Local times that a clock change skips or repeats are marked.",
+        description="Show the next fire of each job. With --all, -n, --job or --to, show all fires in their order. "
+        "Local times that a clock change skips or repeats are marked.",
         epilog="""\
 examples:
-  gcron next crontab                      the next ten fires of all jobs
+  gcron next crontab                      the next fire of each job
+  gcron next --all crontab                the next ten fires of all jobs
   gcron next -n 3 --job backup crontab    the next three of one job
   gcron next --from=-1d --to now crontab  what was due since yesterday
 
@@ -148,12 +175,52 @@ wrong
 """,
     )
     _add_files(parser)
-    count = "how many fires (default 10; with --to, all of them up to 1000)"
+    count = "how many fires, in their order (default 10; with --to, all of them up to 1000)"
     parser.add_argument("-n", "--count", type=_count, metavar="N", help=count)
-    parser.add_argument("--job", metavar="NAME", help="only this job")
+    parser.add_argument("--job", metavar="JOB", help="only the fires of this job: its name, a part of it, or FILE:LINE")
+    parser.add_argument("--all", action="store_true", help="all fires in their order, not only the first of each job")
     _add_from(parser)
     parser.add_argument("--to", dest="end", metavar="TIME", help="up to and including this time")
     parser.add_argument("--json", action="store_true", help="one JSON object a fire")
+
+
+def _add_list(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "list",
+        help="list the jobs",
+        description="List the jobs, one line each: name, schedule, next fire, user, and the line in its file.",
+        epilog="""\
+examples:
+  gcron list crontab
+  gcron list --system /etc/crontab /etc/cron.d --spool /var/spool/cron/crontabs
+
+exit status: 0 listed; 1 a file is wrong; 2 the command line is wrong
+""",
+    )
+    _add_files(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a job")
+
+
+def _add_edit(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "edit",
+        help="edit a crontab, and replace it only if it is right",
+        description="Open an editor on a copy of the crontab. If gcron check finds no error in it, the copy replaces "
+        "the crontab in one step, with its owner and mode. Else its errors are shown, and it can be edited again.",
+        epilog="""\
+examples:
+  gcron edit crontab                with $VISUAL, $EDITOR, or the usual editor
+  EDITOR=nano gcron edit --system /etc/cron.d/backup
+
+exit status: 0 replaced, or nothing to change; 1 not replaced; 2 the command
+line is wrong
+""",
+    )
+    parser.add_argument("files", nargs=1, metavar="FILE", help="the crontab; it is made if there is none")
+    parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
+    _add_trust_owner(parser)
+    _add_tz(parser)
+    parser.set_defaults(spool=())
 
 
 def _add_explain(commands: _Commands) -> None:
@@ -168,12 +235,17 @@ examples:
   gcron explain '30 2 * * *' --tz Europe/Paris  with the clock changes there
   gcron explain 'H H * * *' --job backup        the time drawn from that name
   gcron explain '@every 90s'
+  gcron explain crontab backup                  a job of a file, with its limits
 
 exit status: 0 explained; 1 the schedule, zone or time is wrong; 2 the command
 line is wrong
 """,
     )
-    parser.add_argument("expression", nargs="+", metavar="EXPR", help="five fields in quotes, or a nickname")
+    parser.add_argument(
+        "expression", nargs="+", metavar="EXPR", help="five fields in quotes, or a nickname; or FILE JOB"
+    )
+    parser.add_argument("--system", action="store_true", help="FILE has a user column, like /etc/crontab")
+    parser.set_defaults(spool=(), trust_owner=())
     parser.add_argument(
         "--fields",
         choices=("seconds-first", "seconds-last", "year-last", "seconds-first+year"),
@@ -182,7 +254,7 @@ line is wrong
         "seconds-last, year-last or seconds-first+year",
     )
     parser.add_argument("--tz", metavar="ZONE", help="zone of the schedule (default: this machine's)")
-    parser.add_argument("--job", metavar="NAME", help="the job's name, from which H and ~ draw their values")
+    parser.add_argument("--job", metavar="JOB", help="the job's name, from which H and ~ draw their values")
     parser.add_argument("-n", "--count", type=_count, default=5, metavar="N", help="how many fires (default 5)")
     _add_from(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -240,6 +312,8 @@ _COMMANDS = {
     "run": _add_run,
     "exec": _add_exec,
     "check": _add_check,
+    "edit": _add_edit,
+    "list": _add_list,
     "next": _add_next,
     "explain": _add_explain,
     "timeline": _add_timeline,
@@ -253,10 +327,60 @@ def _add_from(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", default="now", metavar="TIME", help=described)
 
 
-def _add_files(parser: argparse.ArgumentParser, stdin: str = "; - is standard input") -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help=f"crontab files, or directories like cron.d{stdin}")
+def _add_files(parser: CommandParser, tz: bool = True) -> None:
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="crontab files, or directories like cron.d; - is standard input"
+    )
     parser.add_argument("--system", action="store_true", help="the files have a user column, like /etc/crontab")
+    parser.add_argument(
+        "--spool",
+        action=Several,
+        type=_paths,
+        default=(),
+        metavar="DIR",
+        help="also the user crontabs in this directory, such as /var/spool/cron/crontabs: a file's name is its user",
+    )
+    _add_trust_owner(parser)
+    if tz:
+        _add_tz(parser)
+    else:
+        parser.set_defaults(tz=None)
+    parser.find_mistake = _find_no_files
+
+
+def _add_trust_owner(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--trust-owner",
+        action=Several,
+        type=_user_ids,
+        default=(),
+        metavar="UID",
+        help="as root, also read files that belong to this user, for example in a bind mount",
+    )
+
+
+def _add_tz(parser: CommandParser) -> None:
     parser.add_argument("--tz", metavar="ZONE", help="zone of schedules that name none (default: this machine's)")
+
+
+def _find_no_files(parsed: argparse.Namespace) -> str:
+    return "" if parsed.files or parsed.spool else "the following arguments are required: FILE"
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    """Read directories separated by colons, as in PATH."""
+    paths = tuple(path for path in text.split(":") if path)
+    if not paths:
+        raise argparse.ArgumentTypeError("is empty: want a directory")
+    return paths
+
+
+def _user_ids(text: str) -> tuple[int, ...]:
+    """Read the ids of users, separated by commas."""
+    ids = text.split(",")
+    if not all(word.isascii() and word.isdigit() for word in ids):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the id of a user, such as 1000 (`id -u NAME` prints it)")
+    return tuple(map(int, ids))
 
 
 def _seconds(text: str) -> float:
@@ -266,6 +390,13 @@ def _seconds(text: str) -> float:
         return parse_duration(text)
     except ScheduleError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _record_limit(text: str) -> int:
+    limit = _count(text)
+    if not 4096 <= limit <= 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes from 4096 to 1048576")
+    return limit
 
 
 def _count(text: str) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
+from gcron.cli.messages import say
 from gcron.cli.terminal import columns
+from gcron.spelling import closest
 
-__all__ = ["CommandParser", "Parser"]
+__all__ = ["CommandParser", "Parser", "Several", "variables_of"]
 
-# Set in the environment of each job. A gcron that a job starts must not take it for an option.
-_OF_JOBS = {"GCRON_JOB"}
+_PREFIX = "GCRON_"
+# Set in the environment of each job. A gcron that a job starts must not take them for settings.
+_OF_JOBS = {"GCRON_JOB", "GCRON_RUN_ID", "GCRON_FIRE_AT", "GCRON_ATTEMPT"}
 _SWITCH = {
     "1": True,
     "yes": True,
@@ -58,29 +61,86 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint}")
 
 
+class Several(argparse.Action):
+    """An option that may be given several times. Its `type` returns a tuple; the tuples are joined.
+
+    On the command line it replaces what the environment says, as all options do.
+    """
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """See `argparse.Action.__call__`."""
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is self.default else before + values)
+
+
 class CommandParser(Parser):
-    """The parser of one command. `GCRON_…` variables are the defaults of its long options."""
+    """The parser of one command. `GCRON_…` variables are the defaults of its long options.
+
+    The result has two more attributes. `variables`: which options have their value from the environment, and from
+    which variable. `other_variables`: the `GCRON_…` variables that are no options of this command.
+    """
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, **settings)
+        self.find_mistake: Callable[[argparse.Namespace], str] = lambda parsed: ""
+        """Returns what is wrong with the arguments taken together, or an empty text."""
+        self._words: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `ArgumentParser.parse_known_args`."""
-        for action in self._actions:
-            self._take_default_from_environment(action)
+        self._words = args or ()
+        variables = dict(variables_of(self))
+        found = {variable: action for variable, action in variables.items() if variable in os.environ}
+        for variable, action in found.items():
+            self._take_default(action, variable, os.environ[variable])
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:  # an error here, with the usage of this command; argparse would print that of `gcron`
             hint = _did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        if mistake := self.find_mistake(parsed):
+            self.error(mistake)
+        # A value from the command line is another object than the default, even if both are equal.
+        parsed.variables = {
+            action.dest: variable
+            for variable, action in found.items()
+            if getattr(parsed, action.dest) is action.default
+        }
+        settings = {name for name in os.environ if name.startswith(_PREFIX)}
+        parsed.other_variables = sorted(settings - variables.keys() - _OF_JOBS)
         return parsed, unknown
 
-    def _take_default_from_environment(self, action: argparse.Action) -> None:
-        option = next((option for option in action.option_strings if option.startswith("--")), "--help")
-        variable = "GCRON_" + option[2:].replace("-", "_").upper()
-        value = os.environ.get(variable)
-        if value is None or option == "--help" or variable in _OF_JOBS:
-            return
+    def error(self, message: str) -> NoReturn:
+        """See `Parser.error`. A log for machines gets a record, and no usage."""
+        log_format = self._log_format()
+        if log_format in ("json", "logfmt"):
+            say(message, "error", log_format)
+            self.exit(2)
+        super().error(message)
+
+    def _log_format(self) -> str:
+        """Return the value of `--log-format` in a command line that may be wrong; "text" for other commands."""
+        if "--log-format" not in self._option_string_actions:
+            return "text"
+        words = [word.removeprefix("--log-format=") for word in self._words if word.startswith("--log-format=")]
+        words += [after for word, after in zip(self._words, self._words[1:], strict=False) if word == "--log-format"]
+        return words[-1] if words else os.environ.get("GCRON_LOG_FORMAT", "text")
+
+    def _take_default(self, action: argparse.Action, variable: str, value: str) -> None:
         try:
             action.default = _read_switch(value) if action.nargs == 0 else self._get_values(action, [value])
         except (argparse.ArgumentError, ValueError) as error:
             self.error(f"{variable}: {getattr(error, 'message', error)}")
+
+
+def variables_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    """Yield the variables that a command reads, each with its option."""
+    for action in parser._actions:
+        option = next((option for option in action.option_strings if option.startswith("--")), "--help")
+        variable = _PREFIX + option[2:].replace("-", "_").upper()
+        if option != "--help" and variable not in _OF_JOBS:
+            yield variable, action
 
 
 def _read_switch(value: str) -> bool:
@@ -90,7 +150,5 @@ def _read_switch(value: str) -> bool:
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    from gcron.policy import closest  # slow to import, and only needed for errors
-
     close = closest(word, known)
     return "" if close is None else f"; did you mean {close}?"

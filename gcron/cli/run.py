@@ -5,27 +5,31 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import shlex
 import sys
-from functools import partial
+from collections.abc import Sequence
 
-from gcron.cli.files import complain, load_files, plural
+from gcron.cli.files import Crontabs
+from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
 from gcron.cli.terminal import is_terminal, wants_colour
-from gcron.cli.times import TimeError, read_zone
-from gcron.crontab import CrontabError, Loaded, LoadSettings, Problem, load_all
-from gcron.daemon.daemon import EXIT_CONFIGURATION, Daemon, Settings
-from gcron.daemon.formats.format import Format
+from gcron.cli.times import TimeError
+from gcron.crontab import CrontabError, Loaded, Problem
+from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, Settings
 from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
+from gcron.supervise.command import Command
+from gcron.supervise.start_script import DEFAULT_SHELL, arguments
 from gcron.supervise.timing import TIMING, Timing
+from gcron_boot import has_init
 
 __all__ = ["main"]
 
 
 def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
     """Run the jobs of the files until a signal stops gcron; returns the exit status. `timing`: for tests."""
+    if (format := machine_format(options.log_format)) is not None:
+        sys.stderr = RecordStream(format)
     daemon = _make_daemon(options, timing)
     # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
     # that would delay fires.
@@ -36,54 +40,92 @@ def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
 
 def _make_daemon(options: argparse.Namespace, timing: Timing) -> Daemon | None:
     """Return the daemon; if something is wrong, print it all and return None."""
-    watch = None if options.no_watch else FileWatch(options.files)
+    crontabs = Crontabs(options)
+    watch = None if options.no_watch else FileWatch(crontabs.watched)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
-    files = [path for path in options.files if not os.path.isdir(path)]
+    files = [path for path in crontabs.paths if not os.path.isdir(path)]
     try:
-        loaded = load_files(options)
+        loaded = crontabs.load()
     except TimeError as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        say(str(error), "error", options.log_format)
         return None
-    complain(loaded.errors)
+    complain(loaded.errors if sys.stderr.isatty() else _without_lines(loaded.errors), options.log_format)
     if warnings := len(loaded.problems) - len(loaded.errors):
-        check = shlex.join(["gcron", "check", *(["--system"] if options.system else []), *options.files])
         them = "it" if warnings == 1 else "them"
-        print(f"gcron: {plural(warnings, 'warning')}; run `{check}` to see {them}", file=sys.stderr)
+        text = f"{plural(warnings, 'warning')}; run `{crontabs.check_command}` to see {them}"
+        say(text, "warning", options.log_format)
     if loaded.errors:
-        print(f"gcron: not started: {plural(len(loaded.errors), 'error')}", file=sys.stderr)
+        text = f"not started: {plural(len(loaded.errors), 'error')}; `{crontabs.check_command}` shows the lines"
+        say(text, "error", options.log_format)
         return None
-    jobs = [job_of(entry, loaded.group_limits) for entry in loaded.entries]
-    log = LogSettings(_make_format(options, loaded, jobs), split=options.split_logs, on_stall=options.on_stall)
-    read_again = partial(_read_again, options.files, files, options.system, options.tz)
-    settings = Settings(log, grace=options.grace)
-    return Daemon(jobs, settings, ", ".join(options.files), read_again, watch, seen, timing=timing)
+    jobs = _jobs_of(loaded, crontabs)
+    if lame := _jobs_without_shell(jobs):
+        say(
+            f"there is no {DEFAULT_SHELL}: {lame} of {plural(len(jobs), 'job')} cannot start",
+            "warning",
+            options.log_format,
+        )
+    limit = options.record_limit
+    format = machine_format(options.log_format, limit) or _text_format(loaded, jobs, limit)
+    if watch is not None:
+        watch.paths = tuple(crontabs.watched)
+
+    def read_again() -> list[Job]:
+        try:
+            again = _read_again(crontabs, files)
+        finally:
+            if watch is not None:
+                watch.paths = tuple(crontabs.watched)
+        if isinstance(format, TextFormat):
+            format.timezone = again.timezone
+        return _jobs_of(again, crontabs)
+
+    log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
+    return Daemon(jobs, _settings(options, log), str(crontabs), read_again, watch, seen, timing=timing)
 
 
-def _make_format(options: argparse.Namespace, loaded: Loaded, jobs: list[Job]) -> Format:
-    if options.log_format == "json":
-        from gcron.daemon.formats.json import JsonFormat
+def _settings(options: argparse.Namespace, log: LogSettings) -> Settings:
+    if options.grace is not None:
+        return Settings(log, grace=options.grace)
+    if has_init():
+        remark = f"; as process 1, jobs have {GRACE_OF_INIT:g} s to finish at a stop (--grace)"
+        return Settings(log, GRACE_OF_INIT, remark)
+    return Settings(log, GRACE)
 
-        return JsonFormat()
-    if options.log_format == "logfmt":
-        from gcron.daemon.formats.logfmt import LogfmtFormat
 
-        return LogfmtFormat()
-    text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal())
+def _text_format(loaded: Loaded, jobs: list[Job], limit: int) -> TextFormat:
+    text = TextFormat(loaded.timezone, colour=wants_colour(), full_date=not is_terminal(), limit=limit)
     text.fit([job.name for job in jobs])
     return text
 
 
-def _read_again(paths: list[str], files: list[str], system: bool, timezone: str | None) -> list[Job]:
-    """Return the jobs to run from now on. `files`: the paths that were no directories at the start.
+def _read_again(crontabs: Crontabs, files: list[str]) -> Loaded:
+    """Read the crontabs. `files`: the paths that were no directories at the start.
 
-    Raises CrontabError or ValueError with all that is wrong.
+    Raises CrontabError or TimeError with all that is wrong.
     """
     # A mount that fails leaves an empty directory in the place of a file. That would pass for a cron.d without jobs.
     replaced = [path for path in files if os.path.isdir(path)]
     if replaced:
         message = "cannot be read: it is a directory now, and was a file"
         raise CrontabError([Problem(path, 0, 0, 0, "error", message) for path in replaced])
-    loaded = load_all(paths, LoadSettings(system, read_zone(timezone), check_users=True))
+    loaded = crontabs.load()
     if loaded.errors:
-        raise CrontabError(loaded.errors)
-    return [job_of(entry, loaded.group_limits) for entry in loaded.entries]
+        raise CrontabError(loaded.errors if is_terminal() else _without_lines(loaded.errors))
+    return loaded
+
+
+def _without_lines(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems for a log. A line of a crontab may hold a password, and a log is kept, and read by others."""
+    return [problem._replace(source_line="") for problem in problems]
+
+
+def _jobs_without_shell(jobs: Sequence[Job]) -> int:
+    """Return how many jobs need a /bin/sh that is not there, as in a container without a shell."""
+    if os.access(DEFAULT_SHELL, os.X_OK):
+        return 0
+    return sum(isinstance(job.action, Command) and arguments(job.action)[0] == DEFAULT_SHELL for job in jobs)
+
+
+def _jobs_of(loaded: Loaded, crontabs: Crontabs) -> list[Job]:
+    return [job_of(entry, loaded.group_limits, crontabs.trusted_owners) for entry in loaded.entries]

@@ -1,83 +1,96 @@
-"""The table of `gcron next`: columns if the terminal has room for them, else one or two lines a fire."""
+"""Tables of jobs: in columns if the terminal has room for them, else one or a few lines a job."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from textwrap import wrap
 
-from gcron.cli.terminal import wants_colour, width
+from gcron.cli.terminal import is_terminal, wants_colour, width
+from gcron.frozen import frozen
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+__all__ = ["Table", "shorten"]
 
-__all__ = ["Row", "print_rows"]
-
-_WIDEST = 1000
-_MARK_STYLE = "yellow"
+_GAP = "  "
+# Names and places are shortened to this many columns before the table is given up.
+_LEAST = 12
 
 
-class Row(NamedTuple):
-    """The cells of a fire, or of times that a clock change skips."""
+@frozen
+class Table:
+    """Rows of cells; the last cell of a row is a remark. A column without a cell is not shown."""
 
-    when: str
-    offset: str
-    zone: str
-    relative: str
-    job: str
-    schedule: str
-    mark: str
+    columns: tuple[str, ...]
+    """Their titles; that of the remarks is empty."""
+    as_lines: Callable[[Sequence[str]], list[str]]
+    """Makes lines of a row, without its remark, where there is no room for columns."""
+    flexible: tuple[str, ...] = ()
+    """The columns that may be shortened."""
 
+    def print(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print the titles and the rows, or the lines of the rows."""
+        rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # a tab would be several columns wide
+        widths = self._widths(rows)
+        if widths is None:
+            self._print_lines(rows)
+            return
+        print(_emphasized(_line(self.columns, widths), "1"))
+        for row in rows:
+            remark = _emphasized(row[-1], "33")
+            print(f"{_line(row[:-1], widths[:-1])}{_GAP}{remark}".rstrip() if remark else _line(row, widths))
 
-def print_rows(title: Sequence[str], rows: Sequence[Row], several_zones: bool, is_now: bool) -> None:
-    """Print the lines of the title and the rows. `is_now`: the relative times count from now."""
-    # Slow to import, and only needed here.
-    from rich.console import Console
+    def _widths(self, rows: Sequence[Sequence[str]]) -> list[int] | None:
+        """Return the width of each column, 0 if it is not shown; None if they do not fit."""
+        widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+        widths = [max(size, _cells(title)) if size else 0 for title, size in zip(self.columns, widths, strict=True)]
+        excess = sum(widths) + len(_GAP) * (sum(map(bool, widths)) - 1) - width()
+        if excess <= 0 or not is_terminal():
+            return widths
+        flexible = [index for index, title in enumerate(self.columns) if title in self.flexible]
+        while excess > 0 and flexible:
+            widest = max(flexible, key=lambda index: widths[index])
+            if widths[widest] <= _LEAST:
+                return None
+            widths[widest] -= 1
+            excess -= 1
+        return widths if excess <= 0 else None
 
-    console = Console(width=width(), highlight=False, no_color=not wants_colour(), soft_wrap=False)
-    with console.capture() as captured:
-        table = _table(rows, several_zones, is_now)
-        natural = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-        if natural > console.width:
-            _print_lines(console, rows, several_zones)
-        else:
-            console.print(table)
-    # Not printed by rich itself, which fills up lines with blanks and ends the program when the reader is gone. It also
-    # flushes stdout while it captures: so the title is printed after it.
-    print("\n".join([*title, *(line.rstrip() for line in captured.get().splitlines())]))
-
-
-def _table(rows: Sequence[Row], several_zones: bool, is_now: bool) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold" if wants_colour() else "")
-    table.add_column("when", no_wrap=True)
-    table.add_column("offset", no_wrap=True)
-    if several_zones:
-        table.add_column("zone", overflow="fold")
-    table.add_column("in" if is_now else "after", no_wrap=True)
-    table.add_column("job", overflow="fold")
-    table.add_column("schedule", overflow="fold")
-    table.add_column("", overflow="fold")
-    for row in rows:
-        zone = [row.zone] if several_zones else []
-        cells = [row.when, row.offset, *zone, row.relative.removeprefix("in "), row.job, row.schedule]
-        style = _MARK_STYLE if row.mark and wants_colour() else ""
-        table.add_row(*map(Text, cells), Text(row.mark, style=style))
-    return table
+    def _print_lines(self, rows: Sequence[Sequence[str]]) -> None:
+        for row in rows:
+            first, *others = self.as_lines(row)
+            lines = [*wrap(first, width(), subsequent_indent="  "), *_indented(*others)]
+            print("\n".join([*lines, *(_emphasized(line, "33") for line in _indented(row[-1]))]))
 
 
-def _print_lines(console: Console, rows: Sequence[Row], several_zones: bool) -> None:
-    """One or two lines a fire, for terminals on which columns would break in the middle of words."""
-    from rich.text import Text
+def shorten(text: str, size: int) -> str:
+    """Return the text with its middle left out if it is more than `size` columns wide: beginning and end tell most."""
+    if _cells(text) <= size:
+        return text
+    head, tail = text[: size - 1 - (size - 1) // 2], text[len(text) - (size - 1) // 2 :]
+    while _cells(head) + 1 + _cells(tail) > size:  # characters of two columns
+        head, tail = head[:-1], tail[1:]
+    return f"{head}…{tail}"
 
-    for row in rows:
-        when = " ".join(filter(None, (row.when, row.offset, row.zone if several_zones else "")))
-        what = "  ".join(filter(None, (row.job, row.relative)))
-        line = Text(f"{when}  {what}")
-        if line.cell_len > console.width:
-            line = Text(f"{when}\n  {what}")
-        console.print(line)
-        if row.mark:
-            console.print(Text(f"  {row.mark}", style=_MARK_STYLE if wants_colour() else ""))
+
+def _indented(*lines: str) -> list[str]:
+    found = [wrap(line, width(), initial_indent="  ", subsequent_indent="    ") for line in lines if line]
+    return [piece for pieces in found for piece in pieces]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    shown = [shorten(cell, size) for cell, size in zip(cells, widths, strict=True) if size]
+    sizes = [size for size in widths if size]
+    padded = [cell + " " * (size - _cells(cell)) for cell, size in zip(shown, sizes, strict=True)]
+    return _GAP.join(padded).rstrip()
+
+
+def _emphasized(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if text and wants_colour() else text
+
+
+def _cells(text: str) -> int:
+    """Return the columns that a terminal takes for the text."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # slow to import
+
+    return cell_len(text)

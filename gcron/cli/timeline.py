@@ -8,20 +8,26 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from itertools import pairwise
 
-from gcron.cli.files import complain, load_files, plural, with_progress
+from gcron.cli.files import Progress, load_or_complain
+from gcron.cli.jobs import next_fire, place_of, user_of
+from gcron.cli.messages import plural, say
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
 from gcron.cli.times import TimeError, read_moment, utc_text, zone_name
 from gcron.crontab import Entry, Loaded
 from gcron.frozen import frozen
-from gcron.schedule import Zone
+from gcron.schedule import EverySchedule, Zone
 from gcron.schedule.clock import SystemClock
 
 __all__ = ["main"]
 
 _DAY = 86400
 # Seconds of one column: the shortest of these with which the picture fits.
-_SLOTS = (60, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200, _DAY, 7 * _DAY, 28 * _DAY)
+_HOURS = tuple(hours * 3600 for hours in (1, 2, 3, 4, 6, 12))
+_DAYS = tuple(days * _DAY for days in (1, 7, 28, 91, 364, 1820, 3640, 36400))
+_SLOTS = (60, 300, 600, 900, 1200, 1800, *_HOURS, *_DAYS)
+_YEAR = 364 * _DAY
 # Columns if stdout is no terminal: the longest day in quarters of an hour.
 _WIDE = 101
 _LONGEST_LABEL = 28
@@ -29,6 +35,9 @@ _LONGEST_LABEL = 28
 _MARKS = "▁▂▃▄▅▆▇█"
 _PLAIN_MARKS = ".:-=+*#@"
 _ROWS = 40
+# A picture of centuries would keep a number for each of its minutes.
+_LONGEST_WITH_MINUTES = 400 * _DAY
+_FIRES_PER_LOOK = 10_000
 
 
 @frozen
@@ -39,47 +48,67 @@ class _Picture:
     slot: int
     size: int
     timezone: tzinfo
-    rows: dict[str, list[int]]
+    rows: list[tuple[Entry, list[int]]]
     """The number of fires in each column, by job."""
     minutes: Counter[int]
-    """The number of fires of all jobs in one minute, by the minute's number since 1970."""
+    """The number of fires of all jobs in one minute, by the minute's number since 1970; not kept for long pictures."""
 
     @property
     def end(self) -> int:
         return self.start + self.slot * self.size
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, progress: Progress, doing: str) -> None:
+        keeps_minutes = self.end - self.start <= _LONGEST_WITH_MINUTES
+        if isinstance(entry.schedule, EverySchedule) and not keeps_minutes:
+            self.rows.append((entry, self._counts_of_period(entry)))
+            return
         counts = [0] * self.size
-        fire = entry.schedule.next_after(self.start - 1) if entry.policy.enabled else None
+        steps = 0
+        fire = next_fire(entry, self.start)
         while fire is not None and fire < self.end:
-            counts[(fire - self.start) // self.slot] += 1
-            self.minutes[fire // 60] += 1
+            column = (fire - self.start) // self.slot
+            counts[column] += 1
+            if keeps_minutes:
+                self.minutes[fire // 60] += 1
+            steps += 1
+            if steps % _FIRES_PER_LOOK == 0:
+                progress.show(doing, f"({datetime.fromtimestamp(fire, self.timezone):%Y-%m})")
             fire = entry.schedule.next_after(fire)
-        self.rows[entry.name] = counts
+        self.rows.append((entry, counts))
+
+    def _counts_of_period(self, entry: Entry) -> list[int]:
+        """Count the fires of an `@every` without looking at each: there may be billions."""
+        assert isinstance(entry.schedule, EverySchedule)
+        if not entry.policy.enabled:
+            return [0] * self.size
+        bounds = [self.start + column * self.slot for column in range(self.size + 1)]
+        before = [entry.schedule.previous_before(bound) for bound in bounds]
+        origin = entry.schedule.anchor or 0
+        numbers = [0 if fire is None else (fire - origin) // entry.schedule.period + 1 for fire in before]
+        return [after - until for until, after in pairwise(numbers)]
 
     @property
     def sums(self) -> list[int]:
         """The number of fires of all jobs in each column."""
-        return [sum(column) for column in zip(*self.rows.values(), strict=True)]
+        return [sum(column) for column in zip(*(counts for _, counts in self.rows), strict=True)]
 
 
 def main(options: argparse.Namespace) -> int:
     """Draw the day; returns 1 when a file or a time is wrong."""
     now = int(SystemClock().now())
+    loaded = load_or_complain(options)
+    if loaded is None:
+        return 1
     try:
-        loaded = load_files(options)
-        if loaded.errors:
-            complain(loaded.errors)
-            return 1
         start = read_moment(options.start, now, loaded.timezone)
         end, is_local_end = (
             read_moment(options.end, now, loaded.timezone) if options.end else (start.instant + _DAY, False)
         )
     except TimeError as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        say(str(error))
         return 1
     if end <= start.instant:
-        print("gcron: --to is not after --from: there is nothing between them", file=sys.stderr)
+        say("--to is not after --from: there is nothing between them")
         return 1
     picture = _picture(loaded.entries, start.instant, end, _zone_of(loaded))
     if options.json:
@@ -102,9 +131,12 @@ def _picture(entries: Sequence[Entry], start: int, end: int, timezone: tzinfo) -
     slot = next((slot for slot in _SLOTS if (end - start) / slot <= room - 1), _SLOTS[-1])
     offset = Zone(timezone).offset_at(start)
     begin = (start + offset) // slot * slot - offset  # a column is a quarter of an hour of the local clock
-    picture = _Picture(begin, slot, -(-(end - begin) // slot), timezone, {}, Counter())
-    for entry in with_progress(entries, "looking at"):
-        picture.add(entry)
+    picture = _Picture(begin, slot, -(-(end - begin) // slot), timezone, [], Counter())
+    with Progress() as progress:
+        for done, entry in enumerate(entries):
+            doing = f"looking at {done}/{len(entries)}"
+            progress.show(doing)
+            picture.add(entry, progress, doing)
     return picture
 
 
@@ -113,7 +145,10 @@ def _print_json(picture: _Picture) -> None:
         "from": utc_text(picture.start),
         "to": utc_text(picture.end),
         "slot_seconds": picture.slot,
-        "jobs": [{"job": name, "fires": counts} for name, counts in picture.rows.items()],
+        "jobs": [
+            {"job": entry.name, "user": user_of(entry), "file": entry.path, "line": entry.line, "fires": counts}
+            for entry, counts in picture.rows
+        ],
     }
     print(json.dumps(record))
 
@@ -122,28 +157,40 @@ def _print_json(picture: _Picture) -> None:
 
 
 def _print_picture(picture: _Picture, most: int | None, read_in: tzinfo | None) -> None:
-    firing = {name: counts for name, counts in picture.rows.items() if any(counts)}
+    firing = [(entry, counts) for entry, counts in picture.rows if any(counts)]
     if not firing:
         print("nothing is due in that time")
         return
     sums = picture.sums
-    shown = dict(list(firing.items())[: most or _ROWS])
-    label = min(_longest_label(), max(len(name) for name in (*shown, "all")))
+    shown = firing[: most or _ROWS]
+    label = min(_longest_label(), max(len(name) for name in (*(entry.name for entry, _ in shown), "all")))
     zone = zone_name(Zone(picture.timezone))
     print_wrapped(f"times of {zone}, {_span(picture.slot)} a column")
     if read_in is not None and zone_name(Zone(read_in)) != zone:
         print_wrapped(f"(--from and --to were read as times of {zone_name(Zone(read_in))})")
     print(f"{'':{label}}  {_axis(picture)}".rstrip())
-    for name, counts in shown.items():
-        print(f"{_shortened(name, label):{label}}  {_line(counts)}".rstrip())
+    remarks = _remarks([entry for entry, _ in shown], width() - label - picture.size - 4)
+    for (entry, counts), remark in zip(shown, remarks, strict=True):
+        print(f"{_shortened(entry.name, label):{label}}  {_line(counts):{picture.size}}  {remark}".rstrip())
     if len(firing) > 1:
         print(f"{'all':{label}}  {_highlighted(_line(sums), sums)}".rstrip())
     _print_notes(picture, len(firing), len(shown))
 
 
+def _remarks(entries: Sequence[Entry], room: int) -> list[str]:
+    """Return user and place of each entry if they differ, and if there is room for them beside the picture."""
+    several_users = len({user_of(entry) for entry in entries}) > 1
+    several_files = len({entry.path for entry in entries}) > 1
+    remarks = [
+        "  ".join(filter(None, (user_of(entry) if several_users else "", place_of(entry) if several_files else "")))
+        for entry in entries
+    ]
+    return remarks if max(map(len, remarks)) <= room else [""] * len(entries)
+
+
 def _print_notes(picture: _Picture, firing: int, shown: int) -> None:
     notes = [f"{_marks()[0]} one fire, {_marks()[1]} two, {_marks()[2]} from 4, {_marks()[3]} from 8, and so on"]
-    minute, most = max(picture.minutes.items(), key=lambda item: (item[1], -item[0]))
+    minute, most = max(picture.minutes.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
     if most > 1:
         when = datetime.fromtimestamp(minute * 60, picture.timezone)
         notes.append(f"most in one minute: {most} fires, first on {when:%a %Y-%m-%d at %H:%M}")
@@ -159,7 +206,7 @@ def _axis(picture: _Picture) -> str:
     """Local times above the columns at which they begin, as many as there is room for."""
     text = ""
     step = _step(picture.slot)
-    pattern = "%H" if step < _DAY else "%d %b"
+    pattern = "%H" if step < _DAY else "%d %b" if step < _YEAR else "%Y"
     for column in range(picture.size):
         instant = picture.start + column * picture.slot
         when = datetime.fromtimestamp(instant, picture.timezone)

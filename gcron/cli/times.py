@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gcron.schedule import ScheduleError, Zone, find_zone, parse_duration
 from gcron.schedule.clock import local_timezone
+from gcron.schedule.spans import describe_span
 
 __all__ = [
     "Moment",
@@ -50,6 +51,8 @@ def read_moment(text: str, now: int, timezone: tzinfo) -> Moment:
         return Moment(now, False)
     if words[:1] in ("+", "-"):
         return Moment(_from_now(words, now), False)
+    if words.isascii() and words.isdigit() and len(words) == len("2027"):
+        words += "-01-01"
     try:
         moment = datetime.fromisoformat(words)
         is_local = moment.tzinfo is None
@@ -69,12 +72,12 @@ def _from_now(words: str, now: int) -> int:
     return now + seconds if words[0] == "+" else now - seconds
 
 
-def read_zone(name: str | None) -> tzinfo:
-    """Return the zone of this name; for None, this machine's. Raises TimeError, which says where the name is from."""
+def read_zone(name: str | None, origin: str = "--tz") -> tzinfo:
+    """Return the zone of this name; for None, this machine's. Raises TimeError, which says that `origin` is wrong."""
     try:
         return find_zone(name).tz if name else local_timezone()
     except (ScheduleError, ValueError, OSError) as error:
-        raise TimeError(f"{'--tz' if name else 'TZ'}: {error}") from None
+        raise TimeError(f"{origin if name else 'TZ'}: {error}") from None
 
 
 # -- writing ------------------------------------------------------------------------------------------------------
@@ -105,19 +108,7 @@ def offset_text(seconds: int) -> str:
 
 def relative_text(seconds: float, is_now: bool) -> str:
     """Return `in 4 h 10 min` if it counts from now, else `+4 h 10 min`."""
-    return f"in {_span_text(seconds)}" if is_now else f"+{_span_text(seconds)}"
-
-
-def _span_text(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if hours == 0:
-        return f"{minutes} min"
-    if days == 0:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
+    return f"in {describe_span(seconds)}" if is_now else f"+{describe_span(seconds)}"
 
 
 def zone_name(zone: Zone) -> str:

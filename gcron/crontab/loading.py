@@ -21,7 +21,7 @@ from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.naming import Names
 from gcron.crontab.parser import Draft, parse
 from gcron.crontab.problem import CrontabError, Problem
-from gcron.crontab.source import members_of, read, read_of_user
+from gcron.crontab.source import find_open_places, members_of, read, read_of_user
 from gcron.crontab.spool import files_of
 from gcron.crontab.spool import left_out as report_left_out
 from gcron.schedule import find_zone
@@ -158,11 +158,12 @@ def _drafts(
         if path == _STDIN and read_stdin is not None:
             yield draft(read_stdin(), "<stdin>")
             return
-        members = members_of(path)
+        members = members_of(path, owners)
         problems += map(_passed_over, members.passed_over)
         if not members.crontabs and not members.passed_over:
             problems.append(_nothing_in(path))
         for member in members.crontabs:
+            problems += [problem for problem in find_open_places(member) if problem not in problems]
             with _reporting(problems):
                 yield draft(read(member, owners), member)
 

@@ -11,17 +11,22 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gcron.daemon.dispositions import hand_down_defaults
+from gcron.daemon.formats.format import Level
 from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
+from gcron.daemon.self_check import SelfCheck
 from gcron.daemon.status import status_fields, status_lines
+from gcron.daemon.stop_signals import StopRequests
+from gcron.daemon.terminal import Terminal
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import SignalHandler, get_hub
 from gcron.schedule.clock import SystemClock
-from gcron.scheduler import Job, Run, Scheduler, StopReport, Store
+from gcron.schedule.spans import describe_span
+from gcron.scheduler import Job, Run, Scheduler, ServiceStateChanged, StopReport, Store
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 from gcron.supervise.run_state import RunState
 from gcron.supervise.timing import TIMING, Timing
@@ -31,6 +36,9 @@ __all__ = [
     "EXIT_CONFIGURATION",
     "EXIT_JOBS_KILLED",
     "EXIT_LEFT_BEHIND",
+    "EXIT_SERVICE_FAILED",
+    "GRACE",
+    "GRACE_OF_INIT",
     "Daemon",
     "MakePart",
     "Part",
@@ -43,6 +51,12 @@ EXIT_JOBS_KILLED = 3
 """Jobs had to be killed."""
 EXIT_LEFT_BEHIND = 4
 """Something that cannot be killed is left; the log names it."""
+EXIT_SERVICE_FAILED = 5
+"""A service with `on-failed=stop` was given up."""
+GRACE = 30.0
+"""Seconds that running jobs may take to finish, if nobody says otherwise."""
+GRACE_OF_INIT = 8.0
+"""The same for process 1: `docker stop` waits 10 s before it kills a container."""
 
 
 class Part(Protocol):
@@ -63,8 +77,10 @@ class Settings:
     """What the command line decides."""
 
     log: LogSettings
-    grace: float = 30.0
+    grace: float = GRACE
     """Seconds that running jobs may take to finish once gcron is told to stop."""
+    remark: str = ""
+    """What the greeting adds."""
 
 
 class Daemon:
@@ -96,31 +112,35 @@ class Daemon:
         self._log = Log(settings.log, self._clock)
         self._scheduler = Scheduler(logger=None, clock=self._clock, store=store, timing=timing)
         self._scheduler.on("*", self._log.tell)
+        self._scheduler.on("service-state-changed", self._on_service)
         self._scheduler.replace(jobs)
         self._stopper: Greenlet | None = None
         self._asked_to_stop = Flag()
+        self._stop_requests = StopRequests()
+        self._terminal = Terminal()
         self._notifier = Notifier()
         self._reloader = Reloader(
             self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
         )
-        self._parts: list[Part] = [self._reloader, *(make(self._scheduler) for make in parts)]
+        self_check = SelfCheck(self._scheduler, self._log, self._reloader, self._notifier)
+        self._parts: list[Part] = [self_check, self._reloader, *(make(self._scheduler) for make in parts)]
         self._handlers: list[SignalHandler] = []
 
     def run(self) -> int:
         """Run until told to stop; returns the exit status. Signals are ignored from then on, until `close`."""
         signals = get_hub().signals
         self._handlers = [
-            signals.handle(signal.SIGTERM, self._on_stop, "SIGTERM", self._settings.grace),
-            signals.handle(signal.SIGINT, self._on_stop, "SIGINT", self._settings.grace),
-            signals.handle(signal.SIGQUIT, self._on_stop, "SIGQUIT", 0.0),
-            signals.handle(signal.SIGHUP, self._reloader.ask, "SIGHUP"),
+            signals.handle(signal.SIGTERM, self._on_stop, signal.SIGTERM, self._settings.grace),
+            signals.handle(signal.SIGINT, self._on_stop, signal.SIGINT, self._settings.grace),
+            signals.handle(signal.SIGQUIT, self._on_stop, signal.SIGQUIT, 0.0),
+            signals.handle(signal.SIGHUP, self._on_hang_up),
             signals.handle(signal.SIGUSR2, self._reloader.ask, "SIGUSR2"),
             signals.handle(signal.SIGUSR1, self._report_status),
         ]
         # Only now: earlier signals were held back until there are handlers (gcron_boot.py).
         hand_down_defaults()
         use_cgroups()
-        self._scheduler.start()
+        self._scheduler.start(grace=self._settings.grace)
         for part in self._parts:
             part.start()
         self._log.say(self._greeting())
@@ -147,23 +167,38 @@ class Daemon:
         fields = status_fields(now, self._scheduler, self._reloader)
         self._log.report("status", fields, status_lines(now, self._scheduler, self._reloader))
 
-    def _report_reload(self, text: str, bad: bool = False, **fields: object) -> None:
+    def _report_reload(self, text: str, level: Level = "info", **fields: object) -> None:
         lines = text.splitlines()
-        parts = {"level": "error" if bad else "info", "message": lines[0], **fields}
-        self._log.report("reload", parts, lines, bad)
+        self._log.report("reload", {"message": lines[0], **fields}, lines, level)
 
     # -- stopping -------------------------------------------------------------------------------------------
 
-    def _on_stop(self, name: str, grace: float) -> None:
-        if self._stopper is not None:
-            if alive := _names(self._scheduler.running()):
-                self._log.say(f"{name} again: killing {alive}")
-            spawn(self._scheduler.kill)
+    def _on_stop(self, signum: signal.Signals, grace: float) -> None:
+        if self._stop_requests.is_echo(signum):
             return
+        if self._stopper is None:
+            self._stop(signum.name, grace)
+            return
+        if alive := _names(self._scheduler.running()):
+            self._log.say(f"{signum.name}: killing {alive}")
+        spawn(self._scheduler.kill)
+
+    def _on_hang_up(self) -> None:
+        if not self._terminal.has_just_gone():
+            self._reloader.ask("SIGHUP")
+        elif self._stopper is None:  # else it came twice: from the shell, and from the kernel
+            self._stop("SIGHUP, because the terminal has gone away", self._settings.grace)
+
+    def _on_service(self, event: ServiceStateChanged) -> None:
+        """Stop with the scheduler if it stops because of this service (`on-failed=stop`)."""
+        if self._stopper is None and self._scheduler.failed_service == event.job:
+            self._stop(f"the service {event.job} has failed", self._settings.grace)
+
+    def _stop(self, why: str, grace: float) -> None:
         running = self._running_jobs()
         patience = f"waiting up to {grace:g} s" if grace else "with no grace"
         rest = f", {patience} for {running} (once more: kill now)" if running else ""
-        self._log.say(f"{name}: stopping{rest}")
+        self._log.say(f"{why}: stopping{rest}")
         self._notifier.stopping()
         self._log.stop_blocking()
         self._stopper = spawn(self._scheduler.stop, grace)
@@ -177,11 +212,14 @@ class Daemon:
 
     def _farewell(self, report: StopReport) -> int:
         if report.left_behind:
-            self._log.say("stopped; could not be killed: " + "; ".join(report.left_behind), bad=True)
+            self._log.say("stopped; could not be killed: " + "; ".join(report.left_behind), "error")
             return EXIT_LEFT_BEHIND
         if report.killed:
-            self._log.say("stopped; had to be killed: " + ", ".join(report.killed), bad=True)
-            return EXIT_JOBS_KILLED
+            self._log.say("stopped; had to be killed: " + ", ".join(report.killed), "error")
+            return EXIT_SERVICE_FAILED if self._scheduler.failed_service else EXIT_JOBS_KILLED
+        if self._scheduler.failed_service:
+            self._log.say(f"stopped; the service {self._scheduler.failed_service} has failed", "error")
+            return EXIT_SERVICE_FAILED
         self._log.say("stopped")
         return EXIT_CLEAN
 
@@ -190,8 +228,8 @@ class Daemon:
         text = f"{count} job{'' if count == 1 else 's'} from {self._origin}"
         due = self._scheduler.next_due()
         if due is not None:
-            text += f", the next in {max(0.0, due.timestamp() - self._clock.now()):.0f} s"
-        return text + "; Ctrl-C stops"
+            text += f", the next in {describe_span(due.timestamp() - self._clock.now())}"
+        return text + self._settings.remark + "; Ctrl-C stops"
 
 
 def _names(runs: Sequence[Run]) -> str:

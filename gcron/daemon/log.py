@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gcron.daemon.formats.format import Format
+from gcron.daemon.formats.format import Format, Level
 from gcron.daemon.sink import OnStall, Outlets
 from gcron.frozen import frozen
 from gcron.schedule.clock import Clock
@@ -43,14 +43,18 @@ class Log:
         elif record := self._format.event(event):
             self._own.write(record)
 
-    def say(self, text: str, bad: bool = False) -> None:
-        """Write a message of gcron itself, line by line."""
-        for line in text.splitlines():
-            self._own.write(self._format.message(self._clock.now(), line, bad))
+    def say(self, text: str, level: Level = "info") -> None:
+        """Write a message of gcron itself: one record, whatever the names in it hold."""
+        self._own.write(self._format.message(self._clock.now(), text, level))
 
-    def report(self, event: str, fields: dict[str, object], lines: list[str], bad: bool = False) -> None:
+    def report(self, event: str, fields: dict[str, object], lines: list[str], level: Level = "info") -> None:
         """Write a record with parts: `fields` for machines, `lines` for people."""
-        self._own.write(self._format.report(self._clock.now(), event, fields, lines, bad))
+        self._own.write(self._format.report(self._clock.now(), event, fields, lines, level))
+
+    @property
+    def has_died(self) -> bool:
+        """True when nothing is written any more, because of an error."""
+        return self._outlets.has_died
 
     def stop_blocking(self) -> None:
         """Stop waiting for a reader that has stopped reading: gcron ends."""
@@ -62,4 +66,4 @@ class Log:
 
     def _describe_drop(self, lines: int, size: int) -> bytes:
         text = f"lost {lines} lines of this log ({size} bytes): it was not read, or there was no room for it"
-        return self._format.message(self._clock.now(), text, bad=True)
+        return self._format.message(self._clock.now(), text, "error")

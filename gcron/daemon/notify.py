@@ -17,6 +17,8 @@ class Notifier:
         path = os.environ.pop("NOTIFY_SOCKET", "")
         # `@` stands for the NUL byte of an abstract name.
         self._address = "\0" + path[1:] if path.startswith("@") else path
+        self.watchdog_interval = _watchdog_interval() if path else None
+        """Seconds after which the manager counts gcron as dead (`WatchdogSec=`); None when it does not listen."""
 
     def ready(self) -> None:
         """The jobs are loaded, and signals are obeyed."""
@@ -30,6 +32,10 @@ class Notifier:
         """No new fire; running jobs are waited for."""
         self._send("STOPPING=1")
 
+    def alive(self) -> None:
+        """Everything works. To be said at least each `watchdog_interval`."""
+        self._send("WATCHDOG=1")
+
     def _send(self, text: str) -> None:
         if not self._address:
             return
@@ -38,3 +44,11 @@ class Notifier:
                 sender.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
         except (OSError, ValueError):
             return  # nobody is there any more: no reason to run no jobs
+
+
+def _watchdog_interval() -> float | None:
+    """As sd_watchdog_enabled(3). Taken out of the environment, too: it is for this process."""
+    microseconds, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
+    if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)):
+        return None
+    return int(microseconds) / 1e6 if pid in ("", str(os.getpid())) else None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gcron.daemon.formats.format import Level
 from gcron.daemon.notify import Notifier
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -33,7 +34,7 @@ _NAMED = 10
 class Report(Protocol):
     """Puts what a reload came to into the log."""
 
-    def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
+    def __call__(self, text: str, level: Level = "info", **fields: object) -> None:
         """Log `text` for people, line by line; for machines its first line and `fields`."""
 
 
@@ -92,6 +93,11 @@ class Reloader:
             self._follower.kill(block=False)
 
     @property
+    def has_died(self) -> bool:
+        """True when changes of the files are not followed any more, because of an error."""
+        return self._follower is not None and self._follower.ready() and not self._is_stopped
+
+    @property
     def _is_over(self) -> bool:
         return self._is_stopped or self._scheduler.is_stopping
 
@@ -141,7 +147,7 @@ class Reloader:
         if self.problem:
             if asked or self.problem != problem_before:
                 text = f"{why}: nothing is changed, for what was read is wrong:\n{self.problem}"
-                self._report(text, bad=True, problem=self.problem)
+                self._report(text, "error", problem=self.problem)
         elif asked or problem_before or any(counts):
             added, changed, removed = counts
             text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
@@ -157,7 +163,7 @@ class Reloader:
             reading = get_hub().threadpool.spawn(read)
             if not reading.wait(_SLOW) and not reading.ready():
                 self._report(
-                    f"the files are being read for {_SLOW:g} s; until that ends, the jobs stay as they are", bad=True
+                    f"the files are being read for {_SLOW:g} s; until that ends, the jobs stay as they are", "error"
                 )
             found: _Read | None = reading.get()
             return found

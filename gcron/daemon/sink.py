@@ -78,11 +78,13 @@ class Sink:
         self._room.set()
         self._stalled = False
         self._closed = Event()
+        self._is_closing = False
         self._broken = False
         self._batch = _SMALL_BATCH
         self._cut = False
         """True when the disk got full in the middle of a line."""
-        threading.Thread(target=self._write_all, name="gcron-log", daemon=True).start()
+        self._writer = threading.Thread(target=self._write_all, name="gcron-log", daemon=True)
+        self._writer.start()
 
     def write(self, data: bytes) -> None:
         """Write a record of gcron's own; never waits, and is kept longer than job output is."""
@@ -105,6 +107,11 @@ class Sink:
         """True when the reader is gone: nothing is written any more."""
         return self._broken
 
+    @property
+    def has_died(self) -> bool:
+        """True when its thread has ended by an error: nothing is written any more, and nobody was told."""
+        return not self._writer.is_alive() and not self._is_closing
+
     def stop_blocking(self) -> None:
         """Drop what a reader that has stopped keeps waiting, from now on."""
         self._blocks = False
@@ -112,6 +119,7 @@ class Sink:
     def close(self, timeout: float | None = 5.0) -> None:
         """Write what is left, for at most `timeout` seconds; None: for as long as that takes."""
         self._stalled = False
+        self._is_closing = True
         self._tell_dropped()
         self._queue.put(None)
         release = self._hub.hold()
@@ -263,6 +271,11 @@ class Outlets:
         sink = Sink(self._stderr_fd, self._report_drop, on_stall=self._on_stall)
         self._sinks.append(sink)
         return sink
+
+    @property
+    def has_died(self) -> bool:
+        """See `Sink.has_died`."""
+        return any(sink.has_died for sink in self._sinks)
 
     @property
     def lost(self) -> int:

@@ -50,7 +50,8 @@ class FileWatch:
     """Watches `paths`: files, or directories with all that is in them. Descriptors are closed with the process."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._paths = tuple(paths)
+        self.paths = tuple(paths)
+        """The next look is at these; so what the files name can be watched, too, once they are read."""
         self._inotify: Any = None
         self._names: dict[int, set[str]] = {}
         """By watch descriptor."""
@@ -70,7 +71,7 @@ class FileWatch:
         if self._inotify is not None:
             self._watch_places()
         now = time.time()
-        statuses = tuple(status for path in self._paths for status in _statuses(path))
+        statuses = tuple(status for path in self.paths for status in _statuses(path))
         age = min((abs(now - changed) for status in statuses for changed in status[-2:]), default=_GRANULARITY * 2)
         return Snapshot(statuses, settled=age > _GRANULARITY, fresh=age <= _TICK)
 
@@ -112,7 +113,7 @@ class FileWatch:
         mask = flags.CLOSE_WRITE | flags.MOVED_FROM | flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.ATTRIB
         mask |= flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
         names: dict[int, set[str]] = {}
-        for directory, name in _places(self._paths):
+        for directory, name in _places(self.paths):
             try:
                 names.setdefault(self._inotify.add_watch(directory, mask), set()).add(name)
             except OSError:

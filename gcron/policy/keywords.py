@@ -45,6 +45,7 @@ class _OfSchedules(TypedDict, total=False):
     start_deadline: Duration
     jitter: Duration
     expect_within: Duration | None
+    on_stop: Literal["wait", "term"]
 
 
 class _OfServices(TypedDict, total=False):
@@ -55,6 +56,7 @@ class _OfServices(TypedDict, total=False):
     restart_max_delay: Duration
     restart_limit: int
     min_uptime: Duration
+    on_failed: Literal["continue", "stop"]
     ready_when: str | None
     ready_line: str | None
 

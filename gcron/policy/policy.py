@@ -81,6 +81,10 @@ class Policy:
     expect_within: float | None = option("expect-within", read_time_limit, "none", "scheduled jobs",
         "an alarm is raised after this time without a success: `25h`")
 
+    on_stop: str = option("on-stop", one_of("wait", "term"), "wait", "scheduled jobs",
+        "what happens to its runs when gcron is told to stop: `wait` for them, or send `stop-signal` at once (`term`); "
+        "both have the grace")
+
     restart: str = option("restart", one_of("always", "on-failure", "never"), "always", "services",
         "after which ends it is started again: `always`, `on-failure`, `never`")
     restart_delay: float = option("restart-delay", read_seconds, "1s", "services",
@@ -91,6 +95,8 @@ class Policy:
         "after how many such ends in a row it is given up; `0`: never")
     min_uptime: float = option("min-uptime", read_seconds, "1s", "services",
         "an end before this time is delayed and counted")
+    on_failed: str = option("on-failed", one_of("continue", "stop"), "continue", "services",
+        "what gcron does once the service has failed for good: `continue`, or `stop`, with status 5")
     ready_when: str | None = option("ready-when", read_command, None, "services",
         "a command that succeeds once it can be used; repeated until it does")
     ready_line: str | None = option("ready-line", read_pattern, None, "services",

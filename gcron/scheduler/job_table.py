@@ -70,10 +70,11 @@ class JobTable:
     def longest_kill_after(self) -> float:
         """Seconds that ending the runs may take: of jobs, and then of services. Any thread may ask."""
         jobs = list(self._jobs.values())
-        longest = {True: 0.0, False: 0.0}
-        for job in jobs:
-            longest[is_service(job)] = max(longest[is_service(job)], job.policy.kill_after)
-        return sum(longest.values())
+        services = [job for job in jobs if is_service(job)]
+        longest = max((job.policy.kill_after for job in jobs if not is_service(job)), default=0.0)
+        longest += max((job.policy.kill_after for job in services), default=0.0)
+        # Services that need one another end one after the other.
+        return longest + sum(job.policy.kill_after for job in services if job.policy.after)
 
     def adopt(self, before: JobTable) -> None:
         """Take the jobs of another table, also those that are over."""

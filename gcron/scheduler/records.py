@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from gcron.scheduler.events import (
     FiresMissed,
@@ -31,13 +31,19 @@ from gcron.scheduler.events import (
     SuccessResumed,
 )
 from gcron.scheduler.services import ServiceStatus
-from gcron.supervise.outcome import Reason, RunResult
+from gcron.supervise.outcome import Outcome, Reason, RunResult
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 
-__all__ = ["Record", "event_record", "instant", "run_record", "service_record"]
+__all__ = ["Level", "Record", "event_record", "instant", "run_record", "service_record"]
 
 Record = dict[str, Any]
+Level = Literal["info", "warning", "error"]
+"""How bad the news is."""
+
+_GOOD = (Outcome.SUCCEEDED, Outcome.STOPPED)
+_NOT_RUN = (Outcome.SKIPPED, Outcome.MISSED)
+_LEVELS_OF_STATES: dict[ServiceState, Level] = {ServiceState.BACKING_OFF: "warning", ServiceState.FAILED: "error"}
 
 
 def instant(time: float | None) -> str | None:
@@ -53,7 +59,21 @@ def event_record(event: SchedulerEvent) -> Record:
     record: Record = {"time": instant(event.time), "event": event.kind}
     if isinstance(event, JobEvent):
         record["job"] = event.job
-    return record | _FIELDS[type(event)](event)
+    record |= _FIELDS[type(event)](event)
+    if not isinstance(event, JobOutput | RawOutput):
+        record["level"] = _level(event)
+    return record
+
+
+def _level(event: SchedulerEvent) -> Level:
+    if isinstance(event, RunFinished):
+        outcome = event.result.outcome
+        return "info" if outcome in _GOOD else "warning" if outcome in _NOT_RUN else "error"
+    if isinstance(event, SuccessOverdue | StoreFailed):
+        return "error"
+    if isinstance(event, ServiceStateChanged):
+        return _LEVELS_OF_STATES.get(event.state, "info")
+    return "warning" if isinstance(event, RetryPlanned | FiresMissed | RunLate | LoopBlocked) else "info"
 
 
 def run_record(run: Run, now: float) -> Record:
@@ -138,7 +158,6 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
         **_reason(event.reason),
     },
     SuccessOverdue: lambda event: {
-        "level": "error",
         "within": event.within,
         "last_success": instant(event.last_success),
     },
@@ -147,12 +166,11 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     JobPaused: lambda event: {},
     JobResumed: lambda event: {},
     LoopBlocked: lambda event: {
-        "level": "warning",
         "job": event.job or None,
         "what": event.what,
         "where": event.where,
         "seconds": round(event.seconds, 3),
     },
-    StoreFailed: lambda event: {"level": "error", **_reason(event.reason)},
+    StoreFailed: lambda event: _reason(event.reason),
     StoreRecovered: lambda event: {"lost": event.lost},
 }

@@ -20,7 +20,7 @@ from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity, new_run_id
 from gcron.supervise.events import SchedulerEvent
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
-from gcron.supervise.python_call import Threads, python_call
+from gcron.supervise.python_call import PythonCall, Threads, python_call
 from gcron.supervise.run import AnyAttempt, Run, enter_run
 from gcron.supervise.timing import TIMING, Timing
 
@@ -202,8 +202,14 @@ class Runs:
     def stop(self, grace: float) -> StopReport:
         """Wait for them for `grace` seconds, then end their process trees; bounded, whatever they do."""
         unfinished = self.running()
+        reason = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
         for run in unfinished:
-            run.end_retries(Reason(ReasonCode.SHUTDOWN, "gcron is told to stop"))
+            run.end_retries(reason)
+            job = self._active[run]
+            # A thread cannot be told to stop: it would only be given up.
+            is_in_thread = isinstance(job.action, PythonCall) and not job.action.greenlet
+            if job.policy.on_stop == "term" and run.has_begun and not is_in_thread:
+                run.stop(Outcome.STOPPED, reason, kill_after=max(grace, job.policy.kill_after))
         if not self._group.join(grace):
             reason = Reason(ReasonCode.SHUTDOWN, f"still running {grace:g} s after gcron was told to stop")
             for run in self.running():

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -31,7 +32,7 @@ from gcron.schedule.factories import Days, Moment
 from gcron.scheduler.background import Background, Foreground, stop_at_exit
 from gcron.scheduler.claims import Claims
 from gcron.scheduler.event_log import EventLog
-from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, LoopBlocked, RunFinished
+from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, LoopBlocked, RunFinished, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
@@ -60,6 +61,7 @@ from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
 from gcron.scheduler.watchdog import Blocker, Watchdog, is_real_time
 from gcron.supervise.python_call import PythonCall
+from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
@@ -144,6 +146,9 @@ class Scheduler(Observable):
                 observers.add_own(kind, self._log)
         for kind in self._door.store.kinds:
             observers.add_own(kind, self._door.write)
+        observers.add_own("service-state-changed", self._stop_if_failed)
+        self._grace = 30.0
+        self._failed_service = ""
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -332,6 +337,11 @@ class Scheduler(Observable):
         return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
 
     @property
+    def has_died(self) -> bool:
+        """True when no job will be due any more, because of an error in the watch of the clock."""
+        return self._watch.has_died
+
+    @property
     def is_stopping(self) -> bool:
         """True once `stop` has been called."""
         return self._stopping
@@ -393,24 +403,38 @@ class Scheduler(Observable):
 
     # -- from start to end ----------------------------------------------------------------------------------
 
-    def start(self, *, grace: float = 30.0) -> None:
+    @property
+    def failed_service(self) -> str:
+        """The service with `on-failed=stop` whose failure has stopped the scheduler; empty if there is none."""
+        return self._failed_service
+
+    def _stop_if_failed(self, event: ServiceStateChanged) -> None:
+        if event.state is not ServiceState.FAILED or self._stopping:
+            return
+        if any(job.name == event.job and job.policy.on_failed == "stop" for job in self._table.jobs):
+            self._failed_service = event.job
+            self._begin_to_stop(self._grace)
+
+    def start(self, *, grace: Grace = 30.0) -> None:
         """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
 
-        When the program ends before `stop`, the scheduler is stopped with `grace` (seconds). After a stop it can be
+        When the program ends before `stop`, or a service with `on-failed=stop` fails, the scheduler is stopped with
+        `grace`. After a stop it can be
         started again, with the same jobs. Raises RuntimeError when it is started already, or has a `store` of its own
         and is started again; ValueError when an `after` does not name a service.
         """
-        grace = checked_grace(grace)
-        self._begin()
+        seconds = checked_grace(grace)
+        self._begin(seconds)
         if is_real_time():
-            stop_at_exit(Foreground(self, grace))
+            stop_at_exit(Foreground(self, seconds))
 
-    def _begin(self) -> None:
+    def _begin(self, grace: float) -> None:
         self._owner.check_process()
         if self._stopped.is_set():
             self._begin_anew()
         if self._watch.is_started or self._stopping:
             raise StateError("the scheduler is started already")
+        self._grace = grace
         self._owner.claim()
         try:
             self._table.start()
@@ -443,31 +467,32 @@ class Scheduler(Observable):
     def _report_block(self, blocker: Blocker, seconds: float) -> None:
         self._runs.tell(LoopBlocked(self._clock.now(), blocker.job, blocker.what, blocker.where, seconds))
 
-    def start_thread(self, *, grace: float = 30.0) -> None:
+    def start_thread(self, *, grace: Grace = 30.0) -> None:
         """Begin to fire in a thread of its own; returns when it has begun.
 
         The thread keeps no program alive: when the program ends, it is stopped with `grace`, as by `stop`. Raises as
         `start`, RuntimeError also when a job was triggered before.
         """
-        Background(self, self._begin, checked_grace(grace)).start()
+        seconds = checked_grace(grace)
+        Background(self, partial(self._begin, seconds), seconds).start()
 
-    def run(self, *, grace: float = 30.0) -> None:
+    def run(self, *, grace: Grace = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
 
         An exception in the meantime (Ctrl-C raises KeyboardInterrupt) stops everything with `grace` and is raised
         again afterwards. A second Ctrl-C kills what runs.
         """
-        grace = checked_grace(grace)
+        seconds = checked_grace(grace)
         self._owner.check_process()
         if not self._watch.is_started or self._stopped.is_set():
-            self._begin()
+            self._begin(seconds)
         try:
             self._stopped.wait()
         except KeyboardInterrupt:
-            self._stop_by_ctrl_c(grace)
+            self._stop_by_ctrl_c(seconds)
             raise KeyboardInterrupt from None  # without a traceback of what was interrupted
         except BaseException:
-            self.stop(grace)
+            self.stop(seconds)
             raise
 
     def _stop_by_ctrl_c(self, grace: float) -> None:
@@ -489,9 +514,10 @@ class Scheduler(Observable):
     def stop(self, grace: Grace = 30.0, *, wait: bool = True) -> StopReport | None:
         """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
-        Bounded by `grace`, the longest `kill-after` of jobs, that of services, and a few seconds; when something does
-        not die of KILL, 10 s more for each of the two (docs/running.md, section 6). Called in another thread, it is
-        also bounded when something blocks the scheduler's thread, which it then names as left behind.
+        Bounded by `grace`, the longest `kill-after` of jobs, those of services that need one another, and a few
+        seconds; when something does not die of KILL, 10 s more for each of the two (docs/running.md, section 6).
+        Called in another thread, it is also bounded when something blocks the scheduler's thread, which it then names
+        as left behind.
 
         Returns when all is done; a second call waits for the first. With `wait=False` it returns at once: for a job,
         an observer or a signal handler that stops its own scheduler. Such a job is waited for like others.

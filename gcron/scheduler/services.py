@@ -5,12 +5,14 @@ Their lives are runs in a table of their own. So a stop can go in order: first t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from graphlib import TopologicalSorter
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from gcron.frozen import frozen
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import spawn
 from gcron.runtime.pool import Group
+from gcron.runtime.waiting import joinall
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, Notice
 from gcron.scheduler.job import Job
@@ -26,6 +28,8 @@ from gcron.supervise.timing import TIMING, Timing
 __all__ = ["ServiceStatus", "Services"]
 
 _SHUTDOWN = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
+# Seconds after KILL in which a process ends that can. The services that it needs do not wait longer.
+_TIME_FOR_KILL = 1.0
 
 
 @frozen
@@ -49,6 +53,7 @@ class Services:
 
     def __init__(self, clock: Clock, observers: Observers, threads: Threads, timing: Timing = TIMING) -> None:
         self._clock = clock
+        self._observers = observers
         self._timing = timing
         self._runs = Runs(clock, observers, self.hold_back, threads, timing=timing)
         observers.add_own("process-started", self._notice)
@@ -168,16 +173,41 @@ class Services:
     # -- the end of all -------------------------------------------------------------------------------------
 
     def stop(self) -> StopReport:
-        """Ask all of them to end, each before those in its `after`; bounded, whatever they do."""
-        lives = [*dict.fromkeys([*self._killed, *self.running()])]
-        last_first = self._last_first()
+        """Ask all of them to end, each one after those that need it have ended; bounded, whatever they do."""
+        lives = dict.fromkeys([*self._killed, *self.running()])
+        ended = {name: Flag() for name in self._services}
+        self._observers.hurry()
+        stopping = [
+            spawn(self._stop_in_turn, service, [ended[other] for other in dependents], ended[service.job.name], lives)
+            for service, dependents in self._dependents()
+        ]
         self._is_started = False
-        for service in last_first:
-            service.stop(_SHUTDOWN)
-        report = self._runs.await_end(lives)
+        joinall(stopping)
+        report = self._runs.await_end(list(lives))
         longest = max((service.job.policy.kill_after for service in self._services.values()), default=0.0)
         self._group.join(longest + self._timing.unkillable_after)
         return report
+
+    def _stop_in_turn(self, service: Service, before: Sequence[Flag], ended: Flag, lives: dict[Run, None]) -> None:
+        """Ask it to end once `before` are set; then wait for its end, at most until KILL should have ended it."""
+        for each in before:
+            each.wait()
+        life = service.run
+        service.stop(_SHUTDOWN)
+        if life is not None:
+            lives[life] = None
+            life.ended.wait(service.job.policy.kill_after + _TIME_FOR_KILL)
+        ended.set()
+
+    def _dependents(self) -> list[tuple[Service, list[str]]]:
+        """Return each service with the names of the services that need it."""
+        found: dict[str, list[str]] = {name: [] for name in self._services}
+        if self._is_started:  # else they may wait for one another in a circle
+            for name, service in self._services.items():
+                for needed in service.job.policy.after:
+                    if needed in found:
+                        found[needed].append(name)
+        return [(self._services[name], dependents) for name, dependents in found.items()]
 
     def kill(self) -> None:
         """Kill all of them, and start none again; returns at once."""
@@ -186,14 +216,6 @@ class Services:
         self._runs.kill()
         for service in self._services.values():
             service.stop(Reason(ReasonCode.SHUTDOWN, "gcron was told to stop at once"))
-
-    def _last_first(self) -> Iterable[Service]:
-        """Each before those in its `after`."""
-        if not self._is_started:  # they may wait for one another in a circle
-            return list(self._services.values())
-        first_first = TopologicalSorter({name: each.job.policy.after for name, each in self._services.items()})
-        names = [name for name in first_first.static_order() if name in self._services]
-        return [self._services[name] for name in reversed(names)]
 
 
 def _standing(service: Service) -> str:

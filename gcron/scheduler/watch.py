@@ -64,6 +64,11 @@ class Watch:
         return self._watcher is not None
 
     @property
+    def has_died(self) -> bool:
+        """True when nobody watches the clock any more, because of an error."""
+        return self._watcher is not None and self._watcher.ready() and not self._is_stopped
+
+    @property
     def _is_watching(self) -> bool:
         return self.is_started and not self._is_stopped
 

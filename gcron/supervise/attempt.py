@@ -58,6 +58,7 @@ class Attempt:
         self._tree: ProcessTree | None = None
         self._ended_tree: ProcessTree | None = None
         self._stopper: Greenlet | None = None
+        self._kill_after = policy.kill_after
         self._killing = False
         """The stopper kills without asking. It is not begun again then: repeated Ctrl-C would restart it each time."""
         self._stopped: tuple[Outcome, Reason] | None = None
@@ -94,13 +95,15 @@ class Attempt:
             return self._result(Outcome.START_FAILED, _cannot_start(refusal))
         return self._result(*verdict, code, self._left_behind)
 
-    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """End the whole tree, first by the stop signal unless `now`; returns at once. The outcome will be `outcome`.
 
-        A process that already exited by itself keeps its own outcome.
+        `kill_after`: instead of that of the policy. A process that already exited by itself keeps its own outcome.
         """
         if self._has_exited_unasked() and outcome is not Outcome.STOPPED:
             return
+        if kill_after is not None:
+            self._kill_after = kill_after
         if self._stopped is None:
             self._stopped = (outcome, reason)
         if self._tree is None:
@@ -196,7 +199,7 @@ class Attempt:
     def _end_tree(self, tree: ProcessTree, now: bool) -> None:
         """End it, and remember the names of the processes that are left."""
         try:
-            left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._policy.kill_after)
+            left = tree.kill() if now else tree.stop(self._policy.stop_signal, self._kill_after)
             self._left_behind = describe(left)
         finally:
             self._over.set()

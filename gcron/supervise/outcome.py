@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     MISSED = "missed"
     UNKNOWN_EXIT = "unknown-exit"
     STOPPED = "stopped"
-    """Services only: it was asked to end, and it ended."""
+    """A service, or a job with `on-stop=term`: it was asked to end, and it ended."""
 
 
 class ReasonCode(StrEnum):

@@ -40,19 +40,29 @@ class Lines(NamedTuple):
 
 
 class LineSplitter:
-    """Cuts a stream of bytes at newlines, wherever the chunks end; memory is bounded by `LINE_LIMIT`."""
+    """Cuts a stream of bytes at newlines, wherever the chunks end; memory is bounded by `LINE_LIMIT`.
+
+    A carriage return begins a line anew, as on a terminal: what was before it in the line is dropped.
+    """
 
     def __init__(self) -> None:
         self._partial = b""
+        self._shown = b""
+        """An overwritten line as it was handed on before its end."""
+        self.is_overwritten = False
+        """True while the unfinished line is one of a progress bar."""
 
     @property
     def has_partial(self) -> bool:
-        """True while bytes wait for the rest of their line."""
-        return bool(self._partial)
+        """True while bytes wait for the rest of their line, and were not handed on."""
+        return self._partial != self._shown
 
     def feed(self, data: bytes) -> list[Lines]:
         """Return what `data` completes: lines, and pieces of long ones."""
-        lines = (self._partial + data).split(b"\n")
+        data_and_before = self._partial + data
+        lines = data_and_before.split(b"\n")
+        if b"\r" in data_and_before or self.is_overwritten:
+            self._overwrite(lines)
         self._partial = lines.pop()
         # Only the first line is made of more than `data`, which a pump reads in pieces no longer than the limit.
         suspects = lines if len(data) > LINE_LIMIT else lines[:1]
@@ -62,8 +72,25 @@ class LineSplitter:
 
     def flush(self, at_end: bool = True) -> list[Lines]:
         """Return what waits; unless it is `at_end`, more may come of that line."""
+        if not self.has_partial:
+            return []
+        if self.is_overwritten:
+            self._shown = self._partial
+            state = self._partial.rstrip(b"\r")
+            return [Lines([state])] if state else []
         partial, self._partial = self._partial, b""
         return [Lines([partial], continued=not at_end)] if partial else []
+
+    def _overwrite(self, lines: list[bytes]) -> None:
+        """Keep the last state of each line. A first line that was handed on as it is now is removed."""
+        if len(lines) > 1:
+            self.is_overwritten = False
+        self.is_overwritten |= b"\r" in lines[-1]
+        lines[:] = map(_last_state, lines)
+        if len(lines) > 1:
+            shown, self._shown = self._shown, b""
+            if shown and lines[0].rstrip(b"\r") == shown.rstrip(b"\r"):
+                del lines[0]
 
     def _cut(self, lines: list[bytes]) -> list[Lines]:
         cut: list[Lines] = []
@@ -77,6 +104,11 @@ class LineSplitter:
             whole.append(rest)
         self._partial = whole.pop()
         return cut + _batches(whole)
+
+
+def _last_state(line: bytes) -> bytes:
+    """Return what follows the last carriage return, but for those at the end of the line."""
+    return line[line.rfind(b"\r", 0, len(line.rstrip(b"\r"))) + 1 :]
 
 
 def _batches(lines: list[bytes]) -> list[Lines]:
@@ -105,6 +137,7 @@ class Unsplit:
     """Hands on bytes as they come, where a `LineSplitter` would cut them into lines."""
 
     has_partial = False
+    is_overwritten = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """See `LineSplitter.feed`."""
@@ -159,6 +192,10 @@ class Splitter(Protocol[Part_co]):
     def has_partial(self) -> bool:
         """True while bytes wait for others."""
 
+    @property
+    def is_overwritten(self) -> bool:
+        """True while these bytes are the present state of a progress bar."""
+
     def feed(self, data: bytes) -> Sequence[Part_co]:
         """Return what `data` completes."""
 
@@ -199,10 +236,15 @@ class Pump(Generic[Part]):
 
     def run(self) -> None:
         """Pump until the end of file; close the pipe however it ends."""
+        shown_at = get_hub().monotonic()
         try:
             while data := self._read():
                 self._excerpt.feed(data)
                 self._hand_on(self._splitter.feed(data))
+                # A progress bar need not be silent for a second until it is done.
+                if self._splitter.is_overwritten and get_hub().monotonic() - shown_at >= _SHOW_PARTIAL_AFTER:
+                    self._hand_on(self._splitter.flush(at_end=False))
+                    shown_at = get_hub().monotonic()
             self._hand_on(self._splitter.flush())
         finally:
             self._pipe.close()

@@ -103,7 +103,7 @@ class GreenletCall:
         _emit_traceback(end.error, self._identity, self._emit, self._clock)
         return end.result(hub.monotonic() - started_at, self._stopped)
 
-    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """Raise `GreenletExit` in it; returns at once. A function that catches it goes on."""
         if self._stopped is None:
             self._stopped = (outcome, reason)
@@ -175,7 +175,7 @@ class ThreadCall:
         thread = f"the thread that calls {_describe_function(self._call.function)}"
         return RunResult(outcome, reason.extended("; its thread goes on"), duration=duration, left_behind=thread)
 
-    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """Cancel its coroutine, or else stop waiting for it. Returns at once."""
         if self._stopped is None:
             self._stopped = (outcome, reason)

@@ -31,8 +31,8 @@ class AnyAttempt(Protocol):
     def perform(self) -> RunResult:
         """Run it to its end, parking the caller."""
 
-    def stop(self, outcome: Outcome, reason: Reason, now: bool = False) -> None:
-        """End it soon, at once if `now`; its outcome will be `outcome`."""
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
+        """End it soon, at once if `now`; its outcome will be `outcome`. `kill_after`: instead of its policy's."""
 
     def give_up_starting(self, why: Reason) -> None:
         """Stop waiting for what a start needs. What has started goes on."""
@@ -222,27 +222,28 @@ class Run(Linkable):
         outcome: Outcome = Outcome.KILLED,
         reason: Reason | str = "stopped on request",
         now: bool = False,
+        kill_after: float | None = None,
     ) -> None:
         """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it.
 
-        Raises RuntimeError in a forked child process.
+        `kill_after`: seconds until KILL, instead of those of the job. Raises RuntimeError in a forked child process.
         """
         if os.getpid() != self._process:
             raise RuntimeError(f"this run belongs to process {self._process}, and this process was forked from it")
         if isinstance(reason, str):
             reason = Reason(ReasonCode.STOP_REQUESTED, reason)
         if get_hub() is self.hub:
-            self._stop(outcome, reason, now)
+            self._stop(outcome, reason, now, kill_after)
         else:
-            self.hub.call_soon_threadsafe(self._stop, outcome, reason, now)
+            self.hub.call_soon_threadsafe(self._stop, outcome, reason, now, kill_after)
 
-    def _stop(self, outcome: Outcome, reason: Reason, now: bool) -> None:
+    def _stop(self, outcome: Outcome, reason: Reason, now: bool, kill_after: float | None) -> None:
         if self._state is RunState.ENDED:
             return
         self._enter(RunState.STOPPING)
         self._stopped = (outcome, reason)
         if self._present_attempt is not None:
-            self._present_attempt.stop(outcome, reason, now)
+            self._present_attempt.stop(outcome, reason, now, kill_after)
         self.end_retries(reason)
 
     def end_remnants(self) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from gcron.supervise.command import Command
 
-__all__ = ["arguments", "needs_start_script", "why_refused"]
+__all__ = ["DEFAULT_SHELL", "arguments", "needs_start_script", "why_refused"]
 
 DEFAULT_SHELL = "/bin/sh"
 # Any other shell may be on a file system that hangs, and the starter of a process waits until it is executed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import traceback
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from http import HTTPStatus
 from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_WR
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from gcron.wsgi.log import access_line, write_line
 from gcron.wsgi.request import Request, RequestError, RequestParser
 from gcron.wsgi.response import Response, ResponseError, date_line
 
-__all__ = ["Connection", "Server"]
+__all__ = ["Connection", "Part", "Server"]
 
 _RECEIVE = 65536
 # Bytes of a body that the application has not read. Up to so many are read and dropped, to get to the next request.
@@ -46,11 +47,22 @@ class Server(Protocol):
     error_log: Any
     started: bool
 
-    def note_idle(self, connection: Connection) -> None:
-        """The connection waits for a request: it may be closed."""
+    def note_waiting(self, connection: Connection, part: Part) -> None:
+        """The connection waits for its client: it may be closed to make room for others."""
 
     def note_busy(self, connection: Connection) -> None:
         """The connection has a request, or is over."""
+
+
+class Part(Enum):
+    """What a connection waits for. In the order in which connections are closed to make room for others."""
+
+    HEAD = auto()
+    """The rest of a request's head."""
+    REQUEST = auto()
+    """The first byte of a request."""
+    BODY = auto()
+    """More of a request's body, which an application reads."""
 
 
 class _ClientGone(ConnectionAbortedError):
@@ -103,20 +115,25 @@ class Connection:
             return request
         if not parser.begun and not self._wait_idle():
             return None
+        if (request := parser.next_request()) is not None:
+            return request
         deadline = self._monotonic() + self._limits.header_timeout
-        while (request := parser.next_request()) is None:
-            try:
+        self._server.note_waiting(self, Part.HEAD)
+        try:
+            while (request := parser.next_request()) is None:
                 data = self._receive(deadline - self._monotonic())
-            except TimeoutError:
-                raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the head of the request took too long") from None
-            if not data:
-                return None
-            parser.feed(data)
+                if not data:
+                    return None
+                parser.feed(data)
+        except TimeoutError:
+            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the head of the request took too long") from None
+        finally:
+            self._server.note_busy(self)
         return request
 
     def _wait_idle(self) -> bool:
         """Wait for the first bytes of a request. False if the client has finished or is idle for too long."""
-        self._server.note_idle(self)
+        self._server.note_waiting(self, Part.REQUEST)
         try:
             data = self._receive(self._limits.idle_timeout)
         except TimeoutError:
@@ -149,12 +166,15 @@ class Connection:
         # Only waiting counts: a slow application is not the client's fault.
         allowed = self._limits.body_timeout + request.received / self._limits.body_rate - self._body_wait
         before = self._monotonic()
+        self._server.note_waiting(self, Part.BODY)
         try:
             data = self._receive(allowed)
         except TimeoutError:
             raise self._cut_off(HTTPStatus.REQUEST_TIMEOUT, "the body of the request came too slowly") from None
         except OSError as error:
             raise self._cut_off(HTTPStatus.BAD_REQUEST, f"the client went away: {error}") from error
+        finally:
+            self._server.note_busy(self)
         if not data:
             gone = f"the client went away after {request.received} bytes of its body"
             raise self._cut_off(HTTPStatus.BAD_REQUEST, gone)
@@ -261,6 +281,14 @@ class Connection:
             return False
         return not request.expects_continue and request.length - request.received <= _MOST_UNREAD
 
+    @property
+    def is_silent(self) -> bool:
+        """True if nothing has come that the connection has not seen."""
+        try:
+            return not self._socket.recv(1, _PEEK)
+        except OSError:  # nothing has come, or the client is gone
+            return True
+
     # -- between answers ------------------------------------------------------------------------------------
 
     def _drop_rest(self, request: Request) -> bool:
@@ -282,7 +310,7 @@ class Connection:
 
     def _linger(self) -> None:
         """Let the last answer arrive before the connection is closed."""
-        self._server.note_idle(self)  # it may be closed to make room
+        self._server.note_waiting(self, Part.REQUEST)
         deadline = self._monotonic() + _LINGER
         try:
             self._socket.shutdown(SHUT_WR)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import time
 from contextlib import suppress
 from typing import Any
 
 __all__ = ["access_line", "open_log", "write_line"]
+
+
+# httptools takes them in a target (as bytes beyond ASCII); a terminal would take some for commands.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class _Silence(io.TextIOBase):
@@ -55,4 +60,5 @@ def access_line(client: str, request_line: str, status: str, size: int, seconds:
     when = time.strftime("%d/%b/%Y:%H:%M:%S %z")
     # A target may contain quotes. A reader of the log must not take one field for two.
     asked = request_line.replace("\\", "\\\\").replace('"', '\\"')
+    asked = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", asked)
     return f'{client or "-"} - - [{when}] "{asked}" {status} {size} {seconds:.6f}\n'

@@ -4,7 +4,7 @@
 (h11 accepts bare LF, folded headers, equal Content-Lengths, and a Content-Length beside chunked). What a server must
 refuse beyond the grammar is checked here. May not know sockets, applications or time.
 
-Sources: RFC 9112 (HTTP/1.1), sections 2.2, 3.2, 5.1, 5.2, 6.1, 6.3, 7.1, 9.3; RFC 9110, section 10.1.1.
+Sources: RFC 9112 (HTTP/1.1), sections 2.2, 3.2, 3.2.4, 5.1, 5.2, 6.1, 6.3, 7.1, 9.3; RFC 9110, sections 5.3, 10.1.1.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class RequestParser:
         self._in_head = True
         self._head_bytes = 0
         self._framing = 0
+        self._tail = b""
+        """The last bytes of a head or a chunked body, which may be the begin of an empty line."""
         self._offers_upgrade = False
         self._host = b""
         self.begun = False
@@ -112,19 +114,47 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Parse what arrived. An error is stored in `error`; requests before it are served."""
         while data and self.error is None:
-            request, received, rest = self._request, self._request.received, b""
-            try:
-                self._parser.feed_data(data)
-            except HttpParserUpgrade as stop:
-                rest = data[stop.args[0] :]
-                self._go_on_without_upgrade()
-            except HttpParserError as error:
-                # Errors of our own checks, below, come here, too, as the context of the parser's error.
-                if self.error is None:
-                    self.error = RequestError(HTTPStatus.BAD_REQUEST, str(error))
-            if self._request is request:
-                self._count_framing(len(data) - len(rest) - (request.received - received))
-            data = rest
+            if not self.begun and (data[0] in b"\r\n" or self._tail.endswith(b"\r")):
+                self._check_empty_lines(data)
+            size = self._end_of_part(data)
+            part, data = (data, b"") if size >= len(data) else (data[:size], data[size:])
+            if self.error is None:
+                data = self._parse(part) + data
+
+    def _parse(self, data: bytes) -> bytes:
+        """Parse a part of one request. Returns what the parser did not look at."""
+        request, received, rest = self._request, self._request.received, b""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as stop:
+            rest = data[stop.args[0] :]
+            self._go_on_without_upgrade()
+        except HttpParserError as error:
+            # Errors of our own checks, below, come here, too, as the context of the parser's error.
+            if self.error is None:
+                self.error = RequestError(HTTPStatus.BAD_REQUEST, str(error))
+        if self._request is request:
+            self._count_framing(len(data) - len(rest) - (request.received - received))
+        return rest
+
+    def _end_of_part(self, data: bytes) -> int:
+        """Return how many bytes belong to the present request for sure: the next one is looked at from its first."""
+        request = self._request
+        if not self._in_head and not request.chunked:
+            return max(1, request.length - request.received)
+        # A head and a chunked body end with an empty line, which may have come in two segments.
+        end = (self._tail + data).find(b"\r\n\r\n") + 4 - len(self._tail)
+        whole = end < 4 - len(self._tail) or end > len(data)
+        self._tail = (self._tail + data)[-3:] if whole else b""
+        return len(data) if whole else end
+
+    def _check_empty_lines(self, data: bytes) -> None:
+        """Refuse what is no CRLF before a request (RFC 9112, section 2.2). The parser skips a bare LF or CR, too."""
+        size = len(data) - len(data.lstrip(b"\r\n"))
+        lines = (b"\r" if self._tail.endswith(b"\r") else b"") + data[:size]
+        rest = lines.replace(b"\r\n", b"")
+        if rest and not (rest == b"\r" and lines.endswith(b"\r") and size == len(data)):
+            self.error = RequestError(HTTPStatus.BAD_REQUEST, "a line before the request ends with a bare CR or LF")
 
     @property
     def refused_method(self) -> str:
@@ -230,7 +260,9 @@ class RequestParser:
             self._refuse(HTTPStatus.NOT_IMPLEMENTED, f"{request.method} is not served here")
         if b"#" in request.target:
             self._refuse(HTTPStatus.BAD_REQUEST, "a fragment is not part of a request")
-        hosts = 0
+        if request.target == b"*" and request.method != "OPTIONS":
+            self._refuse(HTTPStatus.BAD_REQUEST, "the target * is for OPTIONS alone")
+        hosts = types = 0
         for name, value in request.headers:
             size = len(name)
             # Few headers matter here. Their length identifies them: most others need no further check.
@@ -239,12 +271,16 @@ class RequestParser:
                 self._check_host(value)
             elif size == 14 and name.lower() == b"content-length":
                 request.length = int(value)
+            elif size == 12 and name.lower() == b"content-type":
+                types += 1
             elif size == 17 and name.lower() == b"transfer-encoding":
                 self._check_coding(request, value)
             elif size == 6 and name.lower() == b"expect" and request.version == "1.1":
                 self._check_expectation(request, value)
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             self._refuse(HTTPStatus.BAD_REQUEST, f"a request names one Host, this one {hosts or 'none'}")
+        if types > 1:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"a request has one Content-Type, this one {types}")
         if self._limits.body_bytes is not None and request.length > self._limits.body_bytes:
             self._refuse(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {self._limits.body_bytes} bytes"

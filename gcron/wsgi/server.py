@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import resource
 import socket as _stdlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +19,7 @@ from gcron.runtime.lock import Semaphore
 from gcron.runtime.sockets import socket
 from gcron.runtime.waiting import joinall, killall
 from gcron.version import __version__
-from gcron.wsgi.connection import Application, Connection
+from gcron.wsgi.connection import Application, Connection, Part
 from gcron.wsgi.limits import Limits
 from gcron.wsgi.listener import Listener, name_of, parse_address
 from gcron.wsgi.log import open_log, write_line
@@ -25,9 +27,12 @@ from gcron.wsgi.log import open_log, write_line
 __all__ = ["WSGIServer"]
 
 # When descriptors or connections run out: seconds until the next try, and seconds that a connection must have waited
-# for a request before it is closed to make room.
+# for its client before it is closed to make room: somebody who has just connected is about to send a request.
 _PAUSE = 0.1
-_LONG_IDLE = 1.0
+_BRIEF = 0.2
+# The part of all descriptors (RLIMIT_NOFILE) that no connection may take: jobs and other work start with these. It is
+# more than what starting keeps free for the log, so accepting stops well before starting does.
+_RESERVED = 3 / 8
 # Seconds between two messages that there is no room.
 _COMPLAIN_EVERY = 60.0
 # Seconds that a killed request has to clean up before its connection is closed.
@@ -84,7 +89,8 @@ class WSGIServer:
         self._listener: Listener | None = None
         self._acceptor: Greenlet | None = None
         self._connections: dict[Connection, Any] = {}
-        self._idle: dict[Connection, float] = {}
+        self._waiting: dict[Part, dict[Connection, float]] = {part: {} for part in Part}
+        """Those that wait for their clients, and since when; the one that waits longest first."""
         self._stopped = Event()
 
     # -- starting and stopping ------------------------------------------------------------------------------
@@ -132,7 +138,7 @@ class WSGIServer:
                 self._address = self.address
                 self._listener.close()
                 self._listener = None
-            for connection in list(self._idle):
+            for connection in list(self._waiting[Part.REQUEST]):
                 connection.close()
             me = getcurrent()
             running = [g for g in self._connections.values() if isinstance(g, Greenlet) and g is not me]
@@ -188,6 +194,7 @@ class WSGIServer:
         while True:
             if not self._slots.acquire(blocking=False):
                 self._await_slot(listener)
+            self._await_descriptor(listener)
             try:
                 client, peer = listener.accept()
             except OSError as error:
@@ -205,12 +212,20 @@ class WSGIServer:
             else:
                 self._serve(client, peer)
 
+    def _await_descriptor(self, listener: socket) -> None:
+        """Return when one more connection does not take a descriptor that others start with."""
+        while not _is_descriptor_free(listener):
+            self._await_client(listener)
+            if not self._make_room():
+                self._complain(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                sleep(_PAUSE)
+
     def _await_slot(self, listener: socket) -> None:
         while True:
             self._await_client(listener)
+            self._make_room()
             if self._slots.acquire(timeout=_PAUSE):
                 return
-            self._make_room()
 
     def _await_client(self, listener: socket) -> None:
         with suppress(OSError, ValueError):  # if it is closed, accept() raises
@@ -255,23 +270,41 @@ class WSGIServer:
             self._slots.release()
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for a request. True if there is one.
+        """Close the connection that has waited longest for its client, half requests first. True if there is one.
 
-        Its client can connect again. One that has waited only for a short time stays: it may be about to get a request.
+        Its client can connect again. One for which something has come, that it has not seen yet, stays.
         """
-        connection, since = next(iter(self._idle.items()), (None, 0.0))
-        if connection is None or get_hub().monotonic() - since < _LONG_IDLE:
-            return False
-        connection.close()
-        return True
+        before = get_hub().monotonic() - _BRIEF
+        for waiting in self._waiting.values():
+            for connection, since in waiting.items():
+                if since > before:
+                    break
+                if connection.is_silent:
+                    connection.close()
+                    return True
+        return False
 
-    def note_idle(self, connection: Connection) -> None:
-        """A connection waits for a request."""
-        self._idle[connection] = get_hub().monotonic()
+    def note_waiting(self, connection: Connection, part: Part) -> None:
+        """A connection waits for its client."""
+        self._waiting[part][connection] = get_hub().monotonic()
 
     def note_busy(self, connection: Connection) -> None:
         """A connection waits no more."""
-        self._idle.pop(connection, None)
+        for waiting in self._waiting.values():
+            waiting.pop(connection, None)
+
+
+def _is_descriptor_free(listener: socket) -> bool:
+    """Whether the next connection would get a descriptor below those that connections leave to others."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return True
+    try:
+        lowest = os.dup(listener.fileno())
+    except OSError as error:
+        return error.errno not in _NO_ROOM  # if it is closed, accept() raises
+    os.close(lowest)
+    return lowest < limit * (1 - _RESERVED)
 
 
 def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:

@@ -139,7 +139,7 @@ def test_next_lists_the_known_jobs_for_an_unknown_name(gcron: Gcron, write: Writ
     write("# gcron: name=a\n@daily true\n")
     result = gcron("next", "--job", "x", "crontab")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "gcron: there is no job named 'x'; known are a\n"
+    assert result.stderr == "gcron: there is no job 'x'; the jobs are a (crontab:2)\n"
 
 
 def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(gcron: Gcron, write: Write) -> None:
@@ -198,11 +198,11 @@ def test_with_no_color_there_is_no_escape_sequence(
 
 
 def test_escape_sequences_of_a_job_do_not_reach_the_terminal(write: Write, terminal: Terminal) -> None:
-    write("@reboot printf '\\033[2J\\033]0;owned\\007\\n'; printf 'a\\rb\\n'; sleep 0.2; echo eno''ugh\n")
+    write("@reboot printf '\\033[2J\\033]0;owned\\007\\n'; printf 'a\\bb\\n'; sleep 0.2; echo eno''ugh\n")
     shown = terminal("run", "crontab", NO_COLOR="1")
     assert b"\x1b" not in shown
     assert b"\\x1b[2J\\x1b]0;owned\\x07" in shown
-    assert b"a\\x0db" in shown
+    assert b"a\\x08b" in shown
 
 
 # -- run --------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_each_line_of_the_json_log_is_json(gcron_run: Callable[..., Any]) -> Non
     assert daemon.stop() == 0
     records = [json.loads(line, parse_constant=pytest.fail) for line in daemon.log.splitlines()]
     lines = [record["line"] for record in records if record["event"] == "output" and record["job"] == "talks"]
-    assert lines == [{"level": "info", "n": 1}, "\\xff\x00\x1b[0m", '{"n": NaN}']
+    assert lines == ['{"level": "info", "n": 1}', "\\xff\x00\x1b[0m", '{"n": NaN}']
     ends = {record["job"]: record for record in records if record["event"] == "run-finished"}
     assert (ends["talks"]["outcome"], ends["talks"]["exit_code"]) == ("failed", 3)
     assert (ends["broken"]["outcome"], ends["broken"]["exit_code"]) == ("start-failed", None)

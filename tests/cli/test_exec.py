@@ -125,9 +125,9 @@ def test_exec_system_reads_the_user_column(run: Exec) -> None:
 
 
 def test_an_unknown_job_is_reported_with_the_most_similar_one(run: Exec) -> None:
-    result = run("\n\n# gcron: name=jobs\n@daily true\n")
+    result = run("\n\n# gcron: name=jbo\n@daily true\n")
     assert result.returncode == 125
-    assert result.stderr == b"gcron: there is no job named 'job'; did you mean 'jobs'? (crontab:4)\n"
+    assert result.stderr == b"gcron: there is no job 'job'; did you mean jbo (crontab:4)?\n"
 
 
 def test_a_wrong_file_is_reported_and_no_job_runs(run: Exec) -> None:

@@ -230,9 +230,8 @@ def test_wrong_arguments_of_explain_give_a_clear_error(call: Callable[..., Any],
 def test_explain_json_has_the_same_content(call: Callable[..., Any]) -> None:
     _, out, _ = call("explain", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2027-03-27", "-n", "2", "--json")
     record = json.loads(out)
-    assert set(record) == {
-        *("schedule", "expression", "timezone", "words", "kind", "fields", "notes", "warnings", "fires", "changes")
-    }
+    keys = "schedule expression timezone words kind fields notes warnings fires changes job limits"
+    assert set(record) == set(keys.split())
     assert (record["words"], record["kind"]) == ("At 02:30 every day", "fixed-time")
     assert record["fields"][0] == {"name": "minute", "text": "30", "words": "minute 30", "drawn": False}
     assert record["fires"][1] == {
@@ -316,8 +315,8 @@ def test_to_lists_all_fires_up_to_a_limit_and_says_so(call: Callable[..., Any], 
         (("--from", "2027-02-30"), "'2027-02-30' is not a date or time (day"),
         (("--to", "+2x"), "'+2x' is not a time"),
         (("--from", "+2d", "--to", "+1d"), "--to is before --from"),
-        (("--job", "bakcup"), "there is no job named 'bakcup'; did you mean 'backup'?"),
-        (("--job", "zzz"), "there is no job named 'zzz'; known are backup, poll"),
+        (("--job", "bakcup"), "there is no job 'bakcup'; did you mean backup (crontab:3)?"),
+        (("--job", "zzz"), "there is no job 'zzz'; the jobs are backup (crontab:3), poll (crontab:5)"),
     ],
 )
 def test_wrong_arguments_of_next_give_a_clear_error(

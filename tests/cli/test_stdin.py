@@ -1,10 +1,13 @@
-"""`crontab -l | gcron check -`: commands that read a crontab once can read it from a pipe."""
+"""`crontab -l | gcron check -`: a crontab can come from a pipe."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ def _pipe(data: bytes, *arguments: str, cwd: Path) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("command", ["check", "next", "timeline"])
+@pytest.mark.parametrize("command", ["check", "list", "next", "timeline"])
 def test_a_dash_means_stdin(command: str, tmp_path: Path) -> None:
     """It was "no such file or directory". Users of cron's spool have no file to name."""
     result = _pipe(b"# gcron: name=backup\n30 2 * * * x\n", command, "-", cwd=tmp_path)
@@ -41,12 +44,21 @@ def test_more_than_1_mib_from_stdin_is_refused(tmp_path: Path) -> None:
     assert b"<stdin>: error: cannot be read: it is larger than 1 MiB" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("run", "-"), ("exec", "-", "backup")])
-def test_run_and_exec_do_not_read_stdin(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    result = _pipe(b"30 2 * * * x\n", *arguments, cwd=tmp_path)
+def test_exec_reads_stdin(tmp_path: Path) -> None:
+    result = _pipe(b"30 2 * * * echo done\n", "exec", "-", "1", cwd=tmp_path)
 
-    assert result.returncode != 0
-    assert b"-: error: cannot be read: no such file or directory" in result.stderr
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"done\n", b"")
+
+
+def test_run_reads_stdin_once_and_a_reload_keeps_it(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
+    """`generate-crontab | gcron run -` was refused, although nothing needs a file."""
+    (tmp_path / "in").write_bytes(b"# gcron: name=piped\n@daily true\n")
+    with (tmp_path / "in").open("rb") as stdin:
+        daemon = gcron_run("# gcron: name=own\n@daily true\n", "-", stdin=stdin)
+    daemon.wait_for("2 jobs from standard input, ")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: read again: 0 added, 0 changed, 0 removed")
+    assert daemon.stop() == 0
 
 
 def test_an_unreadable_stdin_gives_a_clear_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.cli.main import main
+from gcron.crontab import parse
 
 DAY = ("--from", "2027-01-11", "--to", "2027-01-12")
 
@@ -155,3 +156,51 @@ def test_jobs_with_different_zones_are_drawn_in_the_zone_of_the_command(draw: Ca
 
     assert lines[0] == "times of UTC, 15 minutes a column"
     assert "read as" not in "\n".join(lines)
+
+
+# -- long pictures ------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_of_centuries_is_drawn_in_time(gcron: Callable[..., Any], write: Callable[..., str]) -> None:
+    """`--to 2200` counted each fire of `@every 1s`: minutes, and gigabytes, without a sign of life."""
+    write(
+        "# gcron: name=beat\n@every 1s true\n# gcron: name=new-year\n@yearly true\n"
+        "# gcron: name=off enabled=no\n@every 1s x\n"
+    )
+    result = gcron("timeline", "--from", "2027", "--to", "2200", "--json", "crontab")
+    picture = json.loads(result.stdout)
+    counts = {job["job"]: sum(job["fires"]) for job in picture["jobs"]}
+    seconds = datetime.fromisoformat(picture["to"]) - datetime.fromisoformat(picture["from"])
+
+    assert result.returncode == 0
+    assert counts == {"beat": seconds.total_seconds(), "new-year": counts["new-year"], "off": 0}
+    assert 173 <= counts["new-year"] <= 183  # the last column goes beyond --to
+    axis = gcron("timeline", "--from", "2027", "--to", "2200", "crontab").stdout.splitlines()[1]
+    assert re.search(r"\b20\d\d +.*\b21\d\d\b", axis)
+
+
+@pytest.mark.parametrize("schedule", ["@every 45001s x", "# gcron: every=3h start=2027-01-03T10:11\n* * * * * x"])
+def test_a_long_picture_counts_each_fire_of_a_period(gcron: Callable[..., Any], tmp_path: Path, schedule: str) -> None:
+    (tmp_path / "crontab").write_text(schedule + "\n")
+    picture = json.loads(gcron("timeline", "--from", "2027", "--to", "2031", "--json", "crontab").stdout)
+    start, end = (int(datetime.fromisoformat(picture[key]).timestamp()) for key in ("from", "to"))
+    counts = [0] * len(picture["jobs"][0]["fires"])
+    (entry,) = parse(schedule + "\n").entries
+    fire = entry.schedule.next_after(start - 1)
+    while fire is not None and fire < end:
+        counts[(fire - start) // picture["slot_seconds"]] += 1
+        fire = entry.schedule.next_after(fire)
+
+    assert picture["jobs"][0]["fires"] == counts
+
+
+def test_the_picture_shows_file_and_user_where_there_are_several(
+    gcron: Callable[..., Any], write: Callable[..., str]
+) -> None:
+    write("@daily root a\n", "one")
+    write("@daily nobody b\n", "two")
+    lines = gcron("timeline", "--system", "one", "two").stdout.splitlines()
+    alone = gcron("timeline", "--system", "one").stdout
+
+    assert [line.split()[-2:] for line in lines[2:4]] == [["root", "one:1"], ["nobody", "two:1"]]
+    assert "one:1" not in alone

@@ -35,18 +35,20 @@ def test_a_wrong_option_shows_the_usage_of_its_command(gcron: Gcron) -> None:
     assert result.stderr.startswith("usage: gcron next [-h]")
 
 
-@pytest.mark.parametrize(
-    ("job", "command"), [((), "gcron next 'my tab'"), (("backup",), "gcron next --job backup 'my tab'")]
-)
-def test_explain_of_a_file_names_the_command_for_files(
-    gcron: Gcron, write: Callable[..., str], job: tuple[str, ...], command: str
-) -> None:
+@pytest.mark.parametrize("job", [("backup",), ("back",), ("2",), ("my tab:2",), ("--job", "backup")])
+def test_explain_takes_a_file_and_a_job(gcron: Gcron, write: Callable[..., str], job: tuple[str, ...]) -> None:
     """It said that a schedule has five fields and needs quotes, and nothing about the file."""
-    result = gcron("explain", write("0 3 * * * x\n", "my tab"), *job)
+    result = gcron("explain", write("# gcron: name=backup\n0 3 * * * x\n@daily y\n", "my tab"), *job)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "At 03:00 every day." in result.stdout
+
+
+def test_explain_of_a_file_with_several_jobs_asks_for_one(gcron: Gcron, write: Callable[..., str]) -> None:
+    result = gcron("explain", write("0 3 * * * x\n@daily y\n", "my tab"))
 
     assert result.returncode == 1
-    assert f"hint: that is a file; {command} shows what fires when" in result.stderr
-    assert "quotes" not in result.stderr
+    assert result.stderr == "gcron: that is a file: name one of its jobs, too (`gcron list 'my tab'` lists them)\n"
 
 
 def test_a_directory_whose_files_are_all_skipped_is_warned_about(gcron: Gcron, tmp_path: Path) -> None:
@@ -105,4 +107,4 @@ def test_run_names_the_check_command_that_shows_its_warnings(gcron: Gcron, write
     """It said "`gcron check` tells them", which is not a complete command line."""
     result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
 
-    assert "gcron: 1 warning; run `gcron check 'my tab'` to see it\n" in result.stderr
+    assert "gcron: warning: 1 warning; run `gcron check 'my tab'` to see it\n" in result.stderr

@@ -72,7 +72,7 @@ def test_an_unreadable_file_is_refused(crontab: Path) -> None:
 
 
 def test_an_open_that_is_not_permitted_is_reported(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str, flags: int) -> int:
+    def refuse(path: str, flags: int, **_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)

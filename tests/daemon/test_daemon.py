@@ -132,9 +132,20 @@ def test_a_second_signal_kills_at_once(gcron_run: Run, marked_processes: Find, u
     daemon.wait_for(r"\| deaf", 2)
     daemon.send(signal.SIGTERM)
     daemon.wait_for("SIGTERM: stopping")
+    time.sleep(1.1)  # sooner, it would be an echo
     with takes(at_most=5):
         assert daemon.stop() == 3
-    assert "SIGTERM again: killing deaf" in daemon.log
+    assert "SIGTERM: killing deaf" in daemon.log
+    assert marked_processes(unique) == []
+
+
+def test_another_signal_kills_at_once(gcron_run: Run, marked_processes: Find, unique: str) -> None:
+    daemon = gcron_run(f"# gcron: kill-after=1h name=deaf\n@reboot exec {DEAF % unique}\n", "--grace", "1h")
+    daemon.wait_for(r"\| deaf")
+    daemon.send(signal.SIGTERM)
+    daemon.wait_for("SIGTERM: stopping")
+    assert daemon.stop(signal.SIGINT) == 3
+    assert "SIGINT: killing deaf" in daemon.log
     assert marked_processes(unique) == []
 
 

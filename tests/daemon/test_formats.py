@@ -97,26 +97,60 @@ def test_every_event_is_at_most_one_line_of_text_without_control_characters(even
         assert colour or b"\x1b" not in record
 
 
+NO_DATA = object()
+
+
 @pytest.mark.parametrize(
-    ("line", "merged"),
+    ("line", "data"),
     [
         (b'{"a": 1, "b": [null, "x"]}', {"a": 1, "b": [None, "x"]}),
         (b'{"a": 1}\r', {"a": 1}),
-        (b'{"a": 1', '{"a": 1'),
-        (b"[1, 2]", "[1, 2]"),
-        (b"plain", "plain"),
-        (b'{"a": NaN}', '{"a": NaN}'),
-        (b'{"a": 1e999}', '{"a": 1e999}'),
-        (b"{" + b'"a":{' * 20_000 + b"}" * 20_001, None),
-        (b'{"a": ' + b"9" * 5000 + b"}", None),
-        (b"\xff\xfe{}", "\\xff\\xfe{}"),
-        (b'{"a": "\\ud800"}', {"a": "\ud800"}),
-        (b"", ""),
+        (b'{"a": 1', NO_DATA),
+        (b"[1, 2]", NO_DATA),
+        (b"plain", NO_DATA),
+        (b'{"a": NaN}', NO_DATA),
+        (b'{"a": 1e999}', NO_DATA),
+        pytest.param(b"{" + b'"a":{' * 20_000 + b"}" * 20_001, NO_DATA, id="too deep for Python"),
+        pytest.param(b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", NO_DATA, id="too deep for some"),
+        pytest.param(
+            b'{"a":' + b"[" * 63 + b"]" * 63 + b"}", json.loads('{"a":' + "[" * 63 + "]" * 63 + "}"), id="deep"
+        ),
+        pytest.param(b'{"a": ' + b"9" * 5000 + b"}", NO_DATA, id="long number"),
+        (b"\xff\xfe{}", NO_DATA),
+        (b'{"a": "\\ud800"}', NO_DATA),
+        (b"", NO_DATA),
     ],
 )
-def test_json_of_a_job_is_merged_and_other_output_stays_text(line: bytes, merged: object) -> None:
-    record = JsonFormat().event(output(line))
-    assert json.loads(record, parse_constant=pytest.fail)["line"] == (line.decode() if merged is None else merged)
+def test_a_line_is_always_text_and_its_json_is_data(line: bytes, data: object) -> None:
+    """`line` was a string or an object by turns: log stores refused the records of one kind or the other."""
+    record = json.loads(JsonFormat(limit=1 << 20).event(output(line)), parse_constant=pytest.fail)
+    assert record["line"] == line.decode("utf-8", "backslashreplace").removesuffix("\r")
+    assert record.get("data", NO_DATA) == data
+
+
+@pytest.mark.parametrize(
+    ("event", "level"),
+    [
+        (finished(Outcome.SUCCEEDED), "info"),
+        (finished(Outcome.STOPPED), "info"),
+        (finished(Outcome.FAILED), "error"),
+        (finished(Outcome.TIMED_OUT), "error"),
+        (finished(Outcome.START_FAILED), "error"),
+        (finished(Outcome.KILLED), "error"),
+        (finished(Outcome.SKIPPED), "warning"),
+        (finished(Outcome.MISSED), "warning"),
+        (FiresMissed(AT, "job", 1767225600, 1767229200, why("a step"), 2), "warning"),
+        (SuccessOverdue(AT, "job", 90_000.0, None), "error"),
+        (ServiceStateChanged(AT, "job", ServiceState.FAILED, why(""), 1, 0.0), "error"),
+        (ServiceStateChanged(AT, "job", ServiceState.READY, why(""), 1, 0.0), "info"),
+        (RunStarted(AT, "job", "r1", None), "info"),
+        (StoreFailed(AT, why("")), "error"),
+    ],
+)
+def test_each_record_of_gcron_has_a_level(event: Any, level: str) -> None:
+    """A failed run had none, so an alarm on `level=error` never rang."""
+    assert json.loads(JsonFormat().event(event))["level"] == level
+    assert f" level={level}".encode() in LogfmtFormat().event(event)
 
 
 @given(st.lists(st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")), min_size=1, max_size=5))
@@ -151,7 +185,7 @@ def test_a_name_with_control_characters_cannot_forge_a_line() -> None:
 
 @pytest.mark.parametrize("format", [TextFormat(UTC), JsonFormat(), LogfmtFormat()])
 def test_a_message_is_one_line(format: Format) -> None:
-    assert format.message(AT, "two\nlines \udcff", bad=True).count(b"\n") == 1
+    assert format.message(AT, "two\nlines \udcff", "error").count(b"\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -205,6 +239,7 @@ def test_an_unfinished_line_is_marked_as_continued() -> None:
 def test_an_unfinished_line_is_not_read_as_json() -> None:
     (record,) = JsonFormat().event(output(b"{}", continued=True)).splitlines()
     assert json.loads(record)["line"] == "{}"
+    assert "data" not in json.loads(record)
 
 
 # -- logfmt -----------------------------------------------------------------------------------------------------
@@ -240,5 +275,5 @@ def test_every_event_is_one_line_of_logfmt(event: Any) -> None:
 def test_nested_fields_have_dotted_names_in_logfmt() -> None:
     fields = {"ok": True, "none": None, "jobs": [{"name": "a b", "at": 1.5}], "by": {"odd key": 1}}
     record = LogfmtFormat().report(AT, "status", fields, [])
-    start = b"time=2026-01-01T00:00:00.250Z event=status "
+    start = b"time=2026-01-01T00:00:00.250Z event=status level=info "
     assert record == start + b'ok=true none= jobs.0.name="a b" jobs.0.at=1.5 by.odd_key=1\n'

@@ -223,16 +223,16 @@ def test_hup_usr1_and_usr2_are_passed_on(gcron_run: Run) -> None:
     assert daemon.wait() == 0
 
 
-def test_a_second_term_kills_at_once(gcron_run: Run, unique: str) -> None:
+def test_a_second_signal_kills_at_once(gcron_run: Run, unique: str) -> None:
     deaf = DEAF % unique
     daemon = gcron_run(f"# gcron: kill-after=1h name=deaf\n@reboot exec {deaf}\n", "--grace", "1h", before=UNSHARE)
     daemon.wait_for(r"\| deaf")
     init = init_of(daemon.process.pid)
     init.send_signal(signal.SIGTERM)
     daemon.wait_for("SIGTERM: stopping")
-    init.send_signal(signal.SIGTERM)
+    init.send_signal(signal.SIGINT)
     assert daemon.wait() == 3
-    assert "SIGTERM again: killing deaf" in daemon.log
+    assert "SIGINT: killing deaf" in daemon.log
 
 
 def test_process_1_loads_no_runtime_and_has_one_thread(as_init: Run, tmp_path: Path) -> None:
@@ -300,11 +300,30 @@ def test_keys_of_a_terminal_arrive_once_and_do_not_stop_the_scheduler(tmp_path: 
         terminal.wait_for("SIGINT: stopping, waiting up to 3600 s for long")
         init.send_signal(signal.SIGUSR1)
         terminal.wait_for("status: 1 job, 1 running")
-        assert "SIGINT again" not in terminal.shown
+        assert "killing" not in terminal.shown
+        time.sleep(0.1)  # faster than that presses nobody
         terminal.press(b"\x03")
-        terminal.wait_for("SIGINT again: killing long")
+        terminal.wait_for("SIGINT: killing long")
         assert terminal.wait() == 3
     finally:
         with suppress(psutil.Error, IndexError):
             psutil.Process(terminal.pid).children()[0].kill()
         os.close(terminal.master)
+
+
+# -- the grace ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "grace"), [((), 8), (("--grace", "40"), 40)])
+def test_process_1_has_a_grace_that_fits_into_a_stop_of_docker(
+    gcron_run: Run, unique: str, options: tuple[str, ...], grace: int
+) -> None:
+    """`docker stop` killed the container after 10 s, in the middle of a grace of 30 s, and all jobs with it."""
+    daemon = gcron_run(f"# gcron: name=long\n@reboot sleep {unique}\n", *options, before=UNSHARE)
+    daemon.wait_for("started")
+    init = init_of(daemon.process.pid)
+    init.send_signal(signal.SIGTERM)
+    daemon.wait_for(f"SIGTERM: stopping, waiting up to {grace} s for long")
+    assert ("as process 1, jobs have 8 s to finish at a stop (--grace)" in daemon.log) == (not options)
+    init.send_signal(signal.SIGINT)
+    assert daemon.wait() == 3

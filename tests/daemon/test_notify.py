@@ -65,8 +65,7 @@ def test_a_reload_during_the_stop_is_not_announced(gcron_run: Run, manager: tupl
     daemon.send(signal.SIGHUP)
     daemon.send(signal.SIGUSR1)  # handled after HUP, so the log is complete when the status is there
     daemon.wait_for("status: 1 job, 1 running")
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 3
+    assert daemon.stop(signal.SIGINT) == 3
     receiver.setblocking(False)
     with pytest.raises(BlockingIOError):
         receiver.recv(4096)

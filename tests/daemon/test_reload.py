@@ -238,6 +238,19 @@ def test_hundreds_of_edits_cause_few_reloads_and_miss_no_fire(
     assert len(gcron.reloads()) <= seconds / QUIET + 2 < 250
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule is root's")
+def test_a_directory_that_was_opened_to_others_keeps_the_jobs(gcron_run: Run, tmp_path: Path) -> None:
+    """What root checked at the start holds at each reload: later, another user can put a crontab of his own there."""
+    daemon = gcron_run("# gcron: name=before\n@reboot echo before; sleep 600\n", "--no-watch", "--grace", "0")
+    daemon.wait_for(r"\| before")
+    tmp_path.chmod(0o777)
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(rf"anybody can write the directory {tmp_path}, and put another file in its place")
+    tmp_path.chmod(0o755)
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: read again: 0 added, 0 changed, 0 removed")
+
+
 @linux
 @pytest.mark.realtime
 def test_with_no_watch_only_a_signal_reloads(witness: Callable[..., Witness]) -> None:
@@ -255,7 +268,7 @@ def test_with_no_watch_only_a_signal_reloads(witness: Callable[..., Witness]) ->
 class Log(list[str]):
     """Collects the reports."""
 
-    def __call__(self, text: str, bad: bool = False, **fields: object) -> None:
+    def __call__(self, text: str, level: str = "info", **fields: object) -> None:
         self.append(text)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import Gate
 from tests.waiting import takes
 
 Run = Callable[..., Any]
@@ -62,6 +63,8 @@ def test_the_json_log_shows_each_state_of_a_service(gcron_run: Run) -> None:
     assert daemon.stop() == 0
     records = [json.loads(line) for line in daemon.log.splitlines()]
     told = [record for record in records if record["event"] == "service-state-changed"]
+    levels = [record.pop("level") for record in told]
+    assert levels == ["info", "info", "warning", "info"]
     common = {"event": "service-state-changed", "job": "web", "restarts": 0}
     assert [{key: value for key, value in record.items() if key != "time"} for record in told] == [
         {**common, "state": "starting", "reason": "gcron starts it", "reason_code": "startup"},
@@ -100,8 +103,23 @@ def test_jobs_finish_first_and_a_second_signal_kills_everything(gcron_run: Run) 
     time.sleep(0.2)
     assert "deaf     killed" not in daemon.log
     with takes(at_most=5):
-        assert daemon.stop() == 3
-    assert "SIGTERM again: killing job, deaf" in daemon.log
+        assert daemon.stop(signal.SIGINT) == 3
+    assert "SIGINT: killing job, deaf" in daemon.log
+
+
+def test_a_service_that_has_failed_can_end_gcron_with_status_5(gcron_run: Run, gate: Gate) -> None:
+    """`gcron run` went on, with nothing but jobs that waited for a service that would never be there."""
+    daemon = gcron_run(
+        f"# gcron: name=web restart=never on-failed=stop\n@service {gate.wait}; exit 3\n"
+        f"# gcron: name=job\n@reboot echo up; until grep -q 'web has failed' log0; do sleep 0.02; done; echo done\n",
+        cwd=gate.path.parent,
+    )
+    daemon.wait_for(r"\| up")
+    gate.open()
+    assert daemon.wait() == 5
+    assert "the service web has failed: stopping, waiting up to 30 s for job" in daemon.log
+    assert "| done" in daemon.log
+    assert daemon.log.splitlines()[-1].endswith("stopped; the service web has failed")
 
 
 def test_a_reload_does_not_restart_an_unchanged_service(gcron_run: Run, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from gcron.supervise.python_call import PythonCall
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
 from tests.conftest import Gate
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, takes, until
 
 Make = Callable[..., tuple[Scheduler, Any]]
 Watched = tuple[Scheduler, Any]
@@ -286,9 +286,9 @@ def test_a_service_that_dies_while_jobs_finish_is_restarted(scheduler: Watched, 
 
 
 def test_services_stop_in_the_reverse_order_of_after(scheduler: Watched, tmp_path: Path) -> None:
-    """The stop signals are sent together, but in this order: a front end may need its back end while it ends."""
+    """TERM went to all at once: the database was gone 0.8 s before the web server that needed it had ended."""
     running, recorder = scheduler
-    command = "trap 'echo {} >> order; exit' TERM; echo up; while :; do sleep 0.05; done"
+    command = "trap 'sleep 0.2; echo {} >> order; exit' TERM; echo up; while :; do sleep 0.05; done"
     running.service(command.format("cache"), name="cache", cwd=tmp_path, after="db", ready_line="up")
     running.service(command.format("front"), name="front", cwd=tmp_path, after="web", ready_line="up")
     running.service(command.format("db"), name="db", cwd=tmp_path, ready_line="up")
@@ -301,7 +301,62 @@ def test_services_stop_in_the_reverse_order_of_after(scheduler: Watched, tmp_pat
     assert report.killed == ()
     order = [event.job for event in recorder.of("service-state-changed") if event.state is ServiceState.STOPPING]
     assert order == ["front", "web", "cache", "db"]
-    assert sorted((tmp_path / "order").read_text().split()) == ["cache", "db", "front", "web"]
+    assert (tmp_path / "order").read_text().split() == ["front", "web", "cache", "db"]
+
+
+@pytest.mark.realtime
+def test_a_service_that_ignores_the_stop_signal_delays_the_next_until_kill(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="db", kill_after=60)
+    deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+    running.service(deaf, name="web", after="db", kill_after=0.3, ready_line="up")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    with takes(at_least=0.3, at_most=0.3 + 1):
+        report = running.stop(grace=0)
+
+    assert report.killed == ("web",)
+    ends = recorder.of("run-finished")
+    assert [(event.job, event.result.outcome) for event in ends] == [("web", Outcome.KILLED), ("db", Outcome.STOPPED)]
+
+
+def test_a_second_stop_kills_services_that_wait_for_their_turn(scheduler: Watched) -> None:
+    running, _ = scheduler
+    deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+    running.service(deaf, name="db", kill_after=600, ready_line="up")
+    running.service(deaf, name="web", after="db", kill_after=600, ready_line="up")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    stopping = spawn(running.stop, 0)
+    until(lambda: running.services["web"].state is ServiceState.STOPPING)
+    running.kill()
+
+    assert sorted(stopping.get(timeout=PATIENCE).killed) == ["db", "web"]
+
+
+def test_a_service_that_fails_for_good_can_stop_the_scheduler(scheduler: Watched) -> None:
+    """A container went on, healthy for its orchestrator, with a service in it that had been given up for hours."""
+    running, recorder = scheduler
+    running.service("exit 3", name="web", restart="never", on_failed="stop")
+    running.service("exec sleep 60", name="db")
+    running.start()
+    until(lambda: running.is_stopping)
+
+    assert running.stop().killed == ()
+    assert running.failed_service == "web"
+    assert recorder.outcomes("db") == ["stopped"]
+
+
+def test_a_service_that_fails_for_good_stops_nothing_by_default(scheduler: Watched) -> None:
+    running, _ = scheduler
+    running.service("exit 3", name="web", restart="never")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.FAILED)
+    sleep(0.05)
+
+    assert not running.is_stopping
+    assert running.failed_service == ""
 
 
 def test_a_service_that_ignores_the_stop_signal_is_killed_and_reported(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -39,6 +40,35 @@ def test_lines_are_those_of_bytes_split_however_the_bytes_arrive(data: bytes, cu
     if expected[-1] == b"":
         expected.pop()
     assert split_in_chunks(data, cuts) == expected
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b"a", b"\r", b"\r\n", b"bc"])).map(b"".join),
+    st.lists(st.integers(0, 500)),
+)
+def test_a_line_is_what_follows_its_last_carriage_return(data: bytes, cuts: list[int]) -> None:
+    """A progress bar of minutes came as one line, with all of its states and `\\x0d` between them."""
+    expected = [re.sub(rb".*\r(?!\r*$)", b"", line, flags=re.DOTALL) for line in data.split(b"\n")]
+    if expected[-1].rstrip(b"\r") == b"":
+        expected.pop()
+    found = split_in_chunks(data, cuts)
+    assert [line.rstrip(b"\r") for line in found] == [line.rstrip(b"\r") for line in expected]
+
+
+def test_a_state_of_a_progress_bar_is_shown_once() -> None:
+    splitter = LineSplitter()
+    assert splitter.feed(b"10%\r20%\r") == []
+    assert (splitter.is_overwritten, splitter.has_partial) == (True, True)
+    assert splitter.flush(at_end=False) == [Lines([b"20%"])]
+    assert splitter.flush(at_end=False) == []
+    assert not splitter.has_partial
+    assert splitter.feed(b"30%\r") == []
+    assert splitter.flush(at_end=False) == [Lines([b"30%"])]
+    assert splitter.feed(b"\nnext\n") == [Lines([b"next"])]
+    assert not splitter.is_overwritten
+    assert splitter.feed(b"half\r") == []
+    assert splitter.flush(at_end=False) == [Lines([b"half"])]
+    assert splitter.flush() == []
 
 
 @given(

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @given(data=damaged())
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_any_input_ends_in_requests_or_one_refusal(data: bytes) -> None:
     requests, status = read_all([data])
 
@@ -59,7 +60,7 @@ def test_any_input_ends_in_requests_or_one_refusal(data: bytes) -> None:
 
 
 @given(data=damaged(), cuts=st.lists(st.integers(0, 500), max_size=8))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_segments_make_no_difference(data: bytes, cuts: list[int]) -> None:
     """Two readers that get different segments must get the same requests."""
     places = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
@@ -70,3 +71,28 @@ def test_segments_make_no_difference(data: bytes, cuts: list[int]) -> None:
     assert [request[:3] for request in cut[0]] == [request[:3] for request in whole[0]]
     assert [request[3] for request in cut[0] if request[4]] == [request[3] for request in whole[0] if request[4]]
     assert cut[1] == whole[1]
+
+
+@pytest.mark.parametrize("data", SHORT, ids=range(len(SHORT)))
+def test_a_cut_at_any_byte_makes_no_difference(data: bytes) -> None:
+    whole = read_all([data])
+    for at in range(1, len(data)):
+        cut = read_all([data[:at], data[at:]])
+        assert [request[:3] for request in cut[0]] == [request[:3] for request in whole[0]], at
+        assert cut[1] == whole[1], at
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r", b"\n\r\n", b"\r\n\n", b"\r\r\n"])
+def test_a_bare_line_end_between_two_requests_is_refused_wherever_it_is_cut(blank: bytes) -> None:
+    """The parser skips them. A proxy in front may see a request where the server sees none, or the other way round."""
+    first = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n"
+    for before in (
+        b"",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n\n",
+        first,
+    ):
+        data = before + blank + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        for at in range(len(data)):
+            requests, status = read_all([data[:at], data[at:]])
+            assert (len(requests), status) == (bool(before), 400), (before, at)

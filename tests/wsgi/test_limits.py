@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ import pytest
 import gcron
 from gcron.event import Event
 from gcron.wsgi import Limits, WSGIServer
+from gcron.wsgi import server as server_module
+from gcron.wsgi.connection import Part
+from tests.waiting import takes, until
 
 pytestmark = pytest.mark.realtime
 
@@ -248,3 +252,101 @@ def _connected(path: str) -> Any:
     one = socket.socket(socket.AF_UNIX)
     one.connect(path)
     return one
+
+
+SILENT = 1500
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"G", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"], ids=["none", "byte", "head"]
+)
+def test_silent_connections_do_not_keep_a_client_waiting(
+    sent: bytes, serve: Callable[..., WSGIServer], connect: Any
+) -> None:
+    """1,500 silent connections kept a client waiting for 25 seconds: one of them was closed each tenth of a second."""
+    server = serve(echo, limits=limits(connections=50), backlog=2048)
+    crowd = [connect(server) for _ in range(SILENT)]
+    for one in crowd:
+        with suppress(OSError):  # it may have been closed to make room for others
+            one.send(sent)
+
+    with takes(at_most=3):
+        late = connect(server)
+        late.send(GET)
+        assert late.read_until(b"read 0").startswith(b"HTTP/1.1 200")
+
+
+def test_half_requests_are_closed_before_idle_connections(serve: Callable[..., WSGIServer], connect: Any) -> None:
+    server = serve(echo, limits=limits(connections=3))
+    idle, half, _ = clients = [connect(server) for _ in range(3)]
+    for client in clients:
+        client.send(GET)
+        client.read_until(b"read 0")
+    half.send(b"GET /")
+    until(lambda: server._waiting[Part.HEAD])
+
+    late = connect(server)
+    late.send(GET)
+
+    assert late.read_until(b"read 0").startswith(b"HTTP/1.1 200")
+    assert half.is_closed()
+    idle.send(GET)
+    assert idle.read_until(b"read 0").startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_whose_request_has_come_is_not_closed_to_make_room(
+    serve: Callable[..., WSGIServer], connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many clients at once are no attack: each gets its answer, in turn."""
+    monkeypatch.setattr(server_module, "_BRIEF", 0.0)
+    server = serve(echo, limits=limits(connections=5), backlog=2048)
+    crowd = [connect(server) for _ in range(5)]
+    until(lambda: len(server._waiting[Part.REQUEST]) == 5)
+    for one in crowd:
+        one.socket.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert server._make_room() is False
+
+
+STARTING = """
+    import resource, sys
+    import gcron
+    from gcron import Scheduler, every
+    from gcron.wsgi import WSGIServer
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"served"]
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    server = WSGIServer(sys.argv[1], application, log=None, error_log=None, backlog=1024)
+    server.start()
+    scheduler = Scheduler()
+    scheduler.command("echo ran", every(1), name="beside", output="raw")
+    scheduler.on("run-finished", lambda event: print(event.result.outcome, flush=True))
+    print("ready", flush=True)
+    scheduler.run()
+"""
+"""A server and a job each second, with 256 descriptors."""
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: a\r\n"], ids=["silent", "half"])
+def test_jobs_start_beside_more_connections_than_there_are_descriptors(tmp_path: Any, sent: bytes) -> None:
+    """Accepting went on until the last descriptor, and starting keeps 24 free: no job started beside such clients."""
+    path = str(tmp_path / "sock")
+    command = [sys.executable, "-c", textwrap.dedent(STARTING), path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        assert child.stdout is not None
+        crowd: list[Any] = []
+        try:
+            assert child.stdout.readline() == "ready\n"
+            crowd += [_connected(path) for _ in range(600)]
+            for one in crowd:
+                with suppress(OSError):
+                    one.sendall(sent)
+            seen = [child.stdout.readline() for _ in range(8)]
+        finally:
+            for one in crowd:
+                one.close()
+            child.kill()
+    assert seen.count("succeeded\n") >= 3, seen
+    assert set(seen) <= {"succeeded\n", "ran\n"}, seen

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from gcron.daemon.formats.format import RECORD_LIMIT, Level, has_long_line, pieces, show_surrogate
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
@@ -30,31 +31,38 @@ from gcron.scheduler.events import (
     StoreFailed,
     StoreRecovered,
 )
-from gcron.supervise.outcome import Reason
 
 __all__ = ["TextFormat", "duration"]
 
 # Bytes that go into the log as they are; lines with any other are looked at one by one.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-# The same without newlines, for many lines at once.
-_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal or a reader of the log may act upon, and nobody sees: control characters, the direction of text, ends
+# of lines and paragraphs (U+2028, U+2029), marks and tags without a shape, and halves of characters.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
+_LONGEST_LABEL = 256
 _BAD = "31"
+_LEVEL_COLOURS: dict[Level, str] = {"info": "", "warning": "33", "error": _BAD}
 _DIM = "2"
 
 
 class TextFormat:
-    """Lines for people: time, job, what happened.
+    """Lines for people: time, job, what happened; of at most `limit` bytes.
 
     `colour`: with terminal colours; `full_date`: whole date and offset rather than the time of day.
     """
 
-    def __init__(self, timezone: tzinfo, colour: bool = False, full_date: bool = True) -> None:
-        self._timezone = timezone
+    def __init__(
+        self, timezone: tzinfo, colour: bool = False, full_date: bool = True, limit: int = RECORD_LIMIT
+    ) -> None:
+        self.timezone = timezone
         self._colour = colour
         self._full_date = full_date
+        self._limit = limit
         self._width = 8
 
     def event(self, event: SchedulerEvent) -> bytes:
@@ -68,18 +76,18 @@ class TextFormat:
         if not text:
             return b""
         job = event.job if isinstance(event, JobEvent) else "gcron"
-        return self._line(event.time, job, self._paint(text, colour))
+        return self._lines(event.time, job, text, colour)
 
-    def message(self, time: float, text: str, bad: bool = False) -> bytes:
+    def message(self, time: float, text: str, level: Level = "info") -> bytes:
         """See `Format.message`."""
-        return self._line(time, "gcron", self._paint(_safe(text), _BAD if bad else "1"))
+        return self._lines(time, "gcron", text, _LEVEL_COLOURS[level] or "1")
 
     def report(
-        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], bad: bool = False
+        self, time: float, event: str, fields: Mapping[str, object], lines: Sequence[str], level: Level = "info"
     ) -> bytes:
         """See `Format.report`."""
-        colour = _BAD if bad else ""
-        return b"".join(self._line(time, "gcron", self._paint(_safe(line), colour)) for line in lines)
+        colour = _LEVEL_COLOURS[level]
+        return b"".join(self._lines(time, "gcron", line, colour) for line in lines)
 
     def fit(self, names: list[str]) -> None:
         """Make room for these names in the job column."""
@@ -89,20 +97,30 @@ class TextFormat:
         """All lines at once: the hot path of jobs that print much (benchmarks/log.py)."""
         mark = self._paint("!" if event.stream == "stderr" else "|", _BAD if event.stream == "stderr" else _DIM)
         prefix = f"{self._prefix(event.time, event.job)} {mark} " + ("(late) " if event.late else "")
-        start = prefix.encode("utf-8", "backslashreplace")
+        start = prefix.encode("utf-8")
         end = self._paint(" (continued)", _DIM).encode() + b"\n" if event.continued else b"\n"
         block = b"\n".join(event.lines)
         if block.translate(None, _PLAIN):
-            block = _harmless(block)
-        return start + block.replace(b"\n", b"\n" + start) + end
+            text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
+            block = _safe(text).encode("utf-8")
+        room = self._limit - len(start) - len(self._paint(" (continued)", _DIM)) - 1
+        if not has_long_line(block, room):
+            return start + block.replace(b"\n", b"\n" + start) + end
+        more = self._paint(" (continued)", _DIM).encode() + b"\n" + start
+        return b"\n".join([*(start + line for line in _cut_lines(block, room, more))]) + end
 
-    def _line(self, time: float, job: str, text: str) -> bytes:
-        return f"{self._prefix(time, job)} {text}\n".encode("utf-8", "backslashreplace")
+    def _lines(self, time: float, job: str, text: str, colour: str) -> bytes:
+        """What gcron says, in one record, or in several if it is long. What others decide of it is made safe here."""
+        prefix = f"{self._prefix(time, job)} "
+        room = self._limit - _size(prefix) - len(self._paint(" (continued)", "33")) - 1
+        *parts, last = pieces(_one_line(text), room, _size)
+        records = [f"{prefix}{self._paint(f'{part} (continued)', colour)}\n" for part in parts]
+        return "".join([*records, f"{prefix}{self._paint(last, colour)}\n"]).encode("utf-8")
 
     def _prefix(self, time: float, job: str) -> str:
-        moment = datetime.fromtimestamp(time, self._timezone)
+        moment = datetime.fromtimestamp(time, self.timezone)
         stamp = moment.isoformat(timespec="seconds") if self._full_date else moment.strftime("%H:%M:%S")
-        label = _safe(job).ljust(self._width)
+        label = next(pieces(_one_line(job), _LONGEST_LABEL, _size)).ljust(self._width)
         colour = "1" if job == "gcron" else _JOB_COLOURS[sum(job.encode("utf-8", "replace")) % len(_JOB_COLOURS)]
         return f"{self._paint(stamp, _DIM)}  {self._paint(label, colour)}"
 
@@ -126,28 +144,28 @@ def _describe_finished(event: RunFinished) -> tuple[str, str]:
     colour = _OUTCOME_COLOURS.get(result.outcome, _BAD)
     text = f"{result.outcome}"
     if result.reason:
-        text += f": {_safe(result.reason)}"
+        text += f": {result.reason}"
     if result.outcome is not Outcome.SKIPPED:
         attempt = f"attempt {result.attempts}, " if result.attempts > 1 else ""
         text += f" ({attempt}after {duration(result.duration)})"
     if result.left_behind:
-        text += f"; could not be killed: {_safe(result.left_behind)}"
+        text += f"; could not be killed: {result.left_behind}"
     return text, colour
 
 
 def _describe_retry(event: RetryPlanned) -> tuple[str, str]:
     result = event.result
-    return f"attempt {event.attempt} {result.outcome}: {_safe(result.reason)}; next in {duration(event.delay)}", "33"
+    return f"attempt {event.attempt} {result.outcome}: {result.reason}; next in {duration(event.delay)}", "33"
 
 
 def _describe_missed(event: FiresMissed) -> tuple[str, str]:
     first, last = _moment(event.first), _moment(event.last)
     span = first if event.first == event.last else f"{first} to {last}"
-    return f"missed: {span}: {_safe(event.reason)}", "33"
+    return f"missed: {span}: {event.reason}", "33"
 
 
 def _describe_late(event: RunLate) -> tuple[str, str]:
-    return f"late: begins {duration(event.delay)} after {_moment(event.fire_at)}: {_safe(event.reason)}", "33"
+    return f"late: begins {duration(event.delay)} after {_moment(event.fire_at)}: {event.reason}", "33"
 
 
 def _describe_overdue(event: SuccessOverdue) -> tuple[str, str]:
@@ -173,15 +191,15 @@ def _describe_service(event: ServiceStateChanged) -> tuple[str, str]:
     if event.state is ServiceState.BACKING_OFF:
         return f"will be started again in {duration(event.delay)} (restart {event.restarts + 1})", "33"
     if event.state is ServiceState.FAILED:
-        return f"service failed, and is not started again: {_safe(event.reason)}", _BAD
+        return f"service failed, and is not started again: {event.reason}", _BAD
     if event.state is ServiceState.READY and event.reason:
-        return f"ready: {_safe(event.reason)}", "32"
+        return f"ready: {event.reason}", "32"
     return "", ""
 
 
 _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     ProcessStarted: lambda event: (f"started (pid {event.pid})", ""),
-    Notice: lambda event: (_safe(event.text), "33"),
+    Notice: lambda event: (event.text, "33"),
     RetryPlanned: _describe_retry,
     RunFinished: _describe_finished,
     FiresMissed: _describe_missed,
@@ -192,23 +210,34 @@ _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     JobPaused: lambda event: ("paused", "33"),
     JobResumed: lambda event: ("resumed", ""),
     LoopBlocked: lambda event: (
-        f"{_safe(event.what)} blocked all jobs for {duration(event.seconds)}: {_safe(event.where)}",
+        f"{event.what} blocked all jobs for {duration(event.seconds)}: {event.where}",
         _BAD,
     ),
-    StoreFailed: lambda event: (_safe(event.reason), _BAD),
+    StoreFailed: lambda event: (str(event.reason), _BAD),
     StoreRecovered: _describe_recovered,
 }
 
 
-def _harmless(block: bytes) -> bytes:
-    """Lines in which all that is not UTF-8, or could move a terminal's cursor, is escaped."""
-    text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
-    return _CONTROL_IN_LINES.sub(_escape, text).encode("utf-8", "backslashreplace")
+def _cut_lines(block: bytes, room: int, more: bytes) -> Iterator[bytes]:
+    for line in block.decode("utf-8").split("\n"):
+        yield more.join(piece.encode("utf-8") for piece in pieces(line, room, _size))
 
 
-def _safe(text: str | Reason) -> str:
-    return _CONTROL.sub(_escape, str(text))
+def _safe(text: str) -> str:
+    """The text with everything escaped that a reader could act upon, but newlines and tabs."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _one_line(text: str) -> str:
+    return _safe(text).replace("\n", "\\x0a")
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
 def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match[0]):02x}"
+    code = ord(match[0])
+    if 0xD800 <= code <= 0xDFFF:
+        return show_surrogate(match)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
