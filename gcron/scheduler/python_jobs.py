@@ -30,7 +30,7 @@ from gcron.schedule import (
 from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.job import Job
 from gcron.scheduler.other_words import check_words
-from gcron.supervise.command import OF_PROCESSES, command_of
+from gcron.supervise.command import OF_PROCESSES, Command, command_of
 from gcron.supervise.python_call import PythonCall
 
 __all__ = [
@@ -202,6 +202,8 @@ def checked_jobs(jobs: Iterable[Job]) -> list[Job]:
     for job in jobs:
         if not isinstance(job, Job):
             raise TypeError(f"{job!r} is no Job: command(), service() and job() make one and add it")
+        if not isinstance(job.action, Command | PythonCall):
+            raise TypeError(f"job {job.name!r} has the action {job.action!r}: give PythonCall(function), or a Command")
     return jobs
 
 

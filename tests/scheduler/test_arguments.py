@@ -15,9 +15,9 @@ import pytest
 import gcron
 from gcron import at, cron, every
 from gcron.greenlet import sleep
-from gcron.policy import PolicyError
-from gcron.schedule import ScheduleError
-from gcron.scheduler import Scheduler
+from gcron.policy import Policy, PolicyError
+from gcron.schedule import ScheduleError, parse
+from gcron.scheduler import Job, Scheduler
 from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE
 
@@ -166,6 +166,13 @@ def test_add_accepts_only_jobs(scheduler: Watched) -> None:
     with pytest.raises(TypeError, match="is no Job: command"):
         scheduler[0].replace([scheduler[0].command("true", "@daily"), wrong])
     assert [job.name for job in scheduler[0].jobs] == ["true"]
+
+
+def test_a_job_of_a_bare_function_is_refused(scheduler: Watched) -> None:
+    """It was added, and failed at its fire."""
+    wrong: Any = nothing
+    with pytest.raises(TypeError, match=r"give PythonCall\(function\)"):
+        scheduler[0].add(Job("job", parse("@manual"), wrong, Policy()))
 
 
 @pytest.mark.parametrize("name", [nothing, None, 5])
