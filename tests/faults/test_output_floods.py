@@ -214,7 +214,7 @@ def test_split_logs_separates_job_output_from_own_records(gcron_run: Run) -> Non
     until(lambda: '"run-finished"' in daemon.errors)
     assert daemon.stop() == 0
     lines = [json.loads(line) for line in daemon.log.splitlines()]
-    assert {line["stream"]: line["line"] for line in lines} == {"stderr": "x", "stdout": {"level": "info"}}
+    assert {line["stream"]: line["line"] for line in lines} == {"stderr": "x", "stdout": '{"level": "info"}'}
     kinds = [json.loads(line)["event"] for line in daemon.errors.splitlines()]
     assert "output" not in kinds
     assert set(kinds) == {"message", "run-started", "process-started", "run-finished"}
