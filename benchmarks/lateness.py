@@ -136,9 +136,9 @@ class Gcron:
             if isinstance(action, str):
                 self._scheduler.command(action, EVERY_SECOND, name=str(number))
             else:
-                self._scheduler.job(EVERY_SECOND, name=str(number))(action)
+                self._scheduler.job(EVERY_SECOND, name=str(number), greenlet=True)(action)
         for number in range(others):
-            self._scheduler.job(not_due(number), name=f"other-{number}")(_nothing)
+            self._scheduler.job(not_due(number), name=f"other-{number}", greenlet=True)(_nothing)
         self._scheduler.start()
 
     def wait(self, seconds: float) -> None:

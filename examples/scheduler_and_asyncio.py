@@ -9,7 +9,7 @@ import asyncio
 
 from gcron import Scheduler
 
-scheduler = Scheduler()
+scheduler = Scheduler(logger=None)  # this program prints the outcomes itself
 scheduler.command("sleep 0.1; echo '3 rows'", "@daily", name="import")
 scheduler.command("exit 7", "@hourly", name="check")
 

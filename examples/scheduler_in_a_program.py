@@ -2,7 +2,7 @@
 
 from gcron.scheduler import RunFinished, Scheduler
 
-scheduler = Scheduler()
+scheduler = Scheduler(logger=None)  # this program prints the outcomes itself
 finished: list[str] = []
 
 

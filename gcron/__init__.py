@@ -21,6 +21,9 @@ from gcron.runtime.hub import Hub, LoopExit, get_hub
 from gcron.version import __version__
 
 if TYPE_CHECKING:
+    from gcron.crontab import CrontabError
+    from gcron.errors import GcronError, JobError, JobExistsError, JobNameError, NoSuchJobError, StateError
+    from gcron.policy import PolicyError
     from gcron.runtime.greenlet import (
         Greenlet,
         GreenletExit,
@@ -33,20 +36,52 @@ if TYPE_CHECKING:
     )
     from gcron.runtime.timeout import Timeout, with_timeout
     from gcron.runtime.waiting import iwait, joinall, killall, wait
-    from gcron.schedule import after_end, at, cron, every
-    from gcron.scheduler import Job, Scheduler
+    from gcron.schedule import ScheduleError, after_end, at, cron, every
+    from gcron.scheduler import (
+        Job,
+        JobStatus,
+        Outcome,
+        Reason,
+        ReasonCode,
+        Run,
+        RunFinished,
+        RunResult,
+        RunState,
+        Scheduler,
+        StopReport,
+        current_run,
+    )
 
 __all__ = [
+    "CrontabError",
+    "GcronError",
     "Greenlet",
     "GreenletExit",
     "Job",
+    "JobError",
+    "JobExistsError",
+    "JobNameError",
+    "JobStatus",
     "LoopExit",
+    "NoSuchJobError",
+    "Outcome",
+    "PolicyError",
+    "Reason",
+    "ReasonCode",
+    "Run",
+    "RunFinished",
+    "RunResult",
+    "RunState",
+    "ScheduleError",
     "Scheduler",
+    "StateError",
+    "StopReport",
     "Timeout",
     "__version__",
     "after_end",
     "at",
     "cron",
+    "current_run",
     "every",
     "get_hub",
     "getcurrent",
@@ -67,7 +102,10 @@ _ROOMS = (
     "gcron.runtime.greenlet",
     "gcron.runtime.timeout",
     "gcron.runtime.waiting",
+    "gcron.errors",
     "gcron.schedule",
+    "gcron.policy",
+    "gcron.crontab",
     "gcron.scheduler",
 )
 

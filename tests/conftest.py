@@ -28,6 +28,10 @@ from tests.waiting import PATIENCE
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 WITH_TIMING = Path(__file__).with_name("gcron_with_timing.py")
 
+# Schedules without a zone are in that of the machine. Tests know only this one.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
 # No deadline: a busy machine is not a failure, and benchmarks/ measure speed. The workers can share the database of
 # examples, because each test has its own directory there.
 settings.register_profile("gcron", deadline=None)

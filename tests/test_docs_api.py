@@ -15,8 +15,8 @@ ROOMS = re.findall(r"^\| \[(gcron\.[a-z]+)\]\([a-z]+\.md\) \| (.*) \|$", (API / 
 NAMES = {name: room for room, names in ROOMS for name in re.findall(r"`(\w+)`", names)}
 PAGES = "".join(page.read_text() for page in API.glob("*.md"))
 PUBLIC = (
-    "event exceptions greenlet hub local lock pool queue schedule scheduler select socket subprocess testing threadpool"
-    " timeout util wsgi"
+    "errors event exceptions greenlet hub local lock pool queue schedule scheduler select socket subprocess testing"
+    " threadpool timeout util wsgi"
 )
 
 

@@ -15,6 +15,7 @@ from gcron.scheduler import (
     JobOutput,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     Notice,
     Outcome,
     ProcessStarted,
@@ -57,6 +58,7 @@ FULL = [
     ServiceStateChanged(0.0, "job", ServiceState.BACKING_OFF, WHY, 1, 2.0),
     JobPaused(0.0, "job"),
     JobResumed(0.0, "job"),
+    LoopBlocked(0.0, "job", "job job", "jobs.py:3, in job", 1.5),
     StoreFailed(0.0, WHY),
     StoreRecovered(0.0, 3),
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from gcron.errors import GcronError
+
 __all__ = ["CrontabError", "LineError", "Problem", "Problems", "Severity", "render", "render_all"]
 
 Severity = Literal["error", "warning"]
@@ -43,7 +45,7 @@ class Problem(NamedTuple):
     """The line of the file, or empty where showing it does not help."""
 
 
-class CrontabError(Exception):
+class CrontabError(GcronError):
     """A crontab that cannot be used, with all its problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

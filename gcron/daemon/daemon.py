@@ -114,7 +114,7 @@ class Daemon:
         self._origin = origin
         self._clock = SystemClock()
         self._log = Log(settings.log, self._clock)
-        self._scheduler = Scheduler(clock=self._clock, store=store, timing=timing)
+        self._scheduler = Scheduler(logger=None, clock=self._clock, store=store, timing=timing)
         self._scheduler.on("*", self._log.tell)
         self._scheduler.on("service-state-changed", self._on_service)
         self._scheduler.replace(jobs)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Literal, TypedDict
 
 __all__ = ["CommandOptions", "FunctionOptions", "ServiceOptions"]
 
-Duration = float | str
+Duration = float | str | timedelta
 Size = int | str
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
+from gcron.errors import GcronError
 from gcron.policy.values import Refused
 
 __all__ = ["OPTIONS", "Option", "PolicyError", "Scope", "option", "options_of"]
@@ -20,7 +21,7 @@ Scope = Literal["every job", "scheduled jobs", "services", "processes"]
 _T = TypeVar("_T")
 
 
-class PolicyError(ValueError):
+class PolicyError(GcronError, ValueError):
     """An option that does not exist, or a value that it does not accept."""
 
     def __init__(self, message: str, *, key: str, hint: str = "") -> None:

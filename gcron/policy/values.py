@@ -11,6 +11,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from resource import RLIM_INFINITY
 
 from gcron.schedule import ScheduleError, parse_duration
@@ -67,9 +68,11 @@ def one_of(*words: str) -> Callable[[object], str]:
 
 
 def read_seconds(value: object) -> float:
-    """Read seconds, or a text such as `1h30m`."""
+    """Read seconds, a `timedelta`, or a text such as `1h30m`."""
     if isinstance(value, str):
         return _finite(_duration(value))
+    if isinstance(value, timedelta):
+        return _finite(value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"cannot be {value!r}", "seconds, or a text such as 90, 90s, 1h30m, 2d")
     return _finite(value)

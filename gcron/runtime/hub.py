@@ -147,6 +147,19 @@ class Hub(Loop):
         if self.signals:
             self.signals.listen()
 
+    def forget_all(self) -> None:
+        """Drop all timers, calls and waits, so that only the running greenlet goes on. For a forked child.
+
+        Whatever else is parked stays so for ever.
+        """
+        self.ring.clear()
+        self.credit = 0
+        self.timers.clear()
+        self.io.forget_all()
+        self._holds.clear()
+        self._joiners.clear()
+        self.on_wake.clear()
+
 
 # -- the running greenlet -----------------------------------------------------------------------------------
 

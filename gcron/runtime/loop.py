@@ -102,6 +102,7 @@ class Loop(RawGreenlet):
         "io",
         "monotonic",
         "newcomer",
+        "on_wake",
         "polling",
         "ring",
         "successor",
@@ -123,6 +124,7 @@ class Loop(RawGreenlet):
         self._holds: set[object] = set()
         self._joiners: list[Carrier] = []
         self.polling = False
+        self.on_wake: list[Callable[[], object]] = []
         self._next_trim = 0.0
         self._has_waited = False
         self.io = Readiness(self)
@@ -151,6 +153,23 @@ class Loop(RawGreenlet):
         if self.polling:
             self.io.wake()
         return callback
+
+    @property
+    def last_turn(self) -> float:
+        """When the loop had its last turn, by `monotonic`. Another thread sees by it whether the loop turns."""
+        return self._last_turn
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while nobody is ready, and the loop waits for a timer, a descriptor, a signal or a thread."""
+        return self.polling
+
+    def call_on_wake(self, function: Callable[[], object]) -> None:
+        """Call `function()` in the loop when its present or next wait ends. Any thread may ask; nothing is woken.
+
+        A thread that asks while the loop waits must look at `is_waiting` afterwards: the wait may have just ended.
+        """
+        self.on_wake.append(function)
 
     def interrupt_poll(self) -> None:
         """End a blocking poll, from any thread."""

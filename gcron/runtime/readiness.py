@@ -139,6 +139,10 @@ class Readiness:
         """Wait at most `timeout` seconds (None: for ever), and call the callbacks of what became ready."""
         ready = self.open().poll(timeout)
         self._hub.polling = False  # whom the callbacks wake needs no byte in our pipe
+        if self._hub.on_wake:
+            called, self._hub.on_wake = self._hub.on_wake, []
+            for function in called:
+                self._hub.guard(function, ())
         for fd, mask in ready:
             self._dispatch(fd, mask)
 
@@ -230,6 +234,13 @@ class Readiness:
             self._wake_read = self._wake_write = -1
             os.close(read)
             os.close(write)
+
+    def forget_all(self) -> None:
+        """Drop all watches: in a forked child they are those of its parent."""
+        self._watches.clear()
+        self._referenced = 0
+        if self._poller is not None:
+            self._listen_for_wakes()
 
     def close_after_fork(self) -> None:
         """As `close()`, in a forked child: a thread that no longer exists may have held the lock."""

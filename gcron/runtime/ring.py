@@ -57,6 +57,8 @@ class Host(Protocol):
     idle_carriers: list[Carrier]
     polling: bool
     """True while it blocks: another thread that appends to the ring must then call `interrupt_poll`."""
+    on_wake: list[Callable[[], object]]
+    """Called, and forgotten, once it does not block any more. See `Loop.call_on_wake`."""
 
     def switch(self, *args: Any) -> Any:
         """Switch to the hub, with a task to start or a call to make."""

@@ -50,6 +50,11 @@ class TimerHeap:
             raise ValueError("a deadline must be a number, got nan")
         heappush(self.entries, (deadline, self._sequence(), timer))
 
+    def clear(self) -> None:
+        """Drop all timers."""
+        self.entries.clear()
+        self.cancelled = 0
+
     def note_cancelled(self) -> None:
         """Count one more cancelled timer. Remove them all when they make up half of the heap."""
         self.cancelled += 1

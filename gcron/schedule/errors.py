@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gcron.errors import GcronError
+
 __all__ = ["ScheduleError", "ScheduleWarning"]
 
 
-class ScheduleError(ValueError):
+class ScheduleError(GcronError, ValueError):
     """The text of a schedule that cannot be accepted.
 
     `start` and `end` are columns inside that text: from 0, `end` exclusive. Both are 0 when the fault lies outside

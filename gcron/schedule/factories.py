@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from gcron.frozen import frozen
+from gcron.schedule.errors import ScheduleError
 from gcron.schedule.ics import read_file
+from gcron.schedule.layouts import LAYOUTS
 from gcron.schedule.limits import NO_LIMITS, Limits, limited, read_days, read_moment
 from gcron.schedule.parsing import parse, parse_duration
 from gcron.schedule.schedules import EverySchedule, OnceSchedule, Schedule
@@ -69,6 +71,8 @@ def cron(
     Raises ScheduleError for a wrong expression, for limits within which it never fires, and for a file that cannot be
     read.
     """
+    if fields is not None and fields not in LAYOUTS:
+        raise ScheduleError(f"fields cannot be {fields!r}", hint="one of " + ", ".join(LAYOUTS))
     return _checked(CronTrigger(expression, tz, fields, _limits(start, end, except_on, now)))
 
 
@@ -122,6 +126,11 @@ def at(moment: datetime) -> OnceSchedule:
 
     Raises ValueError if it has no zone, or lies outside the calendar.
     """
+    if not isinstance(moment, datetime):
+        hint = (
+            "cron('30 10 * * *') is each day at 10:30" if isinstance(moment, str) else "give its time of the day, too"
+        )
+        raise TypeError(f"at() needs an aware datetime, not {moment!r}; {hint}")
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no zone: at() needs an aware datetime")
     instant = -((_EPOCH - moment) // _SECOND)
@@ -146,6 +155,8 @@ def _whole_seconds(period: float | str | timedelta, what: str) -> int:
     seconds = parse_duration(period) if isinstance(period, str) else period
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{what} is a number of seconds, a text such as '5m' or a timedelta, not {period!r}")
     if not 1 <= seconds <= LAST_INSTANT or seconds != int(seconds):
         raise ValueError(f"{what} is a whole number of seconds from 1 up, not {period!r}")
     return int(seconds)

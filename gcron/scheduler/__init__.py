@@ -6,6 +6,7 @@ from gcron.scheduler.events import (
     JobOutput,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     Notice,
     ProcessStarted,
     RawOutput,
@@ -27,8 +28,9 @@ from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobCounts, JobStatus
 from gcron.scheduler.store import MemoryStore, Store
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.restarts import ServiceState
-from gcron.supervise.run import Run
+from gcron.supervise.run import Run, current_run
 from gcron.supervise.run_state import RunState
 
 Event = JobEvent
@@ -44,10 +46,12 @@ __all__ = [
     "JobPaused",
     "JobResumed",
     "JobStatus",
+    "LoopBlocked",
     "MemoryStore",
     "Notice",
     "Outcome",
     "ProcessStarted",
+    "PythonCall",
     "RawOutput",
     "Reason",
     "ReasonCode",
@@ -69,4 +73,5 @@ __all__ = [
     "StoreRecovered",
     "SuccessOverdue",
     "SuccessResumed",
+    "current_run",
 ]

@@ -25,6 +25,12 @@ __all__ = ["Alarm", "new_alarm"]
 _EARLY = 0.001
 # <sys/timerfd.h>; its two flags of creation are those of open(2).
 _ABSTIME, _CANCEL_ON_SET = 1, 2
+# Seconds after which it looks at Python's clock, which a test may have set without the kernel's knowing.
+_LONGEST_SLEEP = 60.0
+# The shortest time (seconds) between two looks at a clock that stands.
+_SHORTEST_NAP = 0.05
+# Seconds by which Python's clock and the kernel's may differ.
+_SAME = 1.0
 # An instant that never comes: without one the kernel would not report a step of the clock.
 _NEVER = 1 << 40
 
@@ -58,12 +64,18 @@ class KernelAlarm:
 
     def wait(self, until: int | None, changed: Event) -> None:
         """See `Alarm.wait`."""
+        if abs(time.time() - self._timer.now()) > _SAME:
+            # freezegun, time-machine and the like show another time. By the kernel's timer, a job would be dead until
+            # its date in real life, or the loop would spin.
+            left = inf if until is None else until - time.time()
+            changed.wait(max(_SHORTEST_NAP, min(left, SystemClock.longest_nap)))
+            return
         # The clock cannot show a later instant than the last one, so it never comes.
         if not self._timer.set(None if until is None or until > LAST_SECOND else _wake_at(until)):
             return  # the clock was set while nobody waited
         watch = get_hub().io.watch(self._timer.fd, READ, changed.set)
         try:
-            changed.wait()
+            changed.wait(_LONGEST_SLEEP)
         finally:
             watch.cancel()
 
@@ -115,6 +127,7 @@ class WallTimer:
         try:
             library = ctypes.CDLL(None, use_errno=True)
             self._settime = library.timerfd_settime
+            self._gettime = library.clock_gettime
             self.fd = _checked(library.timerfd_create(time.CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC))
         except (AttributeError, TypeError):
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
@@ -139,6 +152,12 @@ class WallTimer:
                 raise
             return False
         return True
+
+    def now(self) -> float:
+        """Seconds of UTC, as the kernel has them, and not as Python shows them in a test."""
+        moment = _Timespec()
+        _checked(self._gettime(time.CLOCK_REALTIME, ctypes.byref(moment)))
+        return float(moment.seconds + moment.nanoseconds * 1e-9)
 
     def close(self) -> None:
         """Give the descriptor back."""

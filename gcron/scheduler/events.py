@@ -18,6 +18,7 @@ __all__ = [
     "JobOutput",
     "JobPaused",
     "JobResumed",
+    "LoopBlocked",
     "Notice",
     "ProcessStarted",
     "RawOutput",
@@ -141,6 +142,20 @@ class JobResumed(JobEvent):
 
 
 @frozen
+class LoopBlocked(SchedulerEvent):
+    """Something kept the scheduler's thread busy for over a second, so no job could start. Emitted at its end."""
+
+    kind: ClassVar[str] = "loop-blocked"
+    job: str
+    """The job that did it; empty when it was none."""
+    what: str
+    """`job report`, `an observer of run-finished`, `the program`."""
+    where: str
+    """File, line and function."""
+    seconds: float
+
+
+@frozen
 class StoreFailed(SchedulerEvent):
     """The store does not work: history is lost, and jobs may run again after a crash. Emitted once per failure."""
 
@@ -175,6 +190,7 @@ EVENTS: Mapping[str, type[SchedulerEvent]] = MappingProxyType(
             ServiceStateChanged,
             JobPaused,
             JobResumed,
+            LoopBlocked,
             StoreFailed,
             StoreRecovered,
         )

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
+from gcron.errors import JobError
 from gcron.policy import is_name, nearest
 from gcron.runtime.event import Event as Flag
 from gcron.scheduler.job import Job
@@ -45,11 +46,11 @@ class Groups:
         Raises ValueError below 1 and for a name that no job could give, TypeError for what is no whole number.
         """
         if not isinstance(name, str) or not is_name(name):
-            raise ValueError(f"{name!r} is no name of a group: letters, digits and . _ : @ + - (at most 100)")
+            raise JobError(f"{name!r} is no name of a group: letters, digits and . _ : @ + - (at most 100)")
         if type(limit) is not int:
             raise TypeError(f"the limit of group {name!r} is a whole number, not {limit!r}")
         if limit < 1:
-            raise ValueError(f"the limit of group {name!r} cannot be {limit}: at least one run must be possible")
+            raise JobError(f"the limit of group {name!r} cannot be {limit}: at least one run must be possible")
         self._declared[name] = limit
         self._use(self._limits | {name: limit})
 
@@ -64,9 +65,9 @@ class Groups:
                 continue
             limit = limits.get(name) if job.group_limit is None else job.group_limit
             if limit is None:
-                raise ValueError(f"job {job.name!r}: there is no group {name!r} ({_hint(name, limits)})")
+                raise JobError(f"job {job.name!r}: there is no group {name!r} ({_hint(name, limits)})")
             if limits.setdefault(name, limit) != limit:
-                raise ValueError(f"job {job.name!r}: the limit of group {name!r} is {limits[name]}, and not {limit}")
+                raise JobError(f"job {job.name!r}: the limit of group {name!r} is {limits[name]}, and not {limit}")
         return limits
 
     def adopt(self, jobs: Iterable[Job], anew: bool = False) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
 from gcron.frozen import frozen
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, Schedule, Unscheduled, core_of
 from gcron.supervise.command import Command, command_of
-from gcron.supervise.python_call import InThread
+from gcron.supervise.python_call import PythonCall
 
 __all__ = ["Job", "job_of", "jobs_of"]
 
@@ -24,7 +23,7 @@ class Job:
 
     name: str
     schedule: Schedule
-    action: Command | Callable[[], Any] | InThread
+    action: Command | PythonCall
     policy: Policy
     source: str = ""
     """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_mistakes, is_service
-from gcron.schedule import Schedule
+from gcron.schedule import OnceSchedule, Schedule, core_of
+from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job
@@ -19,6 +21,10 @@ from gcron.scheduler.status import Counts
 from gcron.scheduler.watch import Watch
 
 __all__ = ["JobTable"]
+
+
+# Jobs that are over whose last run stays known.
+_MOST_OVER = 1000
 
 
 class JobTable:
@@ -33,6 +39,8 @@ class JobTable:
         self._groups = groups
         self._expectations = expectations
         self._counts = counts
+        self._over: dict[str, tuple[Job, RunFinished | FiresMissed]] = {}
+        """Jobs that ran once, and how that ended; the latest of them."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -49,7 +57,7 @@ class JobTable:
         job = self._jobs.get(name)
         if job is None:
             hint = nearest(str(name), self._jobs) if self._jobs else "there are none at all"
-            raise KeyError(f"there is no job named {name!r} ({hint})")
+            raise NoSuchJobError(f"there is no job named {name!r} ({hint})")
         return job
 
     def start(self) -> None:
@@ -58,6 +66,40 @@ class JobTable:
         self._watch.start(self.jobs)
         self._expectations.replace(self._expected())
         self._services.start()
+
+    def longest_kill_after(self) -> float:
+        """Seconds that ending the runs may take: of jobs, and then of services. Any thread may ask."""
+        jobs = list(self._jobs.values())
+        services = [job for job in jobs if is_service(job)]
+        longest = max((job.policy.kill_after for job in jobs if not is_service(job)), default=0.0)
+        longest += max((job.policy.kill_after for job in services), default=0.0)
+        # Services that need one another end one after the other.
+        return longest + sum(job.policy.kill_after for job in services if job.policy.after)
+
+    def adopt(self, before: JobTable) -> None:
+        """Take the jobs of another table, also those that are over."""
+        self.add(before.jobs)
+        self._over = before._over
+
+    # -- jobs that are over -----------------------------------------------------------------------------------
+
+    def retire(self, event: RunFinished | FiresMissed) -> None:
+        """Take the job of the event out of the table, if it was to run once, and that is over."""
+        job = self._jobs.get(event.job)
+        if job is None or not isinstance(core_of(job.schedule), OnceSchedule) or not self._watch.is_over(job):
+            return
+        del self._jobs[job.name]
+        self._watch.forget(job.name)
+        self._expectations.forget(job.name)
+        self._over[job.name] = job, event
+        if len(self._over) > _MOST_OVER:
+            name = next(iter(self._over))
+            del self._over[name]
+            self._counts.forget(name)
+
+    def over(self, name: str) -> tuple[Job, RunFinished | FiresMissed] | None:
+        """A job that ran once and is over, with the event that ended it."""
+        return self._over.get(name)
 
     # -- coming and going -----------------------------------------------------------------------------------
 
@@ -70,7 +112,8 @@ class JobTable:
     def _check(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if job.name in self._jobs:
-                raise ValueError(f"there is a job named {job.name!r} already")
+                hint = "give each lambda a name=" if job.name == "<lambda>" else "give this one another name="
+                raise JobExistsError(f"there is a job named {job.name!r} already ({hint})")
             if job.policy.group is not None:
                 self._groups.check([job])
         # Before the start, the services of a job's `after` may be added later than the job.
@@ -81,6 +124,7 @@ class JobTable:
         if job.policy.group is not None:
             self._groups.adopt([job])
         self._jobs[job.name] = job
+        self._over.pop(job.name, None)
         if is_service(job):
             self._services.add(job)
         else:
@@ -102,7 +146,7 @@ class JobTable:
         wanted: dict[str, Job] = {}
         for job in jobs:
             if wanted.setdefault(job.name, job) is not job:
-                raise ValueError(f"there are two jobs named {job.name!r}")
+                raise JobExistsError(f"there are two jobs named {job.name!r}")
         _check_after(list(wanted.values()))
         self._groups.adopt(wanted.values(), anew=True)
         self._watch.settle()
@@ -131,7 +175,7 @@ class JobTable:
         before = self._scheduled(name, "has no schedule")
         job = replace(before, schedule=schedule)
         if is_service(job):
-            raise ValueError(f"job {name!r} cannot become a service: remove it, and add a service")
+            raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
         self._jobs[name] = job
         self._watch.follow(job, before)
         return job
@@ -159,7 +203,7 @@ class JobTable:
     def _scheduled(self, name: str, why_not: str) -> Job:
         job = self.get(name)
         if is_service(job):
-            raise ValueError(f"{name!r} is a service, which {why_not}: remove it, and add it again")
+            raise JobError(f"{name!r} is a service, which {why_not}: remove it, and add it again")
         return job
 
     def _expected(self) -> list[Job]:
@@ -168,4 +212,4 @@ class JobTable:
 
 def _check_after(jobs: Sequence[Job]) -> None:
     for job, message, hint in find_mistakes(jobs):
-        raise ValueError(f"job {job.name!r}: {message} ({hint})")
+        raise JobError(f"job {job.name!r}: {message} ({hint})")

@@ -6,6 +6,7 @@ forever.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, overload
@@ -15,9 +16,10 @@ from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.timeout import Timeout
 from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
+from gcron.supervise.python_call import end_if_forked, in_main_thread
 from gcron.supervise.timing import TIMING, Timing
 
-__all__ = ["Observable", "Observer", "Observers"]
+__all__ = ["OBSERVER_CALL", "Observable", "Observer", "Observers"]
 
 Observer = Callable[[Any], object]
 E = TypeVar("E", bound=SchedulerEvent)
@@ -29,15 +31,30 @@ _CO_COROUTINE = 0x80  # as in `inspect`
 class Observers:
     """Functions, by the kind of event that they get."""
 
+    report: Callable[[object, BaseException], object]
+    """Called for an observer that has raised."""
+
     def __init__(self, timing: Timing = TIMING) -> None:
+        self.report = _report_on_stderr
         self._limit = timing.observer
         self._observers: dict[str, list[Observer]] = {kind: [] for kind in (*EVENTS, "*")}
+        self._own: dict[str, list[Observer]] = {kind: [] for kind in EVENTS}
+        """Those of the scheduler, which are called first."""
         self._calls: set[_Call] = set()
         self._is_hurried = False
 
     def add(self, kind: str, observer: Observer) -> None:
         """Give `observer` each event of `kind`; `*`: all. Raises ValueError when there is no such kind."""
         self._of(kind).append(observer)
+
+    def add_own(self, kind: str, observer: Observer) -> None:
+        """Give `observer`, a part of the scheduler, each event of `kind` before all others get it."""
+        self._own[kind].append(observer)
+
+    def begin_anew(self) -> None:
+        """Forget the scheduler's own observers, and let calls take their time again."""
+        self._own = {kind: [] for kind in EVENTS}
+        self._is_hurried = False
 
     def remove(self, kind: str, observer: Observer) -> None:
         """Take it away, if it is there. Raises ValueError when there is no such kind."""
@@ -51,7 +68,8 @@ class Observers:
 
     def tell(self, event: SchedulerEvent) -> None:
         """Call the observers of `event`, one after the other, in the calling greenlet."""
-        for observer in (*self._observers[event.kind], *self._observers["*"]):
+        kind = event.kind
+        for observer in (*self._own[kind], *self._observers[kind], *self._observers["*"]):
             self._call(observer, event)
 
     def _call(self, observer: Observer, event: SchedulerEvent) -> None:
@@ -59,12 +77,17 @@ class Observers:
         self._calls.add(call)
         if self._is_hurried:
             self._limit_call(call)
+        process = os.getpid()
         try:
             observer(event)
-        except (GreenletExit, KeyboardInterrupt):  # not its fault: its greenlet is killed, or somebody pressed Ctrl-C
+            end_if_forked(process, None)
+        except GreenletExit:  # not its fault
             raise
         except BaseException as error:  # SystemExit too: no observer ends the scheduler by raising
-            get_hub().report_error(f"observer {observer!r}", _harmless(error))
+            end_if_forked(process, error)
+            if isinstance(error, KeyboardInterrupt) and in_main_thread():  # somebody pressed Ctrl-C
+                raise
+            self.report(observer, _harmless(error))
         finally:
             self._calls.discard(call)
             if call.limit is not None:
@@ -80,6 +103,14 @@ class Observers:
 
     def _limit_call(self, call: _Call) -> None:
         call.limit = get_hub().call_later(self._limit, _end, call.greenlet, self._limit)
+
+
+OBSERVER_CALL = Observers._call.__code__
+"""In the stack of whatever an observer does; `event` is a local variable there."""
+
+
+def _report_on_stderr(observer: object, error: BaseException) -> None:
+    get_hub().report_error(f"observer {observer!r}", error)
 
 
 class _Call:
@@ -99,9 +130,13 @@ def _end(greenlet: object, seconds: float) -> None:
 
 def _harmless(error: BaseException) -> BaseException:
     """An error that can be reported: a hub takes a SystemExit for the end of the program."""
-    if not isinstance(error, SystemExit):
+    if isinstance(error, SystemExit):
+        text = f"it exits with {error.code!r}; an observer ends a scheduler by its stop() instead"
+    elif isinstance(error, KeyboardInterrupt):
+        text = "it raised KeyboardInterrupt"
+    else:
         return error
-    harmless = RuntimeError(f"it exits with {error.code!r}; an observer ends a scheduler by its stop() instead")
+    harmless = RuntimeError(text)
     return harmless.with_traceback(error.__traceback__)
 
 
@@ -123,7 +158,7 @@ class Observable:
     def on(self, kind: str | type[SchedulerEvent], observer: Observer | None = None) -> Any:
         """Call `observer(event)` for each event of `kind`, a class of `gcron.scheduler` or its name; `*`: for all.
 
-        Returns the observer; without one, a decorator. What an observer raises is reported on stderr and disturbs
+        Returns the observer; without one, a decorator. What an observer raises is logged and disturbs
         nothing. One that waits delays the run of its event, and no other. Raises ValueError when there is no such
         kind, TypeError for an observer that cannot be called, or is async.
         """

@@ -15,6 +15,7 @@ from gcron.scheduler.events import (
     JobOutput,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     Notice,
     ProcessStarted,
     RawOutput,
@@ -72,7 +73,7 @@ def _level(event: SchedulerEvent) -> Level:
         return "error"
     if isinstance(event, ServiceStateChanged):
         return _LEVELS_OF_STATES.get(event.state, "info")
-    return "warning" if isinstance(event, RetryPlanned | FiresMissed | RunLate) else "info"
+    return "warning" if isinstance(event, RetryPlanned | FiresMissed | RunLate | LoopBlocked) else "info"
 
 
 def run_record(run: Run, now: float) -> Record:
@@ -164,6 +165,12 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     ServiceStateChanged: _service,
     JobPaused: lambda event: {},
     JobResumed: lambda event: {},
+    LoopBlocked: lambda event: {
+        "job": event.job or None,
+        "what": event.what,
+        "where": event.where,
+        "seconds": round(event.seconds, 3),
+    },
     StoreFailed: lambda event: _reason(event.reason),
     StoreRecovered: lambda event: {"lost": event.lost},
 }

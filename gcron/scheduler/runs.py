@@ -21,8 +21,8 @@ from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity, new_run_id
 from gcron.supervise.events import SchedulerEvent
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
-from gcron.supervise.python_call import InThread, python_call
-from gcron.supervise.run import AnyAttempt, Run
+from gcron.supervise.python_call import PythonCall, Threads, python_call
+from gcron.supervise.run import AnyAttempt, Run, enter_run
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["HoldBack", "Runs", "StopReport"]
@@ -59,11 +59,13 @@ class Runs:
         clock: Clock,
         observers: Observers,
         wait_for_services: HoldBack,
+        threads: Threads,
         groups: Groups | None = None,
         timing: Timing = TIMING,
     ) -> None:
         self._clock = clock
         self._wait_for_services = wait_for_services
+        self._threads = threads
         self._groups = groups or Groups()
         self._observers = observers
         self._timing = timing
@@ -103,6 +105,7 @@ class Runs:
     # -- one run --------------------------------------------------------------------------------------------
 
     def _perform(self, job: Job, run: Run, after: Sequence[Run]) -> None:
+        enter_run(None)  # a job may have triggered it
         result = RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
         try:
             self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at))
@@ -185,7 +188,8 @@ class Runs:
     def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
         identity = Identity(job.name, run.run_id, run.fire_at, number, run.mark)
         if not isinstance(job.action, Command):
-            return python_call(job.action, job.policy, identity, self._observers.tell, self._clock)
+            emit_call = self._observers.tell
+            return python_call(job.action, job.policy, run, identity, emit_call, self._clock, self._threads)
 
         def emit(event: JobEvent) -> None:
             if type(event) is ProcessStarted:
@@ -205,7 +209,8 @@ class Runs:
             run.end_retries(reason)
             job = self._active[run]
             # A thread cannot be told to stop: it would only be given up.
-            if job.policy.on_stop == "term" and run.has_begun and not isinstance(job.action, InThread):
+            is_in_thread = isinstance(job.action, PythonCall) and not job.action.greenlet
+            if job.policy.on_stop == "term" and run.has_begun and not is_in_thread:
                 run.stop(Outcome.STOPPED, reason, kill_after=max(grace, job.policy.kill_after))
         if not self._group.join(grace):
             reason = Reason(ReasonCode.SHUTDOWN, f"still running {grace:g} s after gcron was told to stop")

@@ -9,36 +9,49 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, tzinfo
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, tzinfo
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from gcron.crontab import load
+from gcron.errors import StateError
+from gcron.policy import OPTIONS
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
+from gcron.policy.options import Scope
 from gcron.policy.services import is_service
+from gcron.runtime.event import AsyncResult
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.threadpool import ThreadPool
-from gcron.schedule.clock import Clock, SystemClock
-from gcron.scheduler.background import Background
+from gcron.schedule.clock import Clock, SystemClock, local_timezone
+from gcron.schedule.factories import Days, Moment
+from gcron.scheduler.background import Background, Foreground, stop_at_exit
 from gcron.scheduler.claims import Claims
-from gcron.scheduler.events import JobPaused, JobResumed, ServiceStateChanged
+from gcron.scheduler.event_log import EventLog
+from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, LoopBlocked, RunFinished, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.observers import Observable
+from gcron.scheduler.other_words import METHODS
 from gcron.scheduler.overlap import Overlap
-from gcron.scheduler.owner import OwnerThread, get_across_threads
+from gcron.scheduler.owner import OwnerThread, ready_within
 from gcron.scheduler.python_jobs import (
+    Grace,
     When,
+    check_not_past,
+    checked_grace,
     checked_jobs,
-    checked_when,
     checked_zone,
     command_job,
     function_job,
     function_policy,
+    limited_when,
     schedule_of,
 )
 from gcron.scheduler.runs import Runs, StopReport
@@ -46,15 +59,25 @@ from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
 from gcron.scheduler.store import MemoryStore, Store, StoreDoor
 from gcron.scheduler.watch import Watch
-from gcron.supervise.python_call import InThread
+from gcron.scheduler.watchdog import Blocker, Watchdog, is_real_time
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
+if TYPE_CHECKING:
+    from logging import Logger
+
 __all__ = ["Scheduler", "When"]
 
-Function = TypeVar("Function", bound=Callable[[], Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Each Python service has a thread as long as it lives: it must not take that of a job.
+_MOST_SERVICES = 1_000_000
+# Seconds, beyond its bound, after which a stop in another thread looks whether the scheduler's thread is blocked; and
+# how often it looks.
+_BLOCKED_SLACK = 3.0
+_LOOK = 0.5
 # Seconds that the store may take at the end for history that is not written yet.
 _LAST_WRITES = 2.0
 
@@ -62,9 +85,11 @@ _LAST_WRITES = 2.0
 class Scheduler(Observable):
     """Runs jobs when they are due.
 
-    `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many jobs with
-    `thread=True` run at once. `store`: what remembers claims and history; in memory by default. `clock` and `timing`:
-    for tests.
+    `timezone`: of schedules that name none (an IANA name or a tzinfo; the machine's by default). `threads`: how many
+    Python jobs run at once, apart from services and from jobs with `greenlet=True`. `logger`: of `logging`, or its
+    name; it gets failures as errors (with traceback or output), what is late or missed as warnings, and all other runs
+    as DEBUG; None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no
+    watchdog. `store`: what remembers claims and history; in memory by default. `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -76,69 +101,144 @@ class Scheduler(Observable):
         timezone: str | tzinfo | None = None,
         *,
         threads: int = 8,
+        logger: str | Logger | None = "gcron",
+        watchdog: float | None = 1.0,
         clock: Clock | None = None,
         store: Store | None = None,
         timing: Timing = TIMING,
     ) -> None:
         super().__init__(timing)
-        self._timezone = checked_zone(timezone) or UTC
+        self._timezone = checked_zone(timezone) or local_timezone()
         self._pool = ThreadPool(threads)
+        self._watchdog_limit = _checked_limit(watchdog)
+        self._watchdog: Watchdog | None = None
+        self._log = None if logger is None else EventLog(logger)
+        if self._log is not None:
+            self._observers.report = self._log.report_observer
         self._owner = OwnerThread()
-        self._clock = clock = clock or SystemClock()
-        self._services = Services(clock, self._observers, timing)
+        self._clock = clock or SystemClock()
+        self._store = store
+        self._timing = timing
+        self._counts = Counts()
         self._groups = Groups()
-        self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups, timing)
-        self._door = StoreDoor(store or MemoryStore(), clock, self._runs.tell, timing)
+        self._make_parts()
+
+    def _make_parts(self) -> None:
+        """Make what lives from one start to the next."""
+        clock, timing, observers = self._clock, self._timing, self._observers
+        observers.begin_anew()
+        self._services = Services(clock, observers, ThreadPool(_MOST_SERVICES), timing)
+        self._runs = Runs(clock, observers, self._services.hold_back, self._pool, self._groups, timing)
+        self._door = StoreDoor(self._store or MemoryStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
         overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
-        self._counts = Counts()
         self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
-        self._observers.add("run-finished", self._expectations.notice)
-        self._observers.add("run-finished", self._watch.notice)
-        for kind in ("run-finished", "run-late", "fires-missed"):
-            self._observers.add(kind, self._counts)
+        observers.add_own("run-finished", self._expectations.notice)
+        observers.add_own("run-finished", self._watch.notice)
+        for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
+            observers.add_own(kind, self._counts)
+        for kind in ("run-finished", "fires-missed"):
+            observers.add_own(kind, self._retire)
+        if self._log is not None:
+            for kind in self._log.kinds:
+                observers.add_own(kind, self._log)
         for kind in self._door.store.kinds:
-            self._observers.add(kind, self._door.write)
-        self._observers.add("service-state-changed", self._stop_if_failed)
+            observers.add_own(kind, self._door.write)
+        observers.add_own("service-state-changed", self._stop_if_failed)
         self._grace = 30.0
         self._failed_service = ""
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
 
+    def _retire(self, event: RunFinished | FiresMissed) -> None:
+        """Take a job that ran once, and is over, out of the table."""
+        if not self._stopping and not self._runs.of(event.job):
+            self._table.retire(event)
+
     # -- making jobs ----------------------------------------------------------------------------------------
 
     def command(
-        self, command: str, schedule: When, *, name: str | None = None, **options: Unpack[CommandOptions]
+        self,
+        command: str,
+        schedule: When,
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        tz: str | tzinfo | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        except_on: Days | None = None,
+        now: bool = False,
+        **options: Unpack[CommandOptions],
     ) -> Job:
-        """Add a shell command; `options` are those of a crontab's directives (docs/crontab.md, section 4).
+        """Add a shell command.
 
-        Raises ScheduleError, PolicyError, ValueError when the name is taken or an option means nothing here, TypeError.
+        `env`: variables beside those of this program. `stdin`: what the command reads; nothing by default. `tz`,
+        `start`, `end`, `except_on` and `now` are those of `cron()`. Raises ScheduleError, PolicyError, JobError for an
+        option that means nothing here, JobExistsError, TypeError.
+
+        Options:
         """
-        return self.add(command_job(command, schedule, name, options, self._timezone))
+        when = limited_when(schedule, tz=tz, start=start, end=end, except_on=except_on, now=now)
+        return self.add(command_job(command, when, name, options, self._timezone, env, stdin))
 
-    def service(self, command: str, *, name: str | None = None, **options: Unpack[ServiceOptions]) -> Job:
-        """Add a shell command that is kept running (docs/services.md). Raises as `command`."""
-        return self.add(command_job(command, "@service", name, options, self._timezone))
+    def service(
+        self,
+        command: str,
+        *,
+        name: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        tz: str | tzinfo | None = None,
+        **options: Unpack[ServiceOptions],
+    ) -> Job:
+        """Add a shell command that is kept running (docs/services.md). The rest is as for `command`.
+
+        Options:
+        """
+        return self.add(
+            command_job(command, limited_when("@service", tz=tz), name, options, self._timezone, env, stdin)
+        )
 
     def job(
-        self, schedule: When, *, name: str | None = None, thread: bool = False, **options: Unpack[FunctionOptions]
+        self,
+        schedule: When,
+        *,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        greenlet: bool = False,
+        tz: str | tzinfo | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        except_on: Days | None = None,
+        now: bool = False,
+        **options: Unpack[FunctionOptions],
     ) -> Callable[[Function], Function]:
-        """Decorator: run the function when `schedule` says, in a greenlet; with `thread`, in a thread of its own.
+        """Decorator: call the function with `args` and `kwargs` when `schedule` says, in a thread.
 
-        A greenlet shares the scheduler's thread, and is to wait by `gcron` alone (`gcron.sleep`, `gcron.socket`); a
-        thread may block, and cannot be ended: when its `timeout` is over it is left to itself. Raises PolicyError,
-        ValueError also for an option of processes: a function is run in this one; TypeError for what is
-        no schedule, and for a function that is async, a generator, or needs arguments.
+        A coroutine (`async def`) is run by asyncio in that thread. After its `timeout` it is cancelled, and has
+        `kill_after` for its clean-up. Any other thread goes on after its `timeout`, and the run is over.
+
+        `greenlet`: call it in a greenlet of the scheduler's thread instead. The function must then wait by gcron's own
+        means (`gcron.sleep`, `gcron.socket`), because others run only while it waits. Its `timeout` ends it there.
+
+        `tz`, `start`, `end`, `except_on` and `now` are those of `cron()`. Raises as `command`; TypeError also for a
+        generator, and for a function that does not take the arguments.
+
+        Options:
         """
-        checked_when(schedule)
+        when = limited_when(schedule, tz=tz, start=start, end=end, except_on=except_on, now=now)
         policy = function_policy(options)
+        arguments = tuple(args), dict(kwargs or {})
 
         def add(function: Function) -> Function:
-            action = InThread(function, self._pool) if thread else function
-            self.add(function_job(action, schedule, name, policy, self._timezone))
+            call = PythonCall(function, *arguments, greenlet=greenlet)
+            self.add(function_job(call, when, name, policy, self._timezone))
             return function
 
         return add
@@ -159,6 +259,11 @@ class Scheduler(Observable):
         return job
 
     def _add(self, jobs: Sequence[Job]) -> None:
+        if self._stopping and not self.has_stopped:
+            raise StateError("the scheduler is stopping")
+        now = self._clock.now()
+        for job in jobs:
+            check_not_past(job.schedule, now)
         self._table.add(jobs)
         if self._watch.is_started and not self._stopping:
             for job in jobs:
@@ -193,7 +298,9 @@ class Scheduler(Observable):
 
         Raises KeyError when there is none of that name, ScheduleError, ValueError for a service.
         """
-        return self._owner.call(self._table.reschedule, name, schedule_of(schedule, self._timezone, name))
+        found = schedule_of(schedule, self._timezone, name)
+        check_not_past(found, self._clock.now())
+        return self._owner.call(self._table.reschedule, name, found)
 
     def pause(self, name: str) -> None:
         """Let a job not be due until `resume`; runs under way go on, and `trigger` works.
@@ -225,7 +332,7 @@ class Scheduler(Observable):
     def _trigger(self, name: str) -> Run:
         job = self._table.get(name)
         if self._stopping:
-            raise RuntimeError("the scheduler is stopping")
+            raise StateError("the scheduler has stopped, or is stopping")
         self._owner.claim()
         return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
 
@@ -247,8 +354,14 @@ class Scheduler(Observable):
         return self._owner.call(lambda: self._table.jobs)
 
     def status(self, name: str) -> JobStatus:
-        """How a job stands. Raises KeyError when there is none of that name."""
-        return self._owner.call(lambda: self._status(self._table.get(name), self._services.status()))
+        """How a job stands, also one that ran once and is over. Raises KeyError when there is none of that name."""
+        return self._owner.call(self._status_of, name)
+
+    def _status_of(self, name: str) -> JobStatus:
+        if (over := self._table.over(name)) is not None:
+            job, last = over
+            return JobStatus(job, None, False, (), self._counts.of(name).copy(), None, last)
+        return self._status(self._table.get(name), self._services.status())
 
     def overview(self) -> list[JobStatus]:
         """How each job stands, all at one moment, in the order they were added."""
@@ -302,69 +415,146 @@ class Scheduler(Observable):
             self._failed_service = event.job
             self._begin_to_stop(self._grace)
 
-    def start(self, *, grace: float = 30.0) -> None:
+    def start(self, *, grace: Grace = 30.0) -> None:
         """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
 
-        `grace`: seconds that running jobs have if a service with `on-failed=stop` stops the scheduler.
-
-        Raises RuntimeError when started or stopped before, ValueError when an `after` does not name a service.
+        When the program ends before `stop`, or a service with `on-failed=stop` fails, the scheduler is stopped with
+        `grace`. After a stop it can be
+        started again, with the same jobs. Raises RuntimeError when it is started already, or has a `store` of its own
+        and is started again; ValueError when an `after` does not name a service.
         """
+        seconds = checked_grace(grace)
+        self._begin(seconds)
+        if is_real_time():
+            stop_at_exit(Foreground(self, seconds))
+
+    def _begin(self, grace: float) -> None:
+        self._owner.check_process()
+        if self._stopped.is_set():
+            self._begin_anew()
         if self._watch.is_started or self._stopping:
-            raise RuntimeError("a scheduler starts once")
-        self._grace = _checked_grace(grace)
+            raise StateError("the scheduler is started already")
+        self._grace = grace
         self._owner.claim()
         try:
             self._table.start()
         except ValueError:
             self._owner.leave()
             raise
+        self._watch_loop()
         for job in self._table.jobs:
             if job.starts_with_scheduler and job.policy.enabled and not self._watch.is_paused(job.name):
                 self._runs.start(job, None)
 
-    def start_thread(self, *, grace: float = 30.0) -> None:
+    def _begin_anew(self) -> None:
+        if self._store is not None:
+            raise StateError("a scheduler with a store of its own starts once: its store is closed")
+        table, watch = self._table, self._watch
+        self._make_parts()
+        self._table.adopt(table)
+        for job in self._table.jobs:
+            if watch.is_paused(job.name):
+                self._table.pause(job.name)
+
+    def _watch_loop(self) -> None:
+        limit = self._watchdog_limit
+        if limit is None or not is_real_time():  # on virtual time nothing takes long
+            return
+        log = self._log
+        self._watchdog = Watchdog(limit, _hear_nothing if log is None else log.report_block, self._report_block)
+        self._watchdog.start()
+
+    def _report_block(self, blocker: Blocker, seconds: float) -> None:
+        self._runs.tell(LoopBlocked(self._clock.now(), blocker.job, blocker.what, blocker.where, seconds))
+
+    def start_thread(self, *, grace: Grace = 30.0) -> None:
         """Begin to fire in a thread of its own; returns when it has begun.
 
         The thread keeps no program alive: when the program ends, it is stopped with `grace`, as by `stop`. Raises as
         `start`, RuntimeError also when a job was triggered before.
         """
-        Background(self, _checked_grace(grace)).start()
+        seconds = checked_grace(grace)
+        Background(self, partial(self._begin, seconds), seconds).start()
 
-    def run(self, *, grace: float = 30.0) -> None:
+    def run(self, *, grace: Grace = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
 
         An exception in the meantime (Ctrl-C raises KeyboardInterrupt) stops everything with `grace` and is raised
-        again afterwards. A second one kills what runs.
+        again afterwards. A second Ctrl-C kills what runs.
         """
-        _checked_grace(grace)
-        if not self._watch.is_started:
-            self.start(grace=grace)
+        seconds = checked_grace(grace)
+        self._owner.check_process()
+        if not self._watch.is_started or self._stopped.is_set():
+            self._begin(seconds)
         try:
             self._stopped.wait()
+        except KeyboardInterrupt:
+            self._stop_by_ctrl_c(seconds)
+            raise KeyboardInterrupt from None  # without a traceback of what was interrupted
         except BaseException:
-            self._stop_or_kill(grace)
+            self.stop(seconds)
             raise
 
-    def _stop_or_kill(self, grace: float) -> None:
+    def _stop_by_ctrl_c(self, grace: float) -> None:
         try:
+            names = ", ".join(dict.fromkeys(run.job for run in self._runs.running()))
+            if names and self._log is not None:
+                self._log.warn(f"stopping: waits up to {grace:g} s for {names}; Ctrl-C again ends them at once")
             self.stop(grace)
-        except BaseException:
-            self.kill()
-            self.stop(grace)
-            raise
+        except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):
+                self.kill()
+                self.stop(grace)
 
-    def stop(self, grace: float = 30.0) -> StopReport:
+    @overload
+    def stop(self, grace: Grace = ..., *, wait: Literal[True] = ...) -> StopReport: ...
+    @overload
+    def stop(self, grace: Grace = ..., *, wait: Literal[False]) -> None: ...
+
+    def stop(self, grace: Grace = 30.0, *, wait: bool = True) -> StopReport | None:
         """Fire no more; let running jobs finish for `grace` seconds, then end their process trees; then the services.
 
         Bounded by `grace`, the longest `kill-after` of jobs, those of services that need one another, and a few
         seconds; when something does not die of KILL, 10 s more for each of the two (docs/running.md, section 6).
-        Returns when all is done; a second call waits for the first. A job or an observer that calls it is itself
-        waited for, and ended after `grace` (an observer 2 s later): there, let somebody else wait, by
-        `gcron.spawn(scheduler.stop)`.
+        Called in another thread, it is also bounded when something blocks the scheduler's thread, which it then names
+        as left behind.
+
+        Returns when all is done; a second call waits for the first. With `wait=False` it returns at once: for a job,
+        an observer or a signal handler that stops its own scheduler. Such a job is waited for like others.
         """
-        stopper = self._owner.call(self._begin_to_stop, _checked_grace(grace))
-        report: StopReport = get_across_threads(stopper)
+        seconds = checked_grace(grace)
+        asked = self._owner.ask(self._begin_to_stop, seconds)
+        if asked is None:
+            stopper = self._begin_to_stop(seconds)
+            return stopper.get() if wait else None
+        return self._await_stop(asked, seconds) if wait else None
+
+    def _await_stop(self, asked: AsyncResult[Greenlet], grace: float) -> StopReport:
+        """Wait for a stop that was asked for in another thread, as long as the scheduler's thread goes on with it."""
+        deadline = time.monotonic() + self.stop_takes(grace)
+        while not ready_within(asked, _LOOK):
+            if time.monotonic() > deadline and (blocker := self._owner.blocker()) is not None:
+                return _report_blocked(blocker)
+        stopper = asked.get()
+        while not ready_within(stopper, _LOOK):
+            if time.monotonic() > deadline and (blocker := self._owner.blocker()) is not None:
+                return _report_blocked(blocker)
+        report: StopReport = stopper.get()
         return report
+
+    def ask_to_stop(self, grace: float, kill: bool = False) -> None:
+        """Have it stopped in its thread, by a kill if `kill`. Returns at once, also where no greenlet may run."""
+        if kill:
+            self._owner.post(self._kill)
+        self._owner.post(self._begin_to_stop, grace)
+
+    def is_blocked(self) -> bool:
+        """Whether something has kept its thread busy for a second. Waits for that second."""
+        return self._owner.blocker() is not None
+
+    def stop_takes(self, grace: float) -> float:
+        """Seconds that a stop may take."""
+        return grace + self._table.longest_kill_after() + _BLOCKED_SLACK
 
     def _begin_to_stop(self, grace: float) -> Greenlet:
         if self._stopper is None:
@@ -379,14 +569,22 @@ class Scheduler(Observable):
             self._expectations.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
             self._door.close(_LAST_WRITES)
             self._owner.leave()
             self._pool.kill()
             self._stopped.set()
 
+    @property
+    def has_stopped(self) -> bool:
+        """True once a stop is done, until the next start."""
+        return self._stopped.is_set()
+
     def kill(self) -> None:
         """End all running jobs and services at once, without asking; services stay so. Returns at once."""
-        self._owner.call(self._kill)
+        if self._owner.ask(self._kill) is None:
+            self._kill()
 
     def _kill(self) -> None:
         self._runs.kill()
@@ -398,13 +596,48 @@ class Scheduler(Observable):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self._owner.is_in_parent:
+            self.stop()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hint = f": use {METHODS[name]}" if name in METHODS else ""
+            raise AttributeError(f"a Scheduler has no {name!r}{hint}")
+
+    def __repr__(self) -> str:
+        state = "stopped" if self.has_stopped else "stopping" if self._stopping else "started"
+        if not self._watch.is_started and not self._stopping:
+            state = "not started"
+        return f"<Scheduler: {len(self._table.jobs)} jobs, {len(self._runs.running())} running, {state}>"
 
 
-def _checked_grace(grace: float) -> float:
-    """Return `grace`: seconds, maybe infinite. Raises TypeError, and ValueError for a negative number or NaN."""
-    if isinstance(grace, bool) or not isinstance(grace, int | float):
-        raise TypeError(f"grace is a number of seconds, not {grace!r}")
-    if grace < 0 or math.isnan(grace):
-        raise ValueError(f"grace is a number of seconds, 0 or more, not {grace!r}")
-    return grace
+def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
+    """Complete the docstring of a method by the options that it takes, from the table of them."""
+    rows = [row for row in OPTIONS.values() if row.scope in scopes]
+    lines = [f"            {row.attribute} ({row.default or 'none'}): {row.help}\n" for row in rows]
+    if method.__doc__ is not None:  # python -OO
+        method.__doc__ = method.__doc__.rstrip() + "\n\n" + "".join(lines)
+
+
+_list_options(Scheduler.command, ("every job", "scheduled jobs", "processes"))
+_list_options(Scheduler.service, ("every job", "services", "processes"))
+_list_options(Scheduler.job, ("every job", "scheduled jobs", "services"))
+
+
+def _report_blocked(blocker: Blocker) -> StopReport:
+    return StopReport((), (f"{blocker.what}, which blocks the scheduler's thread at {blocker.where}",))
+
+
+def _hear_nothing(blocker: Blocker, seconds: float) -> None: ...
+
+
+def _checked_limit(seconds: float | None) -> float | None:
+    """Return the limit of the watchdog. Raises TypeError, ValueError."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"watchdog is a number of seconds or None, not {seconds!r}")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"watchdog is a number of seconds above 0, not {seconds!r}")
+    return seconds

@@ -20,6 +20,7 @@ from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.service import Service
 from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
+from gcron.supervise.python_call import Threads
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
@@ -50,13 +51,13 @@ class ServiceStatus:
 class Services:
     """All services by name. `hold_back` lets a job wait for the services in its `after`."""
 
-    def __init__(self, clock: Clock, observers: Observers, timing: Timing = TIMING) -> None:
+    def __init__(self, clock: Clock, observers: Observers, threads: Threads, timing: Timing = TIMING) -> None:
         self._clock = clock
         self._observers = observers
         self._timing = timing
-        self._runs = Runs(clock, observers, self.hold_back, timing=timing)
-        observers.add("process-started", self._notice)
-        observers.add("output", self._notice)
+        self._runs = Runs(clock, observers, self.hold_back, threads, timing=timing)
+        observers.add_own("process-started", self._notice)
+        observers.add_own("output", self._notice)
         self._group = Group()
         self._services: dict[str, Service] = {}
         self._leaving: dict[str, Service] = {}

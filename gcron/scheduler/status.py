@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from gcron.frozen import frozen
-from gcron.scheduler.events import FiresMissed, RunFinished, RunLate, SchedulerEvent
+from gcron.scheduler.events import FiresMissed, LoopBlocked, RunFinished, RunLate, SchedulerEvent
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.run import Run
@@ -34,6 +34,9 @@ class JobCounts:
         """Attempts beyond the first of their run."""
         self.late = 0
         """Runs that began 5 s or more after they were due, with any outcome; see `RunLate`."""
+
+        self.blocked = 0
+        """How often it kept the scheduler's thread busy for over a second; see `LoopBlocked`."""
 
     def add(self, name: str, count: int = 1) -> None:
         """Add `count` to the field of this name, or of this outcome."""
@@ -90,10 +93,13 @@ class Counts:
             self._add(event.job, "missed", event.count)
         elif isinstance(event, RunLate):
             self._add(event.job, "late", 1)
+        elif isinstance(event, LoopBlocked):
+            self._add(event.job, "blocked", 1)
 
     def _add(self, job: str, name: str, count: int) -> None:
         self.total.add(name, count)
-        self._jobs.setdefault(job, JobCounts()).add(name, count)
+        if job:
+            self._jobs.setdefault(job, JobCounts()).add(name, count)
 
 
 @frozen
@@ -111,8 +117,18 @@ class JobStatus:
     """How often each outcome came."""
     service: ServiceStatus | None = None
     """Its status as a service, if it is one."""
+    last: RunFinished | FiresMissed | None = None
+    """How a job that was to run once, and is over, has ended."""
 
     @property
     def name(self) -> str:
         """Of the job."""
         return self.job.name
+
+    def __repr__(self) -> str:
+        state = "paused" if self.is_paused else f"next at {self.next_fire:%Y-%m-%d %H:%M:%SZ}" if self.next_fire else ""
+        if self.service is not None:
+            state = str(self.service.state)
+        running = f"{len(self.running)} running"
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.as_dict().items() if count)
+        return f"<JobStatus {self.name}: {', '.join(filter(None, [state or 'no next fire', running, counts]))}>"

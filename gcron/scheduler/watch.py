@@ -13,8 +13,9 @@ from math import ceil
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
-from gcron.schedule import Schedule
+from gcron.schedule import OnceSchedule, Schedule, core_of
 from gcron.schedule.clock import Clock
+from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims, DueFires
 from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
@@ -78,6 +79,12 @@ class Watch:
         """True from `pause` to `resume`."""
         return name in self._paused
 
+    def is_over(self, job: Job) -> bool:
+        """Whether the job has no due instant any more, and will have none."""
+        if not self._is_watching or job.name in self._paused or not job.policy.enabled:
+            return False
+        return self._timetable.get(job.name) is None
+
     def due(self, name: str) -> datetime | None:
         """The next instant at which the job of that name is due; None when it never will be."""
         due = self._timetable.get(name)
@@ -102,7 +109,7 @@ class Watch:
         jobs = list(jobs)
         watched = [job for job in jobs if self._is_watched(job)]
         schedules = {id(job.schedule): job.schedule for job in watched}
-        first = {key: _first_due(schedule, now) for key, schedule in schedules.items()}
+        first = {key: _due_at_start(schedule, now) for key, schedule in schedules.items()}
         due = ((job, first[id(job.schedule)]) for job in watched)
         self._following_ends = {job.name: job for job in jobs if job.schedule.follows_end}
         self._timetable.fill((job, instant) for job, instant in due if instant is not None)
@@ -261,6 +268,13 @@ class Watch:
     def _tell_missed(self, job: Job, first: int, last: int, reason: Reason) -> None:
         count = self._counter.count(job.schedule, first, last)
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
+
+
+def _due_at_start(schedule: Schedule, now: int) -> int | None:
+    """As `_first_due`, but a job that runs once may have been due before the start: it is missed, or made up."""
+    if isinstance(core_of(schedule), OnceSchedule):
+        return schedule.next_after(FIRST_INSTANT)
+    return _first_due(schedule, now)
 
 
 def _first_due(schedule: Schedule, after: float) -> int | None:

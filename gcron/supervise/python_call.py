@@ -1,12 +1,18 @@
 """A Python function as an attempt: the same start, limits and outcomes as a process has.
 
-It runs in a greenlet, which can be killed, or in a thread, which cannot: a thread is abandoned when its time is over.
+It runs in a thread, or in a greenlet of the scheduler's thread. A greenlet can be killed, a coroutine can be cancelled.
+A thread can be neither, so it is abandoned when its time is over.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from types import GeneratorType, MappingProxyType
 from typing import Any, Protocol
 
 from gcron.frozen import frozen
@@ -19,8 +25,18 @@ from gcron.schedule.clock import Clock
 from gcron.supervise.command import Identity
 from gcron.supervise.events import Emit, JobOutput, Notice
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.run import Run, enter_run
 
-__all__ = ["GreenletCall", "InThread", "ThreadCall", "Threads", "python_call"]
+__all__ = [
+    "JOB_CALL",
+    "GreenletCall",
+    "PythonCall",
+    "ThreadCall",
+    "Threads",
+    "end_if_forked",
+    "in_main_thread",
+    "python_call",
+]
 
 # Seconds that a call waits for a thread before a notice says so.
 _SHORT_WAIT = 1.0
@@ -33,31 +49,35 @@ class Threads(Protocol):
         """Call the function in a thread, as soon as one is free."""
 
 
-@frozen(uncompared=("pool",))
-class InThread:
-    """A function that is called in a thread of `pool`."""
+@frozen
+class PythonCall:
+    """What a Python job calls, as data: `function(*args, **kwargs)`."""
 
-    function: Callable[[], Any]
-    pool: Threads
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+    greenlet: bool = False
+    """In a greenlet of the scheduler's thread. The function must then wait by gcron's own means."""
 
 
 def python_call(
-    action: Callable[[], Any] | InThread, policy: Policy, identity: Identity, emit: Emit, clock: Clock
+    call: PythonCall, policy: Policy, run: Run, identity: Identity, emit: Emit, clock: Clock, threads: Threads
 ) -> GreenletCall | ThreadCall:
-    """An attempt that calls `action`."""
-    if isinstance(action, InThread):
-        return ThreadCall(action, policy, identity, emit, clock)
-    return GreenletCall(action, policy, identity, emit, clock)
+    """An attempt of `run` that makes the call, in a greenlet or in one of `threads`."""
+    if call.greenlet:
+        return GreenletCall(call, policy, run, identity, emit, clock)
+    return ThreadCall(call, policy, run, identity, emit, clock, threads)
 
 
 class GreenletCall:
-    """One call of `function`, in a greenlet of its own; a policy's `timeout` kills that greenlet."""
+    """One call in a greenlet of its own. A policy's `timeout` kills that greenlet."""
 
     def __init__(
-        self, function: Callable[[], Any], policy: Policy, identity: Identity, emit: Emit, clock: Clock
+        self, call: PythonCall, policy: Policy, run: Run, identity: Identity, emit: Emit, clock: Clock
     ) -> None:
-        self._function = function
+        self._call = call
         self._policy = policy
+        self._run = run
         self._identity = identity
         self._emit = emit
         self._clock = clock
@@ -70,7 +90,7 @@ class GreenletCall:
         started_at = hub.monotonic()
         if self._stopped is not None:
             return RunResult(*self._stopped)
-        greenlet = self._greenlet = spawn(_call, self._function)
+        greenlet = self._greenlet = spawn(_make_call, self._call, self._run)
         limit = self._policy.timeout
         timer = None
         if limit is not None:
@@ -100,26 +120,40 @@ class GreenletCall:
 
 
 class ThreadCall:
-    """One call of a function in a thread. A policy's `timeout` ends the attempt; the thread goes on."""
+    """One call in a thread. A policy's `timeout` ends the attempt. A coroutine is cancelled, a thread goes on."""
 
-    def __init__(self, action: InThread, policy: Policy, identity: Identity, emit: Emit, clock: Clock) -> None:
-        self._action = action
+    def __init__(
+        self,
+        call: PythonCall,
+        policy: Policy,
+        run: Run,
+        identity: Identity,
+        emit: Emit,
+        clock: Clock,
+        threads: Threads,
+    ) -> None:
+        self._call = call
         self._policy = policy
+        self._run = run
         self._identity = identity
         self._emit = emit
         self._clock = clock
+        self._threads = threads
+        self._coroutine = _CoroutineRunner()
         self._turn = [True]
         """Taken by the thread, which then begins, or by the waiter, who then gives up."""
         self._never_begins = False
         self._has_begun = Event()
         self._is_given_up = Event()
+        self._at_once = Event()
+        """Set when nobody waits for its clean-up any more."""
         self._stopped: tuple[Outcome, Reason] | None = None
 
     def perform(self) -> RunResult:
         """Call it and return how that ended. Never raises for what the function does."""
         if self._stopped is not None:
             return RunResult(*self._stopped)
-        call = self._action.pool.spawn(self._perform)
+        call = self._threads.spawn(self._perform)
         try:
             self._wait_for_thread()
         finally:
@@ -131,21 +165,28 @@ class ThreadCall:
         limit = self._policy.timeout
         if not wait([call, self._is_given_up], limit, count=1) and limit is not None:
             self.stop(Outcome.TIMED_OUT, _too_long(limit))
+        if not call.ready() and self._may_end_soon():
+            wait([call, self._at_once], self._policy.kill_after, count=1)
         duration = hub.monotonic() - started_at
         if call.ready():
             end: _End = call.get()
             _emit_traceback(end.error, self._identity, self._emit, self._clock)
             return end.result(duration, self._stopped)
         outcome, reason = self._verdict()
-        function = self._action.function
-        thread = f"the thread that calls {getattr(function, '__qualname__', None) or describe(function)}"
+        thread = f"the thread that calls {_describe_function(self._call.function)}"
         return RunResult(outcome, reason.extended("; its thread goes on"), duration=duration, left_behind=thread)
 
     def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
-        """Stop waiting for it; returns at once."""
+        """Cancel its coroutine, or else stop waiting for it. Returns at once."""
         if self._stopped is None:
             self._stopped = (outcome, reason)
+        if now:
+            self._at_once.set()
         self._is_given_up.set()
+
+    def _may_end_soon(self) -> bool:
+        """Whether it knows that it is to end: it is a cancelled coroutine, or a service, which can ask its run."""
+        return self._coroutine.cancel() or self._verdict()[0] is Outcome.STOPPED
 
     def give_up_starting(self, why: Reason) -> None:
         """Stop waiting for a free thread, if it does."""
@@ -186,10 +227,49 @@ class ThreadCall:
         if not self._take_turn():
             return None
         self._has_begun.set()
+        return _make_call(self._call, self._run, self._coroutine)
+
+
+class _CoroutineRunner:
+    """Runs a coroutine by asyncio in the calling thread. Another thread may cancel it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        """A cancellation comes either before the task is known, or reaches it; and it comes once."""
+        self._cancel_task: Callable[[], object] | None = None
+        self._is_cancelled = False
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Return what it returns, or raise what it raises."""
+        import asyncio  # 50 ms and 7 MB, in the thread of the job that needs it
+
+        with asyncio.Runner() as runner:
+            return runner.run(self._supervise(coroutine))
+
+    async def _supervise(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        import asyncio
+
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "it runs as a task"
+        with self._lock:
+            if self._is_cancelled:
+                coroutine.close()
+                raise asyncio.CancelledError
+            self._cancel_task = partial(loop.call_soon_threadsafe, task.cancel)
         try:
-            return _call(self._action.function)
-        except KeyboardInterrupt as error:  # not a real Ctrl-C: that one comes to the main thread
-            return _failed(error)
+            return await coroutine
+        finally:
+            with self._lock:
+                self._cancel_task = None
+
+    def cancel(self) -> bool:
+        """Cancel it, maybe before it begins. Returns whether it is under way."""
+        with self._lock:
+            self._is_cancelled = True
+            if self._cancel_task is None:
+                return False
+            self._cancel_task()
+            return True
 
 
 @frozen
@@ -217,32 +297,110 @@ def _emit_traceback(error: BaseException | None, identity: Identity, emit: Emit,
     emit(JobOutput(clock.now(), identity.job, identity.run_id, "stderr", lines, late=False))
 
 
-def _call(function: Callable[[], Any]) -> _End:
+def _make_call(call: PythonCall, run: Run, coroutine_runner: _CoroutineRunner | None = None) -> _End:
+    """Make the call in the calling thread or greenlet. Without a `coroutine_runner` a coroutine is refused."""
+    process = os.getpid()
+    enter_run(run)
     try:
-        value = function()
+        end = _end_of_call(call, coroutine_runner)
+    except KeyboardInterrupt as error:
+        end_if_forked(process, error)
+        raise
+    end_if_forked(process, end.error)
+    return end
+
+
+JOB_CALL = _make_call.__code__
+"""In the stack of whatever a job's function does; `run` is a local variable there."""
+
+
+def _end_of_call(call: PythonCall, coroutine_runner: _CoroutineRunner | None) -> _End:
+    try:
+        value = call.function(*call.args, **call.kwargs)
+        if isinstance(value, Coroutine) and coroutine_runner is not None:
+            value = coroutine_runner.run(value)
     except GreenletExit:
         return _End(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
-    except KeyboardInterrupt:  # not raised by the job: Ctrl-C reaches whatever runs
-        raise
+    except KeyboardInterrupt as error:
+        if in_main_thread():  # not raised by the job: Ctrl-C reaches whatever runs
+            raise
+        return _failed(error)
     except BaseException as error:  # SystemExit and Timeout too: no job can stop another
         if isinstance(error, SystemExit) and not error.code:
             return _End(Outcome.SUCCEEDED)
         return _failed(error)
+    if hint := _why_unfinished(value):
+        if isinstance(value, Coroutine):
+            value.close()  # otherwise Python warns that it was never awaited
+        return _failed(TypeError(f"{_describe_function(call.function)} returned {describe(value)}, and {hint}"))
     return _End(Outcome.SUCCEEDED, value=value)
 
 
+def _why_unfinished(value: object) -> str:
+    """Why the function has done nothing yet, or not all, when it returned this; empty when it has ended."""
+    if isinstance(value, Run):
+        return ""  # it goes on by itself
+    if isinstance(value, Coroutine):
+        return "a job with greenlet=True cannot run a coroutine: leave greenlet=True out"
+    if isinstance(value, Awaitable):
+        return "nobody awaits that: await it in an async function, which gcron runs"
+    if isinstance(value, AsyncGenerator):
+        return "nobody iterates over that: do so in an async function, which gcron runs"
+    has_not_begun = isinstance(value, GeneratorType) and value.gi_frame is not None and not value.gi_suspended
+    return "nobody iterates over that, so nothing was done: return list(…) of it" if has_not_begun else ""
+
+
+def end_if_forked(process: int, error: BaseException | None) -> None:
+    """End this process if it is not `process`: a function has forked it and returned, or raised `error`.
+
+    It has no scheduler and no other threads, so nothing could go on.
+    """
+    if os.getpid() == process:
+        return
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else 1
+    elif error is not None:
+        status = 1
+        traceback.print_exception(error)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status & 0xFF)
+
+
+def in_main_thread() -> bool:
+    """Whether the caller is in the main thread. Only there a KeyboardInterrupt comes from Ctrl-C."""
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _describe_function(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", None) or describe(function)
+
+
 def _failed(error: BaseException) -> _End:
-    trace = error.__traceback__
-    own = error.with_traceback(trace and trace.tb_next)  # without our own frame
+    own = error.with_traceback(_own_part(error))
     return _End(Outcome.FAILED, Reason(ReasonCode.EXCEPTION, f"{type(error).__name__}: {_text_of(error)}"), error=own)
+
+
+def _own_part(error: BaseException) -> Any:
+    """The traceback without the frames of gcron and asyncio that come before those of the job."""
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module != __name__ and not module.startswith("asyncio."):
+            return trace
+        trace = trace.tb_next
+    return error.__traceback__
 
 
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except KeyboardInterrupt:
-        raise
     except BaseException as second:  # the job's own code
+        if isinstance(second, KeyboardInterrupt) and in_main_thread():
+            raise
         return f"<its text raises {type(second).__name__}>"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gcron.runtime.event import AsyncResult, Event
@@ -20,7 +23,7 @@ from gcron.supervise.run_state import RunState, next_state
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["AnyAttempt", "Run"]
+__all__ = ["AnyAttempt", "Run", "current_run", "enter_run"]
 
 
 class AnyAttempt(Protocol):
@@ -92,6 +95,7 @@ class Run(Linkable):
         """Number of its present or last attempt, from 1; 0 before the first."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
+        self._process = os.getpid()
         self.hub = get_hub()
         """The hub of the scheduler's thread."""
         self.result: AsyncResult[RunResult] = _Result(self.hub)
@@ -107,6 +111,11 @@ class Run(Linkable):
         self._stopped: tuple[Outcome, Reason] | None = None
         self._no_more_attempts = Event()
         self._why_no_more = NO_REASON
+
+    @property
+    def due(self) -> datetime | None:
+        """When it was due, in UTC; None when it was triggered by hand."""
+        return None if self.fire_at is None else datetime.fromtimestamp(self.fire_at, UTC)
 
     # -- its state ------------------------------------------------------------------------------------------
 
@@ -225,8 +234,10 @@ class Run(Linkable):
     ) -> None:
         """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it.
 
-        `kill_after`: seconds until KILL, instead of those of the job.
+        `kill_after`: seconds until KILL, instead of those of the job. Raises RuntimeError in a forked child process.
         """
+        if os.getpid() != self._process:
+            raise RuntimeError(f"this run belongs to process {self._process}, and this process was forked from it")
         if isinstance(reason, str):
             reason = Reason(ReasonCode.STOP_REQUESTED, reason)
         if get_hub() is self.hub:
@@ -253,3 +264,28 @@ class Run(Linkable):
     def __repr__(self) -> str:
         state = self.state if self.outcome is None else self.outcome.outcome
         return f"<Run {self.run_id} of {self.job}: {state}>"
+
+
+_current: ContextVar[Run | None] = ContextVar("gcron.current_run", default=None)
+
+
+def current_run() -> Run:
+    """Return the run of the calling job: in a job's function, and in what it starts with its context.
+
+    Example::
+
+        @scheduler.job("@hourly")
+        def report() -> None:
+            print("for", gcron.current_run().due)
+
+    Raises RuntimeError elsewhere.
+    """
+    run = _current.get()
+    if run is None:
+        raise RuntimeError("current_run() is for the function of a job, and for what it calls")
+    return run
+
+
+def enter_run(run: Run | None) -> None:
+    """Make this the current run of the calling context; None: it has none."""
+    _current.set(run)

@@ -21,6 +21,7 @@ from gcron.runtime.greenlet import sleep
 from gcron.scheduler import Job, Outcome, RunFinished, RunStarted, Scheduler
 from gcron.scheduler.job import jobs_of
 from gcron.supervise.outcome import Reason
+from gcron.supervise.python_call import PythonCall
 from gcron.testing.clock import VirtualClock
 
 __all__ = ["SimulatedRun", "Simulation", "simulate"]
@@ -85,7 +86,7 @@ def simulate(
         raise TypeError(f"fails is a collection of names, such as {{{fails!r}}}, not a text")
     _check_names([*(takes or {}), *fails], table)
     _check_times(takes or {})
-    played = [replace(job, action=_part(job, (takes or {}).get(job.name, 0.0), job.name in fails)) for job in table]
+    played = [_played(job, (takes or {}).get(job.name, 0.0), job.name in fails) for job in table]
     seen: list[RunStarted | RunFinished] = []
     # In a thread: its hub is its own, so that whatever else waits in this one does not see time pass.
     _in_a_thread(lambda: _play(played, start.timestamp(), end.timestamp(), seen.append))
@@ -118,8 +119,8 @@ def _check_times(takes: Mapping[str, float]) -> None:
             raise ValueError(f"what {name!r} takes is a number of seconds, 0 or more, not {seconds!r}")
 
 
-def _part(job: Job, seconds: float, fails: bool) -> Callable[[], None]:
-    """What is done in the place of the job's command."""
+def _played(job: Job, seconds: float, fails: bool) -> Job:
+    """The job with something in the place of its command that takes so long, and ends so."""
     if is_service(job) and not seconds:
         seconds = inf
 
@@ -129,13 +130,13 @@ def _part(job: Job, seconds: float, fails: bool) -> Callable[[], None]:
         if fails:
             raise RuntimeError("it is to fail in this simulation")
 
-    return act
+    return replace(job, action=PythonCall(act, greenlet=True))
 
 
 def _play(jobs: Iterable[Job], start: float, end: float, tell: Callable[[Any], None]) -> None:
     clock = VirtualClock(start - 1)  # what is due at the start itself is still to come
     with clock.installed():
-        scheduler = Scheduler(clock=clock)
+        scheduler = Scheduler(logger=None, clock=clock)
         for job in jobs:
             scheduler.add(job)
         scheduler.on(RunStarted, tell)

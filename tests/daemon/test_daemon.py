@@ -26,6 +26,7 @@ from gcron.greenlet import GreenletExit, sleep, spawn_later
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.timing import Timing
 from tests.conftest import Gate
 from tests.waiting import PATIENCE, takes, until
@@ -294,7 +295,7 @@ def test_a_job_that_cannot_be_ended_is_named_and_the_exit_status_is_4(tmp_path: 
             with suppress(GreenletExit):
                 sleep(1)
 
-    job = Job("stubborn", parse("@reboot", "UTC"), stubborn, Policy())
+    job = Job("stubborn", parse("@reboot", "UTC"), PythonCall(stubborn, greenlet=True), Policy())
     with log.open("wb") as out:
         settings = Settings(LogSettings(TextFormat(UTC), stdout_fd=out.fileno()), grace=5)
         service = Daemon([job], settings, "a test", list)

@@ -28,6 +28,7 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from tests.waiting import PATIENCE, until
 
 Run = Callable[..., Any]
@@ -272,7 +273,7 @@ class Log(list[str]):
 
 
 def job(name: str) -> Job:
-    return Job(name, parse("@every 1h", "UTC"), print, Policy())
+    return Job(name, parse("@every 1h", "UTC"), PythonCall(print), Policy())
 
 
 def test_without_inotify_changes_are_noticed_by_polling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

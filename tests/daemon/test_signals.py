@@ -24,6 +24,7 @@ from gcron.greenlet import sleep, spawn_later
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 from tests.conftest import Gate
 from tests.waiting import until
@@ -68,7 +69,7 @@ def test_a_second_term_within_a_second_kills_nothing(
     tmp_path: Path, clock: VirtualClock, second: float, status: int
 ) -> None:
     log = tmp_path / "log"
-    job = Job("long", parse("@reboot", "UTC"), lambda: sleep(5), Policy())
+    job = Job("long", parse("@reboot", "UTC"), PythonCall(lambda: sleep(5), greenlet=True), Policy())
     with log.open("wb") as out:
         daemon = Daemon([job], Settings(LogSettings(TextFormat(UTC), stdout_fd=out.fileno())), "a test", list)
         for moment in (1, second):

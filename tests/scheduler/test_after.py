@@ -267,7 +267,7 @@ def test_a_service_starts_after_the_services_in_its_after(scheduler: Watched) ->
 def test_a_fire_waits_for_a_service_until_its_start_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.service("exit 1", name="db", restart="never")
-    scheduler.job("0 1 * * *", name="job", after="db", start_deadline=600)(lambda: None)
+    scheduler.job("0 1 * * *", name="job", after="db", start_deadline=600, greenlet=True)(lambda: None)
     scheduler.start()
     sleep(3700)
     assert recorder.outcomes("job") == []
@@ -285,10 +285,10 @@ def test_a_fire_starts_as_soon_as_all_its_services_are_ready(clock: VirtualClock
     """All its services have to be ready at the same time, here for the first time after 70 s."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([40, 1000])
-    scheduler.job("@service", name="db", min_uptime=100, restart_delay=30)(lambda: sleep(next(lives)))
-    scheduler.job("@service", name="cache", enabled=False)(lambda: sleep(1000))
+    scheduler.job("@service", name="db", min_uptime=100, restart_delay=30, greenlet=True)(lambda: sleep(next(lives)))
+    scheduler.job("@service", name="cache", enabled=False, greenlet=True)(lambda: sleep(1000))
     begun: list[float] = []
-    scheduler.job("@reboot", name="job", after="db,cache")(lambda: begun.append(clock.monotonic()))
+    scheduler.job("@reboot", name="job", after="db,cache", greenlet=True)(lambda: begun.append(clock.monotonic()))
     scheduler.start()
     sleep(50)
     scheduler.trigger("cache")
@@ -300,8 +300,8 @@ def test_a_fire_starts_as_soon_as_all_its_services_are_ready(clock: VirtualClock
 
 def test_a_service_waits_for_other_services_without_a_deadline(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@service", name="db", enabled=False)(lambda: sleep(1e9))
-    scheduler.job("@service", name="web", after="db")(lambda: sleep(1e9))
+    scheduler.job("@service", name="db", enabled=False, greenlet=True)(lambda: sleep(1e9))
+    scheduler.job("@service", name="web", after="db", greenlet=True)(lambda: sleep(1e9))
     scheduler.start()
     sleep(1e6)
     assert not is_ready(scheduler, "web")

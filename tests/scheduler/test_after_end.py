@@ -32,7 +32,7 @@ def whole(clock: VirtualClock) -> VirtualClock:
 def test_a_job_rests_for_the_delay_between_its_runs(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end("5m"), name="slow")(lambda: sleep(700))
+    scheduler.job(after_end("5m"), name="slow", greenlet=True)(lambda: sleep(700))
     scheduler.start()
     sleep(3600)
 
@@ -44,7 +44,7 @@ def test_a_job_rests_for_the_delay_between_its_runs(whole: VirtualClock, make_sc
 def test_with_now_the_first_run_is_at_the_start(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end(60, now=True), name="job")(lambda: sleep(30))
+    scheduler.job(after_end(60, now=True), name="job", greenlet=True)(lambda: sleep(30))
     scheduler.start()
     sleep(200)
 
@@ -54,7 +54,7 @@ def test_with_now_the_first_run_is_at_the_start(whole: VirtualClock, make_schedu
 def test_a_triggered_run_counts_too(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end(60), name="job")(lambda: sleep(10))
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: sleep(10))
     scheduler.start()
     sleep(40)
     scheduler.trigger("job")
@@ -69,7 +69,7 @@ def test_a_run_that_fails_is_followed_by_the_next(whole: VirtualClock, make_sche
 
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end(60), name="job", retries=1, retry_delay=5)(fail)
+    scheduler.job(after_end(60), name="job", retries=1, retry_delay=5, greenlet=True)(fail)
     scheduler.start()
     sleep(200)
 
@@ -81,7 +81,7 @@ def test_what_is_late_runs_at_once_and_is_not_missed(whole: VirtualClock, make_s
     """A fire that is late by more than a minute is missed, but here nothing else would ever be due again."""
     whole.longest_nap = 1
     scheduler, recorder = make_scheduler(clock=whole)
-    scheduler.job(after_end(60), name="job")(lambda: None)
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(50)
     whole.set(whole.now() + hours * 3600)
@@ -94,7 +94,7 @@ def test_what_is_late_runs_at_once_and_is_not_missed(whole: VirtualClock, make_s
 def test_a_clock_that_is_set_back_delays_by_no_more_than_the_delay(whole: VirtualClock, make_scheduler: Make) -> None:
     whole.longest_nap = 1
     scheduler, recorder = make_scheduler(clock=whole)
-    scheduler.job(after_end(60), name="job")(lambda: None)
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(50)
     whole.set(whole.now() - 3600)
@@ -106,7 +106,7 @@ def test_a_clock_that_is_set_back_delays_by_no_more_than_the_delay(whole: Virtua
 def test_a_paused_job_rests_from_its_resumption_on(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end(60), name="job")(lambda: sleep(10))
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: sleep(10))
     scheduler.start()
     sleep(65)
     scheduler.pause("job")
@@ -120,7 +120,7 @@ def test_a_paused_job_rests_from_its_resumption_on(whole: VirtualClock, make_sch
 def test_a_job_that_is_paused_before_the_start_follows_its_ends(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     begin = whole.now()
-    scheduler.job(after_end(60), name="job")(lambda: sleep(10))
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: sleep(10))
     scheduler.pause("job")
     scheduler.start()
     scheduler.resume("job")
@@ -151,7 +151,7 @@ def test_a_reload_keeps_what_is_due_and_takes_a_new_delay(whole: VirtualClock, m
 
 def test_a_removed_job_is_not_due_when_its_run_ends(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=whole)
-    scheduler.job(after_end(60), name="job")(lambda: sleep(30))
+    scheduler.job(after_end(60), name="job", greenlet=True)(lambda: sleep(30))
     scheduler.start()
     sleep(65)
     scheduler.remove("job")
@@ -163,7 +163,7 @@ def test_a_removed_job_is_not_due_when_its_run_ends(whole: VirtualClock, make_sc
 def test_after_its_end_a_job_is_due_no_more(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     end = datetime.fromtimestamp(whole.now(), UTC) + timedelta(seconds=130)
-    scheduler.job(after_end(60, end=end), name="job")(lambda: None)
+    scheduler.job(after_end(60, end=end), name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(600)
 
@@ -177,10 +177,10 @@ def test_after_its_end_a_job_is_due_no_more(whole: VirtualClock, make_scheduler:
 def test_run_now_and_then_every(whole: VirtualClock, make_scheduler: Make) -> None:
     """Asked most often: the job of every hour waited for its first hour."""
     scheduler, recorder = make_scheduler(clock=whole)
-    scheduler.job(every("1h", now=True), name="hourly")(lambda: None)
-    scheduler.job(cron("0 0 * * *", now=True), name="daily")(lambda: None)
-    scheduler.job(every("1h", now=True), name="off", enabled=False)(lambda: None)
-    scheduler.job(every("1h"), name="later")(lambda: None)
+    scheduler.job(every("1h", now=True), name="hourly", greenlet=True)(lambda: None)
+    scheduler.job(cron("0 0 * * *", now=True), name="daily", greenlet=True)(lambda: None)
+    scheduler.job(every("1h", now=True), name="off", enabled=False, greenlet=True)(lambda: None)
+    scheduler.job(every("1h"), name="later", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(1)
 
@@ -192,8 +192,8 @@ def test_run_now_and_then_every(whole: VirtualClock, make_scheduler: Make) -> No
 def test_a_job_that_is_added_later_runs_then(whole: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=whole)
     scheduler.start()
-    scheduler.job(every("1h", now=True), name="job")(lambda: None)
-    scheduler.job("@reboot", name="reboot")(lambda: None)
+    scheduler.job(every("1h", now=True), name="job", greenlet=True)(lambda: None)
+    scheduler.job("@reboot", name="reboot", greenlet=True)(lambda: None)
     sleep(1)
 
     assert [event.job for event in recorder.of("run-started")] == ["job"]

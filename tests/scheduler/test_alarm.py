@@ -130,7 +130,7 @@ def test_a_stopped_scheduler_closes_its_timer() -> None:
 
     before = timers()
     scheduler = Scheduler()
-    scheduler.job("@yearly", name="far")(lambda: None)
+    scheduler.job("@yearly", name="far", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(0.01)
     assert timers() == before + 1
@@ -164,7 +164,7 @@ def test_no_start_is_early_repeated_or_lost(monkeypatch: pytest.MonkeyPatch, has
     starts: list[tuple[int, float]] = []
     scheduler.on("run-started", lambda event: starts.append((event.fire_at, time.time())))
     for number in range(20):
-        scheduler.job("* * * * * * *", name=str(number))(lambda: None)
+        scheduler.job("* * * * * * *", name=str(number), greenlet=True)(lambda: None)
     scheduler.start()
     until(lambda: len(starts) >= 3 * 20)
     scheduler.stop()
@@ -176,12 +176,12 @@ def test_no_start_is_early_repeated_or_lost(monkeypatch: pytest.MonkeyPatch, has
 
 def test_a_job_added_later_starts_on_time() -> None:
     scheduler = Scheduler()
-    scheduler.job("@yearly", name="far")(lambda: None)
+    scheduler.job("@yearly", name="far", greenlet=True)(lambda: None)
     scheduler.start()
     late: list[float] = []
     scheduler.on("run-started", lambda event: late.append(event.time - event.fire_at))
     sleep(0.01)
-    scheduler.job("@every 1s", name="soon")(lambda: None)
+    scheduler.job("@every 1s", name="soon", greenlet=True)(lambda: None)
     until(lambda: late)
     scheduler.stop()
     assert late[0] < SLACK

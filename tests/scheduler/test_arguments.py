@@ -12,9 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 
+import gcron
+from gcron import at, cron, every
 from gcron.greenlet import sleep
-from gcron.schedule import ScheduleError
-from gcron.scheduler import Scheduler
+from gcron.policy import Policy, PolicyError
+from gcron.schedule import ScheduleError, parse
+from gcron.scheduler import Job, Scheduler
+from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE
 
 Watched = tuple[Scheduler, Any]
@@ -71,7 +75,7 @@ def test_an_argument_that_is_not_a_schedule_is_refused_at_once(scheduler: Watche
     AttributeError that named neither the job nor the mistake.
     """
     with pytest.raises(TypeError, match=hint):
-        scheduler[0].job(when)
+        scheduler[0].job(when, greenlet=True)
     with pytest.raises(TypeError, match=hint):
         scheduler[0].command("true", when)
     scheduler[0].command("true", "@daily", name="there")
@@ -85,21 +89,19 @@ def test_an_argument_that_is_not_a_schedule_is_refused_at_once(scheduler: Watche
     [
         (5, "a job is a function"),
         ("true", "added by command"),
-        (needs, "needs first, second"),
-        (functools.partial(needs, 1), "needs second"),
-        (coroutine, r"asyncio.run\(\)"),
-        (functools.partial(coroutine), r"asyncio.run\(\)"),
+        (needs, "missing a required argument: 'first'; args= and kwargs="),
+        (functools.partial(needs, 1), "missing a required .*'second'"),
         (async_generator, "async"),
         (generator, "generator"),
     ],
 )
-@pytest.mark.parametrize("thread", [False, True])
+@pytest.mark.parametrize("greenlet", [False, True])
 def test_an_argument_that_cannot_be_called_is_refused(
-    scheduler: Watched, function: Any, hint: str, thread: bool
+    scheduler: Watched, function: Any, hint: str, greenlet: bool
 ) -> None:
-    """A coroutine function was a job that did nothing and succeeded. Others failed at their fire."""
+    """A generator function was a job that did nothing and succeeded. Others failed at their fire."""
     with pytest.raises(TypeError, match=hint):
-        scheduler[0].job("@daily", name="job", thread=thread)(function)
+        scheduler[0].job("@daily", name="job", greenlet=greenlet)(function)
     assert scheduler[0].jobs == ()
 
 
@@ -118,14 +120,14 @@ def test_an_argument_that_cannot_be_called_is_refused(
 )
 def test_anything_that_can_be_called_without_arguments_is_a_job(scheduler: Watched, function: Any) -> None:
     """Also a decorated function whose decorator passes the arguments. The wrapped function does not count."""
-    scheduler[0].job("@manual", name="job")(function)
+    scheduler[0].job("@manual", name="job", greenlet=True)(function)
     assert scheduler[0].trigger("job").result.get(timeout=PATIENCE).succeeded
 
 
 def test_a_mock_is_a_job_with_the_name_of_its_class(scheduler: Watched) -> None:
     """It has each attribute except a name, so the search for the wrapped function never ended."""
     mock = Mock()
-    scheduler[0].job("@manual")(mock)
+    scheduler[0].job("@manual", greenlet=True)(mock)
     assert scheduler[0].trigger("Mock").result.get(timeout=PATIENCE).succeeded
     mock.assert_called_once_with()
 
@@ -151,7 +153,7 @@ def test_a_name_must_be_a_text(scheduler: Watched) -> None:
     """The number 5 was a name that `trigger("5")` did not find. An empty name was ignored."""
     wrong: Any = 5
     with pytest.raises(TypeError, match="the name of a job is a text, not 5"):
-        scheduler[0].job("@daily", name=wrong)(nothing)
+        scheduler[0].job("@daily", name=wrong, greenlet=True)(nothing)
     with pytest.raises(ValueError, match="cannot be empty"):
         scheduler[0].command("true", "@daily", name="")
 
@@ -166,10 +168,17 @@ def test_add_accepts_only_jobs(scheduler: Watched) -> None:
     assert [job.name for job in scheduler[0].jobs] == ["true"]
 
 
+def test_a_job_of_a_bare_function_is_refused(scheduler: Watched) -> None:
+    """It was added, and failed at its fire."""
+    wrong: Any = nothing
+    with pytest.raises(TypeError, match=r"give PythonCall\(function\)"):
+        scheduler[0].add(Job("job", parse("@manual"), wrong, Policy()))
+
+
 @pytest.mark.parametrize("name", [nothing, None, 5])
 def test_a_job_is_found_only_by_its_name(scheduler: Watched, name: Any) -> None:
     """`trigger(function)` raised a TypeError about len()."""
-    scheduler[0].job("@daily")(nothing)
+    scheduler[0].job("@daily", greenlet=True)(nothing)
     with pytest.raises(KeyError, match="known are nothing"):
         scheduler[0].trigger(name)
 
@@ -189,19 +198,20 @@ def test_a_group_name_that_no_job_can_give_is_refused(scheduler: Watched, name: 
 
 
 @pytest.mark.parametrize(
-    ("grace", "error"), [("5", TypeError), (None, TypeError), (-1, ValueError), (math.nan, ValueError)]
+    ("grace", "error"),
+    [("soon", ScheduleError), (None, TypeError), (True, TypeError), (-1, ValueError), (math.nan, ValueError)],
 )
 def test_a_wrong_grace_is_refused_before_anything_stops(scheduler: Watched, grace: Any, error: type[Exception]) -> None:
     """With a text the stop failed half-way: no job was due any more, and running jobs were not stopped."""
     running, _ = scheduler
-    running.job("@manual", name="job")(lambda: sleep(0.01))
+    running.job("@manual", name="job", greenlet=True)(lambda: sleep(0.01))
     run = running.trigger("job")
     for method in (
         running.stop,
         lambda grace: running.start_thread(grace=grace),
         lambda grace: running.run(grace=grace),
     ):
-        with pytest.raises(error, match="grace is a number of seconds"):
+        with pytest.raises(error, match=r"grace is a number of seconds|not a duration"):
             method(grace)
     assert run.result.get(timeout=PATIENCE).succeeded
     assert running.trigger("job").result.get(timeout=PATIENCE).succeeded
@@ -214,3 +224,163 @@ def test_an_unknown_time_zone_is_refused_at_once() -> None:
     wrong: Any = 5
     with pytest.raises(TypeError, match="a time zone is a name"):
         Scheduler(wrong)
+
+
+# -- names and values ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("thread", "run in threads"),
+        ("id", "name="),
+        ("max_instances", "overlap="),
+        ("misfire_grace_time", "start_deadline="),
+        ("coalesce", "catchup="),
+        ("replace_existing", "remove"),
+        ("jobstore", "keeps no jobs"),
+        ("executor", "threads"),
+        ("next_run_time", "now=True"),
+        ("trigger", "first argument"),
+        ("seconds", "every"),
+        ("day_of_week", "cron"),
+    ],
+)
+def test_a_word_of_another_scheduler_is_answered_with_ours(scheduler: Watched, word: str, hint: str) -> None:
+    """It met a list of 40 names."""
+    options: Any = {word: 1}
+    with pytest.raises(PolicyError, match=f"unknown option '{word}' .*{hint}"):
+        scheduler[0].job("@daily", **options)
+    with pytest.raises(PolicyError, match=hint):
+        scheduler[0].command("true", "@daily", **options)
+
+
+@pytest.mark.parametrize("name", ["add_job", "shutdown", "get_jobs", "add_listener", "run_pending"])
+def test_a_method_of_another_scheduler_is_answered_with_ours(scheduler: Watched, name: str) -> None:
+    with pytest.raises(AttributeError, match=f"a Scheduler has no '{name}': use "):
+        getattr(scheduler[0], name)
+    assert not hasattr(scheduler[0], "no_such_thing")
+
+
+@pytest.mark.parametrize("option", ["success_codes", "output", "stop_signal"])
+def test_an_option_without_meaning_for_a_function_is_refused(scheduler: Watched, option: str) -> None:
+    """It was accepted, and changed nothing."""
+    options: Any = {option: {"success_codes": 3, "output": "raw", "stop_signal": "INT"}[option]}
+    with pytest.raises(ValueError, match=f"{option} means nothing to a function"):
+        scheduler[0].job("@daily", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"tz": "Asia/Tokyo"}, "2026-01-02 00:00"),
+        ({"tz": "Asia/Tokyo", "start": "2026-02-01"}, "2026-02-01 00:00"),
+        ({"except_on": "2026-01-01..2026-01-09"}, "2026-01-10 09:00"),
+    ],
+)
+def test_options_of_schedules_are_those_of_directives(
+    clock: VirtualClock, make_scheduler: Any, options: Any, text: str
+) -> None:
+    """`tz=` was refused, although "options are those of directives"."""
+    scheduler, _ = make_scheduler(clock=clock, timezone="UTC")
+    scheduler.command("true", "0 9 * * *", name="command", **options)
+    scheduler.job(cron("0 9 * * *"), name="job", **options)(nothing)
+    scheduler.service("true", name="service", tz="Asia/Tokyo", enabled=False)
+    scheduler.start()
+    sleep(0.5)
+    assert [f"{due:%Y-%m-%d %H:%M}" for due, _ in scheduler.upcoming()] == [text] * 2
+
+
+def test_what_is_given_twice_or_means_nothing_to_a_schedule_is_refused(scheduler: Watched) -> None:
+    with pytest.raises(TypeError, match="tz is given twice"):
+        scheduler[0].job(cron("0 9 * * *", "UTC"), tz="Asia/Tokyo")
+    with pytest.raises(TypeError, match="start means nothing to"):
+        scheduler[0].job(at(datetime(2060, 1, 1, tzinfo=UTC)), start="2026-01-01")
+
+
+def test_now_runs_a_job_at_the_start(clock: VirtualClock, make_scheduler: Any) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job(every("1h"), name="job", now=True, greenlet=True)(nothing)
+    scheduler.start()
+    sleep(1)
+    assert recorder.outcomes() == ["succeeded"]
+
+
+def test_a_command_gets_its_variables_and_its_input(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.command('echo "$WHO"; cat', "@manual", name="job", env={"WHO": "me"}, stdin="input\n")
+    assert running.trigger("job").result.get(timeout=PATIENCE).succeeded
+    assert recorder.lines("job") == [b"me", b"input"]
+    wrong: Any = {"N": 5}
+    with pytest.raises(TypeError, match="env= is texts by name, not 'N': 5"):
+        running.command("true", "@daily", env=wrong)
+    with pytest.raises(ValueError, match="env= cannot have 'A=B'"):
+        running.command("true", "@daily", env={"A=B": "x"})
+
+
+def test_durations_may_be_a_timedelta(scheduler: Watched) -> None:
+    """`every(timedelta)` worked, `timeout=timedelta` did not."""
+    job = scheduler[0].command("true", "@daily", timeout=timedelta(minutes=5))
+    assert job.policy.timeout == 300
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "hint"),
+    [
+        (lambda: at("10:30"), TypeError, "cron"),  # type: ignore[arg-type]
+        (lambda: cron("0 9 * * *", fields="x"), ValueError, "x"),
+        (lambda: every(True), TypeError, "a period is a number of seconds"),
+        (lambda: every(None), TypeError, "a period is a number of seconds"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_schedules_have_errors_for_people(call: Any, error: type[Exception], hint: str) -> None:
+    """An AttributeError, a KeyError, a period of one second."""
+    with pytest.raises(error, match=hint):
+        call()
+
+
+def test_a_duration_is_no_schedule_and_the_hint_names_every(scheduler: Watched) -> None:
+    with pytest.raises(ScheduleError, match=r"every\('5m'\)"):
+        scheduler[0].command("true", "5m")
+
+
+def test_a_second_lambda_is_told_to_have_a_name(scheduler: Watched) -> None:
+    scheduler[0].job("@daily")(lambda: None)
+    with pytest.raises(ValueError, match="give each lambda a name="):
+        scheduler[0].job("@daily")(lambda: None)
+
+
+# -- errors and help -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "base"),
+    [
+        (lambda it: it.command("true", "61 * * * *"), "ScheduleError", ValueError),
+        (lambda it: it.command("true", "@daily", timeot=5), "PolicyError", ValueError),
+        (lambda it: it.command("true", "@daily", restart="never"), "JobError", ValueError),
+        (lambda it: it.command("true", "@daily", group="nobody"), "JobError", ValueError),
+        (lambda it: [it.command("true", "@daily", name="a") for _ in range(2)], "JobExistsError", ValueError),
+        (lambda it: it.trigger("nobody"), "NoSuchJobError", KeyError),
+        (lambda it: [it.start() for _ in range(2)], "StateError", RuntimeError),
+        (lambda it: it.load_crontab("/dev/null/nothing"), "CrontabError", Exception),
+    ],
+)
+def test_errors_have_one_tree_and_their_usual_bases(
+    scheduler: Watched, call: Any, error: str, base: type[Exception]
+) -> None:
+    """There was no common base, and most could not be imported from `gcron`."""
+    with pytest.raises(gcron.GcronError) as raised:
+        call(scheduler[0])
+    assert isinstance(raised.value, getattr(gcron, error))
+    assert isinstance(raised.value, base)
+    assert not str(raised.value).startswith('"')
+
+
+@pytest.mark.parametrize("method", ["job", "command", "service"])
+def test_the_help_of_a_method_lists_its_options(method: str) -> None:
+    """`help(Scheduler.job)` showed `**options`."""
+    text = getattr(Scheduler, method).__doc__
+    assert "kill_after (10s): the time from" in text
+    assert ("timeout (none): " in text) == (method != "service")
+    assert ("user (none): " in text) == (method != "job")

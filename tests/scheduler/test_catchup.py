@@ -12,6 +12,7 @@ from gcron.greenlet import GreenletExit, sleep
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 
 Make = Callable[..., tuple[Scheduler, Any]]
@@ -39,7 +40,7 @@ class Sleeper:
             finally:
                 self._running[name] -= 1
 
-        self.scheduler.job(schedule, name=name, **options)(work)
+        self.scheduler.job(schedule, name=name, **options, greenlet=True)(work)
 
     def pass_until(self, hours: float) -> None:
         sleep(self.midnight + hours * HOUR - self.clock.now())
@@ -176,7 +177,9 @@ def test_retries_come_before_the_next_made_up_fire(sleeper: Sleeper) -> None:
         if len(begun) in (1, 2, 4):
             raise ValueError("not yet")
 
-    sleeper.scheduler.job("@hourly", name="job", catchup="all", start_deadline="1d", retries=1, retry_delay="6m")(work)
+    sleeper.scheduler.job(
+        "@hourly", name="job", catchup="all", start_deadline="1d", retries=1, retry_delay="6m", greenlet=True
+    )(work)
     sleeper.scheduler.start()
     sleeper.pass_until(1.05)  # the attempt of 1:00 has failed, and the next waits
     sleeper.suspend_until(3.5)
@@ -241,7 +244,7 @@ def test_a_removed_job_ends_its_catch_up_and_a_changed_one_continues_it(sleeper:
             sleep(100)
 
         policy = Policy(catchup="all", start_deadline=86400.0)
-        return Job(name, parse("@every 10m", "UTC"), work, policy)
+        return Job(name, parse("@every 10m", "UTC"), PythonCall(work, greenlet=True), policy)
 
     sleeper.scheduler.replace([job("kept", "old"), job("gone", "gone")])
     sleeper.scheduler.start()
@@ -269,7 +272,7 @@ def test_a_catch_up_respects_the_limit_of_its_group(sleeper: Sleeper) -> None:
             inside[0] -= 1
 
     for name in "abc":
-        sleeper.scheduler.job("@every 10m", name=name, catchup="all", group="db", overlap="allow")(work)
+        sleeper.scheduler.job("@every 10m", name=name, catchup="all", group="db", overlap="allow", greenlet=True)(work)
     sleeper.scheduler.start()
     sleeper.pass_until(0.1)
     sleeper.suspend_until(0.9)
@@ -313,7 +316,7 @@ def test_a_made_up_run_that_is_replaced_has_an_outcome(sleeper: Sleeper) -> None
             ends.append("killed")
             raise
 
-    sleeper.scheduler.job("@every 10m", name="job", catchup="all", overlap="replace")(work)
+    sleeper.scheduler.job("@every 10m", name="job", catchup="all", overlap="replace", greenlet=True)(work)
     sleeper.scheduler.start()
     sleeper.pass_until(0.1)
     sleeper.suspend_until(0.55)
@@ -327,7 +330,7 @@ def test_a_made_up_run_that_is_replaced_has_an_outcome(sleeper: Sleeper) -> None
 
 def test_a_job_changed_during_a_suspend_keeps_its_missed_fires(sleeper: Sleeper) -> None:
     """A reload of another option must not drop missed fires, and the new schedule has its own fires."""
-    job = Job("job", parse("@every 10m", "UTC"), lambda: sleep(100), Policy(catchup="all"))
+    job = Job("job", parse("@every 10m", "UTC"), PythonCall(lambda: sleep(100), greenlet=True), Policy(catchup="all"))
     sleeper.scheduler.add(job)
     sleeper.scheduler.start()
     sleeper.pass_until(0.1)

@@ -50,7 +50,7 @@ class Night:
             # Monotonic time: after a step back the wall clock shows the same times again.
             scheduler.on("run-started", lambda event: self.looks[event.job].append(self.clock.monotonic()))
             for schedule in (FIXED, WILDCARD, EVERY):
-                scheduler.job(schedule, name=schedule, **self.options)(partial(self.work, schedule))
+                scheduler.job(schedule, name=schedule, **self.options, greenlet=True)(partial(self.work, schedule))
             scheduler.start()
             for wait, kind, seconds in disturbances:
                 sleep(wait)

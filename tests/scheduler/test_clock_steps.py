@@ -26,7 +26,7 @@ class Watched:
 
     def add(self, *schedules: str) -> None:
         for schedule in schedules:
-            self.scheduler.job(schedule, name=schedule)(lambda: None)
+            self.scheduler.job(schedule, name=schedule, greenlet=True)(lambda: None)
 
     def pass_until(self, hours: float) -> None:
         sleep(self.midnight + hours * HOUR - self.clock.now())

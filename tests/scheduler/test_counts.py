@@ -39,11 +39,11 @@ def test_counts_add_up_over_a_night_of_all_outcomes(clock: VirtualClock, make_sc
         if (error := next(failures)) is not None:
             raise error
 
-    scheduler.job("@hourly", name="flaky", retries=1)(flaky)
-    scheduler.job("@hourly", name="slow", timeout="90m", overlap="skip")(lambda: sleep(10**6))
-    scheduler.job("@hourly", name="queued", overlap="queue")(lambda: sleep(3610))
-    scheduler.job("@every 10m", name="often")(lambda: None)
-    scheduler.job("@yearly", name="quiet")(lambda: None)
+    scheduler.job("@hourly", name="flaky", retries=1, greenlet=True)(flaky)
+    scheduler.job("@hourly", name="slow", timeout="90m", overlap="skip", greenlet=True)(lambda: sleep(10**6))
+    scheduler.job("@hourly", name="queued", overlap="queue", greenlet=True)(lambda: sleep(3610))
+    scheduler.job("@every 10m", name="often", greenlet=True)(lambda: None)
+    scheduler.job("@yearly", name="quiet", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(3.55 * 3600)
     clock.jump(1.1 * 3600)

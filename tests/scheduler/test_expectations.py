@@ -16,6 +16,7 @@ from gcron.greenlet import sleep
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 
 Make = Callable[..., tuple[Scheduler, Any]]
@@ -52,7 +53,7 @@ def test_a_missing_success_is_reported_once_and_its_end_once(
     clock: VirtualClock, make_scheduler: Make, flaky: Flaky
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
+    scheduler.job("@hourly", name="job", expect_within="90m", greenlet=True)(flaky)
     scheduler.start()
     sleep(2.5 * HOUR)
     assert told(recorder, clock) == []
@@ -76,11 +77,11 @@ def test_without_a_success_the_time_counts_from_the_start_or_the_addition_of_the
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     sleep(HOUR)
-    scheduler.job("@manual", name="first", expect_within="2h")(lambda: None)
+    scheduler.job("@manual", name="first", expect_within="2h", greenlet=True)(lambda: None)
     sleep(HOUR)
     scheduler.start()
     sleep(HOUR)
-    scheduler.job("@manual", name="second", expect_within="2h")(lambda: None)
+    scheduler.job("@manual", name="second", expect_within="2h", greenlet=True)(lambda: None)
     sleep(4 * HOUR)
     assert [(event.job, event.last_success) for event in recorder.of("success-overdue")] == [
         ("first", None),
@@ -94,7 +95,7 @@ def test_a_reload_does_not_restart_the_time_without_success(
 ) -> None:
     flaky.is_broken = True
     scheduler, recorder = make_scheduler(clock=clock)
-    job = Job("job", parse("@hourly", "UTC"), flaky, Policy(expect_within=2.0 * HOUR))
+    job = Job("job", parse("@hourly", "UTC"), PythonCall(flaky, greenlet=True), Policy(expect_within=2.0 * HOUR))
     scheduler.replace([job])
     scheduler.start()
     for _ in range(6):
@@ -116,7 +117,7 @@ def test_a_reload_does_not_restart_the_time_without_success(
 
 def test_no_success_is_expected_of_a_disabled_job(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job", expect_within="2h", enabled=False)(flaky)
+    scheduler.job("@hourly", name="job", expect_within="2h", enabled=False, greenlet=True)(flaky)
     scheduler.start()
     sleep(9 * HOUR)
     assert told(recorder, clock) == []
@@ -127,7 +128,7 @@ def test_a_clock_step_reports_no_missing_success(
     step: int, steady_clock: VirtualClock, make_scheduler: Make, flaky: Flaky
 ) -> None:
     scheduler, recorder = make_scheduler(clock=steady_clock)
-    scheduler.job("@every 30m", name="job", expect_within="90m")(flaky)
+    scheduler.job("@every 30m", name="job", expect_within="90m", greenlet=True)(flaky)
     scheduler.start()
     sleep(HOUR)
     steady_clock.set(steady_clock.now() + step)
@@ -140,7 +141,7 @@ def test_a_clock_step_reports_no_missing_success(
 
 def test_a_suspend_counts_as_time_without_success(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job", expect_within="90m")(flaky)
+    scheduler.job("@hourly", name="job", expect_within="90m", greenlet=True)(flaky)
     scheduler.start()
     sleep(1.5 * HOUR)
     clock.jump(8 * HOUR)
@@ -153,7 +154,7 @@ def test_a_suspend_counts_as_time_without_success(clock: VirtualClock, make_sche
 def test_jobs_without_expect_within_cost_nothing(clock: VirtualClock, make_scheduler: Make, flaky: Flaky) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     hourly = parse("@hourly", "UTC")
-    jobs = [Job(f"job{number}", hourly, flaky, Policy()) for number in range(2000)]
+    jobs = [Job(f"job{number}", hourly, PythonCall(flaky, greenlet=True), Policy()) for number in range(2000)]
     scheduler.replace(jobs)
     scheduler.start()
     tracemalloc.start()
@@ -175,7 +176,7 @@ def test_the_reports_agree_with_a_simple_model_of_successes(runs: list[tuple[int
         scheduler.on("success-overdue", events.append)
         scheduler.on("success-resumed", events.append)
         flaky = Flaky()
-        scheduler.job("@manual", name="job", expect_within=within)(flaky)
+        scheduler.job("@manual", name="job", expect_within=within, greenlet=True)(flaky)
         scheduler.start()
         successes = [0.0]
         for pause, succeeds in runs:

@@ -16,6 +16,7 @@ from gcron.greenlet import sleep
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 
 Make = Callable[..., tuple[Scheduler, Any]]
@@ -66,8 +67,8 @@ def test_a_group_limits_runs_and_starts_them_in_order(clock: VirtualClock, make_
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=2)
     for second, name in enumerate("abcde"):
-        scheduler.job(f"{second} 1 * * * * *", name=name, group="db")(work(name, 10))
-    scheduler.job("0 1 * * * * *", name="alone")(work("alone", 1))
+        scheduler.job(f"{second} 1 * * * * *", name=name, group="db", greenlet=True)(work(name, 10))
+    scheduler.job("0 1 * * * * *", name="alone", greenlet=True)(work("alone", 1))
     scheduler.start()
     sleep(60 + 45)
 
@@ -86,7 +87,7 @@ def test_a_notice_names_at_most_five_runs_of_a_full_group(
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=7)
     for name in "abcdefgh":
-        scheduler.job("@hourly", name=name, group="db")(work(name, 10))
+        scheduler.job("@hourly", name=name, group="db", greenlet=True)(work(name, 10))
     scheduler.start()
     sleep(3600 + 20)
     assert notices(recorder, "h") == ["waits for its turn in the group db: 7 of 7 running (a, b, c, d, e and 2 more)"]
@@ -97,9 +98,9 @@ def test_a_run_that_waits_past_its_start_deadline_does_not_start(
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
-    scheduler.job("@hourly", name="long", group="db")(work("long", 900))
-    scheduler.job("@hourly", name="late", group="db", start_deadline="10m")(work("late", 1))
-    scheduler.job("@hourly", name="patient", group="db")(work("patient", 1))
+    scheduler.job("@hourly", name="long", group="db", greenlet=True)(work("long", 900))
+    scheduler.job("@hourly", name="late", group="db", start_deadline="10m", greenlet=True)(work("late", 1))
+    scheduler.job("@hourly", name="patient", group="db", greenlet=True)(work("patient", 1))
     scheduler.start()
     sleep(3600 + 1000)
 
@@ -113,8 +114,8 @@ def test_a_run_that_waits_past_its_start_deadline_does_not_start(
 def test_a_stop_ends_the_wait_for_a_group(clock: VirtualClock, make_scheduler: Make, work: Work) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
-    scheduler.job("@hourly", name="first", group="db")(work("first", 100))
-    scheduler.job("@hourly", name="second", group="db")(work("second", 100))
+    scheduler.job("@hourly", name="first", group="db", greenlet=True)(work("first", 100))
+    scheduler.job("@hourly", name="second", group="db", greenlet=True)(work("second", 100))
     scheduler.start()
     sleep(3601)
     before = clock.now()
@@ -130,8 +131,10 @@ def test_a_run_leaves_its_group_while_it_waits_for_a_retry(
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
-    scheduler.job("@hourly", name="flaky", group="db", retries=1, retry_delay=60)(work("flaky", 10, fails=1))
-    scheduler.job("1 0 1 * * * *", name="other", group="db")(work("other", 100))
+    scheduler.job("@hourly", name="flaky", group="db", retries=1, retry_delay=60, greenlet=True)(
+        work("flaky", 10, fails=1)
+    )
+    scheduler.job("1 0 1 * * * *", name="other", group="db", greenlet=True)(work("other", 100))
     scheduler.start()
     sleep(3600 + 300)
 
@@ -146,13 +149,17 @@ def test_a_new_fire_ends_a_retry_that_waits_for_its_group(
     """A retry that waits for its group is still a waiting retry, so a new fire replaces it."""
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
-    scheduler.job("* * * * *", name="flaky", group="db", retries=1, retry_delay=5)(work("flaky", 1, fails=1))
-    scheduler.job("1 0 1 * * * *", name="other", group="db")(work("other", 100))
+    scheduler.job("* * * * *", name="flaky", group="db", retries=1, retry_delay=5, greenlet=True)(
+        work("flaky", 1, fails=1)
+    )
+    scheduler.job("1 0 1 * * * *", name="other", group="db", greenlet=True)(work("other", 100))
     scheduler.start()
     sleep(3600 - 30)
     assert reasons(recorder, "flaky")[0] == "", "nobody is in its way: it succeeds with its second attempt"
     scheduler.remove("flaky")
-    scheduler.job("* * * * *", name="again", group="db", retries=1, retry_delay=5)(work("again", 1, fails=1))
+    scheduler.job("* * * * *", name="again", group="db", retries=1, retry_delay=5, greenlet=True)(
+        work("again", 1, fails=1)
+    )
     sleep(300)
 
     assert reasons(recorder, "again")[0] == "ValueError: not yet; no further attempt: the job is due again"
@@ -166,7 +173,7 @@ def test_overlap_and_a_group_cause_no_deadlock(
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     for name in "ab":
-        scheduler.job("* * * * *", name=name, group="db", overlap=overlap, jitter=20)(work(name, 45))
+        scheduler.job("* * * * *", name=name, group="db", overlap=overlap, jitter=20, greenlet=True)(work(name, 45))
     scheduler.start()
     sleep(20 * 60)
     scheduler.stop(grace=300)
@@ -183,7 +190,7 @@ def test_triggered_runs_wait_for_their_group(clock: VirtualClock, make_scheduler
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     for name in "ab":
-        scheduler.job("@manual", name=name, group="db")(work(name, 5))
+        scheduler.job("@manual", name=name, group="db", greenlet=True)(work(name, 5))
     runs = [scheduler.trigger(name) for name in "ab"]
     assert all(run.result.get(timeout=60).succeeded for run in runs)
     assert work.begun == [("a", 0), ("b", 5)]
@@ -194,7 +201,7 @@ def test_triggered_runs_wait_for_their_group(clock: VirtualClock, make_scheduler
 
 def member(work: Work, name: str, limit: int | None, seconds: float = 100) -> Job:
     action = work(name, seconds)
-    return Job(name, parse("@hourly", "UTC"), action, Policy(group="db"), group_limit=limit)
+    return Job(name, parse("@hourly", "UTC"), PythonCall(action, greenlet=True), Policy(group="db"), group_limit=limit)
 
 
 def test_a_reload_changes_the_limit_and_leaves_runs_alone(
@@ -228,7 +235,7 @@ def test_a_program_can_raise_the_limit(clock: VirtualClock, make_scheduler: Make
     scheduler, _ = make_scheduler(clock=clock)
     scheduler.group("db", limit=1)
     for name in "ab":
-        scheduler.job("@manual", name=name, group="db")(work(name, 50))
+        scheduler.job("@manual", name=name, group="db", greenlet=True)(work(name, 50))
         scheduler.trigger(name)
     sleep(1)
     scheduler.group("db", limit=2)
@@ -239,10 +246,10 @@ def test_a_program_can_raise_the_limit(clock: VirtualClock, make_scheduler: Make
 def test_wrong_groups_are_refused_and_change_nothing(make_scheduler: Make, work: Work, tmp_path: Path) -> None:
     scheduler, _ = make_scheduler()
     with pytest.raises(ValueError, match="there is no group 'db' "):
-        scheduler.job("@daily", name="early", group="db")(work("early", 1))
+        scheduler.job("@daily", name="early", group="db", greenlet=True)(work("early", 1))
     scheduler.group("database", limit=1)
     with pytest.raises(ValueError, match="did you mean database"):
-        scheduler.job("@daily", name="a", group="databse")(work("a", 1))
+        scheduler.job("@daily", name="a", group="databse", greenlet=True)(work("a", 1))
     with pytest.raises(ValueError, match="cannot be 0"):
         scheduler.group("database", limit=0)
     kept = member(work, "kept", 3)
@@ -308,7 +315,7 @@ def test_random_loads_all_run_and_never_exceed_the_limits(
             scheduler.group(group, limit=limit)
         steps: list[tuple[int, Callable[[], Any]]] = []
         for number, (at, takes, group) in enumerate(plan):
-            scheduler.job("@manual", name=str(number), group=group)(make(number, group, takes))
+            scheduler.job("@manual", name=str(number), group=group, greenlet=True)(make(number, group, takes))
             steps.append((at, lambda number=number: scheduler.trigger(str(number))))  # type: ignore[misc]
         for at, group, limit in limits:
 

@@ -12,6 +12,7 @@ from gcron.greenlet import sleep
 from gcron.policy import Policy
 from gcron.schedule import Schedule, parse
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 from gcron.timeout import Timeout
 from tests.waiting import PATIENCE
@@ -47,11 +48,11 @@ def test_an_observer_that_raises_affects_no_run_and_no_other_observer(
     def fail(event: object) -> None:
         raise error
 
-    scheduler = Scheduler(clock=clock)
+    scheduler = Scheduler(clock=clock, logger=None)
     scheduler.on("*", fail)
     heard: list[Any] = []
     scheduler.on("*", heard.append)
-    scheduler.job("* * * * *", name="job")(lambda: sleep(100))
+    scheduler.job("* * * * *", name="job", greenlet=True)(lambda: sleep(100))
     scheduler.start()
     sleep(299)
     scheduler.stop()
@@ -72,14 +73,14 @@ def test_an_observer_that_waits_for_the_stop_is_ended_after_the_grace(
     """An observer that calls `stop()` waits for all runs, and its own run waits for the observer. The stop took 25 s
     after the grace, and reported a run that nothing could end.
     """
-    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler, recorder = make_scheduler(clock=clock, logger=None)
     scheduler.on(kind, lambda event: scheduler.stop(grace))
 
-    @scheduler.job("@manual", name="job")
+    @scheduler.job("@manual", name="job", greenlet=True)
     def fail() -> None:
         raise ValueError
 
-    scheduler.job("@service", name="service")(lambda: sleep(math.inf))
+    scheduler.job("@service", name="service", greenlet=True)(lambda: sleep(math.inf))
     scheduler.start()
     begin = clock.monotonic()
     scheduler.trigger("job")
@@ -109,8 +110,8 @@ def test_an_observer_must_be_a_plain_function(scheduler: tuple[Scheduler, Any]) 
 def test_a_slow_observer_delays_no_other_fire(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.on("*", lambda event: sleep(10_000) if event.job == "watched" else None)
-    scheduler.job("* * * * *", name="watched")(lambda: None)
-    scheduler.job("* * * * *", name="other")(lambda: None)
+    scheduler.job("* * * * *", name="watched", greenlet=True)(lambda: None)
+    scheduler.job("* * * * *", name="other", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(601)
     others = recorder.of("run-started", "other")
@@ -122,8 +123,8 @@ def test_a_slow_observer_delays_no_other_fire(clock: VirtualClock, make_schedule
 def test_an_observer_can_change_the_job_table(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     scheduler.on("run-finished", lambda event: scheduler.remove("job") if event.result.outcome == "skipped" else None)
-    scheduler.job("* * * * *", name="job")(lambda: sleep(90))
-    scheduler.job("* * * * *", name="other")(lambda: None)
+    scheduler.job("* * * * *", name="job", greenlet=True)(lambda: sleep(90))
+    scheduler.job("* * * * *", name="other", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(601)
     assert sorted(recorder.outcomes("job")) == ["skipped", "succeeded"]
@@ -154,8 +155,8 @@ def test_a_schedule_that_raises_ends_no_other_job(
     clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.add(Job("broken", Broken(), lambda: None, Policy()))
-    scheduler.job("* * * * *", name="sound")(lambda: None)
+    scheduler.add(Job("broken", Broken(), PythonCall(lambda: None), Policy()))
+    scheduler.job("* * * * *", name="sound", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(3601)
     assert len(recorder.of("run-started", "sound")) == 60

@@ -17,6 +17,7 @@ from gcron.greenlet import sleep
 from gcron.policy import Policy
 from gcron.schedule import Schedule, parse
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 
 HOUR = 3600
@@ -102,7 +103,7 @@ class Day:
                 failures[0] -= 1
                 raise ValueError("not yet")
 
-        return Job(name, schedule, work, Policy.from_options(options))
+        return Job(name, schedule, PythonCall(work, greenlet=True), Policy.from_options(options))
 
     def _account(self, schedules: dict[str, Schedule]) -> None:
         """Note what was due until now, before the job table changes."""

@@ -49,7 +49,7 @@ def outcomes(recorder: Any) -> list[str]:
 def test_a_queued_fire_starts_when_the_run_before_it_ends(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 90)
-    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=100)(worker)
+    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=100, greenlet=True)(worker)
     scheduler.start()
     sleep(10 * 60 + 1)
 
@@ -64,7 +64,7 @@ def test_a_queued_fire_starts_when_the_run_before_it_ends(clock: VirtualClock, m
 
 def test_a_fire_is_skipped_when_the_queue_is_full(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("* * * * *", name="job", overlap="queue")(Worker(clock, 200))
+    scheduler.job("* * * * *", name="job", overlap="queue", greenlet=True)(Worker(clock, 200))
     scheduler.start()
     sleep(4 * 60 + 1)  # the first runs, the second waits, the third and fourth are skipped
 
@@ -76,7 +76,7 @@ def test_a_fire_is_skipped_when_the_queue_is_full(clock: VirtualClock, make_sche
 def test_a_stop_does_not_start_queued_fires(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 100)
-    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=5)(worker)
+    scheduler.job("* * * * *", name="job", overlap="queue", queue_limit=5, greenlet=True)(worker)
     scheduler.start()
     sleep(2 * 60 + 1)
 
@@ -90,7 +90,7 @@ def test_a_stop_does_not_start_queued_fires(clock: VirtualClock, make_scheduler:
 def test_a_replaced_run_ends_before_the_next_starts(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     worker = Worker(clock, 1000)
-    scheduler.job("* * * * *", name="job", overlap="replace")(worker)
+    scheduler.job("* * * * *", name="job", overlap="replace", greenlet=True)(worker)
     scheduler.start()
     sleep(3 * 60 + 30)
 
@@ -111,7 +111,7 @@ def test_a_run_that_is_replaced_before_its_start_never_starts(clock: VirtualCloc
             sleep(150)
             raise
 
-    scheduler.job("* * * * *", name="job", overlap="replace")(stubborn)
+    scheduler.job("* * * * *", name="job", overlap="replace", greenlet=True)(stubborn)
     scheduler.start()
     sleep(5 * 60)
 

@@ -36,7 +36,7 @@ def start(scheduler: Scheduler) -> None:
 def hourly(clock: VirtualClock, make_scheduler: Make) -> tuple[Scheduler, Any]:
     """A scheduler, started at midnight, with a job that is due each hour."""
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("0 * * * *", name="job", catchup="all", start_deadline="10h")(lambda: None)
+    scheduler.job("0 * * * *", name="job", catchup="all", start_deadline="10h", greenlet=True)(lambda: None)
     start(scheduler)
     return scheduler, recorder
 
@@ -65,7 +65,7 @@ def test_a_fire_that_was_due_before_the_pause_runs(clock: VirtualClock, hourly: 
 
 def test_during_a_pause_runs_continue_and_triggers_work(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("0 1 * * *", name="job")(lambda: sleep(HOUR))
+    scheduler.job("0 1 * * *", name="job", greenlet=True)(lambda: sleep(HOUR))
     start(scheduler)
     sleep(1.5 * HOUR)
     scheduler.pause("job")
@@ -89,8 +89,8 @@ def test_pausing_or_resuming_twice_is_the_same_as_once(hourly: tuple[Scheduler, 
 
 def test_a_pause_before_the_start_is_kept(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job")(lambda: None)
-    scheduler.job("@reboot", name="boot")(lambda: None)
+    scheduler.job("@hourly", name="job", greenlet=True)(lambda: None)
+    scheduler.job("@reboot", name="boot", greenlet=True)(lambda: None)
     scheduler.pause("job")
     scheduler.pause("boot")
     start(scheduler)
@@ -111,7 +111,7 @@ def test_a_pause_outlasts_reloads_of_the_job(hourly: tuple[Scheduler, Any]) -> N
     scheduler.replace(scheduler.jobs)
     sleep(HOUR)
     other = Scheduler()
-    other.job("*/10 * * * *", name="job")(lambda: None)
+    other.job("*/10 * * * *", name="job", greenlet=True)(lambda: None)
     assert scheduler.replace(other.jobs) == (0, 1, 0)
     sleep(HOUR)
     assert (dues(recorder), scheduler.status("job").is_paused) == ([], True)
@@ -136,7 +136,7 @@ def test_a_removed_job_that_is_added_again_is_not_paused(hourly: tuple[Scheduler
 
 def test_resuming_a_disabled_job_does_not_make_it_fire(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job", enabled=False)(lambda: None)
+    scheduler.job("@hourly", name="job", enabled=False, greenlet=True)(lambda: None)
     start(scheduler)
     scheduler.pause("job")
     scheduler.resume("job")
@@ -148,7 +148,7 @@ def test_resuming_a_disabled_job_does_not_make_it_fire(clock: VirtualClock, make
 def test_a_step_back_during_a_pause_loses_no_later_fire(steady_clock: VirtualClock, make_scheduler: Make) -> None:
     """After a resume nothing ran for hours: the claims were only dropped for jobs with a due instant."""
     scheduler, recorder = make_scheduler(clock=steady_clock)
-    scheduler.job("@every 10m", name="job")(lambda: None)
+    scheduler.job("@every 10m", name="job", greenlet=True)(lambda: None)
     start(scheduler)
     sleep(HOUR)
     scheduler.pause("job")
@@ -162,7 +162,7 @@ def test_a_step_back_during_a_pause_loses_no_later_fire(steady_clock: VirtualClo
 def test_a_paused_job_reports_no_missing_success(clock: VirtualClock, make_scheduler: Make) -> None:
     """The time of `expect-within` restarts at the resume. A reload during the pause does not restart it."""
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@hourly", name="job", expect_within="90m")(lambda: None)
+    scheduler.job("@hourly", name="job", expect_within="90m", greenlet=True)(lambda: None)
     start(scheduler)
     sleep(HOUR + 1)
     scheduler.pause("job")
@@ -296,7 +296,7 @@ def test_pauses_and_reschedules_agree_with_a_simple_model(steps: list[tuple[int,
     clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
     with clock.installed():
         scheduler = Scheduler(clock=clock)
-        scheduler.job(SCHEDULES[0], name="job")(lambda: None)
+        scheduler.job(SCHEDULES[0], name="job", greenlet=True)(lambda: None)
         scheduler.on("run-finished", lambda event: fires.append(event.fire_at))
         scheduler.start()
         for seconds, action in [*steps, (3600, "resume")]:
@@ -341,9 +341,9 @@ def act(scheduler: Scheduler, model: Model, action: Any) -> None:
 
 def test_a_status_is_a_snapshot_of_the_job(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
-    scheduler.job("0 1 * * *", name="long", overlap="allow")(lambda: sleep(2 * HOUR))
-    scheduler.job("@hourly", name="off", enabled=False)(lambda: None)
-    scheduler.job("@service", name="kept")(lambda: sleep(10 * HOUR))
+    scheduler.job("0 1 * * *", name="long", overlap="allow", greenlet=True)(lambda: sleep(2 * HOUR))
+    scheduler.job("@hourly", name="off", enabled=False, greenlet=True)(lambda: None)
+    scheduler.job("@service", name="kept", greenlet=True)(lambda: sleep(10 * HOUR))
     assert [status.next_fire for status in scheduler.overview()] == [None] * 3
     scheduler.start()
     assert scheduler.status("long").next_fire == datetime(2026, 1, 1, 1, tzinfo=UTC)

@@ -62,4 +62,4 @@ def test_a_function_accepts_no_options_of_processes(name: str, value: object) ->
     """The function ran as root although its job asked for a user."""
     option = name.replace("-", "_")
     with pytest.raises(ValueError, match=f"^{option} means nothing to a function"):
-        Scheduler().job("@daily", **{option: value})
+        Scheduler().job("@daily", **{option: value}, greenlet=True)

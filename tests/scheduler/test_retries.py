@@ -34,7 +34,9 @@ class Flaky:
 def test_a_failed_attempt_is_retried_with_growing_delays(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=3)
-    scheduler.job("@manual", name="job", retries=5, retry_delay=10, retry_backoff=3, retry_max_delay=60)(job)
+    scheduler.job("@manual", name="job", retries=5, retry_delay=10, retry_backoff=3, retry_max_delay=60, greenlet=True)(
+        job
+    )
     scheduler.start()
     begin = clock.now()
 
@@ -56,7 +58,7 @@ def test_a_failed_attempt_is_retried_with_growing_delays(clock: VirtualClock, ma
 def test_the_outcome_is_that_of_the_last_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     job = Flaky(clock, failures=9)
-    scheduler.job("@manual", name="job", retries=2)(job)
+    scheduler.job("@manual", name="job", retries=2, greenlet=True)(job)
     scheduler.start()
 
     result = scheduler.trigger("job").result.get()
@@ -66,7 +68,7 @@ def test_the_outcome_is_that_of_the_last_attempt(clock: VirtualClock, make_sched
 
 def test_without_retries_there_is_one_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@manual", name="job")(Flaky(clock, failures=1))
+    scheduler.job("@manual", name="job", greenlet=True)(Flaky(clock, failures=1))
     scheduler.start()
 
     assert scheduler.trigger("job").result.get().attempts == 1
@@ -76,7 +78,7 @@ def test_without_retries_there_is_one_attempt(clock: VirtualClock, make_schedule
 def test_a_new_fire_ends_the_wait_for_a_retry(clock: VirtualClock, make_scheduler: Make) -> None:
     """The wait must not count as a run: the new fire and all later ones would be skipped."""
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("* * * * *", name="job", retries=3, retry_delay=90)(Flaky(clock, failures=99))
+    scheduler.job("* * * * *", name="job", retries=3, retry_delay=90, greenlet=True)(Flaky(clock, failures=99))
     scheduler.start()
     sleep(3 * 60 + 1)
 
@@ -90,7 +92,7 @@ def test_a_new_fire_ends_the_wait_for_a_retry(clock: VirtualClock, make_schedule
 
 def test_a_stop_does_not_wait_for_retries(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
-    scheduler.job("@manual", name="job", retries=3, retry_delay=3600)(Flaky(clock, failures=9))
+    scheduler.job("@manual", name="job", retries=3, retry_delay=3600, greenlet=True)(Flaky(clock, failures=9))
     scheduler.start()
     run = scheduler.trigger("job")
     sleep(1)
@@ -108,7 +110,7 @@ def test_a_stop_does_not_wait_for_retries(clock: VirtualClock, make_scheduler: M
 
 def test_a_stopped_run_is_not_retried(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
-    scheduler.job("@manual", name="job", retries=3)(lambda: sleep(1000))
+    scheduler.job("@manual", name="job", retries=3, greenlet=True)(lambda: sleep(1000))
     scheduler.start()
     run = scheduler.trigger("job")
     sleep(1)
@@ -119,7 +121,7 @@ def test_a_stopped_run_is_not_retried(clock: VirtualClock, make_scheduler: Make)
 
 def test_a_timeout_is_a_failed_attempt(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
-    scheduler.job("@manual", name="job", retries=1, timeout=5)(lambda: sleep(1000))
+    scheduler.job("@manual", name="job", retries=1, timeout=5, greenlet=True)(lambda: sleep(1000))
     scheduler.start()
 
     result = scheduler.trigger("job").result.get()
@@ -176,7 +178,7 @@ def test_the_millionth_retry_has_a_delay() -> None:
 def test_jitter_delays_each_fire_by_its_own_time(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=0)
-    scheduler.job("*/10 * * * *", name="job", jitter=300)(job)
+    scheduler.job("*/10 * * * *", name="job", jitter=300, greenlet=True)(job)
     scheduler.start()
     sleep(24 * 3600)
 
@@ -192,7 +194,7 @@ def test_jitter_delays_each_fire_by_its_own_time(clock: VirtualClock, make_sched
 def test_a_stop_does_not_wait_for_jitter(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     job = Flaky(clock, failures=0)
-    scheduler.job("* * * * *", name="job", jitter=50_000)(job)
+    scheduler.job("* * * * *", name="job", jitter=50_000, greenlet=True)(job)
     scheduler.start()
     sleep(61)
     before = clock.now()

@@ -27,7 +27,7 @@ def test_a_command_without_a_name_is_its_own_name(scheduler: tuple[Scheduler, An
 
 
 def test_the_decorator_returns_the_function(scheduler: tuple[Scheduler, Any]) -> None:
-    @scheduler[0].job("@daily", description="adds")
+    @scheduler[0].job("@daily", description="adds", greenlet=True)
     def add() -> int:
         return 1 + 1
 

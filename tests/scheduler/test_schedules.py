@@ -28,7 +28,7 @@ def utc(*when: int) -> float:
 def test_a_year_of_a_daily_job_takes_no_real_time(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     fired: list[float] = []
-    scheduler.job("30 2 * * *", name="daily")(lambda: fired.append(clock.now()))
+    scheduler.job("30 2 * * *", name="daily", greenlet=True)(lambda: fired.append(clock.now()))
     with takes(at_most=2):
         scheduler.start()
         sleep(365 * DAY)
@@ -55,7 +55,7 @@ def test_jobs_fire_as_documented_when_the_clocks_change(
     start = datetime(*night, tzinfo=UTC)  # type: ignore[misc, arg-type]
     with VirtualClock(start).installed() as clock:
         scheduler, recorder = make_scheduler(zone, clock=clock)
-        scheduler.job(schedule, name="job")(lambda: None)
+        scheduler.job(schedule, name="job", greenlet=True)(lambda: None)
         scheduler.start()
         sleep(utc(*fires[-1]) - clock.now())
         sleep(1)
@@ -80,7 +80,7 @@ def test_the_scheduler_starts_exactly_the_fires_of_the_schedule(
     with VirtualClock(start + 0.5).installed() as clock:
         scheduler, recorder = make_scheduler(zone, clock=clock)
         for expression in expressions:
-            scheduler.job(expression, name=expression)(lambda: None)
+            scheduler.job(expression, name=expression, greenlet=True)(lambda: None)
         scheduler.start()
         sleep(end - start)
         scheduler.stop()
@@ -99,7 +99,7 @@ def test_jobs_due_at_one_instant_start_in_the_order_of_their_addition(
     scheduler, recorder = make_scheduler(clock=clock)
     names = [f"job-{number}" for number in range(500)]
     for name in names:
-        scheduler.job("@hourly", name=name)(lambda: None)
+        scheduler.job("@hourly", name=name, greenlet=True)(lambda: None)
     scheduler.start()
     sleep(3601)
     assert [event.job for event in recorder.of("run-started")] == names
@@ -108,9 +108,9 @@ def test_jobs_due_at_one_instant_start_in_the_order_of_their_addition(
 def test_next_due_is_the_earliest_of_all_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(clock=clock)
     assert scheduler.next_due() is None
-    scheduler.job("0 5 * * *", name="later")(lambda: None)
-    scheduler.job("0 4 * * *", name="sooner")(lambda: None)
-    scheduler.job("@manual", name="never")(lambda: None)
+    scheduler.job("0 5 * * *", name="later", greenlet=True)(lambda: None)
+    scheduler.job("0 4 * * *", name="sooner", greenlet=True)(lambda: None)
+    scheduler.job("@manual", name="never", greenlet=True)(lambda: None)
     scheduler.start()
     assert scheduler.next_due() == clock.datetime + timedelta(hours=4)
     sleep(4.5 * 3600)

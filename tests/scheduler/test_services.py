@@ -17,6 +17,7 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Outcome, Scheduler, ServiceState
 from gcron.supervise.command import Command
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
 from tests.conftest import Gate
@@ -79,7 +80,7 @@ def test_a_long_life_resets_the_restart_delay(clock: VirtualClock, make_schedule
     """The services are functions, because these can run on a virtual clock."""
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([0, 0, 0, 5, 0, 0, 1000])
-    scheduler.job("@service", name="web")(lambda: sleep(next(lives)))
+    scheduler.job("@service", name="web", greenlet=True)(lambda: sleep(next(lives)))
     scheduler.start()
     sleep(100)
 
@@ -181,7 +182,9 @@ def test_a_service_ignores_options_that_are_for_jobs(clock: VirtualClock, make_s
     }
     policy = Policy.from_options(options)
     for name in ("db", "web"):
-        scheduler.add(Job(name, parse("@service"), lambda: sleep(1e6), policy, group_limit=1))
+        scheduler.add(
+            Job(name, parse("@service"), PythonCall(lambda: sleep(1e6), greenlet=True), policy, group_limit=1)
+        )
     scheduler.start()
     sleep(100_000)
 
@@ -221,7 +224,7 @@ def test_a_disabled_service_starts_only_when_triggered(scheduler: Watched) -> No
 def test_triggering_a_service_during_its_delay_starts_it_once(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
     lives = iter([0, 1000])
-    scheduler.job("@service", name="web", restart_delay=50)(lambda: sleep(next(lives)))
+    scheduler.job("@service", name="web", restart_delay=50, greenlet=True)(lambda: sleep(next(lives)))
     scheduler.start()
     sleep(10)
     assert scheduler.services["web"].state is ServiceState.BACKING_OFF

@@ -16,6 +16,7 @@ from gcron.greenlet import GreenletExit, sleep
 from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Scheduler, ServiceState
+from gcron.supervise.python_call import PythonCall
 from gcron.testing import VirtualClock
 
 NAMES = ("db", "cache", "web")
@@ -68,7 +69,7 @@ class World:
             policy = Policy.from_options({"after": after, "enabled": enabled, "description": f"{version}"})
             old = self.table.get(name)
             same = old is not None and old.policy == policy
-            action = old.action if old is not None and same else self.body(name, version)
+            action = old.action if old is not None and same else PythonCall(self.body(name, version), greenlet=True)
             table[name] = Job(name, parse("@service"), action, policy)
         self.table = table
         self.scheduler.replace(table.values())

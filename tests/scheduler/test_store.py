@@ -70,7 +70,7 @@ def release() -> Iterator[threading.Event]:
 
 def due_each_minute(scheduler: Scheduler, *names: str) -> None:
     for name in names:
-        scheduler.job("* * * * *", name=name)(lambda: None)
+        scheduler.job("* * * * *", name=name, greenlet=True)(lambda: None)
 
 
 def test_fires_of_one_instant_are_claimed_in_one_batch(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -155,8 +155,8 @@ def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Mak
     """Claims ran one by one in the watch, so a store that stalled stopped all jobs."""
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires), only={"claimed"})
     scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=1.5))
-    scheduler.job("@every 2s", name="claimed")(lambda: None)
-    scheduler.job("@every 2s", name="free")(lambda: None)
+    scheduler.job("@every 2s", name="claimed", greenlet=True)(lambda: None)
+    scheduler.job("@every 2s", name="free", greenlet=True)(lambda: None)
     scheduler.start()
     until(lambda: len(recorder.of("run-finished", "claimed")) >= 2)
     assert all(event.time - event.fire_at < 1.4 for event in recorder.of("run-started", "free"))
@@ -179,7 +179,7 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
     store = Fake(slow)
     scheduler, recorder = make_scheduler(store=store)
     for number in range(1000):
-        scheduler.job("@every 2s", name=f"job-{number}")(lambda: None)
+        scheduler.job("@every 2s", name=f"job-{number}", greenlet=True)(lambda: None)
     scheduler.start()
     until(lambda: len(recorder.of("run-finished")) == 1000)
     assert len(store.claims[0]) == 1000
@@ -191,7 +191,7 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
 def test_a_fire_whose_claim_is_pending_at_the_stop_is_missed(make_scheduler: Make, release: threading.Event) -> None:
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires))
     scheduler, recorder = make_scheduler(store=store)
-    scheduler.job("@every 2s", name="job")(lambda: None)
+    scheduler.job("@every 2s", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     until(lambda: store.claims)
     with takes(at_most=5):
@@ -229,7 +229,7 @@ def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_sch
         return [True] * len(fires)
 
     scheduler, recorder = make_scheduler(clock=clock, store=Fake(change))
-    scheduler.job("* * * * *", name="job")(lambda: ran.append("before"))
+    scheduler.job("* * * * *", name="job", greenlet=True)(lambda: ran.append("before"))
     scheduler.start()
     sleep(61)
     assert ran == ["before"]
@@ -273,7 +273,7 @@ def test_history_that_waits_for_a_store_is_bounded(
     store = Fake(kinds=("run-finished",))
     store.write = lambda events: release.wait(PATIENCE)  # type: ignore[method-assign, assignment, return-value]
     scheduler, recorder = make_scheduler(store=store)
-    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     for _ in range(15):
         scheduler.trigger("job").result.get(timeout=PATIENCE)

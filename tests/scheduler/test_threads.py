@@ -19,6 +19,7 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.scheduler import Job, Outcome, RunFinished, Scheduler
 from gcron.supervise import python_call
+from gcron.supervise.python_call import PythonCall
 from tests.waiting import PATIENCE, until
 
 
@@ -47,12 +48,12 @@ def test_a_job_in_a_thread_can_block_without_delaying_others(make_scheduler: Any
     scheduler, recorder = make_scheduler()
     may_go_on = threading.Event()
 
-    @scheduler.job("@manual", thread=True)
+    @scheduler.job("@manual")
     def blocking() -> int:
         assert may_go_on.wait(PATIENCE)
         return threading.get_ident()
 
-    @scheduler.job("@manual")
+    @scheduler.job("@manual", greenlet=True)
     def quick() -> None:
         may_go_on.set()
 
@@ -68,7 +69,7 @@ def test_a_job_in_a_thread_can_block_without_delaying_others(make_scheduler: Any
 def test_after_its_timeout_a_thread_goes_on_and_the_reason_says_so(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler()
     end = threading.Event()
-    scheduler.job("@manual", name="slow", thread=True, timeout=0.05)(lambda: end.wait(PATIENCE))
+    scheduler.job("@manual", name="slow", timeout=0.05)(lambda: end.wait(PATIENCE))
     scheduler.start()
     result = scheduler.trigger("slow").result.get(timeout=PATIENCE)
     end.set()
@@ -91,7 +92,7 @@ def test_at_most_the_allowed_number_of_threads_run_at_once(make_scheduler: Any) 
             living[0] -= 1
 
     for number in range(6):
-        scheduler.job("@manual", name=f"job-{number}", thread=True)(work)
+        scheduler.job("@manual", name=f"job-{number}")(work)
     scheduler.start()
     gcron.wait([scheduler.trigger(f"job-{number}") for number in range(6)], timeout=PATIENCE)
     assert recorder.outcomes() == ["succeeded"] * 6
@@ -103,7 +104,7 @@ def test_a_job_that_waits_for_a_thread_says_so(make_scheduler: Any, monkeypatch:
     scheduler, recorder = make_scheduler(threads=1)
     end = threading.Event()
     for name in ("first", "second"):
-        scheduler.job("@manual", name=name, thread=True)(lambda: end.wait(PATIENCE))
+        scheduler.job("@manual", name=name)(lambda: end.wait(PATIENCE))
     scheduler.start()
     runs = [scheduler.trigger(name) for name in ("first", "second")]
     until(lambda: recorder.of("notice"))
@@ -118,7 +119,7 @@ def test_a_keyboard_interrupt_of_a_job_in_a_thread_is_its_failure(make_scheduler
     """A real Ctrl-C interrupts the main thread."""
     scheduler, _ = make_scheduler()
 
-    @scheduler.job("@manual", thread=True)
+    @scheduler.job("@manual")
     def broken() -> None:
         raise KeyboardInterrupt("of its own")
 
@@ -131,8 +132,8 @@ def test_a_job_that_is_stopped_while_it_waits_for_a_thread_never_begins(make_sch
     scheduler, _ = make_scheduler(threads=1)
     end = threading.Event()
     called: list[str] = []
-    scheduler.job("@manual", name="first", thread=True)(lambda: end.wait(PATIENCE))
-    scheduler.job("@manual", name="second", thread=True)(lambda: called.append("second"))
+    scheduler.job("@manual", name="first")(lambda: end.wait(PATIENCE))
+    scheduler.job("@manual", name="second")(lambda: called.append("second"))
     scheduler.start()
     first, second = scheduler.trigger("first"), scheduler.trigger("second")
     gcron.sleep(0.01)
@@ -146,9 +147,9 @@ def test_a_job_that_is_stopped_while_it_waits_for_a_thread_never_begins(make_sch
 def test_a_job_without_a_thread_until_its_deadline_does_not_start(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler(threads=1)
     end = threading.Event()
-    scheduler.job("@manual", name="first", thread=True)(lambda: end.wait(PATIENCE))
+    scheduler.job("@manual", name="first")(lambda: end.wait(PATIENCE))
     called: list[str] = []
-    scheduler.job("@manual", name="second", thread=True, start_deadline=0.05)(lambda: called.append("second"))
+    scheduler.job("@manual", name="second", start_deadline=0.05)(lambda: called.append("second"))
     scheduler.start()
     first = scheduler.trigger("first")
     result = scheduler.trigger("second").result.get(timeout=PATIENCE)
@@ -162,7 +163,7 @@ def test_a_job_without_a_thread_until_its_deadline_does_not_start(make_scheduler
 def test_an_exception_is_an_outcome_with_a_traceback(thread: bool, make_scheduler: Any) -> None:
     scheduler, recorder = make_scheduler()
 
-    @scheduler.job("@manual", thread=thread)
+    @scheduler.job("@manual", greenlet=not thread)
     def broken() -> None:
         raise KeyError("no such customer")
 
@@ -186,8 +187,8 @@ def test_nothing_is_pickled(make_scheduler: Any) -> None:
         def do(self) -> object:
             return self.lock
 
-    scheduler.job("@manual", name="method")(Work().do)
-    scheduler.job("@manual", name="closure", thread=True)(lambda: lock)
+    scheduler.job("@manual", name="method", greenlet=True)(Work().do)
+    scheduler.job("@manual", name="closure")(lambda: lock)
     scheduler.start()
     for name in ("method", "closure"):
         assert scheduler.trigger(name).result.get(timeout=PATIENCE).value is lock
@@ -198,7 +199,7 @@ def test_nothing_is_pickled(make_scheduler: Any) -> None:
 
 def test_a_scheduler_runs_in_a_program_without_greenlets(background: Callable[..., Scheduler]) -> None:
     seen = threading.Event()
-    scheduler = background(lambda it: it.job("@reboot", name="boot")(seen.set))
+    scheduler = background(lambda it: it.job("@reboot", name="boot", greenlet=True)(seen.set))
     assert seen.wait(PATIENCE)
     scheduler.stop(grace=5)
     assert scheduler.counts.of("boot").succeeded == 1
@@ -212,7 +213,7 @@ def test_any_thread_can_use_the_scheduler(background: Callable[..., Scheduler]) 
         name = f"job-{number}"
         try:
             for _ in range(10):
-                scheduler.job("0 0 1 1 *", name=name)(lambda: number)
+                scheduler.job("0 0 1 1 *", name=name, greenlet=True)(lambda: number)
                 scheduler.pause(name)
                 assert scheduler.status(name).is_paused
                 scheduler.resume(name)
@@ -247,7 +248,7 @@ def test_an_error_in_the_thread_of_the_scheduler_is_raised_in_the_calling_thread
 def test_another_thread_can_wait_for_several_runs(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("exit 3", "@manual", name="process"))
     ends = threading.Event()
-    scheduler.job("@manual", name="slow", thread=True)(lambda: ends.wait(PATIENCE))
+    scheduler.job("@manual", name="slow")(lambda: ends.wait(PATIENCE))
     slow, process = scheduler.trigger("slow"), scheduler.trigger("process")
     assert gcron.wait([slow, process], timeout=PATIENCE, count=1) == [process]
     assert gcron.wait([slow], timeout=0.01) == []
@@ -285,7 +286,7 @@ def test_an_asyncio_program_can_await_a_run(background: Callable[..., Scheduler]
 
 
 def test_a_run_that_has_ended_can_be_awaited(background: Callable[..., Scheduler]) -> None:
-    scheduler = background(lambda it: it.job("@manual", name="job")(lambda: 42))
+    scheduler = background(lambda it: it.job("@manual", name="job", greenlet=True)(lambda: 42))
     run = scheduler.trigger("job")
     run.result.get(timeout=PATIENCE)
 
@@ -300,7 +301,9 @@ def test_two_schedulers_in_two_threads_are_independent(background: Callable[...,
     def name_of_thread() -> int:
         return threading.get_ident()
 
-    first, second = (background(lambda it: it.job("@manual", name="job")(name_of_thread)) for _ in range(2))
+    first, second = (
+        background(lambda it: it.job("@manual", name="job", greenlet=True)(name_of_thread)) for _ in range(2)
+    )
     threads = {scheduler.trigger("job").result.get(timeout=PATIENCE).value for scheduler in (first, second)}
     assert len(threads) == 2
     first.stop(grace=1)
@@ -310,7 +313,7 @@ def test_two_schedulers_in_two_threads_are_independent(background: Callable[...,
 def test_two_schedulers_in_one_thread_are_independent(make_scheduler: Any) -> None:
     (first, _), (second, seen) = make_scheduler(), make_scheduler()
     for scheduler in (first, second):
-        scheduler.job("@manual", name="job")(lambda: None)
+        scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
         scheduler.start()
     first.stop(grace=0)
     assert second.trigger("job").result.get(timeout=PATIENCE).succeeded
@@ -328,7 +331,7 @@ def test_another_thread_can_stop_a_run(now: bool, background: Callable[..., Sche
 
 def test_a_scheduler_that_one_thread_has_used_does_not_start_in_another(make_scheduler: Any) -> None:
     scheduler, _ = make_scheduler()
-    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     may_end = threading.Event()
     triggered = threading.Event()
 
@@ -361,7 +364,7 @@ def test_a_stop_from_another_thread_ends_the_runs(background: Callable[..., Sche
 
 
 def test_observers_are_called_in_the_thread_of_the_scheduler(background: Callable[..., Scheduler]) -> None:
-    scheduler = background(lambda it: it.job("@manual", name="job")(threading.get_ident))
+    scheduler = background(lambda it: it.job("@manual", name="job", greenlet=True)(threading.get_ident))
     told: list[tuple[str, int]] = []
     has_been_told = threading.Event()
 
@@ -381,7 +384,7 @@ def test_observers_are_called_in_the_thread_of_the_scheduler(background: Callabl
 
 def test_start_thread_raises_an_error_of_the_start() -> None:
     scheduler = Scheduler()
-    scheduler.add(Job("job", parse("@manual"), lambda: None, Policy.from_options({"after": "nothing"})))
+    scheduler.add(Job("job", parse("@manual"), PythonCall(lambda: None), Policy.from_options({"after": "nothing"})))
     with pytest.raises(ValueError, match="nothing"):
         scheduler.start_thread()
 
@@ -404,7 +407,8 @@ scheduler.on("process-started", lambda event: print("pid", event.pid, flush=True
 scheduler.start_thread(grace=0.1)
 print("the end")
 """)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr == "job long killed: still running 0.1 s after gcron was told to stop\n"
     lines = done.stdout.splitlines()
     (pid,) = (int(line.removeprefix("pid ")) for line in lines if line.startswith("pid"))
     assert {"the end", "long killed"} < set(lines)
@@ -485,7 +489,7 @@ import os, warnings, gcron
 # From Python 3.12 on, a fork beside threads is warned of: it is what is tested.
 warnings.simplefilter("ignore", DeprecationWarning)
 scheduler = gcron.Scheduler()
-scheduler.job("@manual", name="job")(lambda: None)
+scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
 scheduler.start_thread()
 if os.fork() == 0:
     try:

@@ -6,7 +6,6 @@ import os
 import resource
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from gcron.policy import Policy
 from gcron.schedule.clock import SystemClock
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
-from gcron.supervise.python_call import GreenletCall, InThread, ThreadCall, python_call
+from gcron.supervise.python_call import PythonCall, python_call
 from gcron.supervise.run import Run
 from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
@@ -111,14 +110,21 @@ def test_an_exit_status_that_other_code_collected_is_unknown(make: Callable[...,
 # -- Python functions -------------------------------------------------------------------------------------------
 
 
-def call_of(action: Any, listening: Any, **options: Any) -> GreenletCall | ThreadCall:
-    return python_call(action, Policy.from_options(options), Identity("test", "run"), listening, SystemClock())
+def call_of(call: PythonCall, listening: Any, threads: ThreadPool | None = None, **options: Any) -> Any:
+    policy, run, identity = (
+        Policy.from_options(options),
+        Run("run", "test", None, SystemClock()),
+        Identity("test", "run"),
+    )
+    return python_call(call, policy, run, identity, listening, SystemClock(), threads or ThreadPool(1))
 
 
 @pytest.fixture
 def call(listening: Any) -> Callable[..., RunResult]:
     def call(function: Callable[[], Any], **options: Any) -> RunResult:
-        result: RunResult = spawn(call_of(function, listening, **options).perform).get(timeout=PATIENCE)
+        result: RunResult = spawn(call_of(PythonCall(function, greenlet=True), listening, **options).perform).get(
+            timeout=PATIENCE
+        )
         return result
 
     return call
@@ -185,7 +191,7 @@ def test_a_function_that_takes_too_long_has_the_outcome_timed_out(call: Callable
 
 def test_a_function_stopped_before_its_start_is_never_called(listening: Any) -> None:
     calls: list[int] = []
-    attempt = call_of(lambda: calls.append(1), listening)
+    attempt = call_of(PythonCall(lambda: calls.append(1), greenlet=True), listening)
     attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "stopped on request"))
     assert spawn(attempt.perform).get(timeout=PATIENCE).outcome is Outcome.KILLED
     assert calls == []
@@ -202,7 +208,7 @@ def test_a_function_that_waits_for_a_thread_is_not_called_during_a_stop(listenin
         release.wait(PATIENCE)
 
     def perform(run: Run) -> None:
-        run.end(run.perform(call_of(InThread(partial(work, run.run_id), pool), listening)))
+        run.end(run.perform(call_of(PythonCall(work, (run.run_id,)), listening, pool)))
         run.deliver()
 
     runs = Run("a", "first", None, SystemClock()), Run("b", "second", None, SystemClock())

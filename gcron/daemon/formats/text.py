@@ -26,6 +26,7 @@ from gcron.scheduler.events import (
     JobEvent,
     JobPaused,
     JobResumed,
+    LoopBlocked,
     SchedulerEvent,
     StoreFailed,
     StoreRecovered,
@@ -208,6 +209,10 @@ _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     ServiceStateChanged: _describe_service,
     JobPaused: lambda event: ("paused", "33"),
     JobResumed: lambda event: ("resumed", ""),
+    LoopBlocked: lambda event: (
+        f"{event.what} blocked all jobs for {duration(event.seconds)}: {event.where}",
+        _BAD,
+    ),
     StoreFailed: lambda event: (str(event.reason), _BAD),
     StoreRecovered: _describe_recovered,
 }
