@@ -25,7 +25,7 @@ from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobCounts, JobStatus
-from gcron.scheduler.store import MemoryStore, Store
+from gcron.scheduler.store import Store
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
@@ -44,7 +44,6 @@ __all__ = [
     "JobPaused",
     "JobResumed",
     "JobStatus",
-    "MemoryStore",
     "Notice",
     "Outcome",
     "ProcessStarted",

@@ -125,6 +125,11 @@ def _output(event: JobOutput | RawOutput) -> Record:
     return {"run_id": event.run_id, "stream": event.stream} | ({"late": True} if event.late else {})
 
 
+def _pause(event: JobPaused) -> Record:
+    record: Record = {"until": instant(event.until), "who": event.who, "why": event.why}
+    return {key: value for key, value in record.items() if value}
+
+
 def _service(event: ServiceStateChanged) -> Record:
     record: Record = {"state": str(event.state), **_reason(event.reason), "restarts": event.restarts}
     return record | ({"delay": round(event.delay, 6)} if event.state is ServiceState.BACKING_OFF else {})
@@ -162,7 +167,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     },
     SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
     ServiceStateChanged: _service,
-    JobPaused: lambda event: {},
+    JobPaused: _pause,
     JobResumed: lambda event: {},
     StoreFailed: lambda event: _reason(event.reason),
     StoreRecovered: lambda event: {"lost": event.lost},

@@ -23,11 +23,13 @@ from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.background import Background
 from gcron.scheduler.claims import Claims
+from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import JobPaused, JobResumed, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
+from gcron.scheduler.journal import KINDS
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, get_across_threads
@@ -44,7 +46,7 @@ from gcron.scheduler.python_jobs import (
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
-from gcron.scheduler.store import MemoryStore, Store, StoreDoor
+from gcron.scheduler.store import NoStore, Store
 from gcron.scheduler.watch import Watch
 from gcron.supervise.python_call import InThread
 from gcron.supervise.restarts import ServiceState
@@ -88,22 +90,23 @@ class Scheduler(Observable):
         self._services = Services(clock, self._observers, timing)
         self._groups = Groups()
         self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups, timing)
-        self._door = StoreDoor(store or MemoryStore(), clock, self._runs.tell, timing)
+        self._door = StoreDoor(store or NoStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
         overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
         self._counts = Counts()
-        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
+        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts, self._door)
         self._observers.add("run-finished", self._expectations.notice)
         self._observers.add("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed"):
             self._observers.add(kind, self._counts)
-        for kind in self._door.store.kinds:
-            self._observers.add(kind, self._door.write)
         self._observers.add("service-state-changed", self._stop_if_failed)
         self._grace = 30.0
         self._failed_service = ""
+        if self._door.store.keeps_history:
+            for kind in KINDS:
+                self._observers.add(kind, self._door.note)
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False

@@ -40,6 +40,10 @@ class ProcessStarted(JobEvent):
     pid: int
     attempt: int = 1
     """From 1."""
+    since_boot: float | None = None
+    """When it existed, on the clock's `monotonic`: with the pid, that identifies it among all of this boot."""
+    mark: str = ""
+    """By which its processes are found. A secret: not for records."""
 
 
 @frozen
