@@ -55,12 +55,9 @@ class Batch(NamedTuple):
     """The latest fire of a job that was handled: started, skipped or missed."""
     pauses: Mapping[str, Pause | None] = MappingProxyType({})
     """None: the job is not paused any more."""
-    output: tuple[OutputPiece, ...] = ()
 
-    @property
-    def has_records(self) -> bool:
-        """True when there is more than output."""
-        return any(self[:-1])
+    def __bool__(self) -> bool:
+        return any(self)
 
 
 class Journal:
@@ -231,7 +228,7 @@ class Journal:
     # -- the thread that writes -----------------------------------------------------------------------------
 
     def take(self) -> Batch:
-        """What waits. It has to come back by `give_back`, or to be confirmed by `confirm`."""
+        """The records that wait. They have to come back by `give_back`, or to be confirmed by `confirm`."""
         with self._lock:
             if self._withheld and not self.is_full:
                 self._withheld = False
@@ -242,9 +239,6 @@ class Journal:
             restarted, self._restarted = self._restarted, {}
             handled, self._handled = self._handled, {}
             pauses, self._pauses = self._pauses, {}
-            pieces = [piece for buffer in self._filled.values() for piece in buffer.take()]
-            self._filled.clear()
-            self._output_waiting = 0
         return Batch(
             tuple(name for name, job in jobs.items() if job is None),
             tuple(job for job in jobs.values() if job is not None),
@@ -252,8 +246,15 @@ class Journal:
             restarted,
             handled,
             pauses,
-            tuple(pieces),
         )
+
+    def take_output(self) -> list[OutputPiece]:
+        """The output that waits. It does not come back."""
+        with self._lock:
+            pieces = [piece for buffer in self._filled.values() for piece in buffer.take()]
+            self._filled.clear()
+            self._output_waiting = 0
+        return pieces
 
     def confirm(self, batch: Batch) -> None:
         """The store has written it."""
@@ -265,7 +266,7 @@ class Journal:
                     self._begun.add(run.run_id)
 
     def give_back(self, batch: Batch) -> None:
-        """The store has not written it: keep it for the next time, without its output."""
+        """The store has not written it: keep it for the next time."""
         with self._lock:
             runs = {run.run_id: run for run in batch.runs if run.run_id not in self._waiting}
             self._waiting = {**runs, **self._waiting}

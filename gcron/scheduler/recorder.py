@@ -20,6 +20,8 @@ __all__ = ["Recorder"]
 
 # Seconds for which records are gathered: one transaction for all of them.
 _GATHERING = 0.02
+# Pieces of output that are written before records are looked for again.
+_PIECES_AT_ONCE = 50
 # Seconds until a write that failed is tried again, or upkeep that had to wait for a write.
 _RETRY_AFTER = 1.0
 # Seconds between two calls of upkeep, at most.
@@ -114,23 +116,30 @@ class Recorder:
         return goes_on
 
     def _write(self) -> None:
-        batch = self._journal.take()
-        if batch.has_records or "write" in self._failing:
+        self._write_records()
+        pieces = self._journal.take_output()
+        for start in range(0, len(pieces), _PIECES_AT_ONCE):
+            if start:
+                self._write_records()  # they are to be on disk soon, however much output there is
             try:
-                self._store.write(batch)
-            except Exception as error:
-                self._journal.give_back(batch)
-                self._report("write", error)
-            else:
-                self._journal.confirm(batch)
-                self._report("write")
-        if batch.output:
-            try:
-                self._store.write_output(batch.output)
+                self._store.write_output(pieces[start : start + _PIECES_AT_ONCE])
             except Exception as error:
                 self._report("output", error)
             else:
                 self._report("output")
+
+    def _write_records(self) -> None:
+        batch = self._journal.take()
+        if not batch and "write" not in self._failing:
+            return
+        try:
+            self._store.write(batch)
+        except Exception as error:
+            self._journal.give_back(batch)
+            self._report("write", error)
+        else:
+            self._journal.confirm(batch)
+            self._report("write")
 
     def _tend(self) -> float:
         try:

@@ -59,7 +59,7 @@ class Store(Protocol):
     # -- writing --------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch) -> None:
-        """Record everything in it but the output, or raise and record nothing."""
+        """Record everything in it, or raise and record nothing."""
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
         """Append to what runs wrote. What cannot be written is a gap: it does not come again."""

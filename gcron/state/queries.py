@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from math import inf
 
 from gcron.scheduler.history import JobMemory, JobSummary, OpenRun, Pause, RunPage, RunQuery, StoredRun
 from gcron.scheduler.job import Job
+from gcron.state.cursor import read_cursor, write_cursor
 from gcron.state.sql import chunks, marks, storable
 from gcron.state.writing import RUN_COLUMNS
 
@@ -50,7 +50,7 @@ def find_runs(connection: sqlite3.Connection, query: RunQuery) -> RunPage:
     runs = tuple(StoredRun(*row[1:]) for row in rows[: query.limit])
     if len(rows) <= query.limit or not runs:
         return RunPage(runs)
-    return RunPage(runs, f"{runs[-1].created!r}:{rows[query.limit - 1][0]}")
+    return RunPage(runs, write_cursor(runs[-1].created, rows[query.limit - 1][0]))
 
 
 def _condition(query: RunQuery) -> tuple[list[str], Parameters]:
@@ -69,18 +69,6 @@ def _condition(query: RunQuery) -> tuple[list[str], Parameters]:
         where.append("(created, number) < (?, ?)")
         values += read_cursor(query.cursor)
     return where, values
-
-
-def read_cursor(cursor: str) -> tuple[float, int]:
-    """The place in history where a page ended: when its last run was created, and its number."""
-    created, _, number = cursor.partition(":")
-    try:
-        place = float(created), int(number)
-    except ValueError:
-        place = inf, 0
-    if not -inf < place[0] < inf or abs(place[1]) >= 1 << 63:
-        raise ValueError(f"{cursor!r} is no cursor: take the one of the page before")
-    return place
 
 
 def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[OpenRun]:
