@@ -56,9 +56,9 @@ class Policy:
     description: str = option("description", read_text, "", "every job",
         "a line for people")
     keep_runs: int | None = option("keep-runs", or_none(read_count), None, "every job",
-        "how many of its runs the history keeps, and its last 10 failures; without it, as `gcron run --keep-runs` says")
+        "how many of its runs the history keeps, and its last 10 failures; without it, what `gcron run` is given, or 100")
     keep_for: float | None = option("keep-for", or_none(read_seconds), None, "every job",
-        "for how long, at most; without it, as `gcron run --keep-for` says")
+        "for how long, at most; without it, what `gcron run` is given, or 30 days")
 
     overlap: str = option("overlap", one_of("skip", "queue", "replace", "allow"), "skip", "scheduled jobs",
         "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "
@@ -120,8 +120,8 @@ class Policy:
     shell: str | None = option("shell", read_program, None, "processes",
         "the program that reads the command; without it, `SHELL` or /bin/sh")
     keep_output: int | None = option("keep-output", limit_of("bytes"), None, "processes",
-        "how much of a run's output the history keeps: its beginning and its end; without it, as "
-        "`gcron run --keep-output` says")
+        "how much of a run's output the history keeps: its beginning and its end; without it, what "
+        "`gcron run` is given, or 1 MiB")
     rlimit_as: int | None = option("rlimit-as", limit_of("bytes"), None, "processes",
         f"bytes of address space{_SIZE}")
     rlimit_core: int | None = option("rlimit-core", limit_of("bytes"), None, "processes",

@@ -5,8 +5,8 @@ So a store that is slow, stalls or raises delays at most the fires that it must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
@@ -14,6 +14,7 @@ from gcron.runtime.greenlet import spawn
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
+from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
 from gcron.scheduler.recorder import Recorder
@@ -23,10 +24,13 @@ from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["StoreDoor", "StoreHealth", "StoreUnavailable"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # Queries at a time. More wait their turn.
 _QUERIES = 2
+# Seconds for a query.
+_QUERY_TIMEOUT = 5.0
 
 
 class StoreUnavailable(Exception):
@@ -156,17 +160,39 @@ class StoreDoor:
             self._recorder.wake()
         self.forget(job)
 
-    def ask(self, call: Callable[..., T], *args: object, timeout: float = 5.0) -> T:
-        """Call a method of the store that reads, such as `door.store.runs`; parks the caller.
+    # -- questions about the past: they park the caller -----------------------------------------------------
 
-        Raises StoreUnavailable after `timeout` seconds or when the store raises; ValueError as the method does.
-        """
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """See `Store.recall`. Raises StoreUnavailable."""
+        return self._query(self.store.recall, jobs)
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """See `History.runs`. Raises StoreUnavailable, ValueError."""
+        return self._query(self.store.runs, query)
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """See `History.run`. Raises StoreUnavailable."""
+        return self._query(self.store.run, run_id)
+
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """See `History.output`. Raises StoreUnavailable."""
+        return self._query(self.store.output, run_id, position, limit)
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """See `History.summaries`. Raises StoreUnavailable."""
+        return self._query(self.store.summaries, jobs)
+
+    def facts(self) -> StoreFacts:
+        """See `History.facts`. Raises StoreUnavailable."""
+        return self._query(self.store.facts)
+
+    def _query(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if not self.store.blocks:
-            return call(*args)
-        asked = self._query_pool.spawn(call, *args)
-        asked.wait(timeout)
+            return call(*args, **kwargs)
+        asked = self._query_pool.spawn(call, *args, **kwargs)
+        asked.wait(_QUERY_TIMEOUT)
         if not asked.ready():
-            raise StoreUnavailable(f"it did not answer within {timeout:g} s")
+            raise StoreUnavailable(f"it did not answer within {_QUERY_TIMEOUT:g} s")
         try:
             answer: T = asked.get()
         except ValueError:

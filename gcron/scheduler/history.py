@@ -97,8 +97,6 @@ class StoredRun:
     """Leader of the last attempt."""
     pid_since: float | None = None
     """Seconds on the clock that counts from the machine's boot, just after the leader was started."""
-    mark: str = ""
-    """By which the processes of an open run are found. It is a secret: not for records. Empty once it has ended."""
 
 
 @frozen
@@ -140,6 +138,17 @@ class OutputPart:
 
 
 @frozen
+class Pause:
+    """That a job is paused."""
+
+    since: float
+    until: float | None = None
+    """None: until somebody resumes it."""
+    who: str = ""
+    why: str = ""
+
+
+@frozen
 class JobSummary:
     """How a job did so far, also in runs that are not kept any more."""
 
@@ -163,6 +172,9 @@ class JobSummary:
     """Seconds, of its successes."""
     longest: float | None = None
     """Seconds, of its successes."""
+    last_fire: int | None = None
+    """Its latest fire that was handled: started, skipped or missed."""
+    pause: Pause | None = None
 
     @property
     def recent(self) -> tuple[str, ...]:
@@ -174,17 +186,6 @@ class JobSummary:
         """Successes among the runs that succeeded or failed, from 0 to 1; None if there was no such run."""
         decided = self.succeeded + self.failed
         return self.succeeded / decided if decided else None
-
-
-@frozen
-class Pause:
-    """That a job is paused."""
-
-    since: float
-    until: float | None = None
-    """None: until somebody resumes it."""
-    who: str = ""
-    why: str = ""
 
 
 @frozen

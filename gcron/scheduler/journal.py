@@ -138,7 +138,6 @@ class Journal:
                 attempts=event.attempt,
                 pid=event.pid,
                 pid_since=event.since_boot,
-                mark=event.mark,
             )
         )
 
@@ -153,7 +152,7 @@ class Journal:
         if run is None:
             self._handle(event.job, event.fire_at)
             run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at)
-        self._put(replace(run, finished=event.time, mark="", **_result(event.result)))
+        self._put(replace(run, finished=event.time, **_result(event.result)))
         self._buffers.pop(event.run_id, None)
 
     def _miss(self, event: FiresMissed) -> None:

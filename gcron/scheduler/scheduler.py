@@ -65,7 +65,7 @@ class Scheduler(Observable):
     """Runs jobs when they are due.
 
     `timezone`: of schedules that name none (an IANA name or a tzinfo; UTC by default). `threads`: how many jobs with
-    `thread=True` run at once. `store`: what remembers claims and history; in memory by default. `clock` and `timing`:
+    `thread=True` run at once. `store`: what remembers claims and history; nothing by default. `clock` and `timing`:
     for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
@@ -290,6 +290,11 @@ class Scheduler(Observable):
     def counts(self) -> Counts:
         """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
         return self._counts
+
+    @property
+    def store(self) -> StoreDoor:
+        """What it remembers: runs, output, pauses, and whether the store works. Ask in the scheduler's thread."""
+        return self._door
 
     # -- from start to end ----------------------------------------------------------------------------------
 

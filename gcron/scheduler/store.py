@@ -1,4 +1,4 @@
-"""The store: what remembers claims, history and output. This is the protocol that every store implements.
+"""The protocol of stores, which remember claims, history and output; and the store that remembers nothing.
 
 A store may be slow, stall or raise: the scheduler asks it through the door (`door.py`). This module must not know where
 a store keeps things.
@@ -16,7 +16,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 
-__all__ = ["Fire", "NoStore", "Store"]
+__all__ = ["Fire", "History", "NoStore", "Store"]
 
 
 @frozen
@@ -29,7 +29,29 @@ class Fire:
     """Seconds of UTC."""
 
 
-class Store(Protocol):
+class History(Protocol):
+    """What can be asked about the past: of a store, or of a scheduler's `store`."""
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """Runs, newest first. Raises ValueError for a wrong cursor."""
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """One run; None when there is none with this id."""
+
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """At most `limit` bytes of what the run wrote, from `position` on; a negative one counts from the end.
+
+        None when nothing of that run is kept.
+        """
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """How these jobs did, or all; jobs that never ran may be missing."""
+
+    def facts(self) -> StoreFacts:
+        """Where it keeps things, and how much."""
+
+
+class Store(History, Protocol):
     """What a scheduler needs of a store.
 
     Methods raise whatever they like: the door handles it. When `blocks` is True, they are called in threads: `claim`
@@ -74,24 +96,6 @@ class Store(Protocol):
 
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """What a start has to know. From then on these are the jobs: the next start compares with them."""
-
-    def runs(self, query: RunQuery) -> RunPage:
-        """Runs, newest first. Raises ValueError for a wrong cursor."""
-
-    def run(self, run_id: str) -> StoredRun | None:
-        """One run; None when there is none with this id."""
-
-    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
-        """At most `limit` bytes of what the run wrote, from `position` on; a negative one counts from the end.
-
-        None when nothing of that run is kept.
-        """
-
-    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
-        """How these jobs did, or all; jobs that never ran may be missing."""
-
-    def facts(self) -> StoreFacts:
-        """Where it keeps things, and how much."""
 
 
 class NoStore:

@@ -9,12 +9,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from gcron.state.schema import NEWEST, move_forward, why_refused
 
-__all__ = ["Damaged", "Database", "Refused"]
+__all__ = ["Damaged", "Database", "Refused", "chunks", "insert", "marks", "storable"]
 
 # Seconds to wait for another process (`gcron state`) that writes.
 _BUSY = 2.0
@@ -153,3 +154,39 @@ def _connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -1024")
     connection.execute("PRAGMA journal_size_limit = 4194304")
     return connection
+
+
+# -- many rows in one statement ---------------------------------------------------------------------------------
+# Python's `sqlite3` takes the interpreter's lock again after each statement: beside a busy loop, a thousand short ones
+# take seconds.
+
+# Rows in one statement: SQLite takes 32,766 parameters in all.
+_CHUNKS = (250, 25, 1)
+
+T = TypeVar("T")
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut `items` into pieces of few sizes: for each size one statement is compiled."""
+    start = 0
+    for size in _CHUNKS:
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
+
+
+def insert(table: str, columns: Sequence[str], on_conflict: str) -> dict[int, str]:
+    """The statements that insert a chunk of rows, by the size of the chunk."""
+    row = f"({marks(columns)})"
+    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+    return {size: f"{head}{', '.join([row] * size)} {on_conflict}" for size in _CHUNKS}
+
+
+def marks(items: Sequence[object]) -> str:
+    """A parameter for each of the items: `?, ?`."""
+    return ", ".join("?" * len(items))
+
+
+def storable(text: str) -> str:
+    r"""The text as SQLite can hold it: `\udc80` for a byte that is no UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -11,12 +11,12 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state import claiming, queries, writing
+from gcron.state import queries, writing
 from gcron.state.database import Database
-from gcron.state.keep import Keep
 from gcron.state.output import OutputFiles
 from gcron.state.places import DATABASE, OUTPUT
 from gcron.state.retention import Retention
+from gcron.state.rules import Keep
 
 __all__ = ["Engine"]
 
@@ -38,19 +38,19 @@ class Engine:
         self.read_output = self._output.read
 
     def _begin_session(self, connection: sqlite3.Connection) -> None:
-        self._session = claiming.begin_session(connection, self._started)
+        self._session = writing.begin_session(connection, self._started)
 
     # -- claims ---------------------------------------------------------------------------------------------
 
     def claim(self, fires: Sequence[Fire]) -> list[bool]:
         """See `Store.claim`."""
         with self._database.transaction(durable=True) as connection:
-            return claiming.claim(connection, fires, self._now())
+            return writing.claim(connection, fires, self._now())
 
     def forget(self, jobs: Sequence[str]) -> None:
         """See `Store.forget`."""
         with self._database.transaction(durable=True) as connection:
-            claiming.forget_claims(connection, jobs)
+            writing.forget_claims(connection, jobs)
 
     # -- writing --------------------------------------------------------------------------------------------
 
@@ -83,11 +83,15 @@ class Engine:
         """See `Store.tend`."""
         return self._retention.step(self._now())
 
+    def prune(self) -> None:
+        """See `SqliteStore.prune`."""
+        self._retention.go_round(self._now())
+
     def close(self) -> None:
         """See `Store.close`."""
         try:
             with self._database.transaction() as connection:
-                claiming.end_session(connection, self._session, self._now())
+                writing.end_session(connection, self._session, self._now())
         finally:
             self._database.close()
 

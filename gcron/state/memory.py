@@ -28,10 +28,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state.cursor import read_cursor, write_cursor
-from gcron.state.definitions import schedule_digests
-from gcron.state.keep import KEEP, KEPT_FAILURES, Keep
-from gcron.state.tally import Tally
+from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, read_cursor, schedule_digests, write_cursor
 
 __all__ = ["MemoryStore"]
 
@@ -108,11 +105,7 @@ class MemoryStore:
         new = set()
         for job in jobs:
             known = self._job(job.name)
-            known.keep = replace(
-                self._keep,
-                runs=self._keep.runs if job.policy.keep_runs is None else job.policy.keep_runs,
-                age=self._keep.age if job.policy.keep_for is None else job.policy.keep_for,
-            )
+            known.keep = keep_of(job, self._keep)
             if known.schedule != digests[job.name] or known.removed is not None:
                 known.schedule, known.since, known.removed = digests[job.name], now, None
                 new.add(job.name)
@@ -184,8 +177,13 @@ class MemoryStore:
         if (output := self._outputs.pop(run_id, None)) is not None:
             self._output_size -= output.size
 
+    def prune(self) -> None:
+        """Delete at once all that need not be kept. Otherwise, that goes when its job has the next outcome."""
+        for name in self._jobs:
+            self._prune(name, self._now())
+
     def tend(self) -> float:
-        """See `Store.tend`. What is too old goes when its job has the next outcome."""
+        """See `Store.tend`."""
         return inf
 
     def close(self) -> None:
@@ -294,6 +292,8 @@ class _Job:
             sums.last_duration,
             sums.seconds / sums.succeeded if sums.succeeded else None,
             sums.longest,
+            self.last_fire,
+            self.pause,
         )
 
 

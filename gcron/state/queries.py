@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gcron.scheduler.history import JobMemory, JobSummary, OpenRun, Pause, RunPage, RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.state.cursor import read_cursor, write_cursor
-from gcron.state.sql import chunks, marks, storable
+from gcron.state.database import chunks, marks, storable
+from gcron.state.rules import read_cursor, write_cursor
 from gcron.state.writing import RUN_COLUMNS
 
 __all__ = ["count", "find_memories", "find_open_runs", "find_run", "find_runs", "find_summaries"]
@@ -16,7 +17,8 @@ __all__ = ["count", "find_memories", "find_open_runs", "find_run", "find_runs", 
 _RUN = ", ".join(RUN_COLUMNS)
 _SUMMARY = (
     "name, recent, runs, succeeded, failed, skipped, missed, last_finished, last_success, last_duration, "
-    "CASE WHEN succeeded THEN seconds / succeeded END, longest"
+    "CASE WHEN succeeded THEN seconds / succeeded END, longest, last_fire, "
+    "paused, paused_until, paused_by, paused_why"
 )
 _MEMORY = "name, since, last_fire, claimed, last_success, paused, paused_until, paused_by, paused_why"
 _NEWEST_FIRST = "ORDER BY created DESC, number DESC LIMIT ?"
@@ -89,14 +91,23 @@ def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[Ope
 def find_summaries(connection: sqlite3.Connection, names: Sequence[str] | None) -> dict[str, JobSummary]:
     """How jobs did: these, or all."""
     if names is None:
-        return {row[0]: JobSummary(*row) for row in connection.execute(f"SELECT {_SUMMARY} FROM job")}
+        return {row[0]: _summary(row[0], row) for row in connection.execute(f"SELECT {_SUMMARY} FROM job")}
     summaries = {}
     texts = {storable(name): name for name in names}
     for some in chunks(list(texts)):
         for row in connection.execute(f"SELECT {_SUMMARY} FROM job WHERE name IN ({marks(some)})", some):
             name = texts[row[0]]
-            summaries[name] = JobSummary(name, *row[1:])
+            summaries[name] = _summary(name, row)
     return summaries
+
+
+def _summary(name: str, row: Sequence[Any]) -> JobSummary:
+    values = [*row[1:-4], _pause(*row[-4:])]
+    return JobSummary(name, *values)
+
+
+def _pause(since: float | None, until: float | None, who: str, why: str) -> Pause | None:
+    return None if since is None else Pause(since, until, who, why)
 
 
 def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[str]) -> dict[str, JobMemory]:
@@ -112,7 +123,7 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
             since if name in new else max(time for time in times if time is not None),
             name in new,
             last_success,
-            None if paused is None else Pause(paused, until, who, why),
+            _pause(paused, until, who, why),
         )
     return memories
 

@@ -13,10 +13,9 @@ from itertools import islice
 
 from gcron.scheduler.history import FAILURES, StoredRun
 from gcron.scheduler.job import Job
-from gcron.state.database import Database
-from gcron.state.keep import KEPT_FAILURES, Keep
+from gcron.state.database import Database, marks, storable
 from gcron.state.output import OutputFiles
-from gcron.state.sql import marks, storable
+from gcron.state.rules import KEPT_FAILURES, Keep, keep_of
 
 __all__ = ["Retention", "prune"]
 
@@ -37,7 +36,7 @@ class Retention:
         self._keep = keep
         self._database = database
         self._output = output
-        self._limits: dict[str, tuple[int, float]] = {}
+        self._limits: dict[str, Keep] = {}
         """Of jobs that have their own."""
         self._new: Counter[str] = Counter()
         """How many runs of a job have ended since it was looked at."""
@@ -47,14 +46,11 @@ class Retention:
     def define(self, jobs: Iterable[Job]) -> None:
         """These jobs are new, or have changed."""
         for job in jobs:
-            runs, age, name = job.policy.keep_runs, job.policy.keep_for, storable(job.name)
-            if runs is None and age is None:
+            keep, name = keep_of(job, self._keep), storable(job.name)
+            if keep is self._keep:
                 self._limits.pop(name, None)
             else:
-                self._limits[name] = (
-                    self._keep.runs if runs is None else runs,
-                    self._keep.age if age is None else age,
-                )
+                self._limits[name] = keep
 
     def note(self, runs: Iterable[StoredRun]) -> None:
         """These runs were written."""
@@ -62,7 +58,7 @@ class Retention:
 
     def step(self, now: float) -> float:
         """Do a little; returns after how many seconds to do more."""
-        crowded = [job for job, count in self._new.items() if count > self._limits_of(job)[0] // 20]
+        crowded = [job for job, count in self._new.items() if count > self._limits_of(job).runs // 20]
         if crowded:
             for job in crowded[:_JOBS_AT_ONCE]:
                 del self._new[job]
@@ -77,14 +73,19 @@ class Retention:
         self._round, self._next_round = None, now + _ROUND
         return _ROUND
 
-    def _limits_of(self, job: str) -> tuple[int, float]:
-        return self._limits.get(job) or (self._keep.runs, self._keep.age)
+    def go_round(self, now: float) -> None:
+        """Delete at once all that need not be kept."""
+        for _ in self._go_round(now):
+            pass
+
+    def _limits_of(self, job: str) -> Keep:
+        return self._limits.get(job, self._keep)
 
     def _prune(self, job: str, now: float) -> bool:
         """Delete some runs of a job; True when there may be more to delete."""
-        runs, age = self._limits_of(job)
+        keep = self._limits_of(job)
         with self._database.transaction() as connection:
-            deleted = prune(connection, job, runs, now - age, _MOST_DELETED)
+            deleted = prune(connection, job, keep.runs, now - keep.age, _MOST_DELETED)
         self._output.delete(deleted)
         return len(deleted) == _MOST_DELETED
 

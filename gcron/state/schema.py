@@ -69,7 +69,6 @@ STEPS = (
         left_behind TEXT NOT NULL,
         pid INTEGER,
         pid_since REAL,
-        mark TEXT NOT NULL,
         session INTEGER NOT NULL
     );
     CREATE INDEX run_created ON run (created);

@@ -17,7 +17,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state.keep import KEEP, Keep
+from gcron.state.rules import KEEP, Keep
 
 if TYPE_CHECKING:
     from gcron.state.engine import Engine
@@ -76,6 +76,10 @@ class SqliteStore:
     def tend(self) -> float:
         """See `Store.tend`."""
         return inf if self._opened is None else self._opened.tend()
+
+    def prune(self) -> None:
+        """Delete at once all that need not be kept."""
+        self._engine.prune()
 
     def close(self) -> None:
         """See `Store.close`."""

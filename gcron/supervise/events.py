@@ -42,8 +42,6 @@ class ProcessStarted(JobEvent):
     """From 1."""
     since_boot: float | None = None
     """When it existed, on the clock's `monotonic`: with the pid, that identifies it among all of this boot."""
-    mark: str = ""
-    """By which its processes are found. A secret: not for records."""
 
 
 @frozen

@@ -18,8 +18,8 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state.keep import Keep
 from gcron.state.memory import MemoryStore
+from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
 
 NAMES = st.sampled_from(["a", "backup", "ü", "caf\udce9"])
@@ -41,6 +41,8 @@ class Stores(RuleBasedStateMachine):
         self.memory = MemoryStore(KEEP, lambda: self.time)
         self.open: list[StoredRun] = []
         self.known: list[StoredRun] = []
+        self.printed: dict[str, tuple[int | None, int]] = {}
+        """By run: where its last gap ends, and how much it printed, gaps included."""
 
     def teardown(self) -> None:
         self.disk.close()
@@ -49,14 +51,18 @@ class Stores(RuleBasedStateMachine):
     def write(self, **batch: Any) -> None:
         self.disk.write(Batch(**batch))
         self.memory.write(Batch(**batch))
-        while self.disk.tend() < 1:
-            pass
+        self.prune()
+
+    def prune(self) -> None:
+        self.disk.prune()
+        self.memory.prune()
 
     # -- writing --------------------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([-3600.0, 0.0, 0.25, 61.0, 86400.0]))
     def time_passes(self, seconds: float) -> None:
         self.time += seconds
+        self.prune()
 
     @rule(names=st.lists(NAMES, min_size=1, max_size=3))
     def begin_runs(self, names: list[str]) -> None:
@@ -71,7 +77,7 @@ class Stores(RuleBasedStateMachine):
     def start_process(self, data: st.DataObject) -> None:
         if self.open:
             index = data.draw(st.integers(0, len(self.open) - 1))
-            self.open[index] = replace(self.open[index], started=self.time, pid=77, pid_since=1.5, attempts=1, mark="m")
+            self.open[index] = replace(self.open[index], started=self.time, pid=77, pid_since=1.5, attempts=1)
             self.write(runs=(self.open[index],))
 
     @rule(data=st.data(), outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
@@ -80,7 +86,7 @@ class Stores(RuleBasedStateMachine):
         for outcome in outcomes[: len(self.open)]:
             run = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
             end = {"outcome": outcome, "finished": self.time, "duration": data.draw(st.sampled_from([None, 0.5, 7.25]))}
-            ended.append(replace(run, mark="", exit_code=0, output_size=9, reason="says ü \udcff", **end))
+            ended.append(replace(run, exit_code=0, output_size=9, reason="says ü \udcff", **end))
         self.write(runs=tuple(ended))
 
     @rule(name=NAMES, count=st.integers(1, 200))
@@ -127,13 +133,19 @@ class Stores(RuleBasedStateMachine):
         fires = [Fire(name, int(self.time) + offset) for name in names]
         assert self.disk.claim(fires) == self.memory.claim(fires)
 
-    @rule(data=st.data(), text=st.binary(max_size=50), skipped=st.sampled_from([0, 0, 0, 5]))
-    def print(self, data: st.DataObject, text: bytes, skipped: int) -> None:
-        if self.open:
-            run = data.draw(st.sampled_from(self.open))
-            piece = OutputPiece(run.run_id, [text[:7], text[7:]], skipped, KEEP.output)
-            self.disk.write_output([piece])
-            self.memory.write_output([piece])
+    @rule(data=st.data(), size=st.integers(0, 50), skipped=st.sampled_from([0, 0, 0, 5]))
+    def print(self, data: st.DataObject, size: int, skipped: int) -> None:
+        if not self.open:
+            return
+        run = data.draw(st.sampled_from(self.open))
+        gap, end = self.printed.get(run.run_id, (None, 0))
+        if skipped:
+            gap = end + skipped
+        self.printed[run.run_id] = gap, end + skipped + size
+        text = text_at(end + skipped, size)
+        piece = OutputPiece(run.run_id, [text[:7], text[7:]], skipped, KEEP.output)
+        self.disk.write_output([piece])
+        self.memory.write_output([piece])
 
     @rule(names=st.lists(NAMES, unique=True), schedule=SCHEDULES)
     def restart(self, names: list[str], schedule: str) -> None:
@@ -142,7 +154,7 @@ class Stores(RuleBasedStateMachine):
         jobs = [job(name, schedule) for name in names]
         found, expected = self.disk.recall(jobs), self.memory.recall(jobs)
         assert dict(found.jobs) == dict(expected.jobs)
-        assert [opened.run for opened in found.open_runs] == sorted(self.open, key=lambda run: run.created)
+        assert [opened.run for opened in found.open_runs] == sorted(map(stored, self.open), key=lambda run: run.created)
         self.disk.recall(jobs)  # again: it changes nothing
         assert dict(self.disk.recall(jobs).jobs) == dict(self.memory.recall(jobs).jobs)
 
@@ -191,17 +203,29 @@ class Stores(RuleBasedStateMachine):
         for run in self.known[-8:]:
             in_memory_run = self.memory.run(run.run_id)
             assert self.disk.run(run.run_id) == (in_memory_run and stored(in_memory_run))
-            assert self.text(self.disk, run.run_id)[0] == self.text(self.memory, run.run_id)[0]
+            if in_memory_run is not None:
+                self.check_output(self.disk, run.run_id)
+                self.check_output(self.memory, run.run_id)
 
-    def text(self, store: Any, run_id: str) -> tuple[bytes, list[tuple[int, bytes]]]:
-        """The beginning of its output as it is kept, and all parts."""
-        parts = []
+    def check_output(self, store: Any, run_id: str) -> None:
+        """Its beginning and its end are kept, and nothing is where it was not printed."""
+        gap, size = self.printed.get(run_id, (None, 0))
+        kept: set[int] = set()
         position = 0
         while (part := store.output(run_id, position, 9)) is not None and part.data:
-            parts.append((part.start, part.data))
+            assert part.data == text_at(part.start, len(part.data))
+            kept.update(range(part.start, part.start + len(part.data)))
             position = part.start + len(part.data)
-        head = b"".join(data for start, data in parts if start < KEEP.output // 2)[: KEEP.output // 2]
-        return head, parts
+        half = KEEP.output // 2
+        assert len(kept) <= KEEP.output
+        if gap is None:
+            assert kept >= set(range(min(size, half)))
+        assert kept >= set(range(max(gap or 0, size - half * 3 // 4), size))
+
+
+def text_at(start: int, size: int) -> bytes:
+    """What each run prints there."""
+    return bytes((position * 7 + position // 251) % 256 for position in range(start, start + size))
 
 
 def stored_text(text: str) -> str:
