@@ -56,7 +56,8 @@ class Policy:
     description: str = option("description", read_text, "", "every job",
         "a line for people")
     keep_runs: int | None = option("keep-runs", or_none(read_count), None, "every job",
-        "how many of its runs the history keeps, and its last 10 failures; without it, what `gcron run` is given, or 100")
+        "how many of its runs the history keeps, and its last 10 failures; without it, what `gcron run` is "
+        "given, or 100")
     keep_for: float | None = option("keep-for", or_none(read_seconds), None, "every job",
         "for how long, at most; without it, what `gcron run` is given, or 30 days")
 
