@@ -35,10 +35,18 @@ settings.register_profile("gcron", deadline=None)
 settings.register_profile("long", settings.get_profile("gcron"), max_examples=20_000)
 settings.load_profile("gcron")
 
+# What a test starts writes no history into the directory of this user.
+os.environ["GCRON_STATE"] = "memory"
+
 # A script's `pytest &` ignores these two, and everything that the tests start would inherit that.
 for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, _handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="how often tests/state kills what writes the history")
+    parser.addoption("--runs", type=int, default=20_000, help="how many runs the large history of tests/state has")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -178,6 +186,7 @@ def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         crontab.write_text(text)
         log, errors = tmp_path / f"log{len(daemons)}", tmp_path / f"errors{len(daemons)}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+        options = ("--state", str(tmp_path / f"state{len(daemons)}"), *options)
         popen.setdefault("env", environment)
         with log.open("wb") as out, errors.open("wb") as err:
             popen.setdefault("stdout", out)

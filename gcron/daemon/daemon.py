@@ -81,6 +81,8 @@ class Settings:
     """Seconds that running jobs may take to finish once gcron is told to stop."""
     remark: str = ""
     """What the greeting adds."""
+    notes: Sequence[str] = ()
+    """What is to be said at the start, besides the greeting."""
 
 
 class Daemon:
@@ -88,7 +90,7 @@ class Daemon:
 
     `reload` reads them again: it is called in a thread, and returns the jobs or raises with all that is wrong. `watch`
     says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `store`: what
-    remembers; in memory by default. `parts` are made with the scheduler, started in order and stopped in reverse.
+    remembers; nothing does by default. `parts` are made with the scheduler, started in order and stopped in reverse.
     `timing`: for tests.
     """
 
@@ -144,6 +146,8 @@ class Daemon:
         for part in self._parts:
             part.start()
         self._log.say(self._greeting())
+        for note in self._settings.notes:
+            self._log.say(note)
         self._notifier.ready()
         self._asked_to_stop.wait()
         assert self._stopper is not None

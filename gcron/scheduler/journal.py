@@ -78,7 +78,7 @@ class Journal:
         self._restarted: dict[str, float] = {}
         self._handled: dict[str, int] = {}
         self._pauses: dict[str, Pause | None] = {}
-        self._keep_output = keep_output
+        self._keep_output = _limit(keep_output)
         self._output_limits: dict[str, int] = {}
         """By name of the job, where it has its own."""
         self._buffers: dict[str, OutputBuffer] = {}
@@ -102,7 +102,7 @@ class Journal:
         for job in jobs:
             keep = job.policy.keep_output
             if keep is not None:
-                self._output_limits[job.name] = keep if keep >= 0 else _UNLIMITED
+                self._output_limits[job.name] = _limit(keep)
             else:
                 self._output_limits.pop(job.name, None)
 
@@ -276,6 +276,11 @@ class Journal:
             self._handled = handled
             self._restarted = {**batch.restarted, **self._restarted}
             self._pauses = {**batch.pauses, **self._pauses}
+
+
+def _limit(size: int) -> int:
+    """-1 is how an option says `unlimited`."""
+    return _UNLIMITED if size < 0 else size
 
 
 def _result(result: RunResult) -> Mapping[str, Any]:

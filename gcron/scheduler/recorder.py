@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from gcron.runtime.event import Event
 from gcron.runtime.hub import Hub, get_hub
-from gcron.scheduler.journal import MOST_WAITING, Journal
+from gcron.scheduler.journal import Journal
+from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Store
 
 __all__ = ["Recorder"]
@@ -56,8 +57,8 @@ class Recorder:
 
     def wake(self) -> None:
         """There is something in the journal; returns at once."""
-        if self._journal.is_full:
-            self._note_failure("write", f"{MOST_WAITING} records wait for it")
+        if self._journal.is_full and "write" not in self._failing:
+            self._note_failure("write", "it is too slow: no more records can wait for it")
         if not self._store.blocks:
             self._write()
             return
@@ -118,15 +119,20 @@ class Recorder:
     def _write(self) -> None:
         self._write_records()
         pieces = self._journal.take_output()
+        if not pieces and "output" in self._failing:
+            self._write_output([])  # perhaps it works again
         for start in range(0, len(pieces), _PIECES_AT_ONCE):
             if start:
                 self._write_records()  # they are to be on disk soon, however much output there is
-            try:
-                self._store.write_output(pieces[start : start + _PIECES_AT_ONCE])
-            except Exception as error:
-                self._report("output", error)
-            else:
-                self._report("output")
+            self._write_output(pieces[start : start + _PIECES_AT_ONCE])
+
+    def _write_output(self, pieces: Sequence[OutputPiece]) -> None:
+        try:
+            self._store.write_output(pieces)
+        except Exception as error:
+            self._report("output", error)
+        else:
+            self._report("output")
 
     def _write_records(self) -> None:
         batch = self._journal.take()

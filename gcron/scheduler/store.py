@@ -84,7 +84,10 @@ class Store(History, Protocol):
         """Record everything in it, or raise and record nothing."""
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
-        """Append to what runs wrote. What cannot be written is a gap: it does not come again."""
+        """Append to what runs wrote. What cannot be written is a gap: it does not come again.
+
+        After it has raised, it is called without pieces until that shows that it would work again.
+        """
 
     def tend(self) -> float:
         """Do a small part of what is to be done beside the work; return in how many seconds to call again."""

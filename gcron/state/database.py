@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from gcron.state.schema import NEWEST, move_forward, why_refused
 
-__all__ = ["Damaged", "Database", "Refused", "chunks", "insert", "marks", "storable"]
+__all__ = ["Damaged", "Database", "Refused", "chunks", "connect", "insert", "marks", "size_of", "storable"]
 
 # Seconds to wait for another process (`gcron state`) that writes.
 _BUSY = 2.0
@@ -73,7 +73,7 @@ class Database:
             if connection is None:
                 with self._lock:
                     self._writer = self._writer or self._open()  # makes the tables, or moves them forward
-                    connection = self._readers[thread] = _connect(self.path)
+                    connection = self._readers[thread] = connect(self.path)
                 connection.execute("PRAGMA query_only = 1")
             connection.execute("BEGIN")
             try:
@@ -81,14 +81,6 @@ class Database:
             finally:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
-
-    def size(self) -> int:
-        """Bytes of the file and those beside it."""
-        size = 0
-        for suffix in ("", *_SIDE_FILES):
-            with suppress(FileNotFoundError):
-                size += os.stat(self.path + suffix).st_size
-        return size
 
     def close(self) -> None:
         """Close all connections, and move the write-ahead log into the file."""
@@ -105,7 +97,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = _connect(self.path)
+        connection = connect(self.path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             self._check(connection)
@@ -149,11 +141,21 @@ class Database:
         return aside
 
 
-def _connect(path: str) -> sqlite3.Connection:
+def connect(path: str) -> sqlite3.Connection:
+    """A connection without transactions of its own, for any thread. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA cache_size = -1024")
     connection.execute("PRAGMA journal_size_limit = 4194304")
     return connection
+
+
+def size_of(path: str) -> int:
+    """Bytes of a database and the files beside it."""
+    size = 0
+    for suffix in ("", *_SIDE_FILES):
+        with suppress(FileNotFoundError):
+            size += os.stat(path + suffix).st_size
+    return size
 
 
 # -- many rows in one statement ---------------------------------------------------------------------------------

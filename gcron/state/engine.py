@@ -12,7 +12,7 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
 from gcron.state import queries, writing
-from gcron.state.database import Database
+from gcron.state.database import Database, size_of
 from gcron.state.output import OutputFiles
 from gcron.state.places import DATABASE, OUTPUT
 from gcron.state.retention import Retention
@@ -29,6 +29,7 @@ class Engine:
 
     def __init__(self, directory: str, keep: Keep, now: Callable[[], float]) -> None:
         self._directory = directory
+        self._keep = keep
         self._now = now
         self._started = now()
         self._session = 0
@@ -59,18 +60,19 @@ class Engine:
         now = self._now()
         for start in range(0, len(batch.jobs), _DEFINED_AT_ONCE):
             with self._database.transaction() as connection:
-                writing.define(connection, batch.jobs[start : start + _DEFINED_AT_ONCE], now)
+                writing.define(connection, batch.jobs[start : start + _DEFINED_AT_ONCE], self._keep, now)
         with self._database.transaction() as connection:
             writing.mark_removed(connection, batch.removed, now)
             writing.write_pauses(connection, batch.pauses, batch.restarted, now)
             writing.write_runs(connection, batch.runs, self._session)
             writing.write_jobs(connection, batch.runs, batch.handled, now)
-        self._retention.define(batch.jobs)
         self._retention.note(batch.runs)
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
         """See `Store.write_output`."""
         failure: OSError | None = None
+        if not pieces:
+            self._output.probe()
         for piece in pieces:
             try:
                 self._output.append(piece)
@@ -101,11 +103,10 @@ class Engine:
         """See `Store.recall`."""
         now = self._now()
         with self._database.transaction() as connection:
-            new = writing.define(connection, jobs, now)
+            new = writing.define(connection, jobs, self._keep, now)
             writing.mark_others_removed(connection, jobs, now)
             memories = queries.find_memories(connection, jobs, new)
             open_runs = tuple(queries.find_open_runs(connection, self._session))
-        self._retention.define(jobs)
         return Recall(memories, open_runs)
 
     def runs(self, query: RunQuery) -> RunPage:
@@ -128,4 +129,4 @@ class Engine:
         with self._database.reading() as connection:
             jobs, runs, oldest = queries.count(connection)
         output = sum(size for _, size, _ in self._output.stored_runs())
-        return StoreFacts(self._directory, jobs, runs, oldest, self._database.size(), output)
+        return StoreFacts(self._directory, jobs, runs, oldest, size_of(self._database.path), output)

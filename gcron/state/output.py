@@ -76,6 +76,16 @@ class OutputFiles:
             data, start = data[written:], start + written
         self._trim(piece.run_id, place.parts, half)
 
+    def probe(self) -> None:
+        """Raise OSError when nothing can be written."""
+        path = os.path.join(self.directory, ".probe")
+        try:
+            with open(path, "wb") as file:
+                file.write(bytes(4096))
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+
     def _place(self, run_id: str) -> _Place:
         place = self._places.pop(run_id, None) or _Place(self._parts(run_id))
         self._places[run_id] = place

@@ -12,7 +12,7 @@ from gcron.state.database import chunks, marks, storable
 from gcron.state.rules import read_cursor, write_cursor
 from gcron.state.writing import RUN_COLUMNS
 
-__all__ = ["count", "find_memories", "find_open_runs", "find_run", "find_runs", "find_summaries"]
+__all__ = ["all_runs", "count", "find_memories", "find_open_runs", "find_run", "find_runs", "find_summaries"]
 
 _RUN = ", ".join(RUN_COLUMNS)
 _SUMMARY = (
@@ -71,6 +71,12 @@ def _condition(query: RunQuery) -> tuple[list[str], Parameters]:
         where.append("(created, number) < (?, ?)")
         values += read_cursor(query.cursor)
     return where, values
+
+
+def all_runs(connection: sqlite3.Connection) -> Iterator[StoredRun]:
+    """All of them, oldest first."""
+    for row in connection.execute(f"SELECT {_RUN} FROM run ORDER BY created, number"):
+        yield StoredRun(*row)
 
 
 def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[OpenRun]:

@@ -12,17 +12,18 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from gcron.scheduler.history import FAILURES, StoredRun
-from gcron.scheduler.job import Job
 from gcron.state.database import Database, marks, storable
 from gcron.state.output import OutputFiles
-from gcron.state.rules import KEPT_FAILURES, Keep, keep_of
+from gcron.state.rules import KEPT_FAILURES, Keep
 
-__all__ = ["Retention", "prune"]
+__all__ = ["Retention", "limits_of", "prune"]
 
 # Runs that one step deletes at most, and jobs that it looks at.
 _MOST_DELETED, _JOBS_AT_ONCE = 500, 20
 # Files of output that one step compares with the history.
 _FILES_AT_ONCE = 500
+# So many runs of a job may end before it is looked at again.
+_CROWD = 20
 # Seconds between two steps while there is more to do; between two rounds through all jobs; between start and first.
 _PAUSE, _ROUND, _FIRST_ROUND = 0.2, 3600.0, 60.0
 # Output without a run is left alone for so many seconds: its run may not be written yet.
@@ -36,21 +37,10 @@ class Retention:
         self._keep = keep
         self._database = database
         self._output = output
-        self._limits: dict[str, Keep] = {}
-        """Of jobs that have their own."""
         self._new: Counter[str] = Counter()
         """How many runs of a job have ended since it was looked at."""
         self._next_round = now + _FIRST_ROUND
         self._round: Iterator[bool] | None = None
-
-    def define(self, jobs: Iterable[Job]) -> None:
-        """These jobs are new, or have changed."""
-        for job in jobs:
-            keep, name = keep_of(job, self._keep), storable(job.name)
-            if keep is self._keep:
-                self._limits.pop(name, None)
-            else:
-                self._limits[name] = keep
 
     def note(self, runs: Iterable[StoredRun]) -> None:
         """These runs were written."""
@@ -58,7 +48,7 @@ class Retention:
 
     def step(self, now: float) -> float:
         """Do a little; returns after how many seconds to do more."""
-        crowded = [job for job, count in self._new.items() if count > self._limits_of(job).runs // 20]
+        crowded = [job for job, count in self._new.items() if count > _CROWD]
         if crowded:
             for job in crowded[:_JOBS_AT_ONCE]:
                 del self._new[job]
@@ -78,16 +68,12 @@ class Retention:
         for _ in self._go_round(now):
             pass
 
-    def _limits_of(self, job: str) -> Keep:
-        return self._limits.get(job, self._keep)
-
     def _prune(self, job: str, now: float) -> bool:
         """Delete some runs of a job; True when there may be more to delete."""
-        keep = self._limits_of(job)
         with self._database.transaction() as connection:
-            deleted = prune(connection, job, keep.runs, now - keep.age, _MOST_DELETED)
+            deleted, rows = prune(connection, job, limits_of(connection, job, self._keep), now, _MOST_DELETED)
         self._output.delete(deleted)
-        return len(deleted) == _MOST_DELETED
+        return rows == _MOST_DELETED
 
     # -- a round through everything -------------------------------------------------------------------------
 
@@ -135,14 +121,21 @@ class Retention:
             yield True
 
 
-def prune(connection: sqlite3.Connection, job: str, runs: int, oldest: float, most: int) -> list[str]:
-    """Delete what need not be kept of a job, at most `most` runs; returns the ids of those that may have output.
+def limits_of(connection: sqlite3.Connection, job: str, default: Keep) -> Keep:
+    """How much is kept of a job (its name as stored); `default` for one that was never defined."""
+    runs, age = connection.execute("SELECT keep_runs, keep_for FROM job WHERE name = ?", (job,)).fetchone() or (None, 0)
+    return default if runs is None else Keep(runs, age)
 
-    `job`: its name as stored. `runs`: how many are kept. `oldest`: no run is kept that was created before.
+
+def prune(connection: sqlite3.Connection, job: str, keep: Keep, now: float, most: int) -> tuple[list[str], int]:
+    """Delete what need not be kept of a job, at most `most` runs.
+
+    Returns the ids of those that may have output, and how many they are in all.
     """
+    oldest = now - keep.age
     ended = "FROM run WHERE job = ? AND outcome <> ''"
     order = "ORDER BY created DESC, number DESC LIMIT"
-    surplus = connection.execute(f"SELECT created, number {ended} {order} 1 OFFSET ?", (job, runs)).fetchone()
+    surplus = connection.execute(f"SELECT created, number {ended} {order} 1 OFFSET ?", (job, keep.runs)).fetchone()
     # Of two with the same time, the one with the larger number is newer.
     created, number = surplus or (oldest, -1)
     failures = f"SELECT number FROM run WHERE job = ? AND outcome IN ({marks([*FAILURES])}) {order} ?"
@@ -152,4 +145,4 @@ def prune(connection: sqlite3.Connection, job: str, runs: int, oldest: float, mo
         (job, max(created, oldest), oldest, created, number, job, *FAILURES, KEPT_FAILURES, most),
     ).fetchall()
     connection.executemany("DELETE FROM run WHERE number = ?", [(number,) for number, _, _ in rows])
-    return [run_id for _, run_id, size in rows if size]
+    return [run_id for _, run_id, size in rows if size], len(rows)

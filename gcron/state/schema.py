@@ -29,6 +29,8 @@ STEPS = (
     CREATE TABLE job (
         name TEXT PRIMARY KEY,
         schedule TEXT,              -- a digest
+        keep_runs INTEGER,
+        keep_for REAL,
         since REAL NOT NULL,        -- from then on it is as it is
         removed REAL,
         last_fire INTEGER,          -- that was handled

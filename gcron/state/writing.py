@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -12,7 +12,7 @@ from gcron.scheduler.history import Pause, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.store import Fire
 from gcron.state.database import chunks, insert, marks, storable
-from gcron.state.rules import Tally, schedule_digests, tally
+from gcron.state.rules import Keep, Tally, keep_of, schedule_digests, tally
 from gcron.version import __version__
 
 __all__ = [
@@ -94,27 +94,43 @@ def write_jobs(
 
 _DEFINE = insert(
     "job",
-    ("name", "schedule", "since"),
-    "ON CONFLICT (name) DO UPDATE SET schedule = excluded.schedule, since = excluded.since, removed = NULL",
+    ("name", "schedule", "keep_runs", "keep_for", "since"),
+    "ON CONFLICT (name) DO UPDATE SET schedule = excluded.schedule, keep_runs = excluded.keep_runs, "
+    "keep_for = excluded.keep_for, since = excluded.since, removed = NULL",
 )
 
 
-def define(connection: sqlite3.Connection, jobs: Sequence[Job], now: float) -> set[str]:
+def define(connection: sqlite3.Connection, jobs: Sequence[Job], default: Keep, now: float) -> set[str]:
     """Write these jobs; returns the names of those that are new or fire by another schedule than before."""
     digests = schedule_digests(jobs)
-    names = {storable(name): name for name in digests}
-    before = dict(_schedules(connection, list(names)))
-    changed = [(text, digests[name], now) for text, name in names.items() if before.get(text) != digests[name]]
+    before = _definitions(connection, [storable(job.name) for job in jobs])
+    new: set[str] = set()
+    changed = []
+    for job in jobs:
+        keep = keep_of(job, default)
+        definition = digests[job.name], keep.runs, keep.age
+        schedule, *others, since = before.get(storable(job.name), (None, None))
+        if schedule != definition[0]:
+            new.add(job.name)
+            since = now
+        elif tuple(others) == definition[1:]:
+            continue
+        changed.append((storable(job.name), *definition, since))
     for some in chunks(changed):
         connection.execute(_DEFINE[len(some)], [value for row in some for value in row])
-    return {names[text] for text, _, _ in changed}
+    return new
 
 
-def _schedules(connection: sqlite3.Connection, names: list[str]) -> Iterator[tuple[str, str]]:
+def _definitions(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    definitions = {}
     for some in chunks(names):
-        yield from connection.execute(
-            f"SELECT name, schedule FROM job WHERE removed IS NULL AND name IN ({marks(some)})", some
-        )
+        for name, *definition in connection.execute(
+            "SELECT name, schedule, keep_runs, keep_for, since FROM job "
+            f"WHERE removed IS NULL AND name IN ({marks(some)})",
+            some,
+        ):
+            definitions[name] = tuple(definition)
+    return definitions
 
 
 def mark_removed(connection: sqlite3.Connection, names: Iterable[str], now: float) -> None:
