@@ -44,7 +44,9 @@ def test_each_sample_is_what_the_command_prints(command: str, printed: str, tmp_
     assert output_of(command, tmp_path) == printed
 
 
-@pytest.mark.parametrize("command", ["run", "check", "edit", "list", "next", "timeline", "explain", "exec", "help"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "edit", "list", "next", "timeline", "explain", "exec", "state", "help"]
+)
 def test_each_command_and_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
