@@ -46,7 +46,6 @@ for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="how often tests/state kills what writes the history")
-    parser.addoption("--runs", type=int, default=20_000, help="how many runs the large history of tests/state has")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -21,6 +21,9 @@ __all__ = ["Recorder"]
 
 # Seconds for which records are gathered: one transaction for all of them.
 _GATHERING = 0.02
+# Seconds for the first jobs to start, before the store is opened: its modules are imported in this thread, and the loop
+# would wait for the interpreter's lock.
+_HEAD_START = 0.05
 # Pieces of output that are written before records are looked for again.
 _PIECES_AT_ONCE = 50
 # Seconds until a write that failed is tried again, or upkeep that had to wait for a write.
@@ -94,6 +97,7 @@ class Recorder:
     # -- the thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        time.sleep(_HEAD_START)
         timeout = 0.0
         while self._wait(timeout):
             self._is_awake = False  # from here on, the next record wakes it again
