@@ -78,6 +78,7 @@ class OutputFiles:
 
     def probe(self) -> None:
         """Raise OSError when nothing can be written."""
+        os.makedirs(self.directory, 0o700, exist_ok=True)
         path = os.path.join(self.directory, ".probe")
         try:
             with open(path, "wb") as file:
