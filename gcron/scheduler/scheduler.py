@@ -24,7 +24,7 @@ from gcron.schedule.clock import Clock, SystemClock
 from gcron.scheduler.background import Background
 from gcron.scheduler.claims import Claims
 from gcron.scheduler.door import StoreDoor
-from gcron.scheduler.events import JobPaused, JobResumed, ServiceStateChanged
+from gcron.scheduler.events import JobPaused, JobResumed, Notice, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job import Job, jobs_of
@@ -48,6 +48,7 @@ from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
 from gcron.scheduler.store import NoStore, Store
 from gcron.scheduler.watch import Watch
+from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import InThread
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
@@ -92,7 +93,7 @@ class Scheduler(Observable):
         self._runs = Runs(clock, self._observers, self._services.hold_back, self._groups, timing)
         self._door = StoreDoor(store or NoStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
-        overlap = Overlap(self._runs, clock)
+        self._overlap = overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
         self._counts = Counts()
@@ -218,19 +219,57 @@ class Scheduler(Observable):
         if self._table.resume(name):
             self._runs.tell(JobResumed(self._clock.now(), name))
 
-    def trigger(self, name: str) -> Run:
+    def trigger(self, name: str, *, who: str = "", why: str = "") -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
 
-        Raises KeyError when there is none of that name, RuntimeError once `stop` has been called.
+        While a run of the job is under way, `overlap` decides, as for a fire: the run that is returned starts, waits,
+        replaces the other one, or has ended as `skipped`. `who` and `why` go into the log. Raises KeyError when there
+        is none of that name, RuntimeError once `stop` has been called.
         """
-        return self._owner.call(self._trigger, name)
+        return self._owner.call(self._trigger, name, who, why)
 
-    def _trigger(self, name: str) -> Run:
+    def _trigger(self, name: str, who: str, why: str) -> Run:
         job = self._table.get(name)
         if self._stopping:
             raise RuntimeError("the scheduler is stopping")
         self._owner.claim()
-        return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
+        run = self._start_now(job)
+        if who or why:
+            text = "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
+            self._runs.tell(Notice(self._clock.now(), name, run.run_id, text))
+        return run
+
+    def _start_now(self, job: Job) -> Run:
+        return self._services.trigger(job.name) if is_service(job) else self._overlap.trigger(job)
+
+    def stop_service(self, name: str, why: str = "stopped on request") -> None:
+        """End a service and do not start it again, until `trigger` or `restart_service`; returns at once.
+
+        Raises KeyError when there is none of that name, ValueError for a job that is no service.
+        """
+        self._owner.call(self._stop_service, name, Reason(ReasonCode.STOP_REQUESTED, why))
+
+    def _stop_service(self, name: str, reason: Reason) -> None:
+        self._checked_service(name)
+        self._services.stop_one(name, reason)
+
+    def restart_service(self, name: str, why: str = "restarted on request") -> None:
+        """End the present life of a service, if it has one, and start it again; returns at once.
+
+        Raises as `stop_service`, RuntimeError once `stop` has been called.
+        """
+        self._owner.call(self._restart_service, name, Reason(ReasonCode.TRIGGERED, why))
+
+    def _restart_service(self, name: str, reason: Reason) -> None:
+        self._checked_service(name)
+        if self._stopping:
+            raise RuntimeError("the scheduler is stopping")
+        self._owner.claim()
+        self._services.restart(name, reason)
+
+    def _checked_service(self, name: str) -> None:
+        if not is_service(self._table.get(name)):
+            raise ValueError(f"{name!r} is a job with a schedule, no service")
 
     @property
     def has_died(self) -> bool:
@@ -267,7 +306,8 @@ class Scheduler(Observable):
         running = [life] if life is not None else self._runs.of(job.name)
         is_paused = self._watch.is_paused(job.name)
         counts = self._counts.of(job.name).copy()
-        return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service)
+        is_overdue = self._expectations.is_overdue(job.name)
+        return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service, is_overdue)
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""

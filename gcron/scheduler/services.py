@@ -125,6 +125,14 @@ class Services:
         """Start it unless it lives; returns its run."""
         return self._services[name].start(Reason(ReasonCode.TRIGGERED, "triggered"))
 
+    def stop_one(self, name: str, why: Reason) -> None:
+        """End it, and do not start it again by itself; returns at once."""
+        self._services[name].stop(why)
+
+    def restart(self, name: str, why: Reason) -> None:
+        """Start it again, after its present life has ended; returns at once."""
+        self._services[name].restart(why)
+
     # -- jobs that wait for them ---------------------------------------------------------------------------
 
     def hold_back(self, job: Job, run: Run, deadline: float) -> Reason:

@@ -111,6 +111,8 @@ class JobStatus:
     """How often each outcome came."""
     service: ServiceStatus | None = None
     """Its status as a service, if it is one."""
+    is_overdue: bool = False
+    """It has not succeeded within its `expect-within`."""
 
     @property
     def name(self) -> str:
