@@ -60,6 +60,10 @@ class JobTable:
             raise KeyError(f"there is no job named {name!r} ({hint})")
         return job
 
+    def find(self, name: str) -> Job | None:
+        """The job of that name; None when there is none."""
+        return self._jobs.get(name)
+
     def start(self) -> None:
         """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""
         _check_after(self.jobs)

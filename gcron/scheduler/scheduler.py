@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from gcron.crontab import load
+from gcron.frozen import replace
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
 from gcron.policy.services import is_service
 from gcron.runtime.event import Event as Flag
@@ -27,12 +28,14 @@ from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import JobPaused, JobResumed, Notice, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
+from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.journal import KINDS
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, get_across_threads
+from gcron.scheduler.pauses import Pauses
 from gcron.scheduler.python_jobs import (
     When,
     checked_jobs,
@@ -95,7 +98,8 @@ class Scheduler(Observable):
         self._expectations = Expectations(clock, self._runs.tell)
         self._overlap = overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
-        self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
+        self._pauses = Pauses(clock, self._end_pause)
+        self._watch = Watch(clock, claims, overlap, self._runs, self._look)
         self._counts = Counts()
         self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts, self._door)
         self._observers.add("run-finished", self._expectations.notice)
@@ -111,6 +115,11 @@ class Scheduler(Observable):
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
+
+    def _look(self) -> None:
+        """The watch has read the clock, which may have been set."""
+        self._expectations.look()
+        self._pauses.look()
 
     # -- making jobs ----------------------------------------------------------------------------------------
 
@@ -180,7 +189,11 @@ class Scheduler(Observable):
 
     def remove(self, name: str) -> None:
         """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
-        self._owner.call(self._table.remove, name)
+        self._owner.call(self._remove, name)
+
+    def _remove(self, name: str) -> None:
+        self._table.remove(name)
+        self._pauses.forget(name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; returns how many were added, changed and removed.
@@ -199,17 +212,24 @@ class Scheduler(Observable):
         """
         return self._owner.call(self._table.reschedule, name, schedule_of(schedule, self._timezone, name))
 
-    def pause(self, name: str) -> None:
-        """Let a job not be due until `resume`; runs under way go on, and `trigger` works.
+    def pause(self, name: str, *, until: datetime | None = None, who: str = "", why: str = "") -> None:
+        """Let a job not be due until `until`, or until `resume`; runs under way go on, and `trigger` works.
 
         Instants in the pause are no fires: they neither run later nor count as missed. The pause outlasts `replace`
-        and `reschedule`, but not `remove`. Raises KeyError, ValueError for a service.
+        and `reschedule`, but not `remove`. A second pause changes when the first one ends. `who` and `why` are for the
+        log and the history. Raises KeyError, ValueError for a service and for an `until` without a time zone.
         """
-        self._owner.call(self._pause, name)
+        if until is not None and until.tzinfo is None:
+            raise ValueError("until must be an aware datetime: give it a tzinfo")
+        self._owner.call(self._pause, name, None if until is None else until.timestamp(), who, why)
 
-    def _pause(self, name: str) -> None:
-        if self._table.pause(name):
-            self._runs.tell(JobPaused(self._clock.now(), name))
+    def _pause(self, name: str, until: float | None, who: str, why: str) -> None:
+        pause = Pause(self._clock.now(), until, who, why)
+        before = None if self._table.pause(name) else self._pauses.get(name)
+        if before is not None and replace(before, since=pause.since) == pause:
+            return
+        self._pauses.add(name, pause)
+        self._runs.tell(JobPaused(pause.since, name, until, who, why))
 
     def resume(self, name: str) -> None:
         """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
@@ -217,7 +237,12 @@ class Scheduler(Observable):
 
     def _resume(self, name: str) -> None:
         if self._table.resume(name):
+            self._pauses.forget(name)
             self._runs.tell(JobResumed(self._clock.now(), name))
+
+    def _end_pause(self, name: str) -> None:
+        if self._table.find(name) is not None:
+            self._resume(name)
 
     def trigger(self, name: str, *, who: str = "", why: str = "") -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
@@ -288,6 +313,10 @@ class Scheduler(Observable):
         """All jobs, in the order they were added."""
         return self._owner.call(lambda: self._table.jobs)
 
+    def get_job(self, name: str) -> Job | None:
+        """The job of that name; None when there is none."""
+        return self._owner.call(self._table.find, name)
+
     def status(self, name: str) -> JobStatus:
         """How a job stands. Raises KeyError when there is none of that name."""
         return self._owner.call(lambda: self._status(self._table.get(name), self._services.status()))
@@ -306,8 +335,9 @@ class Scheduler(Observable):
         running = [life] if life is not None else self._runs.of(job.name)
         is_paused = self._watch.is_paused(job.name)
         counts = self._counts.of(job.name).copy()
+        pause = self._pauses.get(job.name) if is_paused else None
         is_overdue = self._expectations.is_overdue(job.name)
-        return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service, is_overdue)
+        return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service, is_overdue, pause)
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""
@@ -425,6 +455,7 @@ class Scheduler(Observable):
         try:
             self._watch.stop()
             self._expectations.close()
+            self._pauses.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
             self._door.close(_LAST_WRITES)
