@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from gcron.cli.control_options import CONTROL_COMMANDS, add_run_options
 from gcron.cli.parser import CommandParser, Parser, Several, variables_of
 from gcron.version import __version__
 
@@ -105,6 +106,7 @@ def _add_run(commands: _Commands) -> None:
         default="drop",
         help="when nobody reads the log: drop job output and count it (default), or let jobs wait",
     )
+    add_run_options(parser)
     parser.add_argument(
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
@@ -357,6 +359,7 @@ _COMMANDS = {
     "explain": _add_explain,
     "timeline": _add_timeline,
     "state": _add_state_command,
+    **CONTROL_COMMANDS,
     "help": _add_help,
     "completion": _add_completion,
 }

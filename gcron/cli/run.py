@@ -7,11 +7,13 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
+from gcron.control.part import ControlPart
 from gcron.crontab import CrontabError, Loaded, Problem
 from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, Settings
 from gcron.daemon.formats.text import TextFormat
@@ -96,8 +98,20 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
 
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
     settings = _settings(options, log, (opened.note,) if opened.note else ())
-    daemon = Daemon(jobs, settings, str(crontabs), read_again, watch, seen, store=opened.store, timing=timing)
+    parts = [] if options.no_control else [partial(_control_part, options)]
+    origin = str(crontabs)
+    daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
     return daemon, opened
+
+
+def _control_part(options: argparse.Namespace, daemon: Daemon) -> ControlPart:
+    crontabs = [*options.files, *options.spool]
+    say = partial(daemon.say, level="error")
+    return ControlPart(daemon.scheduler, _instance(options), crontabs, daemon.reloader, say)
+
+
+def _instance(options: argparse.Namespace) -> str:
+    return options.instance or instance_name([*options.files, *options.spool])
 
 
 def _open_store(options: argparse.Namespace) -> Opened:
@@ -106,7 +120,7 @@ def _open_store(options: argparse.Namespace) -> Opened:
         KEEP.age if options.keep_for is None else options.keep_for,
         KEEP.output if options.keep_output is None else options.keep_output,
     )
-    return open_store(options.state, options.instance or instance_name([*options.files, *options.spool]), keep)
+    return open_store(options.state, _instance(options), keep)
 
 
 def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str]) -> Settings:

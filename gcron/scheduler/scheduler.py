@@ -11,8 +11,9 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from gcron.crontab import load
 from gcron.frozen import replace
@@ -27,7 +28,7 @@ from gcron.scheduler.claims import Claims
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import JobPaused, JobResumed, Notice, ServiceStateChanged
 from gcron.scheduler.expectations import Expectations
-from gcron.scheduler.groups import Groups
+from gcron.scheduler.groups import Groups, GroupStatus
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
@@ -58,6 +59,14 @@ from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["Scheduler", "When"]
+
+
+class Stoppable(Protocol):
+    """Something that goes on until it is stopped."""
+
+    def stop(self) -> None:
+        """End it."""
+
 
 Function = TypeVar("Function", bound=Callable[[], Any])
 
@@ -321,13 +330,20 @@ class Scheduler(Observable):
         """How a job stands. Raises KeyError when there is none of that name."""
         return self._owner.call(lambda: self._status(self._table.get(name), self._services.status()))
 
+    def statuses(self, names: Iterable[str]) -> list[JobStatus]:
+        """How the jobs of these names stand, all at one moment; names of no job are left out."""
+        return self._owner.call(self._statuses, names)
+
+    def _statuses(self, names: Iterable[str]) -> list[JobStatus]:
+        services = self._services.status()
+        return [self._status(job, services) for name in names if (job := self._table.find(name)) is not None]
+
     def overview(self) -> list[JobStatus]:
         """How each job stands, all at one moment, in the order they were added."""
         return self._owner.call(self._overview)
 
     def _overview(self) -> list[JobStatus]:
-        services = self._services.status()
-        return [self._status(job, services) for job in self._table.jobs]
+        return self._statuses(job.name for job in self._table.jobs)
 
     def _status(self, job: Job, services: dict[str, ServiceStatus]) -> JobStatus:
         service = services.get(job.name)
@@ -338,6 +354,10 @@ class Scheduler(Observable):
         pause = self._pauses.get(job.name) if is_paused else None
         is_overdue = self._expectations.is_overdue(job.name)
         return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service, is_overdue, pause)
+
+    def is_paused(self, name: str) -> bool:
+        """Whether the job of that name is paused."""
+        return self._owner.call(self._watch.is_paused, name)
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""
@@ -357,9 +377,29 @@ class Scheduler(Observable):
         return self._owner.call(self._services.status)
 
     @property
+    def groups(self) -> list[GroupStatus]:
+        """How each group stands."""
+        return self._owner.call(self._groups.status)
+
+    @property
     def counts(self) -> Counts:
         """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
         return self._counts
+
+    @property
+    def clock(self) -> Clock:
+        """What tells it the time."""
+        return self._clock
+
+    def serve_control(self, path: str | os.PathLike[str]) -> Stoppable:
+        """Answer `gcron status --socket PATH` and the like at a Unix socket; `stop` of what is returned ends that.
+
+        Only root and the user of this program may ask. Call it after the start. Raises OSError when it cannot listen.
+        """
+        # Looked up here: a scheduler must not depend on who asks it.
+        serve = import_module("gcron.control.socket").serve_control
+        made: Stoppable = self._owner.call(serve, self, os.fspath(path))
+        return made
 
     @property
     def store(self) -> StoreDoor:
