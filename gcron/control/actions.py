@@ -47,7 +47,7 @@ def trigger(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
 def _decision(run: Run, before: tuple[Run, ...], overlap: str) -> str:
     """What happened: `started`, `skipped`, `queued`, `replaced`, or `alive` for a service that runs already."""
     if run in before:
-        return "alive"
+        return "queued" if run.is_stopping else "alive"
     if run.outcome is not None:
         return "skipped"
     others = [earlier for earlier in before if earlier.state is not RunState.RETRYING]  # whose retries are over now
