@@ -69,6 +69,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         assert not lost, f"pytest-xdist ignores the group of {lost[0]}"
 
 
+@pytest.fixture(autouse=True)
+def _runtime_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let each `gcron run` of a test have its control socket below a directory of the tests."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.getbasetemp()))
+
+
 class Recorder:
     """An observer that keeps everything."""
 

@@ -50,7 +50,8 @@ Record = dict[str, Any]
 def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
     """Call `ask` with a client of the gcron that is meant; returns its status, or that of what went wrong."""
     try:
-        return ask(connect(options.instance, options.socket))
+        with connect(options.instance, options.socket) as client:
+            return ask(client)
     except NoGcron as error:
         print(f"gcron: {error}", file=sys.stderr)
         return _NO_GCRON

@@ -101,9 +101,10 @@ class _Connection(HTTPConnection):
         """See `HTTPConnection.connect`."""
         directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(short_address(self._path, directory))
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made.settimeout(self.timeout)
+            self.sock = made  # closed by `close`, also when it cannot be connected
+            made.connect(short_address(self._path, directory))
         finally:
             os.close(directory)
 
@@ -117,6 +118,18 @@ class Client:
     def __init__(self, path: str) -> None:
         self._path = path
         self._connection: _Connection | None = None
+
+    def close(self) -> None:
+        """Close the connection; the next request opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def get(self, *words: str, **query: object) -> Record:
         """Ask: `client.get("jobs", "backup", "runs", limit=10)`. Values that are None are left out."""
@@ -144,10 +157,13 @@ class Client:
 
     def stream(self, *words: str, last_id: str = "", **query: object) -> Iterator[Happening]:
         """The events of a stream, as they come, on a connection of its own."""
-        client = Client(self._path)
-        response = client._ask("GET", _target(words, query), None, _STREAM_TIMEOUT, {"Last-Event-ID": last_id})
+        with Client(self._path) as client:
+            response = client._ask("GET", _target(words, query), None, _STREAM_TIMEOUT, {"Last-Event-ID": last_id})
+            yield from client._happenings(response, last_id)
+
+    def _happenings(self, response: HTTPResponse, last_id: str) -> Iterator[Happening]:
         kind, data = "", ""
-        while line := client._read_line(response):
+        while line := self._read_line(response):
             text = line.decode("utf-8").rstrip("\r\n")
             if not text:
                 if kind:
@@ -204,6 +220,7 @@ class Client:
             raise self._gone(error) from None
 
     def _gone(self, error: Exception) -> NoGcron:
+        self.close()
         if isinstance(error, PermissionError):
             return NoGcron(f"{self._path}: only its own user and root may talk to this gcron")
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
 from gcron.control.operations import live_run, output_part, run
+from gcron.control.records import live_run_record
 from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
 from gcron.scheduler.records import Record, event_record
+from gcron.supervise.run import Run
 
 __all__ = ["Feed", "Message", "follow_output"]
 
@@ -158,14 +160,18 @@ def follow_output(gcron: Instance, run_id: str, position: int = 0) -> Iterator[M
     reader is not waited for: what it does not read in time may not be kept any more, and is a `gap`. Raises
     ControlError when there is no such run.
     """
-    run(gcron, run_id)
-    return _output(gcron, run_id, position)
+    followed = live_run(gcron, run_id)
+    if followed is None:
+        run(gcron, run_id)
+    return _output(gcron, run_id, position, followed)
 
 
-def _output(gcron: Instance, run_id: str, position: int) -> Iterator[Message]:
+def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -> Iterator[Message]:
     idle = 0.0
+    end: Record | None = None
     while True:
-        has_ended = live_run(gcron, run_id) is None and run(gcron, run_id)["outcome"] is not None
+        if followed is None or followed.outcome is not None:
+            end = _end(gcron, run_id, followed)  # before its output is read: that is all of it then
         part = output_part(gcron, run_id, position)
         while part is not None and part.data:
             if part.start > position >= 0:
@@ -175,11 +181,21 @@ def _output(gcron: Instance, run_id: str, position: int) -> Iterator[Message]:
             yield Message("output", {"start": part.start, "text": text}, str(position))
             idle = 0.0
             part = output_part(gcron, run_id, position)
-        if has_ended:
-            yield Message("end", run(gcron, run_id))
+        if end is not None:
+            yield Message("end", end)
             return
         sleep(_LOOK_EVERY)
         idle += _LOOK_EVERY
         if idle >= KEEP_ALIVE:
             idle = 0.0
             yield Message()
+
+
+def _end(gcron: Instance, run_id: str, followed: Run | None) -> Record:
+    """The record of a run that has ended. It waits a moment for the store, which is to have all of its output."""
+    try:
+        return run(gcron, run_id)
+    except ControlError:
+        if followed is None:
+            raise
+        return live_run_record(followed, gcron.clock.now())

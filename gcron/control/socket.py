@@ -70,15 +70,15 @@ class ControlSocket:
 
     def stop(self) -> None:
         """End, within a second or two."""
+        bound, self._bound = self._bound, None
         if self._opener is not None:
             self._opener.kill()
         if self._api is not None:
             self._api.close()
         if self._server is not None:
             self._server.stop(timeout=0.5)
-        if self._bound is not None:
-            self._bound.close()
-            self._bound = None
+        if bound is not None:
+            bound.close()
 
     def _open(self) -> None:
         try:
@@ -218,11 +218,12 @@ def _bind(gcron: Instance, path: str | None) -> _Bound:
     lock_path = os.path.join(place, LOCK) if path is None else f"{path}.lock"
     lock = _take_lock(lock_path)
     try:
-        files = [socket_path, lock_path]
-        if path is None:
-            files.insert(0, os.path.join(place, INSTANCE_FILE))
-            _write_facts(files[0], gcron)
-        return _Bound(_listen(socket_path, place), socket_path, lock, files, place if path is None else None)
+        listener = _listen(socket_path, place)
+        if path is not None:
+            return _Bound(listener, socket_path, lock, [socket_path, lock_path], None)
+        facts_path = os.path.join(place, INSTANCE_FILE)
+        _write_facts(facts_path, gcron)  # last: who finds them can connect
+        return _Bound(listener, socket_path, lock, [facts_path, socket_path, lock_path], place)
     except BaseException:
         os.close(lock)
         raise

@@ -68,6 +68,18 @@ class Stoppable(Protocol):
         """End it."""
 
 
+class _Serving:
+    """Stops something in the scheduler's thread."""
+
+    def __init__(self, owner: OwnerThread, served: Stoppable) -> None:
+        self._owner = owner
+        self._served = served
+
+    def stop(self) -> None:
+        """End it; does nothing when it has ended."""
+        self._owner.call(self._served.stop)
+
+
 Function = TypeVar("Function", bound=Callable[[], Any])
 
 # Seconds that the store may take at the end for history that is not written yet.
@@ -121,6 +133,8 @@ class Scheduler(Observable):
         if self._door.store.keeps_history:
             for kind in KINDS:
                 self._observers.add(kind, self._door.note)
+        self._serving: list[Stoppable] = []
+        """What answers as long as it runs."""
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -392,14 +406,16 @@ class Scheduler(Observable):
         return self._clock
 
     def serve_control(self, path: str | os.PathLike[str]) -> Stoppable:
-        """Answer `gcron status --socket PATH` and the like at a Unix socket; `stop` of what is returned ends that.
+        """Answer `gcron status --socket PATH` and the like at a Unix socket; the `stop` of what is returned ends that.
 
-        Only root and the user of this program may ask. Call it after the start. Raises OSError when it cannot listen.
+        It ends with the scheduler, too. Only root and the user of this program may ask. Call it after the start. Raises
+        OSError when it cannot listen.
         """
         # Looked up here: a scheduler must not depend on who asks it.
         serve = import_module("gcron.control.socket").serve_control
         made: Stoppable = self._owner.call(serve, self, os.fspath(path))
-        return made
+        self._serving.append(made)
+        return _Serving(self._owner, made)
 
     @property
     def store(self) -> StoreDoor:
@@ -498,6 +514,8 @@ class Scheduler(Observable):
             self._pauses.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
+            for served in self._serving:
+                served.stop()
             self._door.close(_LAST_WRITES)
             self._owner.leave()
             self._pool.kill()
