@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from gcron.control.places import Running, checked_name, running, short_address
+from gcron.control.places import Running, running, short_address
 from gcron.frozen import frozen
 
 __all__ = ["Client", "Happening", "NoGcron", "Refused", "choose", "connect"]
@@ -74,11 +74,6 @@ def choose(instance: str | None, found: list[Running]) -> Running:
         return matches[0]
     if matches:
         raise NoGcron(f"several gcrons run {instance}:\n{_listed(matches)}")
-    if "/" not in instance and not os.path.exists(instance):
-        try:
-            checked_name(instance)
-        except ValueError as error:
-            raise NoGcron(str(error)) from None
     others = f"; these run here:\n{_listed(found)}" if found else "; `gcron run crontab` starts one"
     raise NoGcron(f"no gcron runs here with the name or the crontab {instance!r}{others}")
 

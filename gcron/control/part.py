@@ -19,7 +19,7 @@ __all__ = ["ControlPart"]
 class ControlPart:
     """Answers the commands for a running gcron, such as `gcron status`.
 
-    `name`: of the instance; empty: made of the paths of the crontabs. `say` takes a line when it cannot listen.
+    `name`: of the instance. `say` takes a line when it cannot listen.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import hashlib
 import json
 import os
 import re
@@ -29,8 +28,6 @@ __all__ = [
     "LOCK",
     "SOCKET",
     "Running",
-    "checked_name",
-    "instance_name",
     "make_place",
     "running",
     "short_address",
@@ -38,8 +35,6 @@ __all__ = [
 
 SOCKET, LOCK, INSTANCE_FILE = "control.sock", "control.lock", "instance.json"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-_LONGEST_STEM = 32
 # Bytes of a socket's path, with its end (unix(7)); a few systems have less than Linux.
 _LONGEST_ADDRESS = 104
 _MOST_BYTES = 64 * 1024
@@ -58,25 +53,6 @@ class Running:
     """RFC 3339, UTC."""
     crontabs: tuple[str, ...]
     """Absolute paths."""
-
-
-def instance_name(crontabs: Sequence[str]) -> str:
-    """Return the name of the gcron of these crontabs: readable, and always the same for the same files.
-
-    >>> instance_name(["/etc/crontab"])
-    'crontab-eb5940'
-    """
-    paths = [os.path.abspath(path) for path in crontabs]
-    stem = re.sub(r"[^A-Za-z0-9._@+-]+", "-", os.path.basename(paths[0]) if paths else "gcron").lstrip(".-_@+")
-    digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()[:6]
-    return f"{stem[:_LONGEST_STEM] or 'gcron'}-{digest}"
-
-
-def checked_name(name: str) -> str:
-    """Return the name of an instance. Raises ValueError for what is none."""
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of an instance: letters, digits and . _ @ + - (at most 64)")
-    return name
 
 
 # -- the gcron that serves ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from gcron.control.instance import Instance, Reload
-from gcron.control.places import INSTANCE_FILE, LOCK, SOCKET, instance_name, make_place, short_address
+from gcron.control.places import INSTANCE_FILE, LOCK, SOCKET, make_place, short_address
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import READ, get_hub
 from gcron.runtime.pool import Group
@@ -119,7 +119,6 @@ def make_control_socket(
     scheduler: Scheduler, name: str, crontabs: Sequence[str], reload: Reload, since: float, say: Say
 ) -> ControlSocket:
     """Return the socket of a `gcron run`; see `ControlPart`."""
-    name = name or instance_name(crontabs)
     return ControlSocket(Instance(scheduler, name, tuple(crontabs), reload, since, scheduler.clock), say)
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from gcron.control import places
 from gcron.control.client import Client, NoGcron, choose
-from gcron.control.places import Running, instance_name, make_place, running
+from gcron.control.places import Running, make_place, running
 from gcron.scheduler import Scheduler
 from gcron.state.memory import MemoryStore
 from tests.waiting import PATIENCE, until
@@ -111,7 +111,7 @@ def test_a_second_gcron_of_the_same_crontab_runs_without_a_socket(gcron_run: Run
     """The first one keeps its socket. Another name gives the second one its own."""
     (crontab,) = found_crontabs(runtime)
     text = Path(crontab).read_text()
-    second = gcron_run(text, "--instance", found_in(runtime)[0].name)
+    second = gcron_run(text, "--state", "memory", "--instance", found_in(runtime)[0].name)
     second.wait_for("no control socket.*another gcron has this socket; --instance NAME")
     third = gcron_run(text, "--instance", "third")
     until(lambda: len(found_in(runtime)) == 2)
@@ -351,21 +351,13 @@ def test_the_only_gcron_is_meant() -> None:
         ("/etc/crontab", [A, B], "several gcrons run /etc/crontab"),
         ("c-3", [A], "no gcron runs here with the name or the crontab 'c-3'; these run here:\n  a-1"),
         ("../etc", [A], "no gcron runs here"),
-        ("a b", [], "is no name of an instance"),
+        ("a b", [], "no gcron runs here with the name or the crontab 'a b'; `gcron run crontab` starts one"),
     ],
 )
 def test_otherwise_one_has_to_choose(instance: str | None, found: list[Running], text: str) -> None:
     with pytest.raises(NoGcron) as error:
         choose(instance, found)
     assert text in str(error.value)
-
-
-def test_names_of_instances_are_readable_and_stable() -> None:
-    assert instance_name(["/etc/crontab"]) == instance_name(["/etc/../etc/crontab"])
-    assert instance_name(["/etc/crontab"]) != instance_name(["/etc/cron.d/crontab"])
-    assert instance_name(["/etc/crontab"]).startswith("crontab-")
-    for path in ("/", "/.hidden", "/caf\udce9", "/" + "x" * 300):
-        assert places.checked_name(instance_name([path]))
 
 
 def test_a_damaged_instance_file_hides_only_its_gcron(runtime: Path, daemon: Any) -> None:
