@@ -46,6 +46,7 @@ the last ten outcomes, the newest last:
 """,
     )
     parser.add_argument("job", nargs="?", metavar="JOB", help=_JOB)
+    parser.add_argument("--names", action="store_true", help="only the names of the jobs, one a line")
 
 
 def _add_history(commands: _Commands) -> None:

@@ -45,6 +45,9 @@ def strip(recent: list[str]) -> str:
 def _all(client: Client, options: argparse.Namespace) -> int:
     instance = client.get("instance")
     jobs = list(client.pages("jobs", "jobs", limit=500))
+    if options.names:
+        print("".join(f"{shown(job['job'])}\n" for job in jobs), end="")
+        return 0
     if options.json:
         print(json.dumps({"instance": instance, "jobs": jobs}))
         return 0
