@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
             action.complete = _JOBS  # type: ignore[attr-defined]
         if action.dest == "topic":
             action.choices = tuple(find_topics())
-    print(shtab.complete(parser, shell=options.shell, preamble=_PREAMBLE))
+    print(shtab.complete(parser, shell=options.shell, preamble=_PREAMBLE.get(options.shell, "")))
     return 0
 
 

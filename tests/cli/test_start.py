@@ -51,6 +51,7 @@ def test_only_the_command_that_runs_is_made_and_loaded() -> None:
     )
     names = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20).stdout
     assert sorted(re.findall(r"gcron\.cli\.\w+", names)) == [
+        "gcron.cli.control_options",
         "gcron.cli.messages",
         "gcron.cli.options",
         "gcron.cli.parser",
