@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import FAILURES, find, local_time, span, talk, word_of
+from gcron.cli.talking import FAILURES, find, local_time, span, style_of, talk, word_of
 from gcron.control.client import Client
 
 __all__ = ["main"]
@@ -64,16 +64,10 @@ def _instant(text: str | None) -> str | None:
     return utc_text(read_moment(text, int(time.time()), read_zone(None)).instant)
 
 
-def _style(cell: str) -> str:
-    if cell == "ok":
-        return "green"
-    return "red" if cell in {word_of(outcome) for outcome in FAILURES} else ""
-
-
 _COLUMNS = (
     Column("WHEN", 19, leaves=3),
     Column("JOB", 12),
-    Column("OUTCOME", 9, style=_style),
+    Column("OUTCOME", 9, style=style_of),
     Column("TOOK", 5, leaves=2),
     Column("RUN", 16),
     Column("WHY", 8, leaves=1),

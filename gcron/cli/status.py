@@ -7,7 +7,19 @@ import json
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import FAILURES, ago, colour, find, local_time, seconds_since, shown, span, talk, word_of
+from gcron.cli.talking import (
+    FAILURES,
+    ago,
+    colour,
+    find,
+    local_time,
+    seconds_since,
+    shown,
+    span,
+    style_of,
+    talk,
+    word_of,
+)
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
 
@@ -90,18 +102,10 @@ def _is_failing(job: Record) -> bool:
     return bool(decided) and decided[-1] != "succeeded"
 
 
-def _style_of_last(cell: str) -> str:
-    if cell == "ok":
-        return "green"
-    if cell == "running":
-        return "bold"
-    return "red" if cell in {word_of(outcome) for outcome in FAILURES} else ""
-
-
 _JOB_COLUMNS = (
     Column("JOB", 12),
     Column("SCHEDULE", 10, leaves=2),
-    Column("LAST", 7, style=_style_of_last),
+    Column("LAST", 7, style=style_of),
     Column("AGO", 3),
     Column("TOOK", 6, leaves=1),
     Column("LAST TEN", 10, leaves=3),
@@ -228,7 +232,7 @@ def _state(job: Record, now: str) -> str:
 _RUN_COLUMNS = (
     Column("RUN", 16),
     Column("WHEN", 19, leaves=2),
-    Column("OUTCOME", 9, style=_style_of_last),
+    Column("OUTCOME", 9, style=style_of),
     Column("TOOK", 5, leaves=3),
     Column("WHY", 12, leaves=1),
 )

@@ -23,6 +23,7 @@ __all__ = [
     "shorten",
     "shown",
     "span",
+    "style_of",
     "talk",
     "word_of",
 ]
@@ -77,6 +78,13 @@ def find(client: Client, text: str) -> Record:
 def word_of(outcome: str | None) -> str:
     """Return an outcome in a word or two."""
     return _WORDS.get(outcome or "", outcome or "")
+
+
+def style_of(cell: str) -> str:
+    """Return the colour of a cell with the word of an outcome, or of a run; empty for none."""
+    if cell in ("ok", "running"):
+        return "green" if cell == "ok" else "bold"
+    return "red" if cell in map(word_of, FAILURES) else ""
 
 
 def seconds_since(time: str, now: str) -> float:

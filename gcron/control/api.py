@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gcron.control.endpoints import ENDPOINTS, Asked, Endpoint, Output
+from gcron.control.answers import Asked, Output
+from gcron.control.endpoints import ENDPOINTS, Endpoint
 from gcron.control.errors import ControlError
 from gcron.control.feed import Feed, Message
 from gcron.control.instance import AT_ONCE, Instance

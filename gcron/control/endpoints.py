@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from gcron.control import actions, operations
-from gcron.control.errors import ControlError
-from gcron.control.feed import Feed, Message, follow_output
-from gcron.control.instance import Instance
+from gcron.control import actions, answers, operations
+from gcron.control.answers import Asked
 from gcron.control.request import (
     Parameter,
     read_count,
@@ -21,32 +19,13 @@ from gcron.control.request import (
 )
 from gcron.control.schemas import BOOLEAN, TEXT, TIME, page_of, reference
 from gcron.control.why import why
-from gcron.scheduler.history import RunQuery
 from gcron.supervise.outcome import Outcome
 
-__all__ = ["ENDPOINTS", "Asked", "Endpoint", "Output"]
+__all__ = ["ENDPOINTS", "Endpoint"]
 
 MOST_ITEMS = 500
 """Of one page."""
 _OUTCOMES = frozenset([*map(str, Outcome), "lost"])
-
-
-class Asked(NamedTuple):
-    """One request, checked."""
-
-    gcron: Instance
-    feed: Feed
-    values: Mapping[str, Any]
-    """Parameters that were given."""
-    who: str
-    """The user that asks; empty when that is not known."""
-    last_event_id: str = ""
-
-
-class Output(NamedTuple):
-    """An answer that is not JSON: what a run wrote, in pieces."""
-
-    pieces: Iterator[bytes]
 
 
 class Endpoint(NamedTuple):
@@ -100,100 +79,6 @@ _RUN_FILTERS = (
 )
 
 
-# -- what is asked ------------------------------------------------------------------------------------------------
-
-
-def _jobs(asked: Asked) -> Any:
-    if (text := asked.values.get("find")) is not None:
-        return {"jobs": operations.find_jobs(asked.gcron, text), "cursor": None}
-    jobs, cursor = operations.jobs(asked.gcron, asked.values.get("limit", 100), asked.values.get("cursor", ""))
-    return {"jobs": jobs, "cursor": cursor}
-
-
-def _runs(asked: Asked) -> Any:
-    values = asked.values
-    query = RunQuery(
-        job=values.get("name", values.get("job")),
-        outcomes=values.get("outcome", frozenset()),
-        since=values.get("since"),
-        until=values.get("until"),
-        limit=values.get("limit", 100),
-        cursor=values.get("cursor", ""),
-    )
-    runs, cursor = operations.runs(asked.gcron, query)
-    return {"runs": runs, "cursor": cursor}
-
-
-def _output(asked: Asked) -> Any:
-    run_id, position = asked.values["run_id"], asked.values.get("position", 0)
-    if asked.values.get("follow"):
-        if asked.last_event_id.isdecimal() and len(asked.last_event_id) < 18:
-            position = int(asked.last_event_id)
-        return follow_output(asked.gcron, run_id, position)
-    operations.run(asked.gcron, run_id)
-    first = operations.output_part(asked.gcron, run_id, position)
-    if first is None:
-        raise ControlError("no-output", f"no output of the run {run_id!r} is kept", run_id=run_id)
-    return Output(_pieces(asked.gcron, run_id, first.start, first.size))
-
-
-def _pieces(gcron: Instance, run_id: str, position: int, size: int) -> Iterator[bytes]:
-    """What was written up to now. A gap is a line of its own."""
-    while position < size:
-        part = operations.output_part(gcron, run_id, position)
-        if part is None or not part.data:
-            return
-        if part.start > position:
-            yield b"[gcron: %d bytes are not kept]\n" % (part.start - position)
-        yield part.data
-        position = part.start + len(part.data)
-
-
-def _events(asked: Asked) -> Iterator[Message]:
-    values = asked.values
-    jobs: frozenset[str] = values.get("job", frozenset())
-    for name in jobs:
-        asked.gcron.job(name)
-    return asked.feed.follow(jobs, values.get("kind", frozenset()), asked.last_event_id)
-
-
-def _upcoming(asked: Asked) -> Any:
-    values = asked.values
-    fires = operations.upcoming(
-        asked.gcron, values.get("from"), values.get("to"), values.get("limit", 100), values.get("job")
-    )
-    return {"fires": fires, "cursor": None}
-
-
-# -- what is done -------------------------------------------------------------------------------------------------
-
-
-def _act(action: Callable[..., Any], *names: str) -> Callable[[Asked], Any]:
-    """An answer by an action that takes these parameters, who asks, and why."""
-
-    def answer(asked: Asked) -> Any:
-        values = asked.values
-        return action(asked.gcron, *(values[name] for name in names), who=asked.who, why=values.get("why", ""))
-
-    return answer
-
-
-def _stop_job(asked: Asked) -> Any:
-    values = asked.values
-    now = values.get("now", False)
-    return actions.stop_job(asked.gcron, values["name"], asked.who, values.get("why", ""), now)
-
-
-def _pause(asked: Asked) -> Any:
-    values = asked.values
-    until = values.get("until")
-    if (seconds := values.get("for")) is not None:
-        if until is not None:
-            raise ControlError("bad-request", "give `for` or `until`, not both")
-        until = asked.gcron.clock.now() + seconds
-    return actions.pause(asked.gcron, values["name"], until, asked.who, values.get("why", ""))
-
-
 _JOB_PAGE = page_of("jobs", "Job")
 _RUN_PAGE = page_of("runs", "Run")
 
@@ -208,7 +93,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/jobs",
-        _jobs,
+        answers.jobs,
         _JOB_PAGE,
         "How all jobs stand, services too, in the order of the crontabs",
         (
@@ -227,11 +112,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "All about one job: how it stands, its definition, its next fires",
         (_NAME,),
     ),
-    Endpoint("GET", "/jobs/{name}/runs", _runs, _RUN_PAGE, "The runs of a job, newest first", (_NAME, *_RUN_FILTERS)),
+    Endpoint(
+        "GET",
+        "/jobs/{name}/runs",
+        answers.runs,
+        _RUN_PAGE,
+        "The runs of a job, newest first",
+        (_NAME, *_RUN_FILTERS),
+    ),
     Endpoint(
         "GET",
         "/runs",
-        _runs,
+        answers.runs,
         _RUN_PAGE,
         "The runs of all jobs, newest first",
         (Parameter("job", "query", read_text, TEXT, "only this job"), *_RUN_FILTERS),
@@ -247,7 +139,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/runs/{run_id}/output",
-        _output,
+        answers.output,
         {"type": "object", "description": "output: start, text; gap: bytes; end: the run"},
         "What a run wrote: its bytes; with follow=1, as it comes",
         (
@@ -287,7 +179,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/upcoming",
-        _upcoming,
+        answers.upcoming,
         page_of("fires", "Fire"),
         "The fires to come, in order",
         (
@@ -318,7 +210,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/events",
-        _events,
+        answers.events,
         reference("Event"),
         "What happens, as it happens; output is not among it. Last-Event-ID resumes",
         (
@@ -330,7 +222,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/jobs/{name}/trigger",
-        _act(actions.trigger, "name"),
+        answers.act(actions.trigger, "name"),
         reference("Triggered"),
         "Run a job now. While it runs, `overlap` decides",
         (_NAME, _WHY),
@@ -338,7 +230,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/jobs/{name}/pause",
-        _pause,
+        answers.pause,
         reference("JobDetails"),
         "Let a job not be due for a time, or until it is resumed",
         (
@@ -359,7 +251,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/jobs/{name}/stop",
-        _stop_job,
+        answers.stop_job,
         {"anyOf": [reference("Stopped"), reference("JobDetails")]},
         "End all runs of a job, or a service",
         (_NAME, _WHY, Parameter("now", "body", read_switch, BOOLEAN, "kill them at once")),
@@ -367,7 +259,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/runs/{run_id}/stop",
-        _act(actions.stop_run, "run_id"),
+        answers.act(actions.stop_run, "run_id"),
         reference("Run"),
         "End a run as at a time-out",
         (_RUN_ID, _WHY),
@@ -375,7 +267,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/runs/{run_id}/kill",
-        _act(actions.kill_run, "run_id"),
+        answers.act(actions.kill_run, "run_id"),
         reference("Run"),
         "Kill a run at once",
         (_RUN_ID, _WHY),
@@ -384,7 +276,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         Endpoint(
             "POST",
             f"/services/{{name}}/{verb}",
-            _act(action, "name"),
+            answers.act(action, "name"),
             reference("JobDetails"),
             f"{verb.capitalize()} a service",
             (_NAME, _WHY),
