@@ -1,4 +1,4 @@
-"""Answers: what the endpoints of the API make of a request that was checked. The questions and actions are elsewhere."""
+"""What the endpoints of the API make of a request that was checked. Questions and actions are elsewhere."""
 
 from __future__ import annotations
 
