@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.scheduler import Scheduler
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from gcron.control.socket import ControlSocket
 
 __all__ = ["ControlPart"]
+
+# Seconds in which the jobs that are due at the start begin: the thread that loads this would take their time.
+_AFTER_THE_START = 0.2
 
 
 class ControlPart:
@@ -39,6 +42,7 @@ class ControlPart:
 
     def _start(self) -> None:
         since = self._scheduler.clock.now()
+        sleep(_AFTER_THE_START)
         make: Any = get_hub().threadpool.spawn(_load).get()
         self._socket = make(self._scheduler, self._name, self._crontabs, self._reload, since, self._say)
         self._socket.start()
