@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -39,10 +41,17 @@ settings.register_profile("gcron", deadline=None)
 settings.register_profile("long", settings.get_profile("gcron"), max_examples=20_000)
 settings.load_profile("gcron")
 
+# What a test starts writes no history into the directory of this user.
+os.environ["GCRON_STATE"] = "memory"
+
 # A script's `pytest &` ignores these two, and everything that the tests start would inherit that.
 for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, _handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="how often tests/state kills what writes the history")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,6 +73,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         lost = [item.nodeid for item in session.items if item.get_closest_marker("realtime") and "@" not in item.nodeid]
         assert not lost, f"pytest-xdist ignores the group of {lost[0]}"
+
+
+@pytest.fixture(autouse=True)
+def _runtime_directory(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let each `gcron run` of a test have its control socket below a directory of the tests."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory of the test alone, whose path is short enough for sockets."""
+    directory = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    yield directory
+    shutil.rmtree(directory)
 
 
 class Recorder:
@@ -182,6 +206,7 @@ def gcron_run(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         crontab.write_text(text)
         log, errors = tmp_path / f"log{len(daemons)}", tmp_path / f"errors{len(daemons)}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+        options = ("--state", str(tmp_path / f"state{len(daemons)}"), *options)
         popen.setdefault("env", environment)
         with log.open("wb") as out, errors.open("wb") as err:
             popen.setdefault("stdout", out)

@@ -27,6 +27,7 @@ from tests.waiting import PATIENCE
 PAGE = Path(__file__).parent.parent / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(crontab|console)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+ENVIRONMENT["GCRON_STATE"] = "memory"
 # The terminal that the page describes.
 ENVIRONMENT |= {"TZ": "UTC", "COLUMNS": "120", "LINES": "40", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 # What differs each time.

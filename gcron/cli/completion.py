@@ -12,6 +12,23 @@ from gcron.cli.options import make_parser
 
 __all__ = ["main"]
 
+# The jobs of the gcron that runs; none when none does.
+_JOBS = {"bash": "_gcron_jobs", "zsh": "_gcron_jobs", "tcsh": "`gcron status --names |& grep -v ^gcron:`"}
+_PREAMBLE = {
+    "bash": """\
+_gcron_jobs() {
+  compgen -W "$(gcron status --names 2>/dev/null)" -- "$1"
+}
+""",
+    "zsh": """\
+_gcron_jobs() {
+  local -a jobs
+  jobs=(${(f)"$(gcron status --names 2>/dev/null)"})
+  compadd -a jobs
+}
+""",
+}
+
 
 def main(options: argparse.Namespace) -> int:
     """Print the script for one shell."""
@@ -19,9 +36,11 @@ def main(options: argparse.Namespace) -> int:
     for action in _actions(parser):
         if action.dest == "files":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
+        if action.dest == "job" and not action.option_strings and action.metavar != "FILE":
+            action.complete = _JOBS  # type: ignore[attr-defined]
         if action.dest == "topic":
             action.choices = tuple(find_topics())
-    print(shtab.complete(parser, shell=options.shell))
+    print(shtab.complete(parser, shell=options.shell, preamble=_PREAMBLE.get(options.shell, "")))
     return 0
 
 

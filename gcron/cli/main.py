@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = make_parser(only=words[0] if words else None).parse_args(words)
             for text in describe_unknown_settings(options.other_variables):
                 say(text, "warning", getattr(options, "log_format", "text"))
-            command = import_module(f"gcron.cli.{options.command}")
+            command = import_module(f"gcron.cli.{getattr(options, 'module', options.command)}")
             status = int(command.main(options))
         finally:
             # Here, where a reader that is gone is handled; also for `--help`, which ends by SystemExit.

@@ -7,9 +7,10 @@ for terminals of 80 columns.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
+from gcron.cli.control_options import CONTROL_COMMANDS, add_run_options
 from gcron.cli.parser import CommandParser, Parser, Several, variables_of
 from gcron.version import __version__
 
@@ -105,8 +106,20 @@ def _add_run(commands: _Commands) -> None:
         default="drop",
         help="when nobody reads the log: drop job output and count it (default), or let jobs wait",
     )
+    add_run_options(parser)
     parser.add_argument(
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
+    )
+    history = parser.add_argument_group("history (gcron help state)")
+    _add_state(history, "a directory for it, or memory (default: /var/lib/gcron/NAME, or one in your home directory)")
+    history.add_argument(
+        "--keep-output", type=_option("keep-output"), metavar="SIZE", help="how much of a run's output (default 1M)"
+    )
+    history.add_argument(
+        "--keep-runs", type=_option("keep-runs"), metavar="N", help="how many runs of a job (default 100)"
+    )
+    history.add_argument(
+        "--keep-for", type=_option("keep-for"), metavar="DURATION", help="for how long, at most (default 30d)"
     )
 
 
@@ -273,6 +286,34 @@ def _add_timeline(commands: _Commands) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
+def _add_state_command(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "state",
+        help="show, check, compact, export or prune the history",
+        description="Show where the history is and how large, or look after it. All of it can be done while gcron "
+        "runs.",
+        epilog="""\
+examples:
+  gcron state                       where it is, how large, who uses it
+  gcron state check                 is the database whole?
+  gcron state export > runs.jsonl   all runs, one JSON object a line
+  gcron state prune --keep-for 7d   forget what is older
+  gcron state compact               give space back to the disk
+
+exit status: 0 done; 1 there is no history, it is damaged, or it cannot be
+read; 2 the command line is wrong
+""",
+    )
+    actions = ("show", "check", "compact", "export", "prune")
+    parser.add_argument("action", nargs="?", choices=actions, default="show", metavar="ACTION", help=", ".join(actions))
+    _add_state(parser, "the directory of the history (default: the only one of this user)")
+    parser.add_argument("--keep-runs", type=_option("keep-runs"), metavar="N", help="prune: instead of each job's own")
+    parser.add_argument(
+        "--keep-for", type=_option("keep-for"), metavar="DURATION", help="prune: instead of each job's own"
+    )
+    parser.add_argument("--json", action="store_true", help="show: one JSON object a history")
+
+
 def _add_help(commands: _Commands) -> None:
     parser = commands.add_parser(
         "help",
@@ -317,6 +358,8 @@ _COMMANDS = {
     "next": _add_next,
     "explain": _add_explain,
     "timeline": _add_timeline,
+    "state": _add_state_command,
+    **CONTROL_COMMANDS,
     "help": _add_help,
     "completion": _add_completion,
 }
@@ -381,6 +424,33 @@ def _user_ids(text: str) -> tuple[int, ...]:
     if not all(word.isascii() and word.isdigit() for word in ids):
         raise argparse.ArgumentTypeError(f"{text!r} is not the id of a user, such as 1000 (`id -u NAME` prints it)")
     return tuple(map(int, ids))
+
+
+def _add_state(parser: argparse._ActionsContainer, described: str) -> None:
+    parser.add_argument("--state", metavar="DIR", help=described)
+    parser.add_argument("--instance", type=_instance, metavar="NAME", help="its name (default: made of the FILEs)")
+
+
+def _instance(text: str) -> str:
+    from gcron.state.places import is_instance_name
+
+    if not is_instance_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: up to 64 letters, digits, . _ and -")
+    return text
+
+
+def _option(name: str) -> Callable[[str], Any]:
+    """A reader of an option that jobs have, too."""
+
+    def read(text: str) -> Any:
+        from gcron.policy import OPTIONS, PolicyError
+
+        try:
+            return OPTIONS[name].read(text)
+        except PolicyError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def _seconds(text: str) -> float:

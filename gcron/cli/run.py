@@ -7,17 +7,22 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
+from gcron.control.part import ControlPart
 from gcron.crontab import CrontabError, Loaded, Problem
 from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, Settings
 from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.watching import FileWatch
 from gcron.scheduler.job import Job, job_of
+from gcron.state.opening import Opened, open_store
+from gcron.state.places import StateError, instance_name
+from gcron.state.rules import KEEP, Keep
 from gcron.supervise.command import Command
 from gcron.supervise.start_script import DEFAULT_SHELL, arguments
 from gcron.supervise.timing import TIMING, Timing
@@ -30,16 +35,22 @@ def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
     """Run the jobs of the files until a signal stops gcron; returns the exit status. `timing`: for tests."""
     if (format := machine_format(options.log_format)) is not None:
         sys.stderr = RecordStream(format)
-    daemon = _make_daemon(options, timing)
+    made = _make_daemon(options, timing)
     # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
     # that would delay fires.
     gc.freeze()
     gc.enable()
-    return EXIT_CONFIGURATION if daemon is None else daemon.run()
+    if made is None:
+        return EXIT_CONFIGURATION
+    daemon, opened = made
+    try:
+        return daemon.run()
+    finally:
+        opened.close()
 
 
-def _make_daemon(options: argparse.Namespace, timing: Timing) -> Daemon | None:
-    """Return the daemon; if something is wrong, print it all and return None."""
+def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, Opened] | None:
+    """Return the daemon and its store; if something is wrong, print it all and return None."""
     crontabs = Crontabs(options)
     watch = None if options.no_watch else FileWatch(crontabs.watched)
     seen = None if watch is None else watch.look()  # before they are read: what changes from now on is a change
@@ -57,6 +68,11 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> Daemon | None:
     if loaded.errors:
         text = f"not started: {plural(len(loaded.errors), 'error')}; `{crontabs.check_command}` shows the lines"
         say(text, "error", options.log_format)
+        return None
+    try:
+        opened = _open_store(options)
+    except StateError as error:
+        say(f"not started: {error}", "error", options.log_format)
         return None
     jobs = _jobs_of(loaded, crontabs)
     if lame := _jobs_without_shell(jobs):
@@ -81,16 +97,39 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> Daemon | None:
         return _jobs_of(again, crontabs)
 
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
-    return Daemon(jobs, _settings(options, log), str(crontabs), read_again, watch, seen, timing=timing)
+    settings = _settings(options, log, (opened.note,) if opened.note else ())
+    parts = [] if options.no_control else [partial(_control_part, options)]
+    origin = str(crontabs)
+    daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
+    return daemon, opened
 
 
-def _settings(options: argparse.Namespace, log: LogSettings) -> Settings:
+def _control_part(options: argparse.Namespace, daemon: Daemon) -> ControlPart:
+    crontabs = [*options.files, *options.spool]
+    say = partial(daemon.say, level="error")
+    return ControlPart(daemon.scheduler, _instance(options), crontabs, daemon.reloader, say)
+
+
+def _instance(options: argparse.Namespace) -> str:
+    return options.instance or instance_name([*options.files, *options.spool])
+
+
+def _open_store(options: argparse.Namespace) -> Opened:
+    keep = Keep(
+        KEEP.runs if options.keep_runs is None else options.keep_runs,
+        KEEP.age if options.keep_for is None else options.keep_for,
+        KEEP.output if options.keep_output is None else options.keep_output,
+    )
+    return open_store(options.state, _instance(options), keep)
+
+
+def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str]) -> Settings:
     if options.grace is not None:
-        return Settings(log, grace=options.grace)
+        return Settings(log, grace=options.grace, notes=notes)
     if has_init():
         remark = f"; as process 1, jobs have {GRACE_OF_INIT:g} s to finish at a stop (--grace)"
-        return Settings(log, GRACE_OF_INIT, remark)
-    return Settings(log, GRACE)
+        return Settings(log, GRACE_OF_INIT, remark, notes)
+    return Settings(log, GRACE, notes=notes)
 
 
 def _text_format(loaded: Loaded, jobs: list[Job], limit: int) -> TextFormat:

@@ -67,13 +67,13 @@ class Part(Protocol):
     """Something beside the scheduler: it watches files, or answers requests."""
 
     def start(self) -> None:
-        """Begin. The scheduler has started."""
+        """Begin; returns at once. The scheduler has started."""
 
     def stop(self) -> None:
         """End, within a second. The jobs have ended."""
 
 
-MakePart = Callable[[Scheduler], Part]
+MakePart = Callable[["Daemon"], Part]
 
 
 @frozen
@@ -85,6 +85,8 @@ class Settings:
     """Seconds that running jobs may take to finish once gcron is told to stop."""
     remark: str = ""
     """What the greeting adds."""
+    notes: Sequence[str] = ()
+    """What is to be said at the start, besides the greeting."""
 
 
 class Daemon:
@@ -92,7 +94,7 @@ class Daemon:
 
     `reload` reads them again: it is called in a thread, and returns the jobs or raises with all that is wrong. `watch`
     says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `store`: what
-    remembers; in memory by default. `parts` are made with the scheduler, started in order and stopped in reverse.
+    remembers; nothing does by default. `parts` are made with the daemon, started in order and stopped in reverse.
     `timing`: for tests.
     """
 
@@ -127,8 +129,22 @@ class Daemon:
             self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
         )
         self_check = SelfCheck(self._scheduler, self._log, self._reloader, self._notifier)
-        self._parts: list[Part] = [self_check, self._reloader, *(make(self._scheduler) for make in parts)]
+        self._parts: list[Part] = [self_check, self._reloader, *(make(self) for make in parts)]
         self._handlers: list[SignalHandler] = []
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What runs the jobs."""
+        return self._scheduler
+
+    @property
+    def reloader(self) -> Reloader:
+        """What reads the files again."""
+        return self._reloader
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """Write a message into the log."""
+        self._log.say(text, level)
 
     def run(self) -> int:
         """Run until told to stop; returns the exit status. Signals are ignored from then on, until `close`."""
@@ -148,6 +164,8 @@ class Daemon:
         for part in self._parts:
             part.start()
         self._log.say(self._greeting())
+        for note in self._settings.notes:
+            self._log.say(note)
         self._notifier.ready()
         spawn_later(_LOOK_AFTER, self._report_leftovers)
         self._asked_to_stop.wait()

@@ -13,13 +13,14 @@ from typing import Protocol
 from gcron.daemon.formats.format import Level
 from gcron.daemon.notify import Notifier
 from gcron.daemon.watching import FileWatch, Snapshot
+from gcron.frozen import frozen
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.runtime.lock import Semaphore
 from gcron.schedule.clock import Clock
 from gcron.scheduler import Job, Scheduler
 
-__all__ = ["Reloader", "Report"]
+__all__ = ["Reloaded", "Reloader", "Report"]
 
 _CHANGED = "files have changed"
 # Seconds after which the log names a read that has not ended.
@@ -36,6 +37,17 @@ class Report(Protocol):
 
     def __call__(self, text: str, level: Level = "info", **fields: object) -> None:
         """Log `text` for people, line by line; for machines its first line and `fields`."""
+
+
+@frozen
+class Reloaded:
+    """What a reload came to: the names of the jobs that are new, different and gone, or what is wrong."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    problem: str = ""
+    """All that is wrong, for people; then nothing has changed."""
 
 
 class _Read:
@@ -106,20 +118,22 @@ class Reloader:
         if self._asked or self._is_over:
             return  # one read answers both; and a scheduler that stops needs none
         self._asked = True
-        spawn(self._answer, who)
+        spawn(self.reload, who)
 
-    def _answer(self, who: str) -> None:
+    def reload(self, who: str) -> Reloaded | None:
+        """Read the files now, changed or not; returns what came of it, or None when gcron is stopping."""
         if self.reading_since is not None:
             self._report(f"{who}: the files are being read already; they will be once more")
         with self._one_at_a_time:
             self._asked = False
-            if self._is_over:  # told to stop since `ask`
-                return
+            if self._is_over:  # told to stop since it was asked
+                return None
             self._notifier.reloading()
-            if (found := self._in_thread(self._read_steadily)) is not None:
-                self._apply(who, found, asked=True)
+            found = self._in_thread(self._read_steadily)
+            reloaded = None if found is None else self._apply(who, found, asked=True)
             if not self._is_over:
                 self._notifier.ready()
+            return reloaded
 
     def _follow(self, watch: FileWatch) -> None:
         as_before = get_hub().threadpool.spawn(watch.open, self._seen)
@@ -131,9 +145,9 @@ class Reloader:
                     self._apply(_CHANGED, found, asked=False)
             watch.wait()
 
-    def _apply(self, why: str, found: _Read, asked: bool) -> None:
+    def _apply(self, why: str, found: _Read, asked: bool) -> Reloaded | None:
         if self._is_over:
-            return
+            return None
         self._seen = found.snapshot
         self.last_read = self._clock.now()
         problem_before, self.problem = self.problem, found.problem
@@ -148,12 +162,15 @@ class Reloader:
             if asked or self.problem != problem_before:
                 text = f"{why}: nothing is changed, for what was read is wrong:\n{self.problem}"
                 self._report(text, "error", problem=self.problem)
-        elif asked or problem_before or any(counts):
+            return Reloaded(problem=self.problem)
+        reloaded = _difference(before, self._scheduler.jobs)
+        if asked or problem_before or any(counts):
             added, changed, removed = counts
             text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
-            if which := _difference(before, self._scheduler.jobs):
+            if which := _described(reloaded):
                 text += f"\n  {which}"
             self._report(text, added=added, changed=changed, removed=removed)
+        return reloaded
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -199,17 +216,21 @@ class Reloader:
         return None if self._watch is None else self._watch.look()
 
 
-def _difference(before: Sequence[Job], after: Sequence[Job]) -> str:
-    """The names of the jobs that a reload changed: `added backup; removed old, older`; empty when there are none."""
+def _difference(before: Sequence[Job], after: Sequence[Job]) -> Reloaded:
     old, new = {job.name: job for job in before}, {job.name: job for job in after}
-    kinds = {
-        "added": [name for name in new if name not in old],
-        "changed": [name for name in new if name in old and new[name] != old[name]],
-        "removed": [name for name in old if name not in new],
-    }
+    return Reloaded(
+        added=tuple(name for name in new if name not in old),
+        changed=tuple(name for name in new if name in old and new[name] != old[name]),
+        removed=tuple(name for name in old if name not in new),
+    )
+
+
+def _described(reloaded: Reloaded) -> str:
+    """The names of the jobs: `added backup; removed old, older`; empty when there are none."""
+    kinds = {"added": reloaded.added, "changed": reloaded.changed, "removed": reloaded.removed}
     return "; ".join(f"{kind} {_some(names)}" for kind, names in kinds.items() if names)
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

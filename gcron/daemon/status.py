@@ -22,7 +22,8 @@ def status_lines(now: float, scheduler: Scheduler, reloader: Reloader) -> list[s
     lines += [f"  running  {run.job}: {_process(now, run)}, run {run.run_id}" for run in jobs]
     lines += [f"  service  {_service(now, service)}" for service in scheduler.services.values()]
     lines += [f"  next     {due:%Y-%m-%d %H:%M:%SZ}  {name}" for due, name in scheduler.upcoming(_MOST_NEXT)]
-    return lines + [f"  files    {line}" for line in _files(reloader)]
+    lines += [f"  files    {line}" for line in _files(reloader)]
+    return lines + [f"  history  {line}" for line in _history_lines(scheduler)]
 
 
 def status_fields(now: float, scheduler: Scheduler, reloader: Reloader) -> Record:
@@ -36,6 +37,7 @@ def status_fields(now: float, scheduler: Scheduler, reloader: Reloader) -> Recor
         "last_reload": instant(reloader.last_read),
         "reading_since": instant(reloader.reading_since),
         "problem": reloader.problem or None,
+        "history": _history_fields(scheduler),
     }
 
 
@@ -60,6 +62,20 @@ def _service(now: float, service: ServiceStatus) -> str:
     life = "" if service.run is None else f"; {_process(now, service.run)}"
     since = f"since {instant(int(service.since))}, {service.restarts} restarts"
     return f"{service.name}: {service.state}{reason}, {since}{life}"
+
+
+def _history_fields(scheduler: Scheduler) -> Record:
+    health = scheduler.store.health
+    return {"problem": health.problem or None, "since": instant(health.since), "lost": health.lost}
+
+
+def _history_lines(scheduler: Scheduler) -> list[str]:
+    """Nothing when all is well."""
+    health = scheduler.store.health
+    lost = [f"{health.lost} runs of it are lost since the start"] if health.lost else []
+    if health.since is None:
+        return lost
+    return [f"does not work since {instant(int(health.since))}: {health.problem}", *lost]
 
 
 def _files(reloader: Reloader) -> list[str]:

@@ -24,6 +24,8 @@ class _OfAll(TypedDict, total=False):
     after: str | list[str] | tuple[str, ...]
     enabled: bool
     description: str
+    keep_runs: int | None
+    keep_for: Duration | None
     kill_after: Duration
     stop_signal: signal.Signals | str
     success_codes: int | str | Iterable[int]
@@ -70,6 +72,7 @@ class _OfProcesses(TypedDict, total=False):
     nice: int | None
     env_file: str | os.PathLike[str] | None
     shell: str | os.PathLike[str] | None
+    keep_output: Size | None
     rlimit_as: Size | None
     rlimit_core: Size | None
     rlimit_cpu: Size | None

@@ -10,6 +10,7 @@ from gcron.policy.options import OPTIONS, Option, PolicyError, option
 from gcron.policy.values import (
     limit_of,
     one_of,
+    or_none,
     read_command,
     read_count,
     read_exit_codes,
@@ -54,6 +55,11 @@ class Policy:
         "`no`: it is listed, but never fires")
     description: str = option("description", read_text, "", "every job",
         "a line for people")
+    keep_runs: int | None = option("keep-runs", or_none(read_count), None, "every job",
+        "how many of its runs the history keeps, and its last 10 failures; without it, what `gcron run` is "
+        "given, or 100")
+    keep_for: float | None = option("keep-for", or_none(read_seconds), None, "every job",
+        "for how long, at most; without it, what `gcron run` is given, or 30 days")
 
     overlap: str = option("overlap", one_of("skip", "queue", "replace", "allow"), "skip", "scheduled jobs",
         "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "
@@ -114,6 +120,9 @@ class Policy:
         "a file of `NAME=value` lines, read before each attempt; a relative path begins at the crontab's directory")
     shell: str | None = option("shell", read_program, None, "processes",
         "the program that reads the command; without it, `SHELL` or /bin/sh")
+    keep_output: int | None = option("keep-output", limit_of("bytes"), None, "processes",
+        "how much of a run's output the history keeps: its beginning and its end; without it, what "
+        "`gcron run` is given, or 1 MiB")
     rlimit_as: int | None = option("rlimit-as", limit_of("bytes"), None, "processes",
         f"bytes of address space{_SIZE}")
     rlimit_core: int | None = option("rlimit-core", limit_of("bytes"), None, "processes",

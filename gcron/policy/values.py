@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from resource import RLIM_INFINITY
+from typing import TypeVar
 
 from gcron.schedule import ScheduleError, parse_duration
 
@@ -21,6 +22,7 @@ __all__ = [
     "is_name",
     "limit_of",
     "one_of",
+    "or_none",
     "read_command",
     "read_count",
     "read_exit_codes",
@@ -39,6 +41,8 @@ __all__ = [
     "read_umask",
     "read_user",
 ]
+
+_T = TypeVar("_T")
 
 # As text: `re` compiles each at its first use.
 _SMALL_NUMBER = "[0-9]{1,6}"
@@ -65,6 +69,11 @@ def one_of(*words: str) -> Callable[[object], str]:
         raise Refused(f"cannot be {value!r}", "one of " + ", ".join(words))
 
     return read
+
+
+def or_none(read: Callable[[object], _T]) -> Callable[[object], _T | None]:
+    """Return a reader that also takes None: as for all jobs."""
+    return lambda value: None if value is None else read(value)
 
 
 def read_seconds(value: object) -> float:

@@ -26,7 +26,7 @@ from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobCounts, JobStatus
-from gcron.scheduler.store import MemoryStore, Store
+from gcron.scheduler.store import Store
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.restarts import ServiceState
@@ -47,7 +47,6 @@ __all__ = [
     "JobResumed",
     "JobStatus",
     "LoopBlocked",
-    "MemoryStore",
     "Notice",
     "Outcome",
     "ProcessStarted",

@@ -1,4 +1,7 @@
-"""The step between due and overlap: each fire is claimed once, in batches, and never in the watch's way."""
+"""The step between due and overlap: each fire is claimed once, in batches, and never in the watch's way.
+
+A fire is claimed here first: the clock may have been set back. The store is asked about jobs that it must claim.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections.abc import Callable, Sequence
 from gcron.frozen import frozen, replace
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
+from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.job import Job
-from gcron.scheduler.store import Fire, StoreDoor
+from gcron.scheduler.store import Fire
 from gcron.supervise.outcome import Reason, ReasonCode
 
 __all__ = ["Claims", "DueFires"]
@@ -41,10 +45,13 @@ class Claims:
         """Batches that wait for the store's answer, by the order in which they came."""
         self._batches = 0
         self._is_stopped = False
+        self._latest: dict[str, int] = {}
+        """The latest fire of each job that was claimed. Fires of a job come in order."""
 
     def request(self, batch: Sequence[DueFires]) -> None:
         """Let these fires start once they are claimed. Returns at once."""
         store = self._door.store
+        batch = [due for found in batch if (due := self._without_old(found)) is not None]
         claimed = [due for due in batch if store.must_claim(due.job)]
         if len(claimed) < len(batch):
             for due in batch:
@@ -59,9 +66,25 @@ class Claims:
         else:
             self._claim(claimed)
 
+    def _without_old(self, due: DueFires) -> DueFires | None:
+        latest = self._latest.get(due.job.name)
+        if latest is not None and due.fires[0] <= latest:
+            fires = tuple(fire for fire in due.fires if fire > latest)
+            if not fires:
+                return None
+            due = replace(due, fires=fires)
+        self._latest[due.job.name] = due.fires[-1]
+        return due
+
     def forget(self, job: str) -> None:
-        """Drop the claims of that job: it was removed, or the clock was set back."""
-        self._door.forget(job)
+        """Drop the claims of that job: it was removed."""
+        self._latest.pop(job, None)
+        self._door.remove(job)
+
+    def set_back(self, job: str) -> None:
+        """Drop the claims of that job: the clock was set back, and its instants come again."""
+        self._latest.pop(job, None)
+        self._door.set_back(job)
 
     def stop(self) -> None:
         """Start nothing more: fires whose claim has no answer yet are missed."""

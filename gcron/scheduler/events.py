@@ -132,6 +132,11 @@ class JobPaused(JobEvent):
     """A job is not due until it is resumed."""
 
     kind: ClassVar[str] = "job-paused"
+    until: float | None = None
+    """When the pause ends by itself; None: never."""
+    who: str = ""
+    """Who asked for it, if known."""
+    why: str = ""
 
 
 @frozen

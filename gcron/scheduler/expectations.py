@@ -45,6 +45,11 @@ class Expectations:
         """Stop watching the job of that name."""
         self._silences.pop(name, None)
 
+    def is_overdue(self, name: str) -> bool:
+        """True from the report that the job has not succeeded in time until it succeeds."""
+        silence = self._silences.get(name)
+        return silence is not None and silence.reported
+
     def _watch(self, job: Job, before: _Silence | None) -> bool:
         within = job.policy.expect_within
         if within is None or not job.policy.enabled or is_service(job):

@@ -11,16 +11,30 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from gcron.errors import JobError
+from gcron.frozen import frozen
 from gcron.policy import is_name, nearest
 from gcron.runtime.event import Event as Flag
 from gcron.scheduler.job import Job
 from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.run import Run
 
-__all__ = ["Groups"]
+__all__ = ["GroupStatus", "Groups"]
 
 # Runs in a full group that a notice names.
 _MOST_NAMED = 5
+
+
+@frozen
+class GroupStatus:
+    """How a group stands at one moment."""
+
+    name: str
+    limit: int
+    """How many of its runs there may be at once."""
+    inside: tuple[Run, ...]
+    """The runs that go on."""
+    waiting: tuple[Run, ...]
+    """Those that wait for their turn, the next one first."""
 
 
 class Groups:
@@ -39,6 +53,12 @@ class Groups:
     def limits(self) -> Mapping[str, int]:
         """How many runs of each group there may be at once."""
         return self._limits
+
+    def status(self) -> list[GroupStatus]:
+        """How each of them stands."""
+        empty = _Queue(0)
+        queues = [(name, limit, self._queues.get(name, empty)) for name, limit in self._limits.items()]
+        return [GroupStatus(name, limit, tuple(queue.inside), tuple(queue.waiting)) for name, limit, queue in queues]
 
     def declare(self, name: str, limit: int) -> None:
         """Make a group, or give it another limit.

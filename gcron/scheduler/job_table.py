@@ -12,6 +12,7 @@ from gcron.frozen import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_mistakes, is_service
 from gcron.schedule import OnceSchedule, Schedule, core_of
+from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
@@ -31,7 +32,13 @@ class JobTable:
     """All jobs by name, in the order in which they were added."""
 
     def __init__(
-        self, watch: Watch, services: Services, groups: Groups, expectations: Expectations, counts: Counts
+        self,
+        watch: Watch,
+        services: Services,
+        groups: Groups,
+        expectations: Expectations,
+        counts: Counts,
+        door: StoreDoor,
     ) -> None:
         self._jobs: dict[str, Job] = {}
         self._watch = watch
@@ -41,6 +48,7 @@ class JobTable:
         self._counts = counts
         self._over: dict[str, tuple[Job, RunFinished | FiresMissed]] = {}
         """Jobs that ran once, and how that ended; the latest of them."""
+        self._door = door
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -60,9 +68,14 @@ class JobTable:
             raise NoSuchJobError(f"there is no job named {name!r} ({hint})")
         return job
 
+    def find(self, name: str) -> Job | None:
+        """The job of that name; None when there is none."""
+        return self._jobs.get(name)
+
     def start(self) -> None:
         """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""
         _check_after(self.jobs)
+        self._door.define(self.jobs)
         self._watch.start(self.jobs)
         self._expectations.replace(self._expected())
         self._services.start()
@@ -131,6 +144,7 @@ class JobTable:
             self._watch.follow(job)
         if self._watch.is_started:
             self._expectations.add(job)
+            self._door.define([job])
 
     def remove(self, name: str) -> None:
         """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
@@ -161,6 +175,7 @@ class JobTable:
             self._watch.follow(job, before.get(job.name))
         if self._watch.is_started:
             self._expectations.replace(self._expected())
+            self._door.define([*added, *changed])
         return len(added), len(changed), len(removed)
 
     def _forget(self, name: str) -> None:
@@ -178,6 +193,7 @@ class JobTable:
             raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
         self._jobs[name] = job
         self._watch.follow(job, before)
+        self._door.define([job])
         return job
 
     def pause(self, name: str) -> bool:

@@ -42,32 +42,35 @@ class Overlap:
         for fire_at in due.fires:  # one, unless they are caught up
             self._admit(due.job, fire_at)
 
+    def trigger(self, job: Job) -> Run:
+        """Somebody wants the job to run now. Returns its run, which has ended already when it was skipped."""
+        return self._admit(job, None)
+
     def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
         """End these fires without a run."""
         now = self._clock.now()
         for span in _spans(job.schedule, fires):
             self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
 
-    def _admit(self, job: Job, fire_at: int) -> None:
+    def _admit(self, job: Job, fire_at: int | None) -> Run:
         """Start it, queue it, replace what runs by it, or skip it."""
         running = self._end_retries(job)
         if not running or job.policy.overlap == "allow":
-            self._runs.start(job, fire_at)
-        elif job.policy.overlap == "skip":
+            return self._runs.start(job, fire_at)
+        if job.policy.overlap == "skip":
             how = "is still under way" if running[0].has_begun else "has not begun yet"
-            self._runs.skip(job, fire_at, Reason(ReasonCode.OVERLAP, f"the run {running[0].run_id} {how}"))
-        elif job.policy.overlap == "replace":
+            return self._runs.skip(job, fire_at, Reason(ReasonCode.OVERLAP, f"the run {running[0].run_id} {how}"))
+        if job.policy.overlap == "replace":
             for run in running:
                 if not run.is_stopping:  # a function that cleans up is not interrupted again
                     run.stop(Outcome.KILLED, Reason(ReasonCode.REPLACED, "replaced: the job is due again"))
-            self._runs.start(job, fire_at, after=running)
-        elif sum(not run.has_begun for run in running) < job.policy.queue_limit:
-            self._runs.start(job, fire_at, after=running)
-        else:
-            limit = job.policy.queue_limit
-            waiting = "a fire waits" if limit == 1 else f"{limit} fires wait"
-            reason = Reason(ReasonCode.QUEUE_FULL, f"{waiting} already for run {running[0].run_id}")
-            self._runs.skip(job, fire_at, reason)
+            return self._runs.start(job, fire_at, after=running)
+        if sum(not run.has_begun for run in running) < job.policy.queue_limit:
+            return self._runs.start(job, fire_at, after=running)
+        limit = job.policy.queue_limit
+        waiting = "a fire waits" if limit == 1 else f"{limit} fires wait"
+        reason = Reason(ReasonCode.QUEUE_FULL, f"{waiting} already for run {running[0].run_id}")
+        return self._runs.skip(job, fire_at, reason)
 
     def _end_retries(self, job: Job) -> list[Run]:
         """End those runs of it that wait for another attempt, or for room to start; return the others.

@@ -30,12 +30,23 @@ from gcron.scheduler.events import (
     SuccessOverdue,
     SuccessResumed,
 )
+from gcron.scheduler.history import UNDER_WAY, JobSummary, Pause, StoredRun
 from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.outcome import Outcome, Reason, RunResult
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 
-__all__ = ["Level", "Record", "event_record", "instant", "run_record", "service_record"]
+__all__ = [
+    "Level",
+    "Record",
+    "event_record",
+    "instant",
+    "pause_record",
+    "run_record",
+    "service_record",
+    "stored_run_record",
+    "summary_record",
+]
 
 Record = dict[str, Any]
 Level = Literal["info", "warning", "error"]
@@ -94,6 +105,55 @@ def run_record(run: Run, now: float) -> Record:
     return record if run.outcome is None else record | _result(run.outcome)
 
 
+def stored_run_record(run: StoredRun) -> Record:
+    """A run of the history. `outcome` is null while it is under way."""
+    record: Record = {
+        "job": run.job,
+        "run_id": run.run_id,
+        "outcome": None if run.outcome == UNDER_WAY else run.outcome,
+        "reason": run.reason,
+        "reason_code": run.reason_code,
+        "fire_at": instant(run.fire_at),
+        "created": instant(run.created),
+        "started": instant(run.started),
+        "ended": instant(run.finished),
+        "pid": run.pid,
+        "attempts": run.attempts,
+        "exit_code": run.exit_code,
+        "duration": _seconds(run.duration),
+        "output_bytes": run.output_size,
+    }
+    if run.last_fire_at is not None:
+        record |= {"first": instant(run.fire_at), "last": instant(run.last_fire_at), "count": run.fires}
+    return record | ({"left_behind": run.left_behind} if run.left_behind else {})
+
+
+def summary_record(summary: JobSummary) -> Record:
+    """How a job did so far. Durations are those of its successes; `last_duration` is that of its last run."""
+    rate = summary.success_rate
+    return {
+        "recent": list(summary.recent),
+        "runs": summary.runs,
+        "succeeded": summary.succeeded,
+        "failed": summary.failed,
+        "skipped": summary.skipped,
+        "missed": summary.missed,
+        "success_rate": None if rate is None else round(rate, 4),
+        "last_ended": instant(summary.last_finished),
+        "last_success": instant(summary.last_success),
+        "last_fire_at": instant(summary.last_fire),
+        "last_duration": _seconds(summary.last_duration),
+        "mean_duration": _seconds(summary.mean_duration),
+        "longest_duration": _seconds(summary.longest),
+        "pause": None if summary.pause is None else pause_record(summary.pause),
+    }
+
+
+def pause_record(pause: Pause) -> Record:
+    """Since when a job is paused, until when (null: until somebody resumes it), and who asked for it and why."""
+    return {"since": instant(pause.since), "until": instant(pause.until), "who": pause.who, "why": pause.why}
+
+
 def service_record(service: ServiceStatus, now: float) -> Record:
     """How a service stands; `now` in seconds of UTC."""
     return {
@@ -104,6 +164,10 @@ def service_record(service: ServiceStatus, now: float) -> Record:
         "restarts": service.restarts,
         "life": None if service.run is None else run_record(service.run, now),
     }
+
+
+def _seconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
 
 
 def _reason(reason: Reason) -> Record:
@@ -124,6 +188,11 @@ def _result(result: RunResult) -> Record:
 
 def _output(event: JobOutput | RawOutput) -> Record:
     return {"run_id": event.run_id, "stream": event.stream} | ({"late": True} if event.late else {})
+
+
+def _pause(event: JobPaused) -> Record:
+    record: Record = {"until": instant(event.until), "who": event.who, "why": event.why}
+    return {key: value for key, value in record.items() if value}
 
 
 def _service(event: ServiceStateChanged) -> Record:
@@ -163,7 +232,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     },
     SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
     ServiceStateChanged: _service,
-    JobPaused: lambda event: {},
+    JobPaused: _pause,
     JobResumed: lambda event: {},
     LoopBlocked: lambda event: {
         "job": event.job or None,

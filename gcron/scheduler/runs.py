@@ -93,10 +93,17 @@ class Runs:
         self._group.spawn(self._perform, job, run, after)
         return run
 
-    def skip(self, job: Job, fire_at: int, reason: Reason) -> None:
-        """End the fire without a process."""
-        result = RunResult(Outcome.SKIPPED, reason)
-        self.tell(RunFinished(self._clock.now(), job.name, new_run_id(), fire_at, result))
+    def skip(self, job: Job, fire_at: int | None, reason: Reason) -> Run:
+        """End the fire, or the manual trigger, without a process; returns its run, which has ended."""
+        run = Run(new_run_id(), job.name, fire_at, self._clock)
+        run.end(RunResult(Outcome.SKIPPED, reason))
+        self._group.spawn(self._deliver_skipped, run)
+        return run
+
+    def _deliver_skipped(self, run: Run) -> None:
+        assert run.outcome is not None
+        self._observers.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, run.outcome))
+        run.deliver()
 
     def tell(self, event: SchedulerEvent) -> None:
         """Give an event to the observers, in a greenlet of its own: the caller may not wait for them."""

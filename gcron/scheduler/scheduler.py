@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from functools import partial
+from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, overload
 
 from gcron.crontab import load
-from gcron.errors import StateError
+from gcron.errors import JobError, StateError
+from gcron.frozen import replace
 from gcron.policy import OPTIONS
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
 from gcron.policy.options import Scope
@@ -31,16 +33,28 @@ from gcron.schedule.clock import Clock, SystemClock, local_timezone
 from gcron.schedule.factories import Days, Moment
 from gcron.scheduler.background import Background, Foreground, stop_at_exit
 from gcron.scheduler.claims import Claims
+from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.event_log import EventLog
-from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, LoopBlocked, RunFinished, ServiceStateChanged
+from gcron.scheduler.events import (
+    FiresMissed,
+    JobPaused,
+    JobResumed,
+    LoopBlocked,
+    Notice,
+    RunFinished,
+    ServiceStateChanged,
+)
 from gcron.scheduler.expectations import Expectations
-from gcron.scheduler.groups import Groups
+from gcron.scheduler.groups import Groups, GroupStatus
+from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
+from gcron.scheduler.journal import KINDS
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.other_words import METHODS
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, ready_within
+from gcron.scheduler.pauses import Pauses
 from gcron.scheduler.python_jobs import (
     Grace,
     When,
@@ -57,9 +71,10 @@ from gcron.scheduler.python_jobs import (
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
-from gcron.scheduler.store import MemoryStore, Store, StoreDoor
+from gcron.scheduler.store import NoStore, Store
 from gcron.scheduler.watch import Watch
 from gcron.scheduler.watchdog import Blocker, Watchdog, is_real_time
+from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
@@ -71,6 +86,26 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler", "When"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Stoppable(Protocol):
+    """Something that goes on until it is stopped."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class _Serving:
+    """Stops something in the scheduler's thread."""
+
+    def __init__(self, owner: OwnerThread, served: Stoppable) -> None:
+        self._owner = owner
+        self._served = served
+
+    def stop(self) -> None:
+        """End it; does nothing when it has ended."""
+        self._owner.call(self._served.stop)
+
 
 # Each Python service has a thread as long as it lives: it must not take that of a job.
 _MOST_SERVICES = 1_000_000
@@ -89,7 +124,7 @@ class Scheduler(Observable):
     Python jobs run at once, apart from services and from jobs with `greenlet=True`. `logger`: of `logging`, or its
     name; it gets failures as errors (with traceback or output), what is late or missed as warnings, and all other runs
     as DEBUG; None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no
-    watchdog. `store`: what remembers claims and history; in memory by default. `clock` and `timing`: for tests.
+    watchdog. `store`: what remembers claims and history; nothing by default. `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -129,12 +164,13 @@ class Scheduler(Observable):
         observers.begin_anew()
         self._services = Services(clock, observers, ThreadPool(_MOST_SERVICES), timing)
         self._runs = Runs(clock, observers, self._services.hold_back, self._pool, self._groups, timing)
-        self._door = StoreDoor(self._store or MemoryStore(), clock, self._runs.tell, timing)
+        self._door = StoreDoor(self._store or NoStore(), clock, self._runs.tell, timing)
         self._expectations = Expectations(clock, self._runs.tell)
-        overlap = Overlap(self._runs, clock)
+        self._overlap = overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
-        self._watch = Watch(clock, claims, overlap, self._runs, self._expectations.look)
-        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts)
+        self._pauses = Pauses(clock, self._end_pause)
+        self._watch = Watch(clock, claims, overlap, self._runs, self._look)
+        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts, self._door)
         observers.add_own("run-finished", self._expectations.notice)
         observers.add_own("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
@@ -144,11 +180,14 @@ class Scheduler(Observable):
         if self._log is not None:
             for kind in self._log.kinds:
                 observers.add_own(kind, self._log)
-        for kind in self._door.store.kinds:
-            observers.add_own(kind, self._door.write)
         observers.add_own("service-state-changed", self._stop_if_failed)
+        if self._door.store.keeps_history:
+            for kind in KINDS:
+                observers.add_own(kind, self._door.note)
         self._grace = 30.0
         self._failed_service = ""
+        self._serving: list[Stoppable] = []
+        """What answers as long as it runs."""
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
@@ -157,6 +196,11 @@ class Scheduler(Observable):
         """Take a job that ran once, and is over, out of the table."""
         if not self._stopping and not self._runs.of(event.job):
             self._table.retire(event)
+
+    def _look(self) -> None:
+        """The watch has read the clock, which may have been set."""
+        self._expectations.look()
+        self._pauses.look()
 
     # -- making jobs ----------------------------------------------------------------------------------------
 
@@ -281,7 +325,11 @@ class Scheduler(Observable):
 
     def remove(self, name: str) -> None:
         """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
-        self._owner.call(self._table.remove, name)
+        self._owner.call(self._remove, name)
+
+    def _remove(self, name: str) -> None:
+        self._table.remove(name)
+        self._pauses.forget(name)
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; returns how many were added, changed and removed.
@@ -302,17 +350,24 @@ class Scheduler(Observable):
         check_not_past(found, self._clock.now())
         return self._owner.call(self._table.reschedule, name, found)
 
-    def pause(self, name: str) -> None:
-        """Let a job not be due until `resume`; runs under way go on, and `trigger` works.
+    def pause(self, name: str, *, until: datetime | None = None, who: str = "", why: str = "") -> None:
+        """Let a job not be due until `until`, or until `resume`; runs under way go on, and `trigger` works.
 
         Instants in the pause are no fires: they neither run later nor count as missed. The pause outlasts `replace`
-        and `reschedule`, but not `remove`. Raises KeyError, ValueError for a service.
+        and `reschedule`, but not `remove`. A second pause changes when the first one ends. `who` and `why` are for the
+        log and the history. Raises KeyError, ValueError for a service and for an `until` without a time zone.
         """
-        self._owner.call(self._pause, name)
+        if until is not None and until.tzinfo is None:
+            raise JobError("until must be an aware datetime: give it a tzinfo")
+        self._owner.call(self._pause, name, None if until is None else until.timestamp(), who, why)
 
-    def _pause(self, name: str) -> None:
-        if self._table.pause(name):
-            self._runs.tell(JobPaused(self._clock.now(), name))
+    def _pause(self, name: str, until: float | None, who: str, why: str) -> None:
+        pause = Pause(self._clock.now(), until, who, why)
+        before = None if self._table.pause(name) else self._pauses.get(name)
+        if before is not None and replace(before, since=pause.since) == pause:
+            return
+        self._pauses.add(name, pause)
+        self._runs.tell(JobPaused(pause.since, name, until, who, why))
 
     def resume(self, name: str) -> None:
         """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
@@ -320,21 +375,64 @@ class Scheduler(Observable):
 
     def _resume(self, name: str) -> None:
         if self._table.resume(name):
+            self._pauses.forget(name)
             self._runs.tell(JobResumed(self._clock.now(), name))
 
-    def trigger(self, name: str) -> Run:
+    def _end_pause(self, name: str) -> None:
+        if self._table.find(name) is not None:
+            self._resume(name)
+
+    def trigger(self, name: str, *, who: str = "", why: str = "") -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
 
-        Raises KeyError when there is none of that name, RuntimeError once `stop` has been called.
+        While a run of the job is under way, `overlap` decides, as for a fire: the run that is returned starts, waits,
+        replaces the other one, or has ended as `skipped`. `who` and `why` go into the log. Raises KeyError when there
+        is none of that name, RuntimeError once `stop` has been called.
         """
-        return self._owner.call(self._trigger, name)
+        return self._owner.call(self._trigger, name, who, why)
 
-    def _trigger(self, name: str) -> Run:
+    def _trigger(self, name: str, who: str, why: str) -> Run:
         job = self._table.get(name)
         if self._stopping:
             raise StateError("the scheduler has stopped, or is stopping")
         self._owner.claim()
-        return self._services.trigger(name) if is_service(job) else self._runs.start(job, None)
+        run = self._start_now(job)
+        if who or why:
+            text = "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
+            self._runs.tell(Notice(self._clock.now(), name, run.run_id, text))
+        return run
+
+    def _start_now(self, job: Job) -> Run:
+        return self._services.trigger(job.name) if is_service(job) else self._overlap.trigger(job)
+
+    def stop_service(self, name: str, why: str = "stopped on request") -> None:
+        """End a service and do not start it again, until `trigger` or `restart_service`; returns at once.
+
+        Raises KeyError when there is none of that name, ValueError for a job that is no service.
+        """
+        self._owner.call(self._stop_service, name, Reason(ReasonCode.STOP_REQUESTED, why))
+
+    def _stop_service(self, name: str, reason: Reason) -> None:
+        self._checked_service(name)
+        self._services.stop_one(name, reason)
+
+    def restart_service(self, name: str, why: str = "restarted on request") -> None:
+        """End the present life of a service, if it has one, and start it again; returns at once.
+
+        Raises as `stop_service`, RuntimeError once `stop` has been called.
+        """
+        self._owner.call(self._restart_service, name, Reason(ReasonCode.TRIGGERED, why))
+
+    def _restart_service(self, name: str, reason: Reason) -> None:
+        self._checked_service(name)
+        if self._stopping:
+            raise StateError("the scheduler has stopped, or is stopping")
+        self._owner.claim()
+        self._services.restart(name, reason)
+
+    def _checked_service(self, name: str) -> None:
+        if not is_service(self._table.get(name)):
+            raise JobError(f"{name!r} is a job with a schedule, no service")
 
     @property
     def has_died(self) -> bool:
@@ -353,6 +451,10 @@ class Scheduler(Observable):
         """All jobs, in the order they were added."""
         return self._owner.call(lambda: self._table.jobs)
 
+    def get_job(self, name: str) -> Job | None:
+        """The job of that name; None when there is none."""
+        return self._owner.call(self._table.find, name)
+
     def status(self, name: str) -> JobStatus:
         """How a job stands, also one that ran once and is over. Raises KeyError when there is none of that name."""
         return self._owner.call(self._status_of, name)
@@ -363,13 +465,20 @@ class Scheduler(Observable):
             return JobStatus(job, None, False, (), self._counts.of(name).copy(), None, last)
         return self._status(self._table.get(name), self._services.status())
 
+    def statuses(self, names: Iterable[str]) -> list[JobStatus]:
+        """How the jobs of these names stand, all at one moment; names of no job are left out."""
+        return self._owner.call(self._statuses, names)
+
+    def _statuses(self, names: Iterable[str]) -> list[JobStatus]:
+        services = self._services.status()
+        return [self._status(job, services) for name in names if (job := self._table.find(name)) is not None]
+
     def overview(self) -> list[JobStatus]:
         """How each job stands, all at one moment, in the order they were added."""
         return self._owner.call(self._overview)
 
     def _overview(self) -> list[JobStatus]:
-        services = self._services.status()
-        return [self._status(job, services) for job in self._table.jobs]
+        return self._statuses(job.name for job in self._table.jobs)
 
     def _status(self, job: Job, services: dict[str, ServiceStatus]) -> JobStatus:
         service = services.get(job.name)
@@ -377,7 +486,14 @@ class Scheduler(Observable):
         running = [life] if life is not None else self._runs.of(job.name)
         is_paused = self._watch.is_paused(job.name)
         counts = self._counts.of(job.name).copy()
-        return JobStatus(job, self._watch.due(job.name), is_paused, tuple(running), counts, service)
+        pause = self._pauses.get(job.name) if is_paused else None
+        is_overdue = self._expectations.is_overdue(job.name)
+        due = self._watch.due(job.name)
+        return JobStatus(job, due, is_paused, tuple(running), counts, service, is_overdue=is_overdue, pause=pause)
+
+    def is_paused(self, name: str) -> bool:
+        """Whether the job of that name is paused."""
+        return self._owner.call(self._watch.is_paused, name)
 
     def next_due(self) -> datetime | None:
         """The next instant at which any job is due; None when none will be."""
@@ -397,9 +513,36 @@ class Scheduler(Observable):
         return self._owner.call(self._services.status)
 
     @property
+    def groups(self) -> list[GroupStatus]:
+        """How each group stands."""
+        return self._owner.call(self._groups.status)
+
+    @property
     def counts(self) -> Counts:
         """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
         return self._counts
+
+    @property
+    def clock(self) -> Clock:
+        """What tells it the time."""
+        return self._clock
+
+    def serve_control(self, path: str | os.PathLike[str]) -> Stoppable:
+        """Answer `gcron status --socket PATH` and the like at a Unix socket; the `stop` of what is returned ends that.
+
+        It ends with the scheduler, too. Only root and the user of this program may ask. Call it after the start. Raises
+        OSError when it cannot listen.
+        """
+        # Looked up here: a scheduler must not depend on who asks it.
+        serve = import_module("gcron.control.socket").serve_control
+        made: Stoppable = self._owner.call(serve, self, os.fspath(path))
+        self._serving.append(made)
+        return _Serving(self._owner, made)
+
+    @property
+    def store(self) -> StoreDoor:
+        """What it remembers: runs, output, pauses, and whether the store works. Ask in the scheduler's thread."""
+        return self._door
 
     # -- from start to end ----------------------------------------------------------------------------------
 
@@ -449,12 +592,14 @@ class Scheduler(Observable):
     def _begin_anew(self) -> None:
         if self._store is not None:
             raise StateError("a scheduler with a store of its own starts once: its store is closed")
-        table, watch = self._table, self._watch
+        table, watch, pauses = self._table, self._watch, self._pauses
         self._make_parts()
         self._table.adopt(table)
         for job in self._table.jobs:
             if watch.is_paused(job.name):
                 self._table.pause(job.name)
+                if (pause := pauses.get(job.name)) is not None:
+                    self._pauses.add(job.name, pause)
 
     def _watch_loop(self) -> None:
         limit = self._watchdog_limit
@@ -567,8 +712,11 @@ class Scheduler(Observable):
         try:
             self._watch.stop()
             self._expectations.close()
+            self._pauses.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
+            for served in self._serving:
+                served.stop()
             if self._watchdog is not None:
                 self._watchdog.stop()
             self._door.close(_LAST_WRITES)

@@ -50,8 +50,8 @@ class Service:
         self._readiness: _Readiness | None = None
         self._why_stopped = NO_REASON
         """Why it does not start again after its life; `NO_REASON`: it may."""
-        self._is_renewed = False
-        """It starts again at once after its life, with its new definition."""
+        self._why_renewed = NO_REASON
+        """Why it starts again at once after its life; `NO_REASON`: it does not."""
 
     def start(self, why: Reason) -> Run:
         """Start it now, unless it lives, and forget its early deaths; returns its run."""
@@ -65,7 +65,7 @@ class Service:
         """End it, first by the stop signal, and do not start it again; returns at once."""
         self._call_off_start()
         self._why_stopped = why
-        self._is_renewed = False
+        self._why_renewed = NO_REASON
         if self.run is not None:
             self._end_life(self.run, why)
         elif self.state is ServiceState.STOPPED:
@@ -80,12 +80,17 @@ class Service:
         self._call_off_start()
         if not job.policy.enabled:
             self.stop(Reason(ReasonCode.NOT_ENABLED, "not enabled"))
-        elif self.run is None:
-            self.start(why)
         else:
-            self._why_stopped = NO_REASON
-            self._is_renewed = True
-            self._end_life(self.run, why)
+            self.restart(why)
+
+    def restart(self, why: Reason) -> None:
+        """Start it again, once its present life has ended; returns at once."""
+        if self.run is None:
+            self.start(why)
+            return
+        self._why_stopped = NO_REASON
+        self._why_renewed = why
+        self._end_life(self.run, why)
 
     def notice(self, event: JobEvent) -> None:
         """Take note of an event of its present run."""
@@ -134,9 +139,9 @@ class Service:
 
     def _follow(self, result: RunResult, was_ended: bool) -> None:
         """Decide what follows a life."""
-        if self._is_renewed:
-            self._is_renewed = False
-            self.start(Reason(ReasonCode.JOB_CHANGED, "its definition has changed"))
+        if why := self._why_renewed:
+            self._why_renewed = NO_REASON
+            self.start(why)
         elif self._why_stopped:
             self._change(ServiceState.STOPPED, self._why_stopped)
         elif was_ended:  # by `Run.stop` of a program: that is a manual restart

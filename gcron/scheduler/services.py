@@ -124,7 +124,20 @@ class Services:
 
     def trigger(self, name: str) -> Run:
         """Start it unless it lives; returns its run."""
-        return self._services[name].start(Reason(ReasonCode.TRIGGERED, "triggered"))
+        service = self._services[name]
+        why = Reason(ReasonCode.TRIGGERED, "triggered")
+        if service.run is None or service.state is not ServiceState.STOPPING:
+            return service.start(why)
+        service.restart(why)  # once its life, which is being ended, is over
+        return service.run
+
+    def stop_one(self, name: str, why: Reason) -> None:
+        """End it, and do not start it again by itself; returns at once."""
+        self._services[name].stop(why)
+
+    def restart(self, name: str, why: Reason) -> None:
+        """Start it again, after its present life has ended; returns at once."""
+        self._services[name].restart(why)
 
     # -- jobs that wait for them ---------------------------------------------------------------------------
 

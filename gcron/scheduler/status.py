@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from gcron.frozen import frozen
 from gcron.scheduler.events import FiresMissed, LoopBlocked, RunFinished, RunLate, SchedulerEvent
+from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.run import Run
@@ -119,6 +120,10 @@ class JobStatus:
     """Its status as a service, if it is one."""
     last: RunFinished | FiresMissed | None = None
     """How a job that was to run once, and is over, has ended."""
+    is_overdue: bool = False
+    """It has not succeeded within its `expect-within`."""
+    pause: Pause | None = None
+    """Since when it is paused, until when, by whom and why; None when it is not paused."""
 
     @property
     def name(self) -> str:

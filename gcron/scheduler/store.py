@@ -1,32 +1,22 @@
-"""The store: what remembers claims and history, and the door through which the scheduler asks it.
+"""The protocol of stores, which remember claims, history and output; and the store that remembers nothing.
 
-A store may be slow, stall or raise. The door asks it in batches and in threads, waits for a bounded time, and goes on
-without it. So a store delays at most the fires that it must claim, and loses none.
-
-This module must not know where a store keeps things.
+A store may be slow, stall or raise: the scheduler asks it through the door (`door.py`). This module must not know where
+a store keeps things.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Literal, Protocol
 
 from gcron.frozen import frozen
-from gcron.runtime.event import AsyncResult
-from gcron.runtime.greenlet import Greenlet, spawn
-from gcron.runtime.threadpool import ThreadPool
-from gcron.schedule.clock import Clock
-from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
+from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
-from gcron.supervise.outcome import Reason, ReasonCode
-from gcron.supervise.timing import TIMING, Timing
+from gcron.scheduler.journal import Batch
+from gcron.scheduler.output_buffer import OutputPiece
 
-__all__ = ["Fire", "MemoryStore", "Store", "StoreDoor"]
-
-# Records of history that wait for the store; more are lost, and counted.
-_MOST_WAITING = 20_000
-_LARGEST_BATCH = 2_000
+__all__ = ["Fire", "History", "NoStore", "Store"]
 
 
 @frozen
@@ -39,182 +29,130 @@ class Fire:
     """Seconds of UTC."""
 
 
-class Store(Protocol):
+class History(Protocol):
+    """What can be asked about the past: of a store, or of a scheduler's `store`."""
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """Runs, newest first. Raises ValueError for a wrong cursor."""
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """One run; None when there is none with this id."""
+
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """At most `limit` bytes of what the run wrote, from `position` on; a negative one counts from the end.
+
+        None when nothing of that run is kept.
+        """
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """How these jobs did, or all; jobs that never ran may be missing."""
+
+    def facts(self) -> StoreFacts:
+        """Where it keeps things, and how much."""
+
+
+class Store(History, Protocol):
     """What a scheduler needs of a store.
 
-    Methods raise whatever they like: the door handles it. When `blocks` is True, `claim` and `forget` are called in one
-    thread at a time and `write` in another, maybe at the same moment.
+    Methods raise whatever they like: the door handles it. When `blocks` is True, they are called in threads: `claim`
+    and `forget` in one at a time; `write`, `write_output` and `tend` in another; the queries in several.
     """
 
     blocks: bool
     """True when a call may wait for a disk or a network. It is then called in a thread."""
     when_down: Literal["run", "skip"]
     """What becomes of a fire that the store did not claim in time: it runs all the same, or it is missed."""
-    kinds: Sequence[str]
-    """The kinds of events that `write` wants: run-started, run-finished, fires-missed, job-paused, …"""
+    keeps_history: bool
+    """False: nothing is written, and queries find nothing."""
+    keep_output: int
+    """Bytes of a run's output that are kept, where its job does not say otherwise."""
+
+    # -- claims ---------------------------------------------------------------------------------------------
 
     def must_claim(self, job: Job) -> bool:
         """True when the job's fires have to be claimed before they start. Called in the loop: it may not wait."""
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool]:
-        """For each fire: True for the first caller, False for every later one."""
+        """For each fire: True for the first caller, False for every later one. All of them are durable on return."""
 
-    def forget(self, job: str) -> None:
-        """Drop the claims of that job: it was removed, or the clock was set back and its instants come again."""
+    def forget(self, jobs: Sequence[str]) -> None:
+        """Drop the claims of these jobs: they were removed, or the clock was set back and their instants come again."""
 
-    def write(self, events: Sequence[SchedulerEvent]) -> None:
-        """Record these events, in this order."""
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def write(self, batch: Batch) -> None:
+        """Record everything in it, or raise and record nothing."""
+
+    def write_output(self, pieces: Sequence[OutputPiece]) -> None:
+        """Append to what runs wrote. What cannot be written is a gap: it does not come again.
+
+        After it has raised, it is called without pieces until that shows that it would work again.
+        """
+
+    def tend(self) -> float:
+        """Do a small part of what is to be done beside the work; return in how many seconds to call again."""
 
     def close(self) -> None:
         """Nothing is asked after this call."""
 
+    # -- reading --------------------------------------------------------------------------------------------
 
-class MemoryStore:
-    """Remembers the latest claim of each job, for as long as it lives. It keeps no history."""
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """What a start has to know. From then on these are the jobs: the next start compares with them."""
+
+
+class NoStore:
+    """Remembers nothing: what a scheduler has that is given no store."""
 
     blocks = False
     when_down: Literal["run", "skip"] = "run"
-    kinds: Sequence[str] = ()
-
-    def __init__(self) -> None:
-        self._latest: dict[str, int] = {}
+    keeps_history = False
+    keep_output = 0
 
     def must_claim(self, job: Job) -> bool:
-        """Return True: it costs nothing."""
-        return True
+        """See `Store.must_claim`."""
+        return False
 
     def claim(self, fires: Sequence[Fire]) -> list[bool]:
-        """See `Store.claim`. The fires of a job come in order, so its latest one is enough to know."""
-        return [self._claim(fire.job, fire.fire_at) for fire in fires]
+        """See `Store.claim`."""
+        return [True] * len(fires)
 
-    def _claim(self, job: str, fire_at: int) -> bool:
-        if fire_at <= self._latest.get(job, fire_at - 1):
-            return False
-        self._latest[job] = fire_at
-        return True
-
-    def forget(self, job: str) -> None:
+    def forget(self, jobs: Sequence[str]) -> None:
         """See `Store.forget`."""
-        self._latest.pop(job, None)
 
-    def write(self, events: Sequence[SchedulerEvent]) -> None:
-        """Do nothing: there is no history."""
+    def write(self, batch: Batch) -> None:
+        """See `Store.write`."""
+
+    def write_output(self, pieces: Sequence[OutputPiece]) -> None:
+        """See `Store.write_output`."""
+
+    def tend(self) -> float:
+        """See `Store.tend`."""
+        return inf
 
     def close(self) -> None:
-        """Do nothing."""
+        """See `Store.close`."""
 
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """See `Store.recall`."""
+        return Recall({})
 
-class StoreDoor:
-    """Asks `store` for a scheduler. `tell` takes the events `store-failed` and `store-recovered`, and may not park."""
+    def runs(self, query: RunQuery) -> RunPage:
+        """See `Store.runs`."""
+        return RunPage(())
 
-    def __init__(
-        self, store: Store, clock: Clock, tell: Callable[[SchedulerEvent], object], timing: Timing = TIMING
-    ) -> None:
-        self.store = store
-        self._clock = clock
-        self._tell = tell
-        self._patience = timing.claim
-        self._claim_pool = ThreadPool(1)
-        self._write_pool = ThreadPool(1)
-        self._stalled: AsyncResult[Any] | None = None
-        """A call of `claim` or `forget` that has not come back in time."""
-        self._waiting: deque[SchedulerEvent] = deque()
-        self._writer: Greenlet | None = None
-        self._failing: set[str] = set()
-        """Which of `claim` and `write` do not work at the moment."""
-        self._lost = 0
-
-    def claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
-        """Ask the store, parking the caller for at most `Timing.claim` seconds; None when it has no answer."""
-        answers: Sequence[bool] | None = self._ask(self.store.claim, fires)
-        if answers is not None and len(answers) != len(fires):
-            self._fail("claim", f"it answered {len(answers)} of {len(fires)} claims")
-            return None
-        return answers
-
-    def forget(self, job: str) -> None:
-        """Drop the claims of a job; returns at once."""
-        if self.store.blocks:
-            spawn(self._ask, self.store.forget, job)
-        else:
-            self._ask(self.store.forget, job)
-
-    def _ask(self, call: Callable[[Any], Any], argument: object) -> Any:
-        if self._stalled is not None:
-            return None
-        try:
-            answer = call(argument) if not self.store.blocks else self._ask_in_thread(call, argument)
-        except Exception as error:
-            self._fail("claim", f"{type(error).__name__}: {error}")
-            return None
-        if self._stalled is None:
-            self._recover("claim")
-        return answer
-
-    def _ask_in_thread(self, call: Callable[[Any], Any], argument: object) -> Any:
-        asked = self._claim_pool.spawn(call, argument)
-        asked.wait(self._patience)
-        if asked.ready():
-            return asked.get()
-        self._stalled = asked
-        asked.rawlink(self._end_stall)
-        self._fail("claim", f"it did not answer within {self._patience:g} s")
+    def run(self, run_id: str) -> StoredRun | None:
+        """See `Store.run`."""
         return None
 
-    def _end_stall(self, asked: object) -> None:
-        if self._stalled is asked:
-            self._stalled = None
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """See `Store.output`."""
+        return None
 
-    # -- history --------------------------------------------------------------------------------------------
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """See `Store.summaries`."""
+        return {}
 
-    def write(self, event: SchedulerEvent) -> None:
-        """Have an event recorded soon; returns at once."""
-        if len(self._waiting) >= _MOST_WAITING:
-            self._lost += 1
-            self._fail("write", f"{_MOST_WAITING} records wait for it")
-            return
-        self._waiting.append(event)
-        if self._writer is None:
-            self._writer = spawn(self._write_all)
-
-    def _write_all(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
-            try:
-                if self.store.blocks:
-                    self._write_pool.spawn(self.store.write, batch).get()
-                else:
-                    self.store.write(batch)
-            except Exception as error:
-                self._lost += len(batch)
-                self._fail("write", f"{type(error).__name__}: {error}")
-            else:
-                self._recover("write")
-        self._writer = None
-
-    def close(self, timeout: float) -> None:
-        """Record what waits, for at most `timeout` seconds, and close the store."""
-        if self._writer is not None:
-            self._writer.join(timeout)
-        self._claim_pool.kill()
-        if not self.store.blocks:
-            self.store.close()
-        elif self._writer is None:
-            self._write_pool.spawn(self.store.close).wait(timeout)
-        self._write_pool.kill()
-
-    # -- whether it works -----------------------------------------------------------------------------------
-
-    def _fail(self, what: str, why: str) -> None:
-        if not self._failing:
-            reason = Reason(ReasonCode.STORE_FAILED, f"the store does not work: {why}")
-            self._tell(StoreFailed(self._clock.now(), reason))
-        self._failing.add(what)
-
-    def _recover(self, what: str) -> None:
-        if what not in self._failing:
-            return
-        self._failing.discard(what)
-        if not self._failing:
-            lost, self._lost = self._lost, 0
-            self._tell(StoreRecovered(self._clock.now(), lost))
+    def facts(self) -> StoreFacts:
+        """See `Store.facts`."""
+        return StoreFacts("nowhere", 0, 0, None, 0, 0)

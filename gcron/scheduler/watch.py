@@ -243,7 +243,7 @@ class Watch:
             with self._guarded(job):
                 due = self._timetable.get(job.name)
                 if step < 0 and (clock_was_wrong or not job.is_fixed_time):
-                    self._claims.forget(job.name)
+                    self._claims.set_back(job.name)
                     self._overlap.set_back(job.name)
                     self._plan(job, now)
                 elif clock_was_wrong and due is not None and due <= now and not job.schedule.follows_end:

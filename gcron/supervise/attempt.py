@@ -110,7 +110,8 @@ class Attempt:
         sleep(_HEAD_START)
         pumps = [self._pump(tree, pipe, stream) for stream, pipe in tree.outputs.items()]
         identity = self._identity
-        self._emit(ProcessStarted(self._clock.now(), identity.job, identity.run_id, tree.pid, identity.attempt))
+        now, since_boot = self._clock.now(), self._clock.monotonic()
+        self._emit(ProcessStarted(now, identity.job, identity.run_id, tree.pid, identity.attempt, since_boot))
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
         if self._sweeps and self._stopper is None:

@@ -40,6 +40,8 @@ class ProcessStarted(JobEvent):
     pid: int
     attempt: int = 1
     """From 1."""
+    since_boot: float | None = None
+    """When it existed, on the clock's `monotonic`: with the pid, that identifies it among all of this boot."""
 
 
 @frozen

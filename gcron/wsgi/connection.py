@@ -19,6 +19,7 @@ from gcron.runtime.timeout import Timeout
 from gcron.wsgi.body import open_body
 from gcron.wsgi.environ import make_environ
 from gcron.wsgi.limits import Limits
+from gcron.wsgi.listener import peer_uid
 from gcron.wsgi.log import access_line, write_line
 from gcron.wsgi.request import Request, RequestError, RequestParser
 from gcron.wsgi.response import Response, ResponseError, date_line
@@ -84,6 +85,8 @@ class Connection:
         if isinstance(peer, tuple):
             self._client = peer[0]
             self._environ.update(REMOTE_ADDR=peer[0], REMOTE_PORT=str(peer[1]))
+        elif (uid := peer_uid(sock)) is not None:
+            self._environ["gcron.peer_uid"] = uid
 
     def serve(self) -> None:
         """Answer requests until the client, the application or a limit ends the connection."""

@@ -6,6 +6,7 @@ import errno
 import os
 import socket as _stdlib
 import stat
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -13,9 +14,12 @@ from gcron.runtime.dns import getaddrinfo
 from gcron.runtime.socket_makers import create_server, fromfd
 from gcron.runtime.sockets import socket
 
-__all__ = ["Listener", "name_of", "parse_address"]
+__all__ = ["Listener", "name_of", "parse_address", "peer_uid"]
 
 _MOST_PORT = 65535
+# Linux: the process, user and group that connected (unix(7), struct ucred).
+_PEER_CREDENTIALS = getattr(_stdlib, "SO_PEERCRED", None)
+_CREDENTIALS = struct.Struct("3i")
 
 
 class Listener:
@@ -75,6 +79,13 @@ def name_of(listener: _stdlib.socket) -> Any:
     """Return the address to which a socket is bound: `(host, port)`, or a path."""
     name = listener.getsockname()
     return name[:2] if isinstance(name, tuple) else name
+
+
+def peer_uid(client: _stdlib.socket) -> int | None:
+    """Return the user of the process that connected to a Unix socket. None where the system does not say."""
+    if client.family != _stdlib.AF_UNIX or _PEER_CREDENTIALS is None:
+        return None
+    return int(_CREDENTIALS.unpack(client.getsockopt(_stdlib.SOL_SOCKET, _PEER_CREDENTIALS, _CREDENTIALS.size))[1])
 
 
 def _checked_port(port: int) -> int:

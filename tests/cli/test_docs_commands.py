@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gcron.cli.control_options import CONTROL_COMMANDS
 from gcron.cli.main import main
 from tests.waiting import PATIENCE
 
@@ -44,7 +45,10 @@ def test_each_sample_is_what_the_command_prints(command: str, printed: str, tmp_
     assert output_of(command, tmp_path) == printed
 
 
-@pytest.mark.parametrize("command", ["run", "check", "edit", "list", "next", "timeline", "explain", "exec", "help"])
+COMMANDS = ["run", "check", "edit", "list", "next", "timeline", "explain", "exec", "state", "help", *CONTROL_COMMANDS]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_and_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -12,13 +12,25 @@ from pathlib import Path
 from gcron.cli.main import main
 
 # Each takes a millisecond or more, and a crontab of simple lines needs none before its first job.
-SLOW = {"croniter", "dataclasses", "inspect", "json", "random", "rich", "shutil", "tempfile"}
+SLOW = {"croniter", "dataclasses", "inspect", "json", "random", "rich", "shutil", "sqlite3", "tempfile"}
 
 
 def test_nothing_slow_is_imported_before_the_first_job(write: Callable[..., str], tmp_path: Path) -> None:
     file = write("*/5 3 * * 1-5 true\n# gcron: name=first\n@reboot kill $PPID\n")
     result = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "gcron", "run", "--split-logs", "--no-watch", file],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-m",
+            "gcron",
+            "run",
+            "--split-logs",
+            "--no-watch",
+            "--state",
+            "history",
+            file,
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -39,6 +51,7 @@ def test_only_the_command_that_runs_is_made_and_loaded() -> None:
     )
     names = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20).stdout
     assert sorted(re.findall(r"gcron\.cli\.\w+", names)) == [
+        "gcron.cli.control_options",
         "gcron.cli.messages",
         "gcron.cli.options",
         "gcron.cli.parser",

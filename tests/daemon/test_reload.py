@@ -20,7 +20,7 @@ import pytest
 
 from gcron.daemon import reloading, watching
 from gcron.daemon.notify import Notifier
-from gcron.daemon.reloading import Reloader
+from gcron.daemon.reloading import Reloaded, Reloader
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import sleep, spawn
 from gcron.hub import get_hub
@@ -28,6 +28,7 @@ from gcron.policy import Policy
 from gcron.schedule import parse
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Job, Scheduler
+from gcron.supervise.command import Command
 from gcron.supervise.python_call import PythonCall
 from tests.waiting import PATIENCE, until
 
@@ -557,3 +558,29 @@ def test_a_change_before_the_watch_opens_is_noticed(tmp_path: Path) -> None:
     reloader.start()
     until(lambda: len(scheduler.jobs) == 1)
     reloader.stop()
+
+
+def test_a_reload_can_be_waited_for_and_says_what_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "names"
+
+    def job(name: str) -> Job:
+        return Job(name.partition("=")[0], parse("@manual"), Command(f"echo {name}"), Policy())
+
+    def read() -> list[Job]:
+        names = path.read_text().split()
+        if "bad" in names:
+            raise ValueError("names:1: bad is no job")
+        return [job(name) for name in names]
+
+    path.write_text("kept old edited=1")
+    scheduler = Scheduler()
+    scheduler.replace(read())
+    reloader = Reloader(scheduler, read, lambda *_, **__: None, SystemClock())
+    path.write_text("kept new edited=2")
+    assert reloader.reload("ann") == Reloaded(("new",), ("edited",), ("old",))
+    assert reloader.reload("ann") == Reloaded()
+    path.write_text("bad")
+    assert reloader.reload("ann") == Reloaded(problem="names:1: bad is no job")
+    assert [job.name for job in scheduler.jobs] == ["kept", "new", "edited"]
+    scheduler.stop()
+    assert reloader.reload("ann") is None

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Run = Callable[..., Any]
@@ -76,4 +77,22 @@ def test_the_text_status_shows_services(gcron_run: Run) -> None:
     daemon.send(signal.SIGUSR1)
     daemon.wait_for(r"service  up: \w+.*, since \S+Z, 0 restarts; pid \d+, since")
     daemon.wait_for("service  down: failed: .*, since")
+    assert daemon.stop() == 0
+
+
+def test_the_status_shows_that_the_history_does_not_work_and_the_log_says_so_once(
+    gcron_run: Run, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir(0o700)
+    (state / "output").touch()  # where a directory is to be
+    daemon = gcron_run("# gcron: name=job\n@every 1s echo hello\n", "--state", str(state))
+    daemon.wait_for("job +succeeded", 3)
+    daemon.send(signal.SIGUSR1)
+    daemon.wait_for(r"history  does not work since \S+Z: \w+Error: .*output")
+    (state / "output").unlink()
+    daemon.wait_for("the store works again")
+    assert daemon.log.count("the store does not work") == 1
+    count = daemon.log.count("job  ")
+    daemon.wait_for("job +succeeded", count + 1)
     assert daemon.stop() == 0

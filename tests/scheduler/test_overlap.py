@@ -131,3 +131,42 @@ def test_a_replaced_process_is_ended_with_its_tree(make_scheduler: Make) -> None
     # On a busy machine a run may be replaced before it starts.
     ended = [event.result for event in recorder.of("run-finished") if str(event.result.outcome) != "skipped"]
     assert (str(ended[0].outcome), ended[0].exit_code) == ("killed", -15)
+
+
+# -- triggers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_trigger_obeys_overlap(clock: VirtualClock, make_scheduler: Make) -> None:
+    """It started a second run beside the first one, whatever the job said."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    for overlap in ("skip", "allow", "queue", "replace"):
+        scheduler.job("@manual", name=overlap, overlap=overlap)(lambda: sleep(100))
+    firsts = {name: scheduler.trigger(name) for name in ("skip", "allow", "queue", "replace")}
+    sleep(1)
+    seconds = {name: scheduler.trigger(name) for name in firsts}
+    sleep(1)
+    third = scheduler.trigger("queue")
+    assert [str(run.state) for run in seconds.values()] == ["ended", "running", "waiting", "running"]
+
+    results = {name: run.result.get(timeout=500) for name, run in seconds.items()}
+    assert {name: str(result.outcome) for name, result in results.items()} == {
+        "skip": "skipped",
+        "allow": "succeeded",
+        "queue": "succeeded",
+        "replace": "succeeded",
+    }
+    assert results["skip"].reason.code == "overlap"
+    assert third.result.get(timeout=5).reason.code == "queue-full"
+    assert firsts["replace"].result.get(timeout=5).reason.code == "replaced"
+    ends = [event for event in recorder.of("run-finished") if event.job == "skip"]
+    assert [str(event.result.outcome) for event in ends] == ["skipped", "succeeded"]
+
+
+def test_two_triggers_at_once_are_a_run_and_a_skip(clock: VirtualClock, make_scheduler: Make) -> None:
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="job")(lambda: sleep(10))
+    runs = [scheduler.trigger("job", who="ann", why="a test") for _ in range(2)]
+    assert sorted(str(run.result.get(timeout=60).outcome) for run in runs) == ["skipped", "succeeded"]
+    sleep(1)
+    assert {event.text for event in recorder.of("notice")} == {"triggered by ann: a test"}
+    assert len(recorder.of("run-finished")) == 2

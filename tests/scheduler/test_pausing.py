@@ -359,3 +359,38 @@ def test_a_status_is_a_snapshot_of_the_job(clock: VirtualClock, make_scheduler: 
     run.result.get()
     assert before[0].counts.succeeded == 0
     assert scheduler.status("long").counts.succeeded == 2
+
+
+def test_a_pause_may_end_by_itself(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    midnight = datetime.fromtimestamp(clock.now() // 86400 * 86400, UTC)
+    scheduler.pause("job", until=midnight + timedelta(hours=2.5), who="ann", why="a deploy")
+    pause = scheduler.status("job").pause
+    assert pause is not None
+    assert (pause.who, pause.why) == ("ann", "a deploy")
+    scheduler.pause("job", until=midnight + timedelta(hours=3.5), who="ann", why="a long deploy")
+    scheduler.pause("job", until=midnight + timedelta(hours=3.5), who="ann", why="a long deploy")
+    sleep(4.5 * HOUR)
+    assert dues(recorder) == [240]
+    assert [event.why for event in recorder.of("job-paused")] == ["a deploy", "a long deploy"]
+    assert [round(event.time - midnight.timestamp()) for event in recorder.of("job-resumed")] == [3.5 * HOUR]
+    assert scheduler.status("job").pause is None
+
+
+def test_a_pause_ends_when_the_clock_jumps_over_its_end(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    scheduler.job("* * * * *", name="other")(lambda: None)  # for which the watch looks at the clock
+    scheduler.pause("job", until=datetime.fromtimestamp(clock.now() + HOUR, UTC))
+    clock.set(clock.now() + 2 * HOUR)
+    sleep(60)
+    assert len(recorder.of("job-resumed")) == 1
+
+
+def test_a_pause_of_a_removed_job_ends_nothing(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
+    scheduler, recorder = hourly
+    scheduler.pause("job", until=datetime.fromtimestamp(clock.now() + HOUR, UTC))
+    scheduler.replace([])
+    sleep(2 * HOUR)
+    assert recorder.of("job-resumed") == []
+    with pytest.raises(ValueError, match="tzinfo"):
+        scheduler.pause("job", until=datetime(2026, 1, 1))

@@ -540,3 +540,29 @@ def test_services_can_be_added_and_removed_while_the_scheduler_runs(scheduler: W
     until(lambda: recorder.outcomes("web") == ["stopped"])
     assert running.services == {}
     assert not psutil.pid_exists(pids(recorder, "web")[0])
+
+
+def test_a_service_can_be_stopped_and_restarted_by_request(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.service("exec sleep 60", name="web")
+    running.command("true", "@manual", name="job")
+    running.start()
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    running.restart_service("web", "restarted by ann")
+    until(lambda: running.services["web"].state is ServiceState.READY)
+    assert len(recorder.of("process-started", "web")) == 2
+    changes = recorder.of("service-state-changed", "web")
+    assert [str(event.state) for event in changes[2:]] == ["stopping", "starting", "ready"]
+    assert {event.reason.text for event in changes[2:4]} == {"restarted by ann"}
+
+    running.stop_service("web", "stopped by ann")
+    until(lambda: running.services["web"].state is ServiceState.STOPPED)
+    assert running.services["web"].reason.text == "stopped by ann"
+    running.restart_service("web")
+    until(lambda: running.services["web"].state is ServiceState.READY)
+
+    with pytest.raises(ValueError, match="no service"):
+        running.stop_service("job")
+    with pytest.raises(KeyError):
+        running.restart_service("no such service")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from gcron.greenlet import sleep
 from gcron.hub import get_hub
-from gcron.scheduler import MemoryStore, Scheduler
-from gcron.scheduler import store as store_module
+from gcron.scheduler import door as door_module
+from gcron.scheduler import journal as journal_module
+from gcron.scheduler.door import StoreUnavailable
+from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.store import Fire
+from gcron.scheduler.journal import Batch
+from gcron.scheduler.store import Fire, NoStore
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE, takes, until
@@ -22,16 +25,14 @@ from tests.waiting import PATIENCE, takes, until
 Make = Callable[..., Any]
 
 
-class Fake:
+class Fake(NoStore):
     """A store whose answers a test decides. It blocks, so it is called in threads."""
 
     blocks = True
-    when_down: Literal["run", "skip"] = "run"
-    kinds: Sequence[str] = ()
 
     def __init__(self, claim: Callable[[Sequence[Fire]], Any] | None = None, **fields: Any) -> None:
         self.claims: list[list[Fire]] = []
-        self.written: list[Any] = []
+        self.written: list[Batch] = []
         self.forgotten: list[str] = []
         self.closed = 0
         self.only: set[str] | None = None
@@ -46,14 +47,17 @@ class Fake:
         self.claims.append(list(fires))
         return self.answer(fires)
 
-    def forget(self, job: str) -> None:
-        self.forgotten.append(job)
+    def forget(self, jobs: Sequence[str]) -> None:
+        self.forgotten += jobs
 
-    def write(self, events: Sequence[Any]) -> None:
-        self.written.append(list(events))
+    def write(self, batch: Batch) -> None:
+        self.written.append(batch)
 
     def close(self) -> None:
         self.closed += 1
+
+    def runs_written(self) -> list[StoredRun]:
+        return [run for batch in self.written for run in batch.runs]
 
 
 def fail(argument: object) -> Any:
@@ -68,7 +72,7 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-def due_each_minute(scheduler: Scheduler, *names: str) -> None:
+def due_each_minute(scheduler: Any, *names: str) -> None:
     for name in names:
         scheduler.job("* * * * *", name=name, greenlet=True)(lambda: None)
 
@@ -204,19 +208,31 @@ def test_a_fire_whose_claim_is_pending_at_the_stop_is_missed(make_scheduler: Mak
     assert recorder.of("run-started") == []
 
 
-def test_a_removed_job_leaves_no_claims_in_memory(clock: VirtualClock, make_scheduler: Make) -> None:
+def test_the_claims_of_removed_jobs_are_forgotten(clock: VirtualClock, make_scheduler: Make) -> None:
     """The claims of removed jobs stayed in memory forever."""
-    store = MemoryStore()
+    store = Fake()
     scheduler, _ = make_scheduler(clock=clock, store=store)
     scheduler.start()
-    for number in range(3):
-        due_each_minute(scheduler, f"job-{number}")
-        sleep(61)
-        scheduler.remove(f"job-{number}")
-    due_each_minute(scheduler, "kept", "gone")
+    due_each_minute(scheduler, "kept", "removed", "not in the new table")
     sleep(61)
+    scheduler.remove("removed")
     scheduler.replace([job for job in scheduler.jobs if job.name == "kept"])
-    assert list(store._latest) == ["kept"]
+    sleep(61)
+    assert store.forgotten == ["removed", "not in the new table"]
+
+
+def test_a_job_that_was_removed_and_added_again_fires_at_the_same_instant(
+    steady_clock: VirtualClock, make_scheduler: Make
+) -> None:
+    scheduler, recorder = make_scheduler(clock=steady_clock)
+    due_each_minute(scheduler, "job")
+    scheduler.start()
+    sleep(61)
+    scheduler.remove("job")
+    due_each_minute(scheduler, "job")
+    steady_clock.set(steady_clock.now() - 60)
+    sleep(61)
+    assert len(recorder.of("run-started")) == 2
 
 
 def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_scheduler: Make) -> None:
@@ -240,45 +256,79 @@ def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_sch
 # -- history ----------------------------------------------------------------------------------------------------
 
 
-def test_the_store_gets_the_kinds_of_events_it_wants_in_order(clock: VirtualClock, make_scheduler: Make) -> None:
-    store = Fake(kinds=("run-started", "run-finished", "job-paused"))
+def test_the_store_learns_what_happens_in_order(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(keeps_history=True)
     scheduler, _ = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a")
     scheduler.start()
+    due = clock.now() + 60
     sleep(61)
     scheduler.pause("a")
     scheduler.stop()
-    assert [event.kind for batch in store.written for event in batch] == ["run-started", "run-finished", "job-paused"]
+    assert [job.name for batch in store.written for job in batch.jobs] == ["a"]
+    (run,) = {run.run_id: run for run in store.runs_written()}.values()
+    assert (run.job, run.outcome, run.fire_at) == ("a", "succeeded", due)
+    assert [batch.handled for batch in store.written if batch.handled] == [{"a": due}]
+    assert [pause for batch in store.written for pause in batch.pauses] == ["a"]
     assert store.closed == 1
 
 
-def test_history_that_the_store_refuses_is_counted(clock: VirtualClock, make_scheduler: Make) -> None:
-    store = Fake(kinds=("run-finished",))
+def test_a_write_that_fails_is_made_again_and_nothing_is_lost(clock: VirtualClock, make_scheduler: Make) -> None:
+    store = Fake(keeps_history=True)
     scheduler, recorder = make_scheduler(clock=clock, store=store)
     due_each_minute(scheduler, "a")
     scheduler.start()
     store.write = fail  # type: ignore[method-assign]
     sleep(181)
-    assert len(recorder.of("store-failed")) == 1
-    del store.write  # type: ignore[attr-defined]
-    sleep(60)
-    assert [event.lost for event in recorder.of("store-recovered")] == [3]
-    assert recorder.outcomes() == ["succeeded"] * 4
+    until(lambda: recorder.of("store-failed"))
+    del store.write  # type: ignore[method-assign]
+    until(lambda: recorder.of("store-recovered"))
+    assert [event.lost for event in recorder.of("store-recovered")] == [0]
+    scheduler.stop()
+    assert {run.run_id for run in store.runs_written()} == {event.run_id for event in recorder.of("run-finished")}
 
 
-def test_history_that_waits_for_a_store_is_bounded(
-    clock: VirtualClock, make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, release: threading.Event
+def test_history_that_waits_for_a_store_is_bounded_and_the_rest_is_counted(
+    make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, release: threading.Event
 ) -> None:
-    monkeypatch.setattr(store_module, "_MOST_WAITING", 10)
-    store = Fake(kinds=("run-finished",))
-    store.write = lambda events: release.wait(PATIENCE)  # type: ignore[method-assign, assignment, return-value]
+    monkeypatch.setattr(journal_module, "MOST_WAITING", 10)
+    store = Fake(keeps_history=True)
+    entered = threading.Event()
+
+    def stall(batch: Batch) -> None:
+        store.written.append(batch)
+        if batch.runs:
+            entered.set()
+            release.wait(PATIENCE)
+
+    store.write = stall  # type: ignore[method-assign]
     scheduler, recorder = make_scheduler(store=store)
     scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
+    scheduler.trigger("job").result.get(timeout=PATIENCE)
+    until(entered.is_set)
     for _ in range(15):
         scheduler.trigger("job").result.get(timeout=PATIENCE)
-    assert len(recorder.of("store-failed")) == 1
-    assert len(scheduler._door._waiting) == 10
+    until(lambda: recorder.of("store-failed"))
+    assert scheduler.store.health.lost == 5, "ten wait"
     release.set()
     until(lambda: recorder.of("store-recovered"))
-    assert recorder.of("store-recovered")[0].lost == 4, "one is in the store's hands, ten wait, four are lost"
+    assert recorder.of("store-recovered")[0].lost == 5
+    until(lambda: len({run.run_id for run in store.runs_written() if run.outcome}) == 11)
+
+
+def test_a_query_of_a_store_that_stalls_is_refused_in_time(
+    make_scheduler: Make, monkeypatch: pytest.MonkeyPatch, release: threading.Event
+) -> None:
+    monkeypatch.setattr(door_module, "_QUERY_TIMEOUT", 0.1)
+    store = Fake(runs=lambda query: release.wait(PATIENCE))
+    scheduler, _ = make_scheduler(store=store)
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        scheduler.store.runs(RunQuery("job"))
+    release.set()
+
+
+def test_a_query_that_the_store_cannot_answer_says_why(make_scheduler: Make) -> None:
+    scheduler, _ = make_scheduler(store=Fake(runs=fail))
+    with pytest.raises(StoreUnavailable, match="No space left on device"):
+        scheduler.store.runs(RunQuery("job"))

@@ -261,7 +261,7 @@ def test_another_thread_can_wait_for_several_runs(background: Callable[..., Sche
 
 
 def test_an_asyncio_program_can_await_a_run(background: Callable[..., Scheduler]) -> None:
-    scheduler = background(lambda it: it.command("echo out; exit 4", "@manual", name="process"))
+    scheduler = background(lambda it: it.command("echo out; exit 4", "@manual", name="process", overlap="allow"))
     turns = 0
 
     async def program() -> list[int | None]:

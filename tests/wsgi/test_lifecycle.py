@@ -419,3 +419,15 @@ def test_logs_are_stderr_by_default(ask: Ask, capsys: pytest.CaptureFixture[str]
     server.stop()
 
     assert '"GET / HTTP/1.1" 200 5 ' in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(stdlib_socket, "SO_PEERCRED"), reason="Linux says who connected")
+def test_the_application_learns_which_user_connected_to_a_unix_socket(
+    serve: Callable[..., WSGIServer], ask: Ask, tmp_path: Path
+) -> None:
+    def who(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [str(environ.get("gcron.peer_uid")).encode()]
+
+    assert ask(serve(who, f"unix:{tmp_path}/s"), GET).endswith(b"\r\n\r\n%d" % os.getuid())
+    assert ask(serve(who), GET).endswith(b"None"), "nobody knows that for TCP"

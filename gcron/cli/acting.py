@@ -1,0 +1,162 @@
+"""`gcron trigger`, `stop`, `pause`, `resume`, `restart` and `reload`: what changes the running gcron."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gcron.cli.logs import follow_run
+from gcron.cli.talking import REFUSED, find, local_time, shown, talk
+from gcron.control.client import Client, NoGcron
+
+__all__ = ["main"]
+
+# As in `gcron exec`: statuses that are not the job's.
+_TIMED_OUT = 124
+_NO_STATUS = 125
+_CANNOT_START = 126
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
+
+Record = dict[str, Any]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the command says; returns the exit status."""
+    return talk(options, lambda client: _COMMANDS[options.command](client, options))
+
+
+def _report(options: argparse.Namespace, record: Record, text: str) -> None:
+    print(json.dumps(record) if options.json else shown(text))
+
+
+# -- runs ---------------------------------------------------------------------------------------------------------
+
+
+def _trigger(client: Client, options: argparse.Namespace) -> int:
+    name = find(client, options.job)["job"]
+    run = client.post("jobs", name, "trigger", why=options.why)
+    decision, run_id = run["decision"], run["run_id"]
+    if decision == "skipped":
+        _report(options, run, f"{name}: skipped: {run['reason']}")
+        return _NO_STATUS if options.wait else REFUSED
+    words = {
+        "started": f"started, run {run_id}",
+        "queued": f"waits for the end of a run that is under way, run {run_id}",
+        "replaced": f"replaces the run that is under way, run {run_id}",
+        "alive": f"is alive already, run {run_id}",
+    }
+    if not options.wait:
+        _report(options, run, f"{name}: {words[decision]}")
+        return 0
+    if decision != "started":
+        print(f"gcron: {name}: {shown(words[decision])}", file=sys.stderr)
+    return _wait(client, name, run_id, options)
+
+
+def _wait(client: Client, name: str, run_id: str, options: argparse.Namespace) -> int:
+    try:
+        ended = follow_run(client, run_id)
+    except NoGcron as error:
+        print(f"gcron: {name}: {error}", file=sys.stderr)
+        return _NO_STATUS
+    except KeyboardInterrupt:
+        print(f"gcron: {name} goes on; gcron logs {name} {run_id} -f", file=sys.stderr)
+        raise
+    if options.json:
+        print(json.dumps(ended), file=sys.stderr)
+    elif ended["outcome"] not in ("succeeded", "failed"):
+        print(f"gcron: {name}: {ended['outcome']}: {shown(ended['reason'])}", file=sys.stderr)
+    return _status(ended)
+
+
+def _status(run: Record) -> int:
+    """The exit status for a run, as `gcron exec` has it."""
+    code: int | None = run["exit_code"]
+    if run["outcome"] == "timed-out":
+        return _TIMED_OUT
+    if run["outcome"] == "start-failed":
+        return code or _CANNOT_START
+    if code is None:
+        return 0 if run["outcome"] == "succeeded" else _NO_STATUS
+    return code if code >= 0 else 128 - code
+
+
+def _stop(client: Client, options: argparse.Namespace) -> int:
+    if _RUN_ID.fullmatch(options.job):
+        run = client.post("runs", options.job, "kill" if options.now else "stop", why=options.why)
+        _report(options, run, f"{run['job']}: run {run['run_id']} is being {'killed' if options.now else 'stopped'}")
+        return 0
+    name = find(client, options.job)["job"]
+    stopped = client.post("jobs", name, "stop", why=options.why, now=options.now or None)
+    if "stopped" in stopped:
+        runs = f"run{'' if len(stopped['stopped']) == 1 else 's'} {', '.join(stopped['stopped'])}"
+        text = f"{name}: {runs}: being {'killed' if options.now else 'stopped'}"
+    else:
+        text = f"{name}: {stopped['service']['state']}"
+    _report(options, stopped, text)
+    return 0
+
+
+# -- pauses -------------------------------------------------------------------------------------------------------
+
+
+def _pause(client: Client, options: argparse.Namespace) -> int:
+    if options.until and options.duration:
+        print("gcron: give --for or --until, not both", file=sys.stderr)
+        return 2
+    until = None
+    if options.until:
+        from gcron.cli.times import TimeError, read_moment, read_zone, utc_text
+
+        try:
+            until = utc_text(read_moment(options.until, int(time.time()), read_zone(None)).instant)
+        except TimeError as error:
+            print(f"gcron: {error}", file=sys.stderr)
+            return 2
+    name = find(client, options.job)["job"]
+    job = client.post("jobs", name, "pause", until=until, why=options.why, **{"for": options.duration})
+    end = job["pause"]["until"]
+    text = f"until {local_time(end)}" if end else f"until gcron resume {name}"
+    _report(options, job, f"{name}: paused {text}")
+    return 0
+
+
+def _resume(client: Client, options: argparse.Namespace) -> int:
+    before = find(client, options.job)
+    name = before["job"]
+    job = client.post("jobs", name, "resume")
+    due = f"due next at {local_time(job['next_fire'])}" if job["next_fire"] else "not due at any time"
+    _report(options, job, f"{name}: {'resumed' if before['paused'] else 'was not paused'}, {due}")
+    return 0
+
+
+# -- services and crontabs ----------------------------------------------------------------------------------------
+
+
+def _restart(client: Client, options: argparse.Namespace) -> int:
+    name = find(client, options.job)["job"]
+    job = client.post("services", name, "restart", why=options.why)
+    _report(options, job, f"{name}: restarting")
+    return 0
+
+
+def _reload(client: Client, options: argparse.Namespace) -> int:
+    changes = client.post("reload")
+    lines = [f"{kind} {', '.join(changes[kind])}" for kind in ("added", "changed", "removed") if changes[kind]]
+    _report(options, changes, f"{changes['jobs']} jobs: " + ("; ".join(lines) or "nothing has changed"))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
+    "trigger": _trigger,
+    "stop": _stop,
+    "pause": _pause,
+    "resume": _resume,
+    "restart": _restart,
+    "reload": _reload,
+}

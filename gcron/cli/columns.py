@@ -1,0 +1,64 @@
+"""Tables that fit the terminal: columns become narrower, then the least important ones are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from gcron.cli.talking import colour, shorten, shown
+from gcron.cli.terminal import width
+
+__all__ = ["Column", "print_columns"]
+
+_GAP = 2
+
+
+class Column(NamedTuple):
+    """A column: its title, the narrowest that it may be, and how soon it is left out (0: never; 1: first)."""
+
+    title: str
+    narrowest: int
+    leaves: int = 0
+    style: Callable[[str], str] = lambda cell: ""
+    """The colour of a cell with this text; empty for none."""
+
+
+def print_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print the titles and the rows."""
+    rows = [[shown(cell) for cell in row] for row in rows]
+    natural = [max([len(column.title), *(len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    widths = _fit(columns, natural, width())
+    print(colour(_line(columns, [column.title for column in columns], widths), "bold"))
+    for row in rows:
+        print(_line(columns, row, widths, coloured=True))
+
+
+def _fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+    """The width of each column that is shown."""
+    kept = [index for index in range(len(columns)) if natural[index]]
+    for _ in columns:
+        narrowest = {index: min(natural[index], columns[index].narrowest) for index in kept}
+        if sum(narrowest.values()) + _GAP * (len(kept) - 1) <= room:
+            break
+        leaving = [index for index in kept if columns[index].leaves]
+        if not leaving:
+            break
+        kept.remove(min(leaving, key=lambda index: columns[index].leaves))
+    widths = {index: min(natural[index], columns[index].narrowest) for index in kept}
+    spare = room - sum(widths.values()) - _GAP * (len(kept) - 1)
+    # The widest gap between what a column wants and what it has is closed first.
+    while spare > 0 and (wanting := [index for index in kept if widths[index] < natural[index]]):
+        widths[max(wanting, key=lambda index: natural[index] - widths[index])] += 1
+        spare -= 1
+    return widths
+
+
+def _line(columns: Sequence[Column], row: Sequence[str], widths: dict[int, int], coloured: bool = False) -> str:
+    return (" " * _GAP).join(_cells(columns, row, widths, coloured)).rstrip()
+
+
+def _cells(columns: Sequence[Column], row: Sequence[str], widths: dict[int, int], coloured: bool) -> Iterator[str]:
+    for index, size in widths.items():
+        cell = shorten(row[index], size).ljust(size)
+        style = columns[index].style(row[index]) if coloured else ""
+        yield colour(cell, style) if style else cell

@@ -1,0 +1,248 @@
+"""The commands that talk to a gcron that runs: their options, and what `--help` prints."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from gcron.cli.parser import CommandParser
+
+__all__ = ["CONTROL_COMMANDS", "add_run_options"]
+
+_Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
+
+_STATUSES = """\
+exit status: 0 done; 1 refused or failed; 2 the command line is wrong; 3 no
+gcron to talk to; 4 there is no such job
+"""
+_JOB = "its name, a part of it, or FILE:LINE"
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option of `gcron run` that concerns the control socket."""
+    parser.add_argument(
+        "--no-control", action="store_true", help="no control socket: gcron status and the like do not reach this gcron"
+    )
+
+
+def _add_status(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "status",
+        "show how the jobs of the running gcron stand",
+        "Show how the jobs of the running gcron stand: the last outcome, the last ten, and the next fire. "
+        "With JOB, show all about one job.",
+        """\
+examples:
+  gcron status                 a table of all jobs, services below
+  gcron status backup          one job: definition, next fires, last runs
+  gcron status --json | jq '.jobs[] | select(.overdue)'
+
+the last ten outcomes, the newest last:
+  . succeeded  F failed  T timed out  K killed  S did not start  - skipped
+  m missed  ? lost or unknown  o a service that was asked to end
+""",
+    )
+    parser.add_argument("job", nargs="?", metavar="JOB", help=_JOB)
+    parser.add_argument("--names", action="store_true", help="only the names of the jobs, one a line")
+
+
+def _add_history(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "history",
+        "show the last runs, with their outcomes",
+        "Show the last runs of all jobs, or of one: when, outcome, how long, and why.",
+        """\
+examples:
+  gcron history                          the last 20 runs of all jobs
+  gcron history backup -n 100
+  gcron history --failed --since -1d     what went wrong since yesterday
+  gcron history --json --since -7d > runs.jsonl
+""",
+    )
+    parser.add_argument("job", nargs="?", metavar="JOB", help=_JOB)
+    parser.add_argument("-n", "--count", type=_count, metavar="N", help="how many (default 20; with --since, all)")
+    parser.add_argument("--failed", action="store_true", help="only those that failed in any way")
+    parser.add_argument("--outcome", metavar="LIST", help="only these outcomes, such as skipped,missed")
+    parser.add_argument("--since", metavar="TIME", help="from this time on: -1d, 2027-03-28 or 2027-03-28T02:30")
+    parser.add_argument("--until", metavar="TIME", help="before this time")
+
+
+def _add_logs(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "logs",
+        "show what a run printed, also while it runs",
+        "Show what the last run of a job printed, or another run of it.",
+        """\
+examples:
+  gcron logs backup                  the last run that printed something
+  gcron logs backup -f               the present run, or the next, as it prints
+  gcron logs backup 3f2a91c04be7d655
+  gcron logs backup --tail 20
+""",
+        has_json=False,
+    )
+    parser.add_argument("job", metavar="JOB", help=_JOB)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="id of a run, as gcron history shows it")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what it prints, until it has ended")
+    parser.add_argument("--tail", type=_count, metavar="N", help="only the last N lines")
+
+
+def _add_trigger(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "trigger",
+        "run a job now",
+        "Run a job now, whatever its schedule. While another run of it is under way, its `overlap` decides.",
+        """\
+examples:
+  gcron trigger backup
+  gcron trigger backup --wait && echo done
+  gcron trigger backup --why 'after the disk was changed'
+
+exit status with --wait: the job's own; 128 + N if signal N ended it; 124 after
+its timeout; 125 if it was skipped or gcron itself failed; 126, 127 if it could
+not be started. Ctrl-C ends the waiting, and not the job
+""",
+    )
+    parser.add_argument("job", metavar="JOB", help=_JOB)
+    parser.add_argument("--wait", action="store_true", help="show what it prints as it comes, and wait for its end")
+    _add_why(parser)
+    parser.set_defaults(module="acting")
+
+
+def _add_stop(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "stop",
+        "end the runs of a job, or a service",
+        "End all runs of a job with their process trees, as at a time-out; or a service, which then stays so. "
+        "Instead of a job, the id of one run may be given.",
+        """\
+examples:
+  gcron stop backup
+  gcron stop 3f2a91c04be7d655
+  gcron stop backup --now          by KILL, without asking first
+""",
+    )
+    parser.add_argument("job", metavar="JOB", help=f"{_JOB}; or the id of a run")
+    parser.add_argument("--now", action="store_true", help="kill at once")
+    _add_why(parser)
+    parser.set_defaults(module="acting")
+
+
+def _add_pause(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "pause",
+        "let a job not be due for a time",
+        "Let a job not be due until it is resumed, or for a time. Runs under way go on. What would have been due "
+        "meanwhile is neither run later nor missed.",
+        """\
+examples:
+  gcron pause refresh --for 2h
+  gcron pause refresh --until 2027-03-28T06:00 --why 'a deploy'
+""",
+    )
+    parser.add_argument("job", metavar="JOB", help=_JOB)
+    parser.add_argument("--for", dest="duration", metavar="DURATION", help="for so long: 90s, 2h, 1d12h")
+    parser.add_argument("--until", metavar="TIME", help="until then: 2027-03-28, 2027-03-28T06:00 or +2d")
+    _add_why(parser)
+    parser.set_defaults(module="acting")
+
+
+def _add_resume(commands: _Commands) -> None:
+    parser = _add(
+        commands, "resume", "let a paused job be due again", "Let a paused job be due again, from now on.", ""
+    )
+    parser.add_argument("job", metavar="JOB", help=_JOB)
+    parser.set_defaults(module="acting")
+
+
+def _add_restart(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "restart",
+        "restart a service",
+        "End the present life of a service, if it has one, and start it again.",
+        "",
+    )
+    parser.add_argument("job", metavar="SERVICE", help=_JOB)
+    _add_why(parser)
+    parser.set_defaults(module="acting")
+
+
+def _add_reload(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "reload",
+        "read the crontabs again now",
+        "Have the running gcron read its crontabs again, and show what has changed, or all that is wrong.",
+        "",
+    )
+    parser.set_defaults(module="acting")
+
+
+def _add_why_command(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "why",
+        "explain why a job ran, or did not run, at a time",
+        "Explain why a job ran, or did not run, at a time: whether it was due, which field of its schedule says no, "
+        "what a clock change did, and what came of it.",
+        """\
+examples:
+  gcron why backup 02:30                  the last 02:30 of its time zone
+  gcron why backup 2027-03-28T02:30
+  gcron why backup 2027-03-28T01:30Z
+""",
+    )
+    parser.add_argument("job", metavar="JOB", help=_JOB)
+    parser.add_argument(
+        "time", metavar="TIME", help="02:30, 2027-03-28, or 2027-03-28T02:30, with Z or +02:00 if you like"
+    )
+
+
+def _add(
+    commands: _Commands, name: str, help: str, description: str, epilog: str, has_json: bool = True
+) -> CommandParser:
+    epilog = f"{epilog}\n{_STATUSES}" if epilog else _STATUSES
+    parser = commands.add_parser(name, help=help, description=description, epilog=epilog)
+    parser.add_argument(
+        "--instance", metavar="NAME", help="which gcron, if several run: its name, or a crontab that it runs"
+    )
+    parser.add_argument("--socket", metavar="PATH", help="the socket of a program that called serve_control(PATH)")
+    if has_json:
+        parser.add_argument("--json", action="store_true", help="JSON, as the API has it")
+    return parser
+
+
+def _add_why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--why", metavar="TEXT", help="the reason, for the log and the history")
+
+
+CONTROL_COMMANDS: Mapping[str, Callable[[_Commands], None]] = MappingProxyType(
+    {
+        "status": _add_status,
+        "history": _add_history,
+        "logs": _add_logs,
+        "why": _add_why_command,
+        "trigger": _add_trigger,
+        "stop": _add_stop,
+        "pause": _add_pause,
+        "resume": _add_resume,
+        "restart": _add_restart,
+        "reload": _add_reload,
+    }
+)
+"""In the order of `gcron --help`."""
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)

@@ -1,0 +1,82 @@
+"""`gcron history`: the last runs, with their outcomes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from gcron.cli.columns import Column, print_columns
+from gcron.cli.talking import FAILURES, find, local_time, span, style_of, talk, word_of
+from gcron.control.client import Client
+
+__all__ = ["main"]
+
+_COUNT = 20
+_PAGE = 500
+
+Record = dict[str, Any]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the runs, the newest last for people, the newest first as JSON."""
+    try:
+        since, until = _instant(options.since), _instant(options.until)
+    except ValueError as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return 2
+    return talk(options, lambda client: _show(client, options, since, until))
+
+
+def _show(client: Client, options: argparse.Namespace, since: str | None, until: str | None) -> int:
+    runs = _runs(client, options, since, until)
+    if options.count is not None or since is None:
+        runs = islice(runs, options.count or _COUNT)
+    if options.json:
+        for run in runs:
+            print(json.dumps(run))
+        return 0
+    found = list(runs)
+    if not found:
+        print("no runs")
+        return 0
+    print_columns(_COLUMNS, [_row(run) for run in reversed(found)])
+    return 0
+
+
+def _runs(client: Client, options: argparse.Namespace, since: str | None, until: str | None) -> Iterator[Record]:
+    outcome = ",".join(sorted(FAILURES)) if options.failed else options.outcome
+    words = ("jobs", find(client, options.job)["job"], "runs") if options.job else ("runs",)
+    limit = min(options.count or (_COUNT if since is None else _PAGE), _PAGE)
+    return client.pages("runs", *words, limit=limit, outcome=outcome, since=since, until=until)
+
+
+def _instant(text: str | None) -> str | None:
+    """The time that an option means, as the API wants it. Raises ValueError."""
+    if text is None:
+        return None
+    from gcron.cli.times import read_moment, read_zone, utc_text
+
+    return utc_text(read_moment(text, int(time.time()), read_zone(None)).instant)
+
+
+_COLUMNS = (
+    Column("WHEN", 19, leaves=3),
+    Column("JOB", 12),
+    Column("OUTCOME", 9, style=style_of),
+    Column("TOOK", 5, leaves=2),
+    Column("RUN", 16),
+    Column("WHY", 8, leaves=1),
+)
+
+
+def _row(run: Record) -> list[str]:
+    outcome = word_of(run["outcome"]) or run["state"]
+    why = run["reason"]
+    if run.get("count", 1) > 1:
+        why = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}: {why}"
+    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), run["run_id"], why]

@@ -1,0 +1,109 @@
+"""`gcron logs`: what a run printed, also while it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gcron.cli.talking import REFUSED, find, talk
+from gcron.cli.terminal import is_terminal
+from gcron.control.client import Client, NoGcron, Refused
+
+__all__ = ["follow_run", "main", "write_output"]
+
+# Of the newest runs of a job, so many are looked at for one that printed something.
+_LOOKED_AT = 20
+# Bytes from the end in which the last lines are looked for.
+_TAIL = 4 * 1024 * 1024
+# What could move a terminal's cursor, but for tabs and ends of lines.
+_CONTROL = bytes(code for code in range(32) if code not in (9, 10)) + b"\x7f"
+
+Record = dict[str, Any]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the output of one run."""
+    return talk(options, lambda client: _show(client, options))
+
+
+def _show(client: Client, options: argparse.Namespace) -> int:
+    name = find(client, options.job)["job"]
+    run_id = _whole_id(client, name, options.run) if options.run else None
+    if options.follow:
+        follow_run(client, run_id or _present_or_next(client, name))
+        return 0
+    position = -_TAIL if options.tail else None
+    for candidate in [run_id] if run_id else _run_ids(client, name):
+        try:
+            pieces = client.data("runs", candidate, "output", position=position)
+            write_output(_last_lines(pieces, options.tail) if options.tail else pieces)
+        except Refused as error:
+            if error.code != "no-output" or run_id:
+                raise
+        else:
+            return 0
+    print(f"gcron: no output of {name} is kept", file=sys.stderr)
+    return REFUSED
+
+
+def _run_ids(client: Client, name: str) -> Iterator[str]:
+    for run in client.get("jobs", name, "runs", limit=_LOOKED_AT)["runs"]:
+        yield run["run_id"]
+
+
+def _whole_id(client: Client, name: str, beginning: str) -> str:
+    """Return the id of the run of that job that begins so."""
+    if len(beginning) >= 16:
+        return beginning
+    runs = client.get("jobs", name, "runs", limit=500)["runs"]
+    matches = [run["run_id"] for run in runs if run["run_id"].startswith(beginning)]
+    if len(matches) == 1:
+        return str(matches[0])
+    what = "no run" if not matches else f"{len(matches)} runs"
+    raise Refused({"code": "no-such-run", "detail": f"{what} of {name} with an id that begins with {beginning!r}"})
+
+
+def _present_or_next(client: Client, name: str) -> str:
+    """Return the id of the run under way, or wait for the next one."""
+    for happening in client.stream("events", job=name, kind="run-started"):
+        if happening.kind == "run-started":
+            return str(happening.data["run_id"])
+        running = client.get("jobs", name)["running"]  # only now: nothing begins unseen in between
+        if running:
+            return str(running[-1]["run_id"])
+        print(f"gcron: {name} does not run now; waiting for its next run", file=sys.stderr)
+    raise NoGcron("gcron has ended")
+
+
+def follow_run(client: Client, run_id: str) -> Record:
+    """Write what a run prints, as it comes; returns its record once it has ended. Raises NoGcron."""
+    for happening in client.stream("runs", run_id, "output", follow=True):
+        if happening.kind == "output":
+            write_output([happening.data["text"].encode("utf-8", "surrogateescape")])
+        elif happening.kind == "gap":
+            write_output([b"[gcron: %d bytes are not kept]\n" % happening.data["bytes"]])
+        elif happening.kind == "end":
+            return happening.data
+    raise NoGcron("gcron has ended before the run")
+
+
+def write_output(pieces: Iterable[bytes]) -> None:
+    """Write bytes to stdout; what could move a terminal's cursor is escaped there, and only there."""
+    escape = is_terminal()
+    for piece in pieces:
+        sys.stdout.buffer.write(_escaped(piece) if escape else piece)
+        sys.stdout.buffer.flush()
+
+
+def _escaped(piece: bytes) -> bytes:
+    for code in _CONTROL:
+        piece = piece.replace(bytes([code]), b"\\x%02x" % code)
+    return piece
+
+
+def _last_lines(pieces: Iterable[bytes], count: int) -> list[bytes]:
+    text = b"".join(pieces)
+    lines = text.removesuffix(b"\n").split(b"\n")[-count:]
+    return [b"\n".join(lines) + (b"\n" if text.endswith(b"\n") else b"")]

@@ -1,0 +1,243 @@
+"""`gcron status`: how the jobs of the running gcron stand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from gcron.cli.columns import Column, print_columns
+from gcron.cli.talking import (
+    FAILURES,
+    ago,
+    colour,
+    find,
+    local_time,
+    seconds_since,
+    shown,
+    span,
+    style_of,
+    talk,
+    word_of,
+)
+from gcron.cli.terminal import print_wrapped
+from gcron.control.client import Client
+
+__all__ = ["main", "strip"]
+
+_SIGNS = {
+    "succeeded": ".",
+    "failed": "F",
+    "timed-out": "T",
+    "killed": "K",
+    "start-failed": "S",
+    "skipped": "-",
+    "missed": "m",
+    "stopped": "o",
+}
+_STRIP = 10
+_RUNS_SHOWN = 10
+
+Record = dict[str, Any]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print a table of all jobs, or all about one."""
+    return talk(options, lambda client: _one(client, options) if options.job else _all(client, options))
+
+
+def strip(recent: list[str]) -> str:
+    """Return the last ten outcomes, a character each, the newest last."""
+    return "".join(_SIGNS.get(outcome, "?") for outcome in recent[-_STRIP:])
+
+
+# -- all jobs -----------------------------------------------------------------------------------------------------
+
+
+def _all(client: Client, options: argparse.Namespace) -> int:
+    instance = client.get("instance")
+    jobs = list(client.pages("jobs", "jobs", limit=500))
+    if options.names:
+        print("".join(f"{shown(job['job'])}\n" for job in jobs), end="")
+        return 0
+    if options.json:
+        print(json.dumps({"instance": instance, "jobs": jobs}))
+        return 0
+    now = instance["now"]
+    scheduled = [job for job in jobs if "service" not in job]
+    services = [job for job in jobs if "service" in job]
+    _print_headline(instance, scheduled)
+    if scheduled:
+        print()
+        print_columns(_JOB_COLUMNS, [_job_row(job, now) for job in scheduled])
+    if services:
+        print()
+        print_columns(_SERVICE_COLUMNS, [_service_row(job, now) for job in services])
+    return 0
+
+
+def _print_headline(instance: Record, jobs: list[Record]) -> None:
+    failing = sum(_is_failing(job) for job in jobs)
+    counts = [
+        f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}",
+        f"{sum(bool(job['running']) for job in jobs)} running",
+        f"{failing} failing",
+        f"{sum(job['overdue'] for job in jobs)} overdue",
+    ]
+    since = f"since {local_time(instance['since'])[:16]} ({ago(seconds_since(instance['since'], instance['now']))})"
+    print_wrapped(f"{instance['instance']}: {since}, {', '.join(counts)}")
+    if instance["stopping"]:
+        print_wrapped(colour("gcron is stopping", "yellow"))
+    problem = (instance["reload"] or {}).get("problem")
+    if problem:
+        print_wrapped(colour("the crontabs on disk are wrong, and the jobs of before go on: see gcron check", "red"))
+    if instance["store"]["problem"]:
+        lost = f" ({instance['store']['lost']} records lost)" if instance["store"]["lost"] else ""
+        print_wrapped(colour(f"history: {shown(instance['store']['problem'])}{lost}", "red"))
+
+
+def _is_failing(job: Record) -> bool:
+    """Whether the last run that succeeded or failed has failed."""
+    decided = [outcome for outcome in job["recent"] if outcome == "succeeded" or outcome in FAILURES]
+    return bool(decided) and decided[-1] != "succeeded"
+
+
+_JOB_COLUMNS = (
+    Column("JOB", 12),
+    Column("SCHEDULE", 10, leaves=2),
+    Column("LAST", 7, style=style_of),
+    Column("AGO", 3),
+    Column("TOOK", 6, leaves=1),
+    Column("LAST TEN", 10, leaves=3),
+    Column("NEXT", 7, style=lambda cell: "yellow" if cell in ("paused", "off") else ""),
+)
+_SERVICE_COLUMNS = (
+    Column("SERVICE", 12),
+    Column("STATE", 8, style=lambda cell: {"ready": "green", "failed": "red", "backing-off": "yellow"}.get(cell, "")),
+    Column("SINCE", 5),
+    Column("RESTARTS", 8, leaves=2),
+    Column("WHY", 12, leaves=1),
+)
+
+
+def _job_row(job: Record, now: str) -> list[str]:
+    last, since, took = _last(job, now)
+    return [job["job"], job["schedule"], last, since, took, strip(job["recent"]), _next(job, now)]
+
+
+def _last(job: Record, now: str) -> tuple[str, str, str]:
+    """The last outcome, or that it runs; how long ago; how long it took."""
+    if job["running"]:
+        run = job["running"][0]
+        began = run["started"] or run["created"]
+        word = "running" if run["state"] == "running" else run["state"]
+        return word, "", span(seconds_since(began, now))
+    if not job["recent"] or job["last_ended"] is None:
+        return "-", "", ""
+    return word_of(job["recent"][-1]), ago(seconds_since(job["last_ended"], now)), span(job["last_duration"])
+
+
+def _next(job: Record, now: str) -> str:
+    if job["paused"]:
+        until = (job["pause"] or {}).get("until")
+        return "paused" if until is None else f"paused {ago(seconds_since(now, until))}"
+    if not job["enabled"]:
+        return "off"
+    return "-" if job["next_fire"] is None else f"in {ago(seconds_since(now, job['next_fire']))}"
+
+
+def _service_row(job: Record, now: str) -> list[str]:
+    service = job["service"]
+    return [
+        job["job"],
+        service["state"],
+        ago(seconds_since(service["since"], now)),
+        str(service["restarts"]),
+        service["reason"],
+    ]
+
+
+# -- one job ------------------------------------------------------------------------------------------------------
+
+
+def _one(client: Client, options: argparse.Namespace) -> int:
+    name = find(client, options.job)["job"]
+    job = client.get("jobs", name)
+    runs = client.get("jobs", name, "runs", limit=_RUNS_SHOWN)["runs"]
+    if options.json:
+        print(json.dumps(job | {"last_runs": runs}))
+        return 0
+    now = client.get("instance")["now"]
+    for title, text in _facts(job, now):
+        if text:
+            print_wrapped(shown(text), f"{title:12}", " " * 12)
+    if runs:
+        print()
+        print_columns(_RUN_COLUMNS, [_run_row(run, now) for run in runs])
+    return 0
+
+
+def _facts(job: Record, now: str) -> list[tuple[str, str]]:
+    rate = job["success_rate"]
+    done = f"{job['succeeded']} succeeded, {job['failed']} failed, {job['skipped']} skipped, {job['missed']} missed"
+    durations = f"on average {span(job['mean_duration'])}, at most {span(job['longest_duration'])}"
+    service = job.get("service")
+    return [
+        ("job", job["job"]),
+        ("", job["description"]),
+        ("schedule", f"{job['schedule']}  ({job['timezone']})"),
+        ("", job["words"]),
+        ("defined in", job["source"]),
+        ("command", job["command"] or job["function"] or ""),
+        ("user", job["user"] or ""),
+        ("options", ", ".join(f"{name}={_option(value)}" for name, value in job["options"].items())),
+        ("state", _state(job, now)),
+        ("service", "" if service is None else _service(service)),
+        ("next", ", ".join(local_time(fire) for fire in job["next_fires"][:5])),
+        ("so far", done if job["runs"] else ""),
+        ("", "" if rate is None else f"{rate:.1%} of the runs succeeded"),
+        ("takes", durations if job["mean_duration"] is not None else ""),
+        ("last success", "" if job["last_success"] is None else f"{ago(seconds_since(job['last_success'], now))} ago"),
+    ]
+
+
+def _service(service: Record) -> str:
+    reason = f": {service['reason']}" if service["reason"] else ""
+    return f"{service['state']} since {local_time(service['since'])}{reason}; {service['restarts']} restarts"
+
+
+def _option(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _state(job: Record, now: str) -> str:
+    states = []
+    for run in job["running"]:
+        took = span(seconds_since(run["started"] or run["created"], now))
+        pid = "" if run["pid"] is None else f", pid {run['pid']}"
+        states.append(f"{run['state']} for {took} (run {run['run_id']}{pid})")
+    if job["pause"] is not None:
+        pause = job["pause"]
+        until = "" if pause["until"] is None else f" until {local_time(pause['until'])}"
+        who = f" by {pause['who']}" if pause["who"] else ""
+        why = f": {pause['why']}" if pause["why"] else ""
+        states.append(f"paused since {local_time(pause['since'])}{until}{who}{why}")
+    if not job["enabled"]:
+        states.append("not enabled (enabled=no)")
+    if job["overdue"]:
+        states.append("overdue: it has not succeeded within its expect-within")
+    return "; ".join(states)
+
+
+_RUN_COLUMNS = (
+    Column("RUN", 16),
+    Column("WHEN", 19, leaves=2),
+    Column("OUTCOME", 9, style=style_of),
+    Column("TOOK", 5, leaves=3),
+    Column("WHY", 12, leaves=1),
+)
+
+
+def _run_row(run: Record, now: str) -> list[str]:
+    outcome = word_of(run["outcome"]) or run["state"]
+    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), run["reason"]]

@@ -1,0 +1,148 @@
+"""What the commands that talk to a running gcron have in common: finding it, errors, exit statuses, words for times."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from gcron.cli.terminal import is_terminal, wants_colour
+from gcron.control.client import Client, NoGcron, Refused, connect
+
+__all__ = [
+    "FAILURES",
+    "REFUSED",
+    "ago",
+    "colour",
+    "find",
+    "local_time",
+    "seconds_since",
+    "shorten",
+    "shown",
+    "span",
+    "style_of",
+    "talk",
+    "word_of",
+]
+
+REFUSED = 1
+_WRONG_COMMAND_LINE = 2
+_NO_GCRON = 3
+_NO_JOB = 4
+
+FAILURES = frozenset({"failed", "timed-out", "killed", "start-failed", "unknown-exit", "lost"})
+"""Outcomes that count as failures."""
+_WORDS = {
+    "succeeded": "ok",
+    "timed-out": "timed out",
+    "start-failed": "not started",
+    "unknown-exit": "unknown",
+}
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+# What could move a terminal's cursor, but for tabs and ends of lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+Record = dict[str, Any]
+
+
+def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
+    """Call `ask` with a client of the gcron that is meant; returns its status, or that of what went wrong."""
+    try:
+        with connect(options.instance, options.socket) as client:
+            return ask(client)
+    except NoGcron as error:
+        print(f"gcron: {error}", file=sys.stderr)
+        return _NO_GCRON
+    except Refused as error:
+        print(f"gcron: {shown(str(error))}", file=sys.stderr)
+        for line in str(error.record.get("problem") or "").splitlines():
+            print(shown(line), file=sys.stderr)
+        if error.code in ("no-such-job", "no-such-run"):
+            return _NO_JOB
+        return _WRONG_COMMAND_LINE if error.code == "bad-request" else REFUSED
+
+
+def find(client: Client, text: str) -> Record:
+    """Return the record of the one job that `text` means. Raises Refused."""
+    (job,) = client.get("jobs", find=text)["jobs"]
+    found: Record = job
+    return found
+
+
+# -- words --------------------------------------------------------------------------------------------------------
+
+
+def word_of(outcome: str | None) -> str:
+    """Return an outcome in a word or two."""
+    return _WORDS.get(outcome or "", outcome or "")
+
+
+def style_of(cell: str) -> str:
+    """Return the colour of a cell with the word of an outcome, or of a run; empty for none."""
+    if cell in ("ok", "running"):
+        return "green" if cell == "ok" else "bold"
+    return "red" if cell in map(word_of, FAILURES) else ""
+
+
+def seconds_since(time: str, now: str) -> float:
+    """Return the seconds from one time of an answer to another."""
+    return (_read(now) - _read(time)).total_seconds()
+
+
+def local_time(time: str | None) -> str:
+    """Return a time of an answer as this machine's wall clock shows it: `2026-11-30 16:20:10`."""
+    return "" if time is None else f"{_read(time).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _read(time: str) -> datetime:
+    return datetime.fromisoformat(time)
+
+
+def span(seconds: float | None) -> str:
+    """Return a duration in few characters: `0.3s`, `12s`, `5m02s`, `3h10m`, `2d`."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d"
+
+
+def ago(seconds: float) -> str:
+    """Return a distance in time in very few characters: `12s`, `5m`, `3h`, `2d`."""
+    whole = max(0, round(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def shorten(text: str, width: int) -> str:
+    """Return a text of at most `width` characters; a longer one without its middle: `php-art…-import`."""
+    if len(text) <= width:
+        return text
+    if width < 3:
+        return text[:width]
+    head = (width - 1 + 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def shown(text: str) -> str:
+    """Return a text in which all that could move a terminal's cursor is escaped."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def colour(text: str, name: str) -> str:
+    """Return the text in a colour, if stdout is a terminal that has them."""
+    if not wants_colour() or not is_terminal() or not text.strip():
+        return text
+    return f"\x1b[{_COLOURS[name]}m{text}\x1b[0m"

@@ -1,0 +1,58 @@
+"""`gcron why`: why a job ran, or did not run, at a time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from gcron.cli.talking import colour, find, local_time, shown, span, talk
+from gcron.cli.terminal import print_wrapped
+from gcron.control.client import Client
+
+__all__ = ["main"]
+
+Record = dict[str, Any]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print what the running gcron knows about that time."""
+    return talk(options, lambda client: _explain(client, options))
+
+
+def _explain(client: Client, options: argparse.Namespace) -> int:
+    name = find(client, options.job)["job"]
+    found = client.get("why", job=name, at=options.time)
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print_wrapped(shown(f"{name} at {local_time(found['at'])}: {found['explanation']}"))
+    print_wrapped(shown(f"{found['schedule']}  {found['words']}  ({found['timezone']})"), "schedule  ", " " * 10)
+    if found["clock"]:
+        print_wrapped(found["clock"], "clock     ", " " * 10)
+    for field in found["fields"]:
+        sign = "ok" if field["fits"] else colour("no", "red")
+        text = f"{field['text']} ({field['words']}); it was {field['value']}"
+        print_wrapped(text, f"  {sign}  {field['field']:14}", " " * 20)
+    if not found["due"]:
+        print_wrapped(_neighbours(found), "fires     ", " " * 10)
+    if found["run"] is not None:
+        _print_run(found["run"])
+    return 0
+
+
+def _neighbours(found: Record) -> str:
+    before = f"the last before it {local_time(found['previous_fire'])}" if found["previous_fire"] else "none before it"
+    after = f"the next after it {local_time(found['following_fire'])}" if found["following_fire"] else "none after it"
+    return f"{before}, {after}"
+
+
+def _print_run(run: Record) -> None:
+    words = [f"{run['outcome'] or run['state']}"]
+    if run["started"]:
+        words.append(f"started {local_time(run['started'])}")
+    if run["duration"] is not None:
+        words.append(f"took {span(run['duration'])}")
+    if run["attempts"] > 1:
+        words.append(f"{run['attempts']} attempts")
+    print_wrapped(shown(f"{run['run_id']}: {', '.join(words)}"), "run       ", " " * 10)

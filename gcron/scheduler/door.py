@@ -1,0 +1,228 @@
+"""The door to the store: asks it in batches and in threads, waits for a bounded time, and goes on without it.
+
+So a store that is slow, stalls or raises delays at most the fires that it must claim, and loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from gcron.frozen import frozen
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.threadpool import ThreadPool
+from gcron.schedule.clock import Clock
+from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
+from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
+from gcron.scheduler.job import Job
+from gcron.scheduler.journal import Journal
+from gcron.scheduler.recorder import Recorder
+from gcron.scheduler.store import Fire, Store
+from gcron.supervise.outcome import Reason, ReasonCode
+from gcron.supervise.timing import TIMING, Timing
+
+__all__ = ["StoreDoor", "StoreHealth", "StoreUnavailable"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Queries at a time. More wait their turn.
+_QUERIES = 2
+# Seconds for a query.
+_QUERY_TIMEOUT = 5.0
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer a query; the message says why."""
+
+
+@frozen
+class StoreHealth:
+    """Whether the store works."""
+
+    problem: str
+    """Why it does not; empty when it does."""
+    since: float | None
+    """Seconds of UTC: since when it does not."""
+    lost: int
+    """Ended runs whose record is lost, since the start."""
+
+
+class StoreDoor:
+    """Asks `store` for a scheduler. `tell` takes the events `store-failed` and `store-recovered`, and may not park."""
+
+    def __init__(
+        self, store: Store, clock: Clock, tell: Callable[[SchedulerEvent], object], timing: Timing = TIMING
+    ) -> None:
+        self.store = store
+        self._clock = clock
+        self._tell = tell
+        self._patience = timing.claim
+        self._claim_pool = ThreadPool(1)
+        self._query_pool = ThreadPool(_QUERIES)
+        self._stalled: AsyncResult[Any] | None = None
+        """A call of `claim` or `forget` that has not come back in time."""
+        self._to_forget: list[str] = []
+        self._journal = Journal(store.keep_output)
+        self._recorder = Recorder(store, self._journal, self._fail, self._recover)
+        self._failing: dict[str, str] = {}
+        """Why claims, writes or upkeep do not work at the moment."""
+        self._failed_at: float | None = None
+        self._told_lost = 0
+
+    @property
+    def health(self) -> StoreHealth:
+        """Whether the store works."""
+        return StoreHealth("; ".join(self._failing.values()), self._failed_at, self._journal.lost)
+
+    # -- claims ---------------------------------------------------------------------------------------------
+
+    def claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
+        """Ask the store, parking the caller for at most `Timing.claim` seconds; None when it has no answer."""
+        if self._to_forget and not self._forget():
+            return None
+        answers: Sequence[bool] | None = self._ask(self.store.claim, fires)
+        if answers is not None and len(answers) != len(fires):
+            self._fail("claim", f"it answered {len(answers)} of {len(fires)} claims")
+            return None
+        return answers
+
+    def forget(self, job: str) -> None:
+        """Drop the claims of a job, before anything more is claimed; returns at once."""
+        self._to_forget.append(job)
+        if not self.store.blocks:
+            self._forget()
+        elif len(self._to_forget) == 1:
+            spawn(self._forget)
+
+    def _forget(self) -> bool:
+        jobs = tuple(self._to_forget)
+        if self._ask(self._call_forget, jobs) is None:
+            return False
+        del self._to_forget[: len(jobs)]
+        return True
+
+    def _call_forget(self, jobs: Sequence[str]) -> bool:
+        self.store.forget(jobs)
+        return True
+
+    def _ask(self, call: Callable[[Any], Any], argument: object) -> Any:
+        if self._stalled is not None:
+            return None
+        try:
+            answer = call(argument) if not self.store.blocks else self._ask_in_thread(call, argument)
+        except Exception as error:
+            self._fail("claim", _text(error))
+            return None
+        if self._stalled is None:
+            self._recover("claim")
+        return answer
+
+    def _ask_in_thread(self, call: Callable[[Any], Any], argument: object) -> Any:
+        asked = self._claim_pool.spawn(call, argument)
+        asked.wait(self._patience)
+        if asked.ready():
+            return asked.get()
+        self._stalled = asked
+        asked.rawlink(self._end_stall)
+        self._fail("claim", f"it did not answer within {self._patience:g} s")
+        return None
+
+    def _end_stall(self, asked: object) -> None:
+        if self._stalled is asked:
+            self._stalled = None
+
+    # -- history --------------------------------------------------------------------------------------------
+
+    def note(self, event: SchedulerEvent) -> None:
+        """Have an event recorded soon; returns at once."""
+        self._journal.note(event)
+        self._recorder.wake()
+
+    def define(self, jobs: Iterable[Job]) -> None:
+        """These jobs are new, or have changed; returns at once."""
+        if self.store.keeps_history:
+            self._journal.define(jobs)
+            self._recorder.wake()
+
+    def remove(self, job: str) -> None:
+        """The job of that name is gone; returns at once."""
+        if self.store.keeps_history:
+            self._journal.remove(job)
+            self._recorder.wake()
+        self.forget(job)
+
+    def set_back(self, job: str) -> None:
+        """The clock was set back, and instants of that job come again; returns at once."""
+        if self.store.keeps_history:
+            self._journal.restart(job, self._clock.now())
+            self._recorder.wake()
+        self.forget(job)
+
+    # -- questions about the past: they park the caller -----------------------------------------------------
+
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """See `Store.recall`. Raises StoreUnavailable."""
+        return self._query(self.store.recall, jobs)
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """See `History.runs`. Raises StoreUnavailable, ValueError."""
+        return self._query(self.store.runs, query)
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """See `History.run`. Raises StoreUnavailable."""
+        return self._query(self.store.run, run_id)
+
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """See `History.output`. Raises StoreUnavailable."""
+        return self._query(self.store.output, run_id, position, limit)
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """See `History.summaries`. Raises StoreUnavailable."""
+        return self._query(self.store.summaries, jobs)
+
+    def facts(self) -> StoreFacts:
+        """See `History.facts`. Raises StoreUnavailable."""
+        return self._query(self.store.facts)
+
+    def _query(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self.store.blocks:
+            return call(*args, **kwargs)
+        asked = self._query_pool.spawn(call, *args, **kwargs)
+        asked.wait(_QUERY_TIMEOUT)
+        if not asked.ready():
+            raise StoreUnavailable(f"it did not answer within {_QUERY_TIMEOUT:g} s")
+        try:
+            answer: T = asked.get()
+        except ValueError:
+            raise
+        except Exception as error:
+            raise StoreUnavailable(_text(error)) from error
+        return answer
+
+    def close(self, timeout: float) -> None:
+        """Record what waits, for at most `timeout` seconds, and close the store."""
+        self._claim_pool.kill()
+        self._query_pool.kill()
+        self._recorder.close(timeout)
+
+    # -- whether it works -----------------------------------------------------------------------------------
+
+    def _fail(self, what: str, why: str) -> None:
+        if not self._failing:
+            self._failed_at = self._clock.now()
+            reason = Reason(ReasonCode.STORE_FAILED, f"the store does not work: {why}")
+            self._tell(StoreFailed(self._failed_at, reason))
+        self._failing[what] = why
+
+    def _recover(self, what: str) -> None:
+        if self._failing.pop(what, None) is None or self._failing:
+            return
+        self._failed_at = None
+        lost, self._told_lost = self._journal.lost - self._told_lost, self._journal.lost
+        self._tell(StoreRecovered(self._clock.now(), lost))
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

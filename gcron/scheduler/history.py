@@ -1,0 +1,236 @@
+"""What a store remembers, as plain data: runs and their output, summaries of jobs, and what a start has to know.
+
+Times are seconds of UTC. This module must not know where a store keeps things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gcron.frozen import frozen
+from gcron.supervise.outcome import Outcome
+
+__all__ = [
+    "FAILURES",
+    "RECENT",
+    "UNDER_WAY",
+    "JobMemory",
+    "JobSummary",
+    "OpenRun",
+    "OutputPart",
+    "Pause",
+    "Recall",
+    "RunPage",
+    "RunQuery",
+    "StoreFacts",
+    "StoredRun",
+    "letter_of",
+]
+
+UNDER_WAY = ""
+"""The outcome of a run that has none yet."""
+FAILURES = frozenset(
+    {
+        str(Outcome.FAILED),
+        str(Outcome.TIMED_OUT),
+        str(Outcome.KILLED),
+        str(Outcome.START_FAILED),
+        str(Outcome.UNKNOWN_EXIT),
+        "lost",
+    }
+)
+"""Outcomes that count as failures. `lost`: gcron ended before the run, and nobody knows how the run ended."""
+RECENT = 20
+"""So many outcomes of a job are in its summary."""
+_LETTERS = {
+    str(Outcome.SUCCEEDED): "s",
+    str(Outcome.FAILED): "f",
+    str(Outcome.TIMED_OUT): "t",
+    str(Outcome.KILLED): "k",
+    str(Outcome.START_FAILED): "n",
+    str(Outcome.SKIPPED): "-",
+    str(Outcome.MISSED): "m",
+    str(Outcome.UNKNOWN_EXIT): "u",
+    str(Outcome.STOPPED): "o",
+    "lost": "l",
+}
+_OUTCOMES = {letter: outcome for outcome, letter in _LETTERS.items()}
+
+
+def letter_of(outcome: str) -> str:
+    """The letter that stands for an outcome in `JobSummary.letters`."""
+    return _LETTERS.get(outcome, "?")
+
+
+@frozen
+class StoredRun:
+    """A run, a fire that was skipped, or a span of fires that were missed (one record for the whole span)."""
+
+    run_id: str
+    job: str
+    """Name of the job."""
+    created: float
+    """When its fire was claimed, triggered, skipped or missed. History is in this order."""
+    outcome: str = UNDER_WAY
+    """One of `Outcome`, or `UNDER_WAY`."""
+    reason_code: str = ""
+    reason: str = ""
+    """Why it ended like that. While a retry waits: why the last attempt failed."""
+    fire_at: int | None = None
+    """When it was due; None when it was triggered by hand. Of a span: the first fire."""
+    last_fire_at: int | None = None
+    """Of a span: the last fire."""
+    fires: int = 1
+    """Of a span: how many fires, at least."""
+    started: float | None = None
+    """When its first process existed; None if there was none."""
+    finished: float | None = None
+    attempts: int = 0
+    exit_code: int | None = None
+    duration: float | None = None
+    """Seconds that its last attempt took."""
+    output_size: int = 0
+    """Bytes that it wrote, also those that are not kept."""
+    left_behind: str = ""
+    """Names of processes that could not be ended."""
+    pid: int | None = None
+    """Leader of the last attempt."""
+    pid_since: float | None = None
+    """Seconds on the clock that counts from the machine's boot, just after the leader was started."""
+
+
+@frozen
+class RunQuery:
+    """Which runs to return, newest first."""
+
+    job: str | None = None
+    """Name of the job; None: all jobs."""
+    outcomes: frozenset[str] = frozenset()
+    """Only these; none given: all, also runs under way."""
+    since: float | None = None
+    """Created at this time or later."""
+    until: float | None = None
+    """Created before this time."""
+    limit: int = 50
+    cursor: str = ""
+    """`RunPage.cursor` of the page before; empty for the first page."""
+
+
+@frozen
+class RunPage:
+    """Some runs, newest first."""
+
+    runs: tuple[StoredRun, ...]
+    cursor: str = ""
+    """Asks for the next page; empty when there is none."""
+
+
+@frozen
+class OutputPart:
+    """A part of what a run wrote. Positions are bytes from the beginning of its output."""
+
+    start: int
+    """Position of the first byte of `data`. After the position that was asked for: what lies between is not kept."""
+    data: bytes
+    """Empty at the end of what there is so far."""
+    size: int
+    """Bytes written so far, also those that are not kept."""
+
+
+@frozen
+class Pause:
+    """That a job is paused."""
+
+    since: float
+    until: float | None = None
+    """None: until somebody resumes it."""
+    who: str = ""
+    why: str = ""
+
+
+@frozen
+class JobSummary:
+    """How a job did so far, also in runs that are not kept any more."""
+
+    job: str
+    letters: str = ""
+    """Its last outcomes, see `recent`: for many jobs at once a text is quicker."""
+    runs: int = 0
+    """Ended runs, skipped fires and spans of missed ones."""
+    succeeded: int = 0
+    failed: int = 0
+    """Runs that ended as one of `FAILURES`."""
+    skipped: int = 0
+    missed: int = 0
+    """Fires."""
+    last_finished: float | None = None
+    """When it had its last outcome."""
+    last_success: float | None = None
+    last_duration: float | None = None
+    """Seconds that its last run took."""
+    mean_duration: float | None = None
+    """Seconds, of its successes."""
+    longest: float | None = None
+    """Seconds, of its successes."""
+    last_fire: int | None = None
+    """Its latest fire that was handled: started, skipped or missed."""
+    pause: Pause | None = None
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """Its last 20 outcomes, oldest first."""
+        return tuple(_OUTCOMES.get(letter, "") for letter in self.letters)
+
+    @property
+    def success_rate(self) -> float | None:
+        """Successes among the runs that succeeded or failed, from 0 to 1; None if there was no such run."""
+        decided = self.succeeded + self.failed
+        return self.succeeded / decided if decided else None
+
+
+@frozen
+class JobMemory:
+    """What the store knew of a job before this start."""
+
+    handled_until: float
+    """Fires after this time have not been handled. It is the time of the last handled fire, or that from which on the
+    job is as it is: its first start, a change of its schedule, the end of a pause."""
+    is_new: bool = False
+    """It was unknown, or its schedule was another one: `handled_until` is now."""
+    last_success: float | None = None
+    pause: Pause | None = None
+
+
+@frozen
+class OpenRun:
+    """A run of an earlier gcron that has no outcome. Its processes may still live."""
+
+    run: StoredRun
+    boot_id: str
+    """Of the machine's boot in which it began. Other boots have other processes; empty where there is no such id."""
+
+
+@frozen
+class Recall:
+    """What a start has to know of the time before."""
+
+    jobs: Mapping[str, JobMemory]
+    """Each job that was asked about."""
+    open_runs: tuple[OpenRun, ...] = ()
+    """Oldest first."""
+
+
+@frozen
+class StoreFacts:
+    """Where a store keeps things, and how much there is."""
+
+    where: str
+    """For people: a directory, or `memory`."""
+    jobs: int
+    runs: int
+    oldest: float | None
+    """When the oldest run that is kept was created."""
+    size: int
+    """Bytes of history, without the output of runs."""
+    output_size: int
+    """Bytes of output that is kept."""

@@ -1,0 +1,132 @@
+"""The work of a `SqliteStore`, in threads: transactions, queries, files of output, upkeep."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+
+from gcron.scheduler.history import JobSummary, Recall, RunPage, RunQuery, StoredRun, StoreFacts
+from gcron.scheduler.job import Job
+from gcron.scheduler.journal import Batch
+from gcron.scheduler.output_buffer import OutputPiece
+from gcron.scheduler.store import Fire
+from gcron.state import queries, writing
+from gcron.state.database import Database, size_of
+from gcron.state.output import OutputFiles
+from gcron.state.places import DATABASE, OUTPUT
+from gcron.state.retention import Retention
+from gcron.state.rules import Keep
+
+__all__ = ["Engine"]
+
+# Jobs that one transaction defines. Claims wait for it.
+_DEFINED_AT_ONCE = 500
+
+
+class Engine:
+    """Remembers in `directory`; for its methods see `gcron.scheduler.store.Store`. `now` returns seconds of UTC."""
+
+    def __init__(self, directory: str, keep: Keep, now: Callable[[], float]) -> None:
+        self._directory = directory
+        self._keep = keep
+        self._now = now
+        self._started = now()
+        self._session = 0
+        self._database = Database(os.path.join(directory, DATABASE), self._begin_session)
+        self._output = OutputFiles(os.path.join(directory, OUTPUT))
+        self._retention = Retention(keep, self._database, self._output, now())
+        self.read_output = self._output.read
+
+    def _begin_session(self, connection: sqlite3.Connection) -> None:
+        self._session = writing.begin_session(connection, self._started)
+
+    # -- claims ---------------------------------------------------------------------------------------------
+
+    def claim(self, fires: Sequence[Fire]) -> list[bool]:
+        """See `Store.claim`."""
+        with self._database.transaction(durable=True) as connection:
+            return writing.claim(connection, fires, self._now())
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        """See `Store.forget`."""
+        with self._database.transaction(durable=True) as connection:
+            writing.forget_claims(connection, jobs)
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def write(self, batch: Batch) -> None:
+        """See `Store.write`."""
+        now = self._now()
+        for start in range(0, len(batch.jobs), _DEFINED_AT_ONCE):
+            with self._database.transaction() as connection:
+                writing.define(connection, batch.jobs[start : start + _DEFINED_AT_ONCE], self._keep, now)
+        with self._database.transaction() as connection:
+            writing.mark_removed(connection, batch.removed, now)
+            writing.write_pauses(connection, batch.pauses, batch.restarted, now)
+            writing.write_runs(connection, batch.runs, self._session)
+            writing.write_jobs(connection, batch.runs, batch.handled, now)
+        self._retention.note(batch.runs)
+
+    def write_output(self, pieces: Sequence[OutputPiece]) -> None:
+        """See `Store.write_output`."""
+        failure: OSError | None = None
+        if not pieces:
+            self._output.probe()
+        for piece in pieces:
+            try:
+                self._output.append(piece)
+            except OSError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def tend(self) -> float:
+        """See `Store.tend`."""
+        return self._retention.step(self._now())
+
+    def prune(self) -> None:
+        """See `SqliteStore.prune`."""
+        self._retention.go_round(self._now())
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        try:
+            with self._database.transaction() as connection:
+                writing.end_session(connection, self._session, self._now())
+        finally:
+            self._database.close()
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """See `Store.recall`."""
+        now = self._now()
+        with self._database.transaction() as connection:
+            new = writing.define(connection, jobs, self._keep, now)
+            writing.mark_others_removed(connection, jobs, now)
+            memories = queries.find_memories(connection, jobs, new)
+            open_runs = tuple(queries.find_open_runs(connection, self._session))
+        return Recall(memories, open_runs)
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """See `Store.runs`."""
+        with self._database.reading() as connection:
+            return queries.find_runs(connection, query)
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """See `Store.run`."""
+        with self._database.reading() as connection:
+            return queries.find_run(connection, run_id)
+
+    def summaries(self, jobs: Sequence[str] | None) -> Mapping[str, JobSummary]:
+        """See `Store.summaries`."""
+        with self._database.reading() as connection:
+            return queries.find_summaries(connection, jobs)
+
+    def facts(self) -> StoreFacts:
+        """See `Store.facts`."""
+        with self._database.reading() as connection:
+            jobs, runs, oldest = queries.count(connection)
+        output = sum(size for _, size, _ in self._output.stored_runs())
+        return StoreFacts(self._directory, jobs, runs, oldest, size_of(self._database.path), output)

@@ -1,0 +1,340 @@
+"""`MemoryStore`: the same as `SqliteStore` in memory, bounded, for where nothing can be written.
+
+All of it is quick enough for the loop. It is also the model with which tests compare `SqliteStore`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
+from typing import Literal
+
+from gcron.frozen import replace
+from gcron.scheduler.history import (
+    FAILURES,
+    JobMemory,
+    JobSummary,
+    OutputPart,
+    Pause,
+    Recall,
+    RunPage,
+    RunQuery,
+    StoredRun,
+    StoreFacts,
+)
+from gcron.scheduler.job import Job
+from gcron.scheduler.journal import Batch
+from gcron.scheduler.output_buffer import OutputPiece
+from gcron.scheduler.store import Fire
+from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, read_cursor, schedule_digests, write_cursor
+
+__all__ = ["MemoryStore"]
+
+# Of all jobs: runs, and bytes of output. The oldest go first.
+_MOST_RUNS, _MOST_OUTPUT = 10_000, 16 * 1024 * 1024
+
+
+class MemoryStore:
+    """Remembers for as long as it lives. `now` returns seconds of UTC."""
+
+    blocks = False
+    when_down: Literal["run", "skip"] = "run"
+    keeps_history = True
+
+    def __init__(self, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
+        self.keep_output = keep.output
+        self._keep = keep
+        self._now = now
+        self._jobs: dict[str, _Job] = {}
+        self._runs: dict[str, StoredRun] = {}
+        self._numbers: dict[str, int] = {}
+        """Of runs, in the order in which they came."""
+        self._last_number = 0
+        self._outputs: OrderedDict[str, _Output] = OrderedDict()
+        """By run; the one that was written to longest ago first."""
+        self._output_size = 0
+
+    # -- claims ---------------------------------------------------------------------------------------------
+
+    def must_claim(self, job: Job) -> bool:
+        """Return False: what the scheduler itself remembers lives as long."""
+        return False
+
+    def claim(self, fires: Sequence[Fire]) -> list[bool]:
+        """See `Store.claim`."""
+        return [self._job(fire.job).claim(fire.fire_at) for fire in fires]
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        """See `Store.forget`."""
+        for name in jobs:
+            if name in self._jobs:
+                self._jobs[name].claimed = None
+
+    def _job(self, name: str) -> _Job:
+        job = self._jobs.get(name)
+        if job is None:
+            job = self._jobs[name] = _Job(self._keep, self._now())
+        return job
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def write(self, batch: Batch) -> None:
+        """See `Store.write`."""
+        now = self._now()
+        self._remove(batch.removed, now)
+        self._define(batch.jobs, now)
+        for name, since in batch.restarted.items():
+            if name in self._jobs:
+                self._jobs[name].restart(since)
+        for name, pause in batch.pauses.items():
+            self._job(name).pause = pause
+        for run in batch.runs:
+            self._write_run(run)
+        for name, fire in batch.handled.items():
+            self._job(name).handle(fire)
+        for run in batch.runs:
+            if run.outcome:
+                self._job(run.job).sums.add(run)
+                self._prune(run.job, now)
+        self._prune_all()
+
+    def _define(self, jobs: Sequence[Job], now: float) -> set[str]:
+        digests = schedule_digests(jobs)
+        new = set()
+        for job in jobs:
+            known = self._job(job.name)
+            known.keep = keep_of(job, self._keep)
+            if known.schedule != digests[job.name] or known.removed is not None:
+                known.schedule, known.since, known.removed = digests[job.name], now, None
+                new.add(job.name)
+        return new
+
+    def _remove(self, names: Iterable[str], now: float) -> None:
+        for name in names:
+            if name in self._jobs:
+                job = self._jobs[name]
+                job.removed, job.claimed, job.pause = now, None, None
+
+    def _write_run(self, run: StoredRun) -> None:
+        before = self._runs.get(run.run_id)
+        if before is None:
+            self._last_number += 1
+            self._numbers[run.run_id] = self._last_number
+            self._job(run.job).run_ids[run.run_id] = None
+        elif before.outcome:
+            return  # no run ends twice
+        else:
+            run = replace(
+                run,
+                job=before.job,
+                created=before.created,
+                fire_at=before.fire_at,
+                started=before.started if run.started is None else run.started,
+                pid=before.pid if run.pid is None else run.pid,
+                pid_since=before.pid_since if run.pid_since is None else run.pid_since,
+            )
+        self._runs[run.run_id] = run
+
+    def _prune(self, name: str, now: float) -> None:
+        """Delete what need not be kept of a job (`Keep`)."""
+        job = self._jobs[name]
+        ended = sorted((self._place(run_id) for run_id in job.run_ids if self._runs[run_id].outcome), reverse=True)
+        kept = {place for place in ended[: job.keep.runs] if place[0] >= now - job.keep.age}
+        kept |= set([place for place in ended if self._runs[place[2]].outcome in FAILURES][:KEPT_FAILURES])
+        for place in ended:
+            if place not in kept:
+                self._delete(place[2])
+
+    def _prune_all(self) -> None:
+        while len(self._runs) > _MOST_RUNS:
+            oldest = next((run_id for run_id, run in self._runs.items() if run.outcome), None)
+            if oldest is None:
+                return
+            self._delete(oldest)
+
+    def _place(self, run_id: str) -> tuple[float, int, str]:
+        """By which runs are in order."""
+        return self._runs[run_id].created, self._numbers[run_id], run_id
+
+    def _delete(self, run_id: str) -> None:
+        run = self._runs.pop(run_id)
+        del self._numbers[run_id]
+        del self._jobs[run.job].run_ids[run_id]
+        self._delete_output(run_id)
+
+    def write_output(self, pieces: Sequence[OutputPiece]) -> None:
+        """See `Store.write_output`."""
+        for piece in pieces:
+            output = self._outputs.setdefault(piece.run_id, _Output())
+            self._outputs.move_to_end(piece.run_id)
+            self._output_size += output.append(piece)
+        while self._output_size > _MOST_OUTPUT:
+            self._delete_output(next(iter(self._outputs)))
+
+    def _delete_output(self, run_id: str) -> None:
+        if (output := self._outputs.pop(run_id, None)) is not None:
+            self._output_size -= output.size
+
+    def prune(self) -> None:
+        """Delete at once all that need not be kept. Otherwise, that goes when its job has the next outcome."""
+        for name in self._jobs:
+            self._prune(name, self._now())
+
+    def tend(self) -> float:
+        """See `Store.tend`."""
+        return inf
+
+    def close(self) -> None:
+        """See `Store.close`."""
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    def recall(self, jobs: Sequence[Job]) -> Recall:
+        """See `Store.recall`. There are no runs of an earlier gcron."""
+        now = self._now()
+        new = self._define(jobs, now)
+        names = {job.name for job in jobs}
+        self._remove([name for name, job in self._jobs.items() if job.removed is None and name not in names], now)
+        return Recall({name: self._jobs[name].memory(name in new) for name in names})
+
+    def runs(self, query: RunQuery) -> RunPage:
+        """See `Store.runs`."""
+        before = read_cursor(query.cursor) if query.cursor else (inf, 0)
+        ids: Iterable[str] = self._runs if query.job is None else self._run_ids(query.job)
+        places = [place for place in map(self._place, ids) if place[:2] < before and self._fits(place[2], query)]
+        places.sort(reverse=True)
+        page = places[: query.limit]
+        cursor = write_cursor(*page[-1][:2]) if page and len(places) > len(page) else ""
+        return RunPage(tuple(self._runs[run_id] for _, _, run_id in page), cursor)
+
+    def _run_ids(self, job: str) -> Iterable[str]:
+        return self._jobs[job].run_ids if job in self._jobs else ()
+
+    def _fits(self, run_id: str, query: RunQuery) -> bool:
+        run = self._runs[run_id]
+        return (
+            (not query.outcomes or run.outcome in query.outcomes)
+            and (query.since is None or run.created >= query.since)
+            and (query.until is None or run.created < query.until)
+        )
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """See `Store.run`."""
+        return self._runs.get(run_id)
+
+    def output(self, run_id: str, position: int = 0, limit: int = 65536) -> OutputPart | None:
+        """See `Store.output`."""
+        output = self._outputs.get(run_id)
+        return None if output is None else output.read(position, limit)
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """See `Store.summaries`."""
+        names = self._jobs if jobs is None else [name for name in jobs if name in self._jobs]
+        return {name: self._jobs[name].summary(name) for name in names}
+
+    def facts(self) -> StoreFacts:
+        """See `Store.facts`."""
+        jobs = sum(job.removed is None for job in self._jobs.values())
+        oldest = min((run.created for run in self._runs.values()), default=None)
+        return StoreFacts("memory", jobs, len(self._runs), oldest, 0, self._output_size)
+
+
+class _Job:
+    """What is known of a job; the fields are the columns of table `job` (`schema.py`)."""
+
+    def __init__(self, keep: Keep, since: float) -> None:
+        self.keep = keep
+        self.run_ids: dict[str, None] = {}
+        self.schedule: str | None = None
+        self.since = since
+        self.removed: float | None = None
+        self.last_fire: int | None = None
+        self.claimed: int | None = None
+        self.pause: Pause | None = None
+        self.sums = Tally()
+
+    def claim(self, fire_at: int) -> bool:
+        """Claim a fire; False when it is not later than the latest."""
+        if self.claimed is not None and fire_at <= self.claimed:
+            return False
+        self.claimed = fire_at
+        return True
+
+    def handle(self, fire_at: int) -> None:
+        """A fire was started, skipped or missed."""
+        self.last_fire = fire_at if self.last_fire is None else max(fire_at, self.last_fire)
+
+    def restart(self, since: float) -> None:
+        """Its fires count from then on."""
+        self.since, self.last_fire = since, None
+
+    def memory(self, is_new: bool) -> JobMemory:
+        """What a start has to know."""
+        times = [self.since, self.last_fire, self.claimed]
+        handled = self.since if is_new else max(time for time in times if time is not None)
+        return JobMemory(handled, is_new, self.sums.last_success, self.pause)
+
+    def summary(self, name: str) -> JobSummary:
+        """How it did."""
+        sums = self.sums
+        return JobSummary(
+            name,
+            sums.recent,
+            sums.runs,
+            sums.succeeded,
+            sums.failed,
+            sums.skipped,
+            sums.missed,
+            sums.last_finished,
+            sums.last_success,
+            sums.last_duration,
+            sums.seconds / sums.succeeded if sums.succeeded else None,
+            sums.longest,
+            self.last_fire,
+            self.pause,
+        )
+
+
+class _Output:
+    """What is kept of one run's output."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._written = 0
+        """Position after the last byte."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return len(self._head) + len(self._tail)
+
+    def append(self, piece: OutputPiece) -> int:
+        """Take in a piece; returns by how many bytes more is kept."""
+        before = self.size
+        data = b"".join(piece.chunks)
+        half = piece.keep // 2
+        if piece.skipped:
+            self._tail.clear()
+            self._written += piece.skipped
+        if self._written == len(self._head) < half:
+            head = data[: half - len(self._head)]
+            self._head += head
+            self._written += len(head)
+            data = data[len(head) :]
+        self._tail += data
+        self._written += len(data)
+        del self._tail[: max(0, len(self._tail) - half)]
+        return self.size - before
+
+    def read(self, position: int, limit: int) -> OutputPart:
+        """See `Store.output`."""
+        if position < 0:
+            position = max(0, self._written + position)
+        if position < len(self._head):
+            return OutputPart(position, bytes(self._head[position : position + limit]), self._written)
+        start = max(position, self._written - len(self._tail))
+        offset = start - (self._written - len(self._tail))
+        return OutputPart(start, bytes(self._tail[offset : offset + limit]), self._written)

@@ -1,0 +1,193 @@
+"""The output of runs, as files: the beginning of a run's output in one file; if it is long, its end in a few more.
+
+    output/RUN              the first bytes
+    output/RUN.tail/START   further bytes; START is the position of the first one
+
+Files are only appended to, and the oldest one of a tail goes when there are too many. So what is there is right at any
+moment, also after gcron was killed, and can be read while it grows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from gcron.scheduler.history import OutputPart
+from gcron.scheduler.output_buffer import OutputPiece
+
+__all__ = ["OutputFiles"]
+
+# Runs whose files are known without looking at them.
+_MOST_KNOWN = 1000
+# A tail has at least so many files when it is full, so that little goes with the oldest one; and at most so many.
+_CUTS, _MOST_FILES = 4, 16
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_TAIL = ".tail"
+
+
+class _Part(NamedTuple):
+    """One file: the bytes from `start` to `end` of a run's output."""
+
+    start: int
+    end: int
+    is_head: bool
+
+
+class _Place:
+    """What there is of a run, and where its next bytes go."""
+
+    __slots__ = ("parts", "position")
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self.parts = parts
+        self.position = parts[-1].end if parts else 0
+
+
+class OutputFiles:
+    """The files below `directory`, which is made when it is first needed. One thread writes; any thread reads."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def append(self, piece: OutputPiece) -> None:
+        """Write a piece. What cannot be written becomes a gap. Raises OSError."""
+        half = piece.keep // 2
+        if not half:
+            return
+        place = self._place(piece.run_id)
+        data = memoryview(b"".join(piece.chunks))
+        start = place.position + piece.skipped
+        place.position = start + len(data)
+        while data:
+            part, room = _next_part(place.parts, start, half)
+            if not part.is_head and len(data) > half:  # more than a tail takes
+                data, start = data[-half:], start + len(data) - half
+                continue
+            written = self._write(piece.run_id, part, data[:room])
+            if place.parts and place.parts[-1].start == part.start:
+                place.parts.pop()
+            place.parts.append(part._replace(end=part.end + written))
+            data, start = data[written:], start + written
+        self._trim(piece.run_id, place.parts, half)
+
+    def probe(self) -> None:
+        """Raise OSError when nothing can be written."""
+        os.makedirs(self.directory, 0o700, exist_ok=True)
+        path = os.path.join(self.directory, ".probe")
+        try:
+            with open(path, "wb") as file:
+                file.write(bytes(4096))
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def _place(self, run_id: str) -> _Place:
+        place = self._places.pop(run_id, None) or _Place(self._parts(run_id))
+        self._places[run_id] = place
+        if len(self._places) > _MOST_KNOWN:
+            self._places.popitem(last=False)
+        return place
+
+    def _write(self, run_id: str, part: _Part, data: memoryview) -> int:
+        path = self._path(run_id, part)
+        try:
+            file = os.open(path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            file = os.open(path, _FLAGS, 0o600)
+        try:
+            return os.write(file, data)
+        finally:
+            os.close(file)
+
+    def _trim(self, run_id: str, parts: list[_Part], half: int) -> None:
+        tail = [part for part in parts if not part.is_head]
+        size = sum(part.end - part.start for part in tail)
+        while size > half or len(tail) > _MOST_FILES:
+            oldest = tail.pop(0)
+            size -= oldest.end - oldest.start
+            parts.remove(oldest)
+            with suppress(FileNotFoundError):
+                os.unlink(self._path(run_id, oldest))
+
+    def delete(self, run_ids: Iterable[str]) -> None:
+        """Delete what these runs wrote."""
+        for run_id in run_ids:
+            self._places.pop(run_id, None)
+            head = os.path.join(self.directory, run_id)
+            with suppress(FileNotFoundError):
+                os.unlink(head)
+            with suppress(FileNotFoundError):
+                for name in os.listdir(head + _TAIL):
+                    os.unlink(os.path.join(head + _TAIL, name))
+                os.rmdir(head + _TAIL)
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    def read(self, run_id: str, position: int, limit: int) -> OutputPart | None:
+        """See `Store.output`. Raises OSError."""
+        if not run_id.isalnum():  # no path
+            return None
+        while True:
+            parts = self._parts(run_id)
+            if not parts:
+                return None
+            size = parts[-1].end
+            position = max(0, size + position) if position < 0 else position
+            part = next((part for part in parts if part.end > position), None)
+            if part is None:
+                return OutputPart(position, b"", size)
+            start = max(position, part.start)
+            try:
+                with open(self._path(run_id, part), "rb") as file:
+                    file.seek(start - part.start)
+                    return OutputPart(start, file.read(min(limit, part.end - start)), size)
+            except FileNotFoundError:
+                continue  # the oldest file of a tail went in this moment
+
+    def stored_runs(self) -> Iterator[tuple[str, int, float]]:
+        """Each run with files: its id, the bytes that are kept, and when that changed last."""
+        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    run_id, suffix, _ = entry.name.partition(_TAIL)
+                    status = entry.stat(follow_symlinks=False)
+                    tail = _sizes(entry.path).values() if suffix else (status.st_size,)
+                    yield run_id, sum(tail), status.st_mtime
+
+    def _parts(self, run_id: str) -> list[_Part]:
+        parts = []
+        head = os.path.join(self.directory, run_id)
+        with suppress(FileNotFoundError):
+            parts.append(_Part(0, os.stat(head).st_size, is_head=True))
+        parts += [_Part(start, start + size, is_head=False) for start, size in sorted(_sizes(head + _TAIL).items())]
+        return parts
+
+    def _path(self, run_id: str, part: _Part) -> str:
+        head = os.path.join(self.directory, run_id)
+        return head if part.is_head else os.path.join(head + _TAIL, str(part.start))
+
+
+def _next_part(parts: list[_Part], start: int, half: int) -> tuple[_Part, int]:
+    """The file for what comes at `start`, and how much it takes."""
+    last = parts[-1] if parts else _Part(0, 0, is_head=True)
+    longest = half if last.is_head else max(1, half // _CUTS)
+    if last.end == start and start - last.start < longest:
+        return last, longest - (start - last.start)
+    return _Part(start, start, is_head=False), max(1, half // _CUTS)
+
+
+def _sizes(directory: str) -> dict[int, int]:
+    """The size of each file of a tail, by its start."""
+    sizes = {}
+    with suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            with suppress(FileNotFoundError):
+                sizes[int(name)] = os.stat(os.path.join(directory, name)).st_size
+    return sizes

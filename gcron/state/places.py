@@ -1,0 +1,218 @@
+"""Where gcron remembers: the directory of an instance, and the lock that makes it one process.
+
+DIRECTORY/lock         held while gcron lives (flock(2)); the kernel lets it go, also after a KILL
+DIRECTORY/pid          for people; changed when gcron started
+DIRECTORY/history.db   runs, pauses, claims
+DIRECTORY/output/      what runs wrote
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from gcron.frozen import frozen
+from gcron.schedule.seeded import digest
+from gcron.state.schema import why_file_is_refused
+
+__all__ = [
+    "DATABASE",
+    "LOCK",
+    "OUTPUT",
+    "PID",
+    "Holder",
+    "NoHome",
+    "Place",
+    "StateError",
+    "find_holder",
+    "find_instances",
+    "instance_name",
+    "is_instance_name",
+    "open_place",
+    "state_home",
+]
+
+DATABASE = "history.db"
+OUTPUT = "output"
+LOCK = "lock"
+PID = "pid"
+
+_LONGEST_NAME = 64
+_TRIES, _BETWEEN_TRIES = 5, 0.02
+# A file system that cannot lock, mostly one of a network.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+class StateError(Exception):
+    """State cannot be kept where it was asked for; the message is one line with the remedy."""
+
+
+class NoHome(Exception):
+    """There is no usual place for state."""
+
+
+@frozen
+class Holder:
+    """The gcron that has an instance now."""
+
+    pid: int | None
+    """None when it could not write its file."""
+    since: float | None
+    """Seconds of UTC."""
+
+    def __str__(self) -> str:
+        if self.pid is None or self.since is None:
+            return "another gcron"
+        return f"process {self.pid}, since {datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+class Place:
+    """The directory of an instance that this process has; `close` gives it back."""
+
+    def __init__(self, directory: str, lock: int, note: str = "") -> None:
+        self.directory = directory
+        self.note = note
+        """What people should know of it; empty when all is well."""
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let the lock go."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.directory, PID))
+        os.close(self._lock)
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+def instance_name(paths: Sequence[str]) -> str:
+    """The name of the instance that runs these crontabs: readable, and the same at each start.
+
+    `/etc/cron.d` and `/home/ann/jobs` together are `cron.d-jobs-` and eight digits of all absolute paths.
+    """
+    absolute = sorted(os.path.abspath(path) for path in paths)
+    words = "-".join(dict.fromkeys(os.path.basename(path) for path in absolute))
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", words).strip("._-")[:40] or "gcron"
+    return f"{readable}-{digest(chr(0).join(absolute), 4).hex()}"
+
+
+def is_instance_name(text: str) -> bool:
+    """True for letters, digits, `.`, `_` and `-`: it becomes the name of a directory."""
+    return re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}", text) is not None
+
+
+def state_home() -> str:
+    """The directory with the directories of this user's instances. Raises NoHome."""
+    if os.geteuid() == 0:
+        return "/var/lib/gcron"
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):  # others are to be ignored: XDG Base Directory Specification
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home) or home == "/":  # what HOME is for users that have none
+            raise NoHome("this user has no home directory")
+        base = os.path.join(home, ".local", "state")
+    return os.path.join(base, "gcron")
+
+
+def find_instances(home: str) -> Iterator[str]:
+    """The directories of instances below `home`, by name. Raises OSError."""
+    with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(home)):
+            if os.path.exists(os.path.join(home, name, LOCK)):
+                yield os.path.join(home, name)
+
+
+# -- opening ----------------------------------------------------------------------------------------------------
+
+
+def open_place(directory: str, instance: str) -> Place:
+    """Make the directory if it is missing, and take its lock.
+
+    Raises OSError when it cannot be written, StateError when somebody else has it or it should not be used.
+    """
+    try:
+        os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    _check(directory)
+    lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        note = _take(lock, directory, instance)
+        if reason := why_file_is_refused(os.path.join(directory, DATABASE)):
+            raise StateError(f"{reason}: run that one, or keep another history with --state DIR")
+        _write_pid(directory)
+    except BaseException:
+        os.close(lock)
+        raise
+    return Place(directory, lock, note)
+
+
+def _check(directory: str) -> None:
+    """Raise StateError when root would write where others can change what it writes."""
+    status = os.stat(directory)
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateError(f"{directory} is no directory")
+    if os.geteuid() != 0:
+        return
+    for owner in (status.st_uid, os.lstat(directory).st_uid):  # of the directory, and of a symbolic link to it
+        if owner != 0:
+            raise StateError(f"{directory} belongs to user {owner}, not to root: use another one with --state DIR")
+    if status.st_mode & 0o022:
+        raise StateError(f"{directory} can be written by others: chmod go-w {directory}")
+
+
+def _take(lock: int, directory: str, instance: str) -> str:
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN_TRIES)  # perhaps it is only `find_holder`
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return f"{directory} cannot be locked ({os.strerror(error.errno)}): start only one gcron with it"
+        else:
+            return ""
+    raise StateError(
+        f"a gcron runs as {instance} already ({_holder(directory)}): "
+        f"`gcron state --state {directory}` shows it, --instance NAME starts another one beside it"
+    )
+
+
+def _write_pid(directory: str) -> None:
+    """For people: a full disk is no reason not to start."""
+    with suppress(OSError):
+        path = os.path.join(directory, PID)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.write(file, b"%d\n" % os.getpid())
+        os.close(file)
+
+
+def find_holder(directory: str) -> Holder | None:
+    """The gcron that has this instance; None when it is free. Raises OSError."""
+    lock = os.open(os.path.join(directory, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(directory)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _holder(directory: str) -> Holder:
+    path = os.path.join(directory, PID)
+    try:
+        with open(path, encoding="ascii") as file:
+            return Holder(int(file.read()), os.fstat(file.fileno()).st_mtime)
+    except (OSError, ValueError):
+        return Holder(None, None)

@@ -1,0 +1,141 @@
+"""The SQL that reads: runs in pages, summaries of jobs, and what a start has to know."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gcron.scheduler.history import JobMemory, JobSummary, OpenRun, Pause, RunPage, RunQuery, StoredRun
+from gcron.scheduler.job import Job
+from gcron.state.database import chunks, marks, storable
+from gcron.state.rules import read_cursor, write_cursor
+from gcron.state.writing import RUN_COLUMNS
+
+__all__ = ["all_runs", "count", "find_memories", "find_open_runs", "find_run", "find_runs", "find_summaries"]
+
+_RUN = ", ".join(RUN_COLUMNS)
+_SUMMARY = (
+    "name, recent, runs, succeeded, failed, skipped, missed, last_finished, last_success, last_duration, "
+    "CASE WHEN succeeded THEN seconds / succeeded END, longest, last_fire, "
+    "paused, paused_until, paused_by, paused_why"
+)
+_MEMORY = "name, since, last_fire, claimed, last_success, paused, paused_until, paused_by, paused_why"
+_NEWEST_FIRST = "ORDER BY created DESC, number DESC LIMIT ?"
+
+Parameters = list[object]
+
+
+# -- runs -------------------------------------------------------------------------------------------------------
+
+
+def find_run(connection: sqlite3.Connection, run_id: str) -> StoredRun | None:
+    """The run with that id."""
+    row = connection.execute(f"SELECT {_RUN} FROM run WHERE run_id = ?", (storable(run_id),)).fetchone()
+    return None if row is None else StoredRun(*row)
+
+
+def find_runs(connection: sqlite3.Connection, query: RunQuery) -> RunPage:
+    """A page of runs. Raises ValueError for a wrong cursor."""
+    where, values = _condition(query)
+    branches: list[str] = []
+    parameters: Parameters = []
+    # One branch for each outcome: its index gives its newest ones at once, and all of them together are few.
+    outcomes = [[outcome] for outcome in sorted(query.outcomes)] or [[]]
+    for outcome in outcomes:
+        conditions = " AND ".join([*where, *("outcome = ?" for _ in outcome)]) or "1"
+        branches.append(f"SELECT * FROM (SELECT number, created FROM run WHERE {conditions} {_NEWEST_FIRST})")
+        parameters += [*values, *outcome, query.limit + 1]
+    page = f"SELECT number FROM ({' UNION ALL '.join(branches)}) {_NEWEST_FIRST}"
+    sql = f"SELECT number, {_RUN} FROM run WHERE number IN ({page}) ORDER BY created DESC, number DESC"
+    rows = connection.execute(sql, [*parameters, query.limit + 1]).fetchall()
+    runs = tuple(StoredRun(*row[1:]) for row in rows[: query.limit])
+    if len(rows) <= query.limit or not runs:
+        return RunPage(runs)
+    return RunPage(runs, write_cursor(runs[-1].created, rows[query.limit - 1][0]))
+
+
+def _condition(query: RunQuery) -> tuple[list[str], Parameters]:
+    where: list[str] = []
+    values: Parameters = []
+    if query.job is not None:
+        where.append("job = ?")
+        values.append(storable(query.job))
+    if query.since is not None:
+        where.append("created >= ?")
+        values.append(query.since)
+    if query.until is not None:
+        where.append("created < ?")
+        values.append(query.until)
+    if query.cursor:
+        where.append("(created, number) < (?, ?)")
+        values += read_cursor(query.cursor)
+    return where, values
+
+
+def all_runs(connection: sqlite3.Connection) -> Iterator[StoredRun]:
+    """All of them, oldest first."""
+    for row in connection.execute(f"SELECT {_RUN} FROM run ORDER BY created, number"):
+        yield StoredRun(*row)
+
+
+def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[OpenRun]:
+    """Runs without an outcome of other sessions than this, oldest first."""
+    columns = ", ".join(f"run.{name}" for name in RUN_COLUMNS)
+    rows = connection.execute(
+        f"SELECT coalesce(boot_id, ''), {columns} FROM run LEFT JOIN session ON session.number = run.session "
+        "WHERE outcome = '' AND session <> ? ORDER BY created, run.number",
+        (session,),
+    )
+    for boot_id, *run in rows:
+        yield OpenRun(StoredRun(*run), boot_id)
+
+
+# -- jobs -------------------------------------------------------------------------------------------------------
+
+
+def find_summaries(connection: sqlite3.Connection, names: Sequence[str] | None) -> dict[str, JobSummary]:
+    """How jobs did: these, or all."""
+    if names is None:
+        return {row[0]: _summary(row[0], row) for row in connection.execute(f"SELECT {_SUMMARY} FROM job")}
+    summaries = {}
+    texts = {storable(name): name for name in names}
+    for some in chunks(list(texts)):
+        for row in connection.execute(f"SELECT {_SUMMARY} FROM job WHERE name IN ({marks(some)})", some):
+            name = texts[row[0]]
+            summaries[name] = _summary(name, row)
+    return summaries
+
+
+def _summary(name: str, row: Sequence[Any]) -> JobSummary:
+    values = [*row[1:-4], _pause(*row[-4:])]
+    return JobSummary(name, *values)
+
+
+def _pause(since: float | None, until: float | None, who: str, why: str) -> Pause | None:
+    return None if since is None else Pause(since, until, who, why)
+
+
+def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[str]) -> dict[str, JobMemory]:
+    """What is known of these jobs; `new` are those that were unknown, or fire by another schedule than before."""
+    texts = {storable(job.name): job.name for job in jobs}
+    memories = {}
+    for row in connection.execute(f"SELECT {_MEMORY} FROM job WHERE removed IS NULL"):
+        text, since, last_fire, claimed, last_success, paused, until, who, why = row
+        if (name := texts.get(text)) is None:
+            continue
+        times = (since, last_fire, claimed)
+        memories[name] = JobMemory(
+            since if name in new else max(time for time in times if time is not None),
+            name in new,
+            last_success,
+            _pause(paused, until, who, why),
+        )
+    return memories
+
+
+def count(connection: sqlite3.Connection) -> tuple[int, int, float | None]:
+    """How many jobs and runs there are, and when the oldest run was created."""
+    (jobs,) = connection.execute("SELECT count(*) FROM job WHERE removed IS NULL").fetchone()
+    runs, oldest = connection.execute("SELECT count(*), min(created) FROM run").fetchone()
+    return jobs, runs, oldest

@@ -1,0 +1,164 @@
+"""The rules that every store follows: how much it keeps, and what it knows of jobs besides their runs.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import isfinite
+
+from gcron.frozen import frozen
+from gcron.schedule import Schedule
+from gcron.schedule.seeded import digest
+from gcron.scheduler.history import FAILURES, RECENT, StoredRun, letter_of
+from gcron.scheduler.job import Job
+from gcron.supervise.outcome import Outcome
+
+__all__ = [
+    "KEEP",
+    "KEPT_FAILURES",
+    "Keep",
+    "Tally",
+    "keep_of",
+    "read_cursor",
+    "schedule_digests",
+    "tally",
+    "write_cursor",
+]
+
+# -- how much is kept -------------------------------------------------------------------------------------------
+
+KEPT_FAILURES = 10
+"""The newest failures of a job, which are kept in any case."""
+
+
+@frozen
+class Keep:
+    """What is kept, where a job does not say otherwise (`keep-runs`, `keep-for`, `keep-output`)."""
+
+    runs: int = 100
+    """Of each job."""
+    age: float = 30 * 86400.0
+    """Seconds."""
+    output: int = 1024 * 1024
+    """Bytes of a run's output: one half its beginning, one half its end."""
+
+
+KEEP = Keep()
+
+
+def keep_of(job: Job, default: Keep) -> Keep:
+    """What is kept of a job's history."""
+    runs, age = job.policy.keep_runs, job.policy.keep_for
+    if runs is None and age is None:
+        return default
+    return Keep(default.runs if runs is None else runs, default.age if age is None else age, default.output)
+
+
+# -- whether a job fires as before ------------------------------------------------------------------------------
+
+
+def schedule_digests(jobs: Iterable[Job]) -> dict[str, str]:
+    """For each job, by name, a text that is the same as long as its schedule is, also in the next version of gcron."""
+    texts: dict[int, str] = {}  # jobs of a large crontab share schedules
+    digests = {}
+    for job in jobs:
+        key = id(job.schedule)
+        if key not in texts:
+            texts[key] = "\0".join(_words(job.schedule))
+        enabled = "" if job.policy.enabled else "\0not enabled"
+        digests[job.name] = digest(texts[key] + enabled, 8).hex()
+    return digests
+
+
+def _words(schedule: Schedule) -> Iterator[str]:
+    """What it was written as, and the plain values of its fields. Not the patterns: how these are built may change."""
+    yield schedule.text
+    yield str(schedule.zone.tz)
+    for name in getattr(schedule, "__match_args__", ()):
+        value = getattr(schedule, name)
+        if isinstance(value, Schedule):
+            yield from _words(value)
+        elif value is None or isinstance(value, bool | int | str):
+            yield f"{name}={value!r}"
+
+
+# -- the sums of a job's runs -----------------------------------------------------------------------------------
+
+
+class Tally:
+    """The sums of some ended runs of one job; the names are those of columns."""
+
+    __slots__ = (
+        "failed",
+        "last_duration",
+        "last_finished",
+        "last_success",
+        "longest",
+        "missed",
+        "recent",
+        "runs",
+        "seconds",
+        "skipped",
+        "succeeded",
+    )
+
+    def __init__(self) -> None:
+        self.runs = self.succeeded = self.failed = self.skipped = self.missed = 0
+        self.recent = ""
+        """A letter for each outcome, oldest first."""
+        self.last_finished: float | None = None
+        self.last_success: float | None = None
+        self.last_duration: float | None = None
+        self.longest: float | None = None
+        """Seconds, of successes; so are `seconds` in all."""
+        self.seconds = 0.0
+
+    def add(self, run: StoredRun) -> None:
+        """Add an ended run."""
+        self.runs += 1
+        self.recent = (self.recent + letter_of(run.outcome))[-RECENT:]
+        self.last_finished = run.finished
+        if run.duration is not None:
+            self.last_duration = run.duration
+        if run.outcome == Outcome.SUCCEEDED:
+            self.succeeded += 1
+            self.last_success = run.finished
+            self.seconds += run.duration or 0.0
+            self.longest = max(run.duration or 0.0, self.longest or 0.0)
+        elif run.outcome in FAILURES:
+            self.failed += 1
+        elif run.outcome == Outcome.SKIPPED:
+            self.skipped += 1
+        elif run.outcome == Outcome.MISSED:
+            self.missed += run.fires
+
+
+def tally(runs: Iterable[StoredRun]) -> dict[str, Tally]:
+    """The sums of those runs that have ended, by job, in the order given."""
+    tallies: dict[str, Tally] = {}
+    for run in runs:
+        if run.outcome:
+            tallies.setdefault(run.job, Tally()).add(run)
+    return tallies
+
+
+# -- the places where pages of history end ----------------------------------------------------------------------
+
+
+def write_cursor(created: float, number: int) -> str:
+    """The place after a run: when it was created, and its number among those of the same time."""
+    return f"{created!r}:{number}"
+
+
+def read_cursor(cursor: str) -> tuple[float, int]:
+    """The place that a cursor stands for. Raises ValueError."""
+    created, _, number = cursor.partition(":")
+    try:
+        place = float(created), int(number)
+    except ValueError:
+        place = float("nan"), 0
+    if not isfinite(place[0]) or abs(place[1]) >= 1 << 63:
+        raise ValueError(f"{cursor[:80]!r} is no cursor: take that of the page before")
+    return place

@@ -1,0 +1,259 @@
+"""Where history is kept: names, directories, the lock, and what is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcron.state import places
+from gcron.state.memory import MemoryStore
+from gcron.state.opening import open_store
+from gcron.state.places import (
+    StateError,
+    find_holder,
+    find_instances,
+    instance_name,
+    is_instance_name,
+    open_place,
+    state_home,
+)
+from gcron.state.rules import KEEP
+from gcron.state.sqlite import SqliteStore
+
+IS_ROOT = os.geteuid() == 0
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+def test_an_instance_has_a_readable_name_that_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = instance_name(["/etc/cron.d", "/home/ann/my jobs"])
+    assert name.startswith("cron.d-my_jobs-")
+    assert is_instance_name(name)
+    assert name == instance_name(["/home/ann/my jobs", "/etc/cron.d"])
+    monkeypatch.chdir("/etc")
+    assert name == instance_name(["cron.d", "../home/ann/my jobs"])
+
+
+def test_different_crontabs_are_different_instances() -> None:
+    paths = ["/a/crontab", "/b/crontab", "/a-b/crontab", "/a/b-crontab", "/ä", "/\udcff", "/" + "x" * 200]
+    names = [instance_name([path]) for path in paths]
+    assert len(set(names)) == len(paths)
+    assert all(is_instance_name(name) for name in names)
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "../x", "a/b", "a b", "ä", "x" * 65, "-x", "a\n"])
+def test_what_would_be_no_good_name_of_a_directory_is_no_name_of_an_instance(text: str) -> None:
+    assert not is_instance_name(text)
+
+
+# -- the lock ---------------------------------------------------------------------------------------------------
+
+
+def test_a_directory_has_one_gcron_and_the_second_one_learns_which(tmp_path: Path) -> None:
+    directory = str(tmp_path / "gcron" / "jobs")
+    place = open_place(directory, "jobs")
+    assert os.stat(directory).st_mode & 0o777 == 0o700
+    assert os.stat(os.path.dirname(directory)).st_mode & 0o777 == 0o700
+    holder = find_holder(directory)
+    assert holder is not None
+    assert holder.pid == os.getpid()
+    with pytest.raises(StateError) as refused:
+        open_place(directory, "jobs")
+    message = str(refused.value)
+    assert message.startswith(f"a gcron runs as jobs already (process {os.getpid()}, since 20")
+    assert "--instance NAME starts another one beside it" in message
+    assert "\n" not in message
+    assert list(find_instances(str(tmp_path / "gcron"))) == [directory]
+    place.close()
+    assert find_holder(directory) is None
+    open_place(directory, "jobs").close()
+
+
+def test_the_lock_ends_with_its_process_also_by_kill(tmp_path: Path) -> None:
+    script = (
+        "import sys; from gcron.state.places import open_place; place = open_place(sys.argv[1], 'x'); "
+        "print('has it', flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "x")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout.readline() == b"has it\n"
+    with pytest.raises(StateError, match=f"process {child.pid}"):
+        open_place(str(tmp_path / "x"), "x")
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    child.stdin.close()
+    open_place(str(tmp_path / "x"), "x").close()
+
+
+def test_a_look_at_the_lock_does_not_keep_gcron_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`find_holder` has the lock for a moment, in which a gcron that started was refused."""
+    import fcntl
+
+    directory = str(tmp_path / "x")
+    open_place(directory, "x").close()
+    look = os.open(os.path.join(directory, "lock"), os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    monkeypatch.setattr(places.time, "sleep", lambda seconds: fcntl.flock(look, fcntl.LOCK_UN))
+    open_place(directory, "x").close()
+    os.close(look)
+
+
+def test_a_file_system_that_cannot_lock_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(places.fcntl, "flock", refuse)
+    opened = open_store(str(tmp_path / "x"), "x", KEEP)
+    assert isinstance(opened.store, SqliteStore)
+    assert "cannot be locked (No locks available)" in opened.note
+    opened.close()
+
+
+# -- where it is ------------------------------------------------------------------------------------------------
+
+
+def test_the_usual_place_is_that_of_the_system_or_in_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert state_home() == "/var/lib/gcron"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert state_home() == str(tmp_path / ".local/state/gcron")
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert state_home() == str(tmp_path / ".local/state/gcron"), "relative ones are to be ignored"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "states"))
+    assert state_home() == str(tmp_path / "states/gcron")
+
+
+def usual_place(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+
+
+def test_without_an_option_history_is_in_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual_place(monkeypatch, tmp_path)
+    opened = open_store(None, "jobs", KEEP)
+    assert isinstance(opened.store, SqliteStore)
+    assert opened.store.directory == str(tmp_path / "gcron/jobs")
+    assert opened.note == ""
+    opened.close()
+
+
+def test_where_nothing_can_be_written_it_is_in_memory_and_one_line_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    usual_place(monkeypatch, tmp_path / "file")
+    opened = open_store(None, "jobs", KEEP)
+    assert isinstance(opened.store, MemoryStore)
+    assert opened.place is None
+    assert "in memory only" in opened.note
+    assert "Not a directory" in opened.note
+    assert "\n" not in opened.note
+
+
+def test_without_a_home_directory_it_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    opened = open_store(None, "jobs", KEEP)
+    assert isinstance(opened.store, MemoryStore)
+    assert "no home directory" in opened.note
+
+
+def test_a_directory_that_was_asked_for_and_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match=r"history cannot be kept in .*/file/x: Not a directory"):
+        open_store(str(tmp_path / "file/x"), "x", KEEP)
+    with pytest.raises(StateError, match="file is no directory"):
+        open_store(str(tmp_path / "file"), "x", KEEP)
+
+
+def test_memory_is_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = open_store("memory", "x", KEEP)
+    assert isinstance(opened.store, MemoryStore)
+    assert opened.note == ""
+    assert not os.listdir(tmp_path)
+
+
+def test_another_kind_of_store_is_refused() -> None:
+    with pytest.raises(StateError, match="give a directory, or memory"):
+        open_store("mysql://host/gcron", "x", KEEP)
+
+
+# -- whose it is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root is refused, and only root can make what it is refused for")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: os.chown(path, 1000, 1000), "belongs to user 1000, not to root"),
+        (lambda path: os.chmod(path, 0o770), "can be written by others: chmod go-w"),
+        (lambda path: os.chmod(path, 0o702), "can be written by others: chmod go-w"),
+    ],
+)
+def test_root_writes_nothing_where_others_can_change_it(
+    tmp_path: Path, spoil: Callable[[Path], Any], message: str
+) -> None:
+    directory = tmp_path / "x"
+    directory.mkdir(0o700)
+    spoil(directory)
+    with pytest.raises(StateError, match=message):
+        open_store(str(directory), "x", KEEP)
+    assert not os.listdir(directory)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root is refused, and only root can make what it is refused for")
+def test_root_follows_no_symbolic_link_of_others(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(0o700)
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    open_store(str(link), "x", KEEP).close()
+    os.lchown(link, 1000, 1000)
+    with pytest.raises(StateError, match="belongs to user 1000"):
+        open_store(str(link), "x", KEEP)
+
+
+# -- databases that are not ours --------------------------------------------------------------------------------
+
+
+def test_a_database_of_a_newer_gcron_is_refused_in_one_line_and_left_alone(tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path))
+    store.facts()
+    store.close()
+    connection = sqlite3.connect(tmp_path / "history.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = (tmp_path / "history.db").read_bytes()
+    with pytest.raises(StateError) as refused:
+        open_store(str(tmp_path), "x", KEEP)
+    assert "is of a newer gcron (version 99 of its tables; this gcron knows" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / "history.db").read_bytes() == before
+    assert find_holder(str(tmp_path)) is None, "it holds the lock no longer"
+
+
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "history.db")
+    connection.execute("PRAGMA application_id = 17")
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    with pytest.raises(StateError, match="belongs to another program"):
+        open_store(str(tmp_path), "x", KEEP)
