@@ -10,12 +10,13 @@ In short:
 """
 
 from gcron.crontab.assignment import Environment
-from gcron.crontab.checks import find_group_mistakes, group_limits
+from gcron.crontab.checks import find_group_mistakes, find_target_mistakes, group_limits, targets_of
 from gcron.crontab.entry import Crontab, Entry, Group
 from gcron.crontab.finding import JobNotFound, find_job
 from gcron.crontab.loading import Loaded, LoadSettings, load, load_all, load_paths
 from gcron.crontab.parser import parse
 from gcron.crontab.problem import CrontabError, Problem, Severity, render, render_all
+from gcron.crontab.target import Target
 
 __all__ = [
     "Crontab",
@@ -28,8 +29,10 @@ __all__ = [
     "Loaded",
     "Problem",
     "Severity",
+    "Target",
     "find_group_mistakes",
     "find_job",
+    "find_target_mistakes",
     "group_limits",
     "load",
     "load_all",
@@ -37,4 +40,5 @@ __all__ = [
     "parse",
     "render",
     "render_all",
+    "targets_of",
 ]

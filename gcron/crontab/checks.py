@@ -1,4 +1,4 @@
-"""What can be wrong across crontabs that are loaded together: names, options, services, groups, users.
+"""What can be wrong across crontabs that are loaded together: names, options, services, groups, targets, users.
 
 The checks are functions from entries to problems. This module touches no file.
 """
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.problem import Problem, Severity
+from gcron.crontab.target import Target
 from gcron.policy import nearest
 from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
 
@@ -17,9 +18,11 @@ __all__ = [
     "find_group_mistakes",
     "find_lines_of_others",
     "find_taken_names",
+    "find_target_mistakes",
     "find_useless_options",
     "find_wrong_after",
     "group_limits",
+    "targets_of",
 ]
 
 # To look for the nearest of many names, for each of many, takes too long.
@@ -96,6 +99,30 @@ def find_group_mistakes(crontabs: Sequence[Crontab], known: Mapping[str, int] = 
             few = 0 < len(limits) <= _MOST_COMPARED
             hint = f"{nearest(name, limits)}; or {declare}" if few else declare
             yield _problem("error", entry, f"there is no group {name}", hint)
+
+
+def targets_of(crontabs: Sequence[Crontab]) -> dict[str, Target]:
+    """Return the declared targets by name. All files that are loaded together can name the targets of one of them."""
+    return {target.name: target for crontab in crontabs for target in crontab.targets}
+
+
+def find_target_mistakes(crontabs: Sequence[Crontab]) -> Iterator[Problem]:
+    """Yield an error for a name that two targets have, and for `notify=` with a name that no target has."""
+    targets: dict[str, Target] = {}
+    for target in (target for crontab in crontabs for target in crontab.targets):
+        first = targets.setdefault(target.name, target)
+        if first is not target:
+            message = f"the target {target.name} is declared in {first.path}:{first.line}"
+            yield Problem(target.path, target.line, 1, 2, "error", message, "give one of them another name")
+    reported: set[tuple[str, str]] = set()
+    for entry in (entry for crontab in crontabs for entry in crontab.entries if entry.policy.notify):
+        for name in entry.policy.notify:
+            if name not in targets and (entry.path, name) not in reported:
+                reported.add((entry.path, name))
+                declare = f"declare it: # gcron-notify: {name} url=https://…"
+                few = 0 < len(targets) <= _MOST_COMPARED
+                hint = f"{nearest(name, targets)}; or {declare}" if few else declare
+                yield _problem("error", entry, f"notify= names {name!r}, which is no target", hint)
 
 
 def _problem(severity: Severity, entry: Entry, message: str, hint: str) -> Problem:

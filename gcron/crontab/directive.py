@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gcron.crontab.machine import check_zone
 from gcron.crontab.problem import LineError
+from gcron.crontab.target import TARGET_OPTIONS
 from gcron.policy import OPTIONS, Option, PolicyError, is_name, nearest
 from gcron.policy import read_name as read_name_value
 from gcron.schedule import LAYOUTS, ScheduleError
@@ -23,10 +24,12 @@ __all__ = [
     "ENTRY",
     "FILE",
     "GROUP",
+    "NOTIFY",
     "Directive",
     "Setting",
+    "hide_urls",
     "read_directive",
-    "read_group_name",
+    "read_directive_name",
     "read_settings",
     "split_words",
     "unquote",
@@ -40,13 +43,15 @@ FILE = "gcron-file"
 """The file as a whole."""
 GROUP = "gcron-group"
 """A group of jobs: its name, then its options."""
-_SCOPES = (ENTRY, DEFAULTS, FILE, GROUP)
+NOTIFY = "gcron-notify"
+"""A target for messages: its name, then its options."""
+_SCOPES = (ENTRY, DEFAULTS, FILE, GROUP, NOTIFY)
 
 _OF_ONE_ENTRY = ("name", "every", "after-end", "now")
 
 # As text: `re` compiles each at its first use.
 _DIRECTIVE = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:"
-_WITHOUT_COLON = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group)?))[ \t]++[a-z-]++="
+_WITHOUT_COLON = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-defaults|-file|-group|-notify)?))[ \t]++[a-z-]++="
 _KEY = "[A-Za-z][A-Za-z0-9_-]*"
 _LIMIT = "[1-9][0-9]{0,5}"
 
@@ -54,6 +59,8 @@ _LIMIT = "[1-9][0-9]{0,5}"
 # instead: before 3.11.5, Python loses text after a possessive group (python/cpython#100061).
 _SHELL_WORD = r"""(?>(?:[^ \t\r\n'"\\]++|'[^']*+'|"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|\\.)+)"""
 _PIECE = r"""([^'"\\]++)|'([^']*+)'|"([^"\\]*+(?>(?:\\.[^"\\]*+)*))"|\\(.)"""
+# Of a target: what follows the scheme of a URL may be a secret.
+_URL_VALUE = r"""(?i)\b((?:url|ping)=["']?(?>(?:[a-z][a-z0-9+.-]*+:/*+)?))(\S++)"""
 _BLANKS = " \t\r\n"
 
 MAX_ERRORS = 10
@@ -89,8 +96,8 @@ def read_directive(line: str) -> Directive | None:
     if match[1] in _SCOPES:
         return Directive(match[1], match.end())
     hint = (
-        "the directives are # gcron: (for the next entry), # gcron-defaults: (for all below), # gcron-file: and "
-        "# gcron-group:"
+        "the directives are # gcron: (for the next entry), # gcron-defaults: (for all below), # gcron-file:, "
+        "# gcron-group: and # gcron-notify:"
     )
     raise LineError(f"unknown directive {match[1]!r}", match.start(1), match.end(1), hint)
 
@@ -99,7 +106,7 @@ def read_settings(line: str, directive: Directive, report: Callable[[LineError],
     """Return the options that a directive sets, by key. Calls `report` with what is wrong.
 
     The keys of entries are those of `gcron.policy.OPTIONS`, `name`, and those of schedules: `tz`, `every`, `after-end`,
-    `start`, `end`, `except-on` and `now`. A file has `fields`, a group has `limit`.
+    `start`, `end`, `except-on` and `now`. A file has `fields`, a group has `limit`, a target those of `TARGET_OPTIONS`.
     """
     settings: dict[str, Setting] = {}
     errors = 0
@@ -118,13 +125,19 @@ def read_settings(line: str, directive: Directive, report: Callable[[LineError],
     return settings
 
 
-def read_group_name(line: str, directive: Directive) -> Directive:
-    """Check the name that a `# gcron-group:` begins with. Returns the directive after it; raises LineError."""
+def read_directive_name(line: str, directive: Directive) -> tuple[str, Directive]:
+    """Return the name that a `# gcron-group:` or `# gcron-notify:` begins with, and the rest. Raises LineError."""
     start, end = next(split_words(line, directive.start), (len(line), len(line)))
     if is_name(line[start:end]):
-        return Directive(directive.scope, end)
-    hint = "# gcron-group: NAME limit=2; a name is letters, digits and . _ : @ + -"
-    raise LineError("a group needs a name", start, end, hint)
+        return line[start:end], Directive(directive.scope, end)
+    what, example = ("group", "limit=2") if directive.scope == GROUP else ("target", "url=https://…")
+    hint = f"# {directive.scope}: NAME {example}; a name is letters, digits and . _ : @ + -"
+    raise LineError(f"a {what} needs a name", start, end, hint)
+
+
+def hide_urls(line: str) -> str:
+    """Return the line of a target with stars in the place of its URL, for messages: columns stay as they are."""
+    return re.sub(_URL_VALUE, lambda match: match[1] + "*" * len(match[2]), line)
 
 
 # -- words as `shlex.split` reads them, with their columns ------------------------------------------------------------
@@ -258,5 +271,9 @@ _ENTRY_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     }
 )
 _READERS: Mapping[str, Mapping[str, Callable[[str], object]]] = MappingProxyType(
-    {FILE: {"fields": _read_layout}, GROUP: {"limit": _read_limit}}
+    {
+        FILE: {"fields": _read_layout},
+        GROUP: {"limit": _read_limit},
+        NOTIFY: {option.name: option.read for option in TARGET_OPTIONS.values()},
+    }
 )

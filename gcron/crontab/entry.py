@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gcron.crontab.problem import Problem
+from gcron.crontab.target import Target
 from gcron.policy import Policy
 from gcron.schedule import Schedule
 
@@ -63,6 +64,8 @@ class Crontab(NamedTuple):
     groups: tuple[Group, ...] = ()
     calendars: tuple[str, ...] = ()
     """The .ics files that its `except-on=` names: a change of one changes the crontab."""
+    targets: tuple[Target, ...] = ()
+    """Where messages may go: `# gcron-notify:` lines."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:

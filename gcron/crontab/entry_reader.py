@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 
 from gcron.crontab.calendars import Calendars
@@ -105,7 +105,7 @@ class EntryReader:
         if random_delay:
             schedule = put_off(schedule, random_delay, seed)
         if not plain:
-            self._check(number, line, parts)
+            self._check(number, line, parts, environment)
         if len(line) > _LONG:
             _check_length(line, command)
         return Entry(
@@ -166,7 +166,7 @@ class EntryReader:
 
     # -- what is wrong, or was probably not meant ---------------------------------------------------------------------
 
-    def _check(self, number: int, line: str, parts: EntryLine) -> None:
+    def _check(self, number: int, line: str, parts: EntryLine, environment: Mapping[str, str]) -> None:
         quiet, schedule, schedule_start, user, option_start, text, text_start, command, _ = parts
         if not command.strip(" \t"):
             raise _no_command(parts)
@@ -187,9 +187,9 @@ class EntryReader:
         if quiet:
             message = "the leading - has no effect here"
             warn(number, line, message, schedule_start - 1, schedule_start, "gcron logs every run")
-        if option_start is not None:
-            hint = "gcron sends no mail, so none on success either"
-            warn(number, line, "-n has no effect here", option_start, option_start + len("-n"), hint)
+        if option_start is not None and not environment.get("MAILTO"):
+            hint = "it means mail only on failure: say where to with MAILTO="
+            warn(number, line, "-n has no effect without MAILTO", option_start, option_start + len("-n"), hint)
         if blank := foreign_blank(text, 0, 1):
             hint = "the shell does not take it for a blank: remove it"
             warn(number, line, f"{blank[1]} is part of the command", text_start, text_start + 1, hint)

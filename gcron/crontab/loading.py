@@ -13,9 +13,11 @@ from gcron.crontab.checks import (
     find_group_mistakes,
     find_lines_of_others,
     find_taken_names,
+    find_target_mistakes,
     find_useless_options,
     find_wrong_after,
     group_limits,
+    targets_of,
 )
 from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.naming import Names
@@ -24,6 +26,7 @@ from gcron.crontab.problem import CrontabError, Problem
 from gcron.crontab.source import find_open_places, members_of, read, read_of_user
 from gcron.crontab.spool import files_of
 from gcron.crontab.spool import left_out as report_left_out
+from gcron.crontab.target import Target
 from gcron.schedule import find_zone
 
 __all__ = ["LoadSettings", "Loaded", "load", "load_all", "load_paths"]
@@ -70,6 +73,11 @@ class Loaded(NamedTuple):
     def group_limits(self) -> Mapping[str, int]:
         """Of the groups that the crontabs declare."""
         return group_limits(self.crontabs)
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Where messages may go, by name."""
+        return targets_of(self.crontabs)
 
     @property
     def calendars(self) -> tuple[str, ...]:
@@ -227,6 +235,7 @@ def _find_wrong_options(crontabs: Sequence[Crontab], settings: LoadSettings, has
         if not has_errors:  # else the service or the group may be in a wrong line
             yield from find_wrong_after(entries)
             yield from find_group_mistakes(crontabs)
+            yield from find_target_mistakes(crontabs)
 
 
 def _find_wrong_users(crontabs: Sequence[Crontab], settings: LoadSettings, has_errors: bool) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What this machine has: users, time zones (and which one a wrong name was meant to be), the longest argument."""
+"""What this machine has: users, time zones (and which one a wrong name was meant to be), the longest argument, mail."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from functools import lru_cache
 from gcron.policy import closest
 from gcron.schedule import ScheduleError, find_zone
 
-__all__ = ["MAX_ARGUMENT", "check_user", "check_zone", "is_too_long"]
+__all__ = ["MAX_ARGUMENT", "SENDMAIL", "check_user", "check_zone", "has_mailer", "is_too_long"]
 
+SENDMAIL = "/usr/sbin/sendmail"
+"""Where every mail system has a program that takes mail."""
 MAX_ARGUMENT = 32 * os.sysconf("SC_PAGE_SIZE") - 1
 """Bytes of the longest argument or variable that Linux hands to a program (execve(2))."""
 # A wrong guess is dangerous here: `rt` is no misspelt root.
@@ -32,6 +34,11 @@ def check_user(name: str) -> str | None:
         near = closest(name, [user.pw_name for user in pwd.getpwall()], _LIKENESS_OF_USERS)
         return f"did you mean {near}?" if near else "cron leaves the line out where there is no such user"
     return None
+
+
+def has_mailer() -> bool:
+    """Whether there is a program that takes mail where sendmail(8) is."""
+    return os.access(SENDMAIL, os.X_OK)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ in the text.
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
@@ -69,7 +68,7 @@ class Draft:
         self._user = user
         self._calendars = Calendars(trusted_owners, may_read=user is None)
         self._problems = Problems(path)
-        self._scanner = Scanner(self._problems, os.path.dirname(path))
+        self._scanner = Scanner(self._problems, path)
         with _no_garbage_collection():
             self._scanner.read(split_lines(data, self._problems))
 
@@ -90,7 +89,8 @@ class Draft:
         with _no_garbage_collection():
             entries = reader.read(scanner.entries, names)
         groups = tuple(scanner.groups.values())
-        crontab = Crontab(self.path, entries, self._problems.in_order(), groups, self._calendars.paths)
+        targets = tuple(scanner.targets.values())
+        crontab = Crontab(self.path, entries, self._problems.in_order(), groups, self._calendars.paths, targets)
         return crontab if self._user is None else as_of_user(crontab, self._user)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple, cast
 
 from gcron.crontab.assignment import Assignment, Environment, History, read_assignment
@@ -16,17 +17,20 @@ from gcron.crontab.directive import (
     DEFAULTS,
     ENTRY,
     FILE,
+    GROUP,
     Directive,
     Setting,
+    hide_urls,
     read_directive,
-    read_group_name,
+    read_directive_name,
     read_settings,
 )
 from gcron.crontab.entry import Group
-from gcron.crontab.machine import MAX_ARGUMENT, check_zone, is_too_long
+from gcron.crontab.machine import MAX_ARGUMENT, check_zone, has_mailer, is_too_long
 from gcron.crontab.problem import LineError, Problems
+from gcron.crontab.target import Target, target_of
 from gcron.frozen import replace
-from gcron.policy import Policy
+from gcron.policy import Policy, PolicyError
 from gcron.schedule.limits import NO_LIMITS, Limits, Span
 
 __all__ = ["Context", "Place", "Scanner"]
@@ -40,8 +44,8 @@ _EXPORT = r"[ \t]*+(export|set|setenv)[ \t]++[A-Za-z_]\w*+[ \t]*+="
 _SHELL_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _MINUTES = r"[0-9]{0,6}"
 _OPTIONS = r"(?<=\s)-\S.*"
-# Names that mean something to cron and nothing yet to gcron: a value that asks for something is warned about.
-_WITHOUT_EFFECT = ("MAILTO", "MAILFROM")
+_FILES = ("env-file", "url-file", "secret-file", "body-file")
+"""Options that name a file beside the crontab."""
 _LIMITS = ("start", "end", "except-on", "now")
 _OF_THE_USER = ("USER", "LOGNAME")
 
@@ -76,8 +80,9 @@ def _with_limits(limits: Limits, values: dict[str, object]) -> Limits:
 class Scanner:
     """Reads the lines of one file in order."""
 
-    def __init__(self, problems: Problems, directory: str = "") -> None:
-        self._directory = directory
+    def __init__(self, problems: Problems, path: str = "") -> None:
+        self._path = path
+        self._directory = os.path.dirname(path)
         """Of the file; paths of files in directives are relative to it."""
         self.entries: list[Place] = []
         self.names: dict[str, int] = {}
@@ -85,6 +90,7 @@ class Scanner:
         self.fields: str | None = None
         """The order of the schedules' fields that the file declares, a key of `gcron.schedule.LAYOUTS`."""
         self.groups: dict[str, Group] = {}
+        self.targets: dict[str, Target] = {}
         self._problems = problems
         self._history = History()
         self._cron_tz: str | None = None
@@ -145,17 +151,24 @@ class Scanner:
             self._add_defaults(self._settings(number, line, directive))
         elif directive.scope == FILE:
             self._declare_file(number, line, directive)
-        else:
+        elif directive.scope == GROUP:
             self._declare_group(number, line, directive)
+        else:
+            self._declare_target(number, line, directive)
 
     def _settings(self, number: int, line: str, directive: Directive) -> dict[str, Setting]:
-        settings = read_settings(line, directive, lambda error: self._problems.error(number, line, error))
-        if env_file := settings.get("env-file"):
-            settings["env-file"] = env_file._replace(value=self._beside(cast("str", env_file.value)))
+        report = partial(self._problems.error, number, line)
+        settings = self._beside_files(read_settings(line, directive, report))
         if days := settings.get("except-on"):
             items = cast("tuple[Span | str, ...]", days.value)
             paths = tuple(self._beside(item) if isinstance(item, str) else item for item in items)
             settings["except-on"] = days._replace(value=paths)
+        return settings
+
+    def _beside_files(self, settings: dict[str, Setting]) -> dict[str, Setting]:
+        for key in _FILES:
+            if (file := settings.get(key)) and file.value:
+                settings[key] = file._replace(value=self._beside(cast("str", file.value)))
         return settings
 
     def _beside(self, path: str) -> str:
@@ -210,8 +223,7 @@ class Scanner:
         self.fields = str(declared.value)
 
     def _declare_group(self, number: int, line: str, directive: Directive) -> None:
-        after_name = read_group_name(line, directive)
-        name = line[directive.start : after_name.start].strip()
+        name, after_name = read_directive_name(line, directive)
         columns = line.index(name, directive.start), after_name.start
         limit = self._settings(number, line, after_name).get("limit")
         if name in self.groups:
@@ -225,6 +237,22 @@ class Scanner:
                 f"the group {name} has no limit", *columns, "say how many of its jobs may run at once: limit=2"
             )
         self.groups[name] = Group(name, cast("int", limit.value), number)
+
+    def _declare_target(self, number: int, line: str, directive: Directive) -> None:
+        errors: list[LineError] = []
+        try:
+            name, after_name = read_directive_name(line, directive)
+            columns = line.index(name, directive.start), after_name.start
+            settings = self._beside_files(read_settings(line, after_name, errors.append))
+            if name in self.targets:
+                message = f"the target {name} is declared in line {self.targets[name].line}"
+                raise LineError(message, *columns, "once is enough")
+            if not errors:
+                self.targets[name] = _target(name, settings, columns, self._path, number)
+        except LineError as error:
+            errors.append(error)
+        for found in errors:
+            self._problems.error(number, hide_urls(line), found)
 
     # -- assignments --------------------------------------------------------------------------------------------------
 
@@ -260,9 +288,9 @@ class Scanner:
 
     def _warn_of_mistakes(self, number: int, line: str, assignment: Assignment) -> None:
         name, value, start, end = assignment
-        if name in _WITHOUT_EFFECT and value:
-            hint = "gcron sends no mail: what a job says is in gcron's log"
-            self._problems.warning(number, line, f"{name} has no effect here", start, end, hint)
+        if name == "MAILTO" and value and not has_mailer():
+            hint = "there is no /usr/sbin/sendmail: name a mailer with gcron run --mailer"
+            self._problems.warning(number, line, "nothing on this machine sends mail", start, end, hint)
         if name in _OF_THE_USER and value:
             message, hint = f"{name} does not decide who a job runs as", "# gcron: user=NAME above the entry does"
             self._problems.warning(number, line, message, start, end, hint)
@@ -273,3 +301,12 @@ class Scanner:
             hint = "letters, digits and _, no digit first"
             message = f"no shell can read a variable named {name!r}"
             self._problems.warning(number, line, message, 0, len(line), hint)
+
+
+def _target(name: str, settings: dict[str, Setting], columns: tuple[int, int], path: str, number: int) -> Target:
+    try:
+        return target_of(name, {key: setting.value for key, setting in settings.items()}, path, number)
+    except PolicyError as error:
+        wrong = settings.get(error.key)
+        place = columns if wrong is None else (wrong.start, wrong.end)
+        raise LineError(error.message, *place, error.hint) from None

@@ -69,11 +69,15 @@ def as_of_user(crontab: Crontab, user: UserFile) -> Crontab:
         if id(entry.policy) not in policies:
             errors += _refusals(entry, user)
             policies[id(entry.policy)] = _own_names(entry.policy, user.user)
+    for target in crontab.targets:
+        message, hint = "# gcron-notify: is not for a user's crontab", "MAILTO=, or on-failure= with a command"
+        errors.append(Problem(target.path, target.line, 1, 2, "error", message, hint))
     groups = tuple(group._replace(name=job_name(user.user, group.name)) for group in crontab.groups)
     return crontab._replace(
         entries=tuple(entry._replace(policy=policies[id(entry.policy)]) for entry in crontab.entries),
         problems=(*crontab.problems, *errors),
         groups=groups,
+        targets=(),
     )
 
 
@@ -94,6 +98,8 @@ def _refusals(entry: Entry, user: UserFile) -> Iterator[Problem]:
         yield _refusal(entry, "env-file=", "gcron reads it as root: let the command read it")
     if policy.output == "raw":
         yield _refusal(entry, "output=raw", "lines or discard")
+    if policy.notify:
+        yield _refusal(entry, "notify=", "MAILTO=, or on-failure= with a command")
     if policy.ready_line is not None:
         yield _refusal(entry, "ready-line=", "ready-when=COMMAND")
     if policy.kill_after > _LONGEST_KILL_AFTER:

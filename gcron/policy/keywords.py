@@ -30,6 +30,8 @@ class _OfAll(TypedDict, total=False):
     stop_signal: signal.Signals | str
     success_codes: int | str | Iterable[int]
     output: Literal["lines", "raw", "discard"]
+    notify: str | list[str] | tuple[str, ...]
+    notify_again: Duration
 
 
 class _OfSchedules(TypedDict, total=False):
@@ -48,6 +50,10 @@ class _OfSchedules(TypedDict, total=False):
     jitter: Duration
     expect_within: Duration | None
     on_stop: Literal["wait", "term"]
+    on_failure: str | None
+    on_recovery: str | None
+    on_success: str | None
+    on_overdue: str | None
 
 
 class _OfServices(TypedDict, total=False):

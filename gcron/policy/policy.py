@@ -60,6 +60,10 @@ class Policy:
         "given, or 100")
     keep_for: float | None = option("keep-for", or_none(read_seconds), None, "every job",
         "for how long, at most; without it, what `gcron run` is given, or 30 days")
+    notify: tuple[str, ...] = option("notify", read_names, "", "every job",
+        "the targets that get messages about it: `ops,hc`")
+    notify_again: float = option("notify-again", read_seconds, "6h", "every job",
+        "the time after which a problem that stays is reported again, with its count")
 
     overlap: str = option("overlap", one_of("skip", "queue", "replace", "allow"), "skip", "scheduled jobs",
         "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "
@@ -86,6 +90,14 @@ class Policy:
         "each fire is delayed by a time of its own, up to this long")
     expect_within: float | None = option("expect-within", read_time_limit, "none", "scheduled jobs",
         "an alarm is raised after this time without a success: `25h`")
+    on_failure: str | None = option("on-failure", read_command, None, "scheduled jobs",
+        "a command that is run when a run has failed")
+    on_recovery: str | None = option("on-recovery", read_command, None, "scheduled jobs",
+        "a command that is run at the first success after a failure")
+    on_success: str | None = option("on-success", read_command, None, "scheduled jobs",
+        "a command that is run after each success")
+    on_overdue: str | None = option("on-overdue", read_command, None, "scheduled jobs",
+        "a command that is run when `expect-within` is over")
 
     on_stop: str = option("on-stop", one_of("wait", "term"), "wait", "scheduled jobs",
         "what happens to its runs when gcron is told to stop: `wait` for them, or send `stop-signal` at once (`term`); "

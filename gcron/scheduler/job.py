@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gcron.crontab import Crontab, CrontabError, Entry, find_group_mistakes, group_limits
+from gcron.crontab import (
+    Crontab,
+    CrontabError,
+    Entry,
+    Target,
+    find_group_mistakes,
+    find_target_mistakes,
+    group_limits,
+    targets_of,
+)
 from gcron.frozen import frozen
 from gcron.policy import Policy
 from gcron.schedule import CronSchedule, Schedule, Unscheduled, core_of
@@ -15,9 +24,10 @@ from gcron.supervise.python_call import PythonCall
 __all__ = ["Job", "job_of", "jobs_of"]
 
 _NO_GROUPS: Mapping[str, int] = MappingProxyType({})
+_NO_TARGETS: Mapping[str, Target] = MappingProxyType({})
 
 
-@frozen(uncompared=("source",))
+@frozen(uncompared=("source", "targets", "mail_on_failure"))
 class Job:
     """Something to run, and when."""
 
@@ -29,6 +39,10 @@ class Job:
     """Where it was defined, for people: `crontab.example:12`. A line above it more or less makes it no other job."""
     group_limit: int | None = None
     """How many runs of its group there may be at once, as its file declares; None: as `Scheduler.group` says."""
+    targets: tuple[Target, ...] = ()
+    """Where its messages go: those of its `notify`. Other targets make it no other job: no service is restarted."""
+    mail_on_failure: bool = False
+    """`-n`: mail to MAILTO only if it fails."""
 
     @property
     def starts_with_scheduler(self) -> bool:
@@ -52,18 +66,22 @@ def jobs_of(crontab: Crontab, known_groups: Mapping[str, int] = _NO_GROUPS) -> l
 
     Raises CrontabError for all that is wrong with it.
     """
-    if errors := crontab.errors or tuple(find_group_mistakes([crontab], known_groups)):
+    mistakes = (*find_group_mistakes([crontab], known_groups), *find_target_mistakes([crontab]))
+    if errors := crontab.errors or mistakes:
         raise CrontabError(errors)
-    limits = group_limits([crontab])
-    return [job_of(entry, limits) for entry in crontab.entries]
+    limits, targets = group_limits([crontab]), targets_of([crontab])
+    return [job_of(entry, limits, targets=targets) for entry in crontab.entries]
 
 
 def job_of(
-    entry: Entry, group_limits: Mapping[str, int] = _NO_GROUPS, trusted_owners: frozenset[int] = frozenset()
+    entry: Entry,
+    group_limits: Mapping[str, int] = _NO_GROUPS,
+    trusted_owners: frozenset[int] = frozenset(),
+    targets: Mapping[str, Target] = _NO_TARGETS,
 ) -> Job:
     """Make the job of a crontab entry.
 
-    `group_limits` are what its file and others with it declare; `trusted_owners` as in `LoadSettings`.
+    `group_limits` and `targets` are what its file and others with it declare; `trusted_owners` as in `LoadSettings`.
     """
     command = command_of(
         entry.command,
@@ -74,4 +92,6 @@ def job_of(
         trusted_owners=trusted_owners,
     )
     limit = None if entry.policy.group is None else group_limits.get(entry.policy.group)
-    return Job(entry.name, entry.schedule, command, entry.policy, f"{entry.path}:{entry.line}", limit)
+    notified = tuple(targets[name] for name in entry.policy.notify if name in targets)
+    source = f"{entry.path}:{entry.line}"
+    return Job(entry.name, entry.schedule, command, entry.policy, source, limit, notified, entry.mail_on_failure)

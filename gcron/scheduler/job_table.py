@@ -60,6 +60,10 @@ class JobTable:
         """How many runs of each group there may be at once."""
         return self._groups.limits
 
+    def find(self, name: str) -> Job | None:
+        """The job of that name; None when there is none."""
+        return self._jobs.get(name)
+
     def get(self, name: str) -> Job:
         """The job of that name; raises KeyError when there is none."""
         job = self._jobs.get(name)
@@ -67,10 +71,6 @@ class JobTable:
             hint = nearest(str(name), self._jobs) if self._jobs else "there are none at all"
             raise NoSuchJobError(f"there is no job named {name!r} ({hint})")
         return job
-
-    def find(self, name: str) -> Job | None:
-        """The job of that name; None when there is none."""
-        return self._jobs.get(name)
 
     def start(self) -> None:
         """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""

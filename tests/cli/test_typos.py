@@ -105,6 +105,6 @@ def test_each_wrong_command_line_names_the_help(gcron: Gcron) -> None:
 
 def test_run_names_the_check_command_that_shows_its_warnings(gcron: Gcron, write: Callable[..., str]) -> None:
     """It said "`gcron check` tells them", which is not a complete command line."""
-    result = gcron("run", write("MAILTO=ops\n@daily x\n61 * * * * y\n", "my tab"))
+    result = gcron("run", write("USER=ops\n@daily x\n61 * * * * y\n", "my tab"))
 
     assert "gcron: warning: 1 warning; run `gcron check 'my tab'` to see it\n" in result.stderr

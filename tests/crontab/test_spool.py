@@ -173,6 +173,7 @@ def test_a_missing_spool_is_an_error(tmp_path: Path) -> None:
         "nice=-5",
         "env-file=/etc/shadow",
         "output=raw",
+        "notify=ops",
         "ready-line='(a+)+$'",
         "kill-after=1000h",
         "queue-limit=999999",
@@ -380,3 +381,14 @@ def test_the_caller_is_trusted_as_before(tmp_path: Path) -> None:
 
     assert read(path) == b"@daily a\n"
     assert read_of_user(str(path), 12345) == b"@daily a\n"
+
+
+def test_a_user_declares_no_target(write: Callable[..., Path], spool: Path) -> None:
+    """gcron would read `url-file=/etc/shadow` as root, and try to send something there."""
+    write("alice", "# gcron-notify: ops url-file=/etc/shadow\n@daily a\n")
+
+    found = loaded(spool)
+
+    assert found.entries == ()
+    assert found.targets == {}
+    assert "alice: error: # gcron-notify: is not for a user's crontab" in messages(found)
