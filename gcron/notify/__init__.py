@@ -1,0 +1,1 @@
+"""Notifications: messages about jobs, to people and to other programs (docs/notifications.md)."""

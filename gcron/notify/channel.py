@@ -1,0 +1,228 @@
+"""A channel: one target with what waits for it, the greenlet that delivers, and the counts.
+
+A delivery that fails is tried again, with longer and longer pauses, until the message is too old. A channel never makes
+anybody wait: `put` returns at once, and what blocks is in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gcron.frozen import frozen
+from gcron.notify.delivery import Call, DeliveryError, Sender, Threads
+from gcron.notify.message import Message
+from gcron.notify.outbox import Outbox
+from gcron.notify.store import Journal
+from gcron.runtime.event import Event
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
+from gcron.schedule.clock import Clock
+
+__all__ = ["Channel", "Patience", "TargetCounts"]
+
+# Seconds between two looks at what waits for a digest: somebody may set the clock.
+_SHORTEST_NAP, _LONGEST_NAP = 0.01, 60.0
+
+
+@frozen
+class Patience:
+    """How long deliveries are waited for and tried. All in seconds."""
+
+    delivery: float = 30.0
+    """For one delivery."""
+    first_pause: float = 10.0
+    """Before the second try; it doubles each time."""
+    longest_pause: float = 900.0
+    keep: float = 86400.0
+    """After which a message is given up."""
+    stop: float = 4.0
+    """For what waits when gcron stops."""
+
+
+@frozen
+class TargetCounts:
+    """What became of the messages for one target."""
+
+    target: str
+    """Its name."""
+    where: str
+    """A URL as scheme and host, an address, or the job of a command."""
+    sent: int
+    waiting: int
+    failed: int
+    """Tries that failed."""
+    lost: int
+    """Messages that were given up."""
+    last_sent: float | None
+    """Seconds of UTC."""
+    last_error: str
+    """Of the last try, if it failed; else empty."""
+
+
+class Channel:
+    """Delivers messages to one target by `sender`, in the order of `outbox`. `say` gets lines for the log."""
+
+    def __init__(
+        self,
+        name: str,
+        where: str,
+        sender: Sender,
+        outbox: Outbox,
+        threads: Threads,
+        clock: Clock,
+        say: Callable[[str], object],
+        journal: Journal | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.name = name
+        self._where = where
+        self._sender = sender
+        self._outbox = outbox
+        self._threads = threads
+        self._clock = clock
+        self._say = say
+        self._journal = journal
+        self._patience = patience or Patience()
+        self._worker: Greenlet | None = None
+        self._news = Event()
+        """Set when something was put into the outbox, or gcron stops."""
+        self._stopping = Event()
+        self._hanging: Call | None = None
+        """A delivery that did not come back in time."""
+        self._current: Message | None = None
+        self._is_failing = False
+        self._sent = self._failed = self._lost = 0
+        self._last_sent: float | None = None
+        self._last_error = ""
+
+    def put(self, message: Message, is_kept: bool = False) -> None:
+        """Deliver a message soon; returns at once. `is_kept`: it comes from the store."""
+        if self._journal is not None and not is_kept:
+            self._journal.append(self.name, message)
+        dropped = self._outbox.put(message, self._clock.now())
+        if dropped is not None:
+            self._forget(dropped)
+            if not self._outbox.makes_digests:
+                self._lose(dropped, "too many wait")
+        self._news.set()
+        if self._worker is None:
+            self._worker = spawn(self._work)
+
+    def use(self, where: str, sender: Sender) -> None:
+        """Deliver by another sender from now on: the target has changed."""
+        self._where = where
+        self._sender = sender
+
+    @property
+    def counts(self) -> TargetCounts:
+        """What became of its messages."""
+        return TargetCounts(
+            self.name,
+            self._where,
+            self._sent,
+            len(self._outbox) + (self._current is not None),
+            self._failed,
+            self._lost,
+            self._last_sent,
+            self._last_error,
+        )
+
+    def stop(self) -> Greenlet | None:
+        """Deliver what waits at once, each message by one try; returns the greenlet that does it, if there is one."""
+        self._outbox.hurry()
+        self._stopping.set()
+        self._news.set()
+        return self._worker
+
+    # -- the worker -----------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (due := self._outbox.due()) is not None:
+            self._news.clear()
+            message = self._outbox.take(self._clock.now())
+            if message is None:
+                self._news.wait(min(max(due - self._clock.now(), _SHORTEST_NAP), _LONGEST_NAP))
+                continue
+            self._current = message
+            is_done = self._deliver(message)
+            self._current = None
+            if not is_done:
+                break  # gcron stops, and the target does not answer
+        self._worker = None
+
+    def _deliver(self, message: Message) -> bool:
+        """Try until it is delivered or given up; False when gcron stops before that."""
+        pause = self._patience.first_pause
+        while True:
+            try:
+                self._try(message)
+            except DeliveryError as error:
+                self._failed += 1
+                self._last_error = str(error)
+                if error.final or self._clock.now() - message.time > self._patience.keep:
+                    self._forget(message)
+                    self._lose(message, str(error))
+                    return True
+                if self._stopping.is_set():
+                    self._outbox.put_back(message)
+                    return False
+                wait = max(error.retry_after or 0.0, pause)
+                self._complain(str(error), wait)
+                if self._stopping.wait(wait):
+                    return self._deliver_last(message)
+                pause = min(pause * 2, self._patience.longest_pause)
+            else:
+                self._succeed(message)
+                return True
+
+    def _deliver_last(self, message: Message) -> bool:
+        try:
+            self._try(message)
+        except DeliveryError:
+            self._outbox.put_back(message)
+            return False
+        self._succeed(message)
+        return True
+
+    def _try(self, message: Message) -> None:
+        if self._hanging is not None and not self._hanging.is_over:
+            raise DeliveryError("an earlier delivery still hangs")
+        self._hanging = None
+        try:
+            if not self._sender.blocks:
+                self._sender.send(message)
+                return
+            call = self._threads.call(self._sender.send, message, self._patience.delivery)
+            if not call.is_over:
+                self._hanging = call
+                raise DeliveryError(f"no answer within {self._patience.delivery:g} s")
+            call.result.get()
+        except DeliveryError:
+            raise
+        except Exception as error:  # its text may hold a secret
+            get_hub().report_error(f"notifications to {self.name}", RuntimeError(type(error).__name__))
+            raise DeliveryError(f"gcron itself failed: {type(error).__name__}") from None
+
+    # -- what came of it ------------------------------------------------------------------------------------
+
+    def _succeed(self, message: Message) -> None:
+        self._sent += 1
+        self._last_sent = self._clock.now()
+        self._last_error = ""
+        self._forget(message)
+        if self._is_failing:
+            self._is_failing = False
+            self._say(f"notify {self.name}: messages are delivered again")
+
+    def _complain(self, why: str, wait: float) -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            self._say(f"notify {self.name} ({self._where}): not delivered: {why}; tried again in {wait:g} s")
+
+    def _lose(self, message: Message, why: str) -> None:
+        self._lost += 1
+        self._say(f"notify {self.name} ({self._where}): given up: {message.title!r}: {why}")
+
+    def _forget(self, message: Message) -> None:
+        if self._journal is not None:
+            self._journal.drop(self.name, *(message.covers or (message.message_id,)))

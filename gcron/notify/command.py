@@ -1,0 +1,90 @@
+"""A job's own commands: `on-failure=` and its like, run as the job's user and supervised as a run is."""
+
+from __future__ import annotations
+
+import signal
+
+from gcron.frozen import replace
+from gcron.notify.delivery import DeliveryError
+from gcron.notify.message import Message
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.lock import Semaphore
+from gcron.schedule.clock import Clock
+from gcron.scheduler.job import Job
+from gcron.supervise.attempt import Attempt
+from gcron.supervise.command import Command, Identity, new_run_id
+from gcron.supervise.events import Emit, JobEvent
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode
+
+__all__ = ["CommandSender", "variables_of"]
+
+# Seconds that a command may take, and that its processes have from TERM to KILL.
+_TIMEOUT, _KILL_AFTER = 60.0, 2.0
+# Commands at once: a thousand jobs may fail at one moment.
+_AT_ONCE = Semaphore(4)
+_LONGEST_VALUE = 4_000
+_FIELDS = ("outcome", "reason", "reason_code", "exit_code", "duration", "output_bytes", "attempts", "last_success")
+
+
+class CommandSender:
+    """Runs the shell command `text` for each message about `job`; `emit` takes its events, for the log."""
+
+    blocks = False
+
+    def __init__(self, text: str, job: Job, clock: Clock, emit: Emit) -> None:
+        self._text = text
+        self._job = job
+        self._clock = clock
+        self._emit = emit
+
+    def send(self, message: Message) -> str:
+        """See `Sender`; parks until the command has ended."""
+        action = self._job.action
+        command = action if isinstance(action, Command) else Command("")
+        command = command._replace(
+            text=self._text,
+            stdin=message.tail.encode() if message.tail else None,
+            environment={**command.environment, **variables_of(message)},
+        )
+        policy = replace(
+            self._job.policy,
+            timeout=_TIMEOUT,
+            kill_after=_KILL_AFTER,
+            stop_signal=signal.SIGTERM,
+            success_codes=frozenset({0}),
+            output="lines",
+            start_deadline=_TIMEOUT,
+        )
+        log_name = f"{self._job.name}:on-{message.kind}"
+
+        def emit(event: JobEvent) -> None:
+            self._emit(replace(event, job=log_name))
+
+        with _AT_ONCE:
+            attempt = Attempt(command, policy, Identity(self._job.name, new_run_id()), emit, self._clock)
+            performing = spawn(attempt.perform)
+            try:
+                result = performing.get()
+            except BaseException:  # gcron stops, and waits no longer
+                attempt.stop(Outcome.KILLED, Reason(ReasonCode.SHUTDOWN, "gcron stops"), now=True)
+                performing.join(_KILL_AFTER / 4)
+                raise
+            attempt.end_remnants()
+        if not result.succeeded:
+            raise DeliveryError(f"the command {result.outcome}: {result.reason}", final=True)
+        return "exit status 0"
+
+
+def variables_of(message: Message) -> dict[str, str]:
+    """Return what a command learns of a message from its environment."""
+    variables = {
+        "GCRON_KIND": message.kind,
+        "GCRON_TITLE": message.title,
+        "GCRON_COUNT": str(message.record.get("count", 1)),
+        "GCRON_OF_RUN_ID": str(message.record.get("run_id", "")),
+        "GCRON_DUE": str(message.record.get("fire_at") or ""),
+    }
+    for field in _FIELDS:
+        value = message.record.get(field)
+        variables[f"GCRON_{field.upper()}"] = "" if value is None else str(value)
+    return {name: value.replace("\0", "")[:_LONGEST_VALUE] for name, value in variables.items()}

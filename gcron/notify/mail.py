@@ -1,0 +1,235 @@
+"""Mail, as cron sends it: by a program that takes mail as sendmail(8) does, or by SMTP. For threads."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from gcron.frozen import frozen
+from gcron.notify.delivery import DeliveryError
+from gcron.notify.message import DIGEST, Message
+from gcron.notify.secrets import read_secret
+from gcron.supervise.command import RUN_ID
+
+__all__ = ["MailSender", "Mailer", "compose", "read_mailer"]
+
+_TIMEOUT = 10.0
+_SENDMAIL_TIMEOUT = 25.0
+_LONGEST_BODY = 1024 * 1024
+_LONGEST_SUBJECT = 200
+_SECURE = {"smtp": 587, "smtps": 465}
+# Of gcron's environment, what a mail program needs. The rest may hold secrets.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
+
+
+@frozen
+class Mailer:
+    """How mail is sent."""
+
+    program: str = ""
+    """Path of a program that takes mail as sendmail does; empty for SMTP."""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password_file: str = ""
+    with_tls: bool = False
+    """TLS from the first byte on, instead of STARTTLS."""
+
+
+def read_mailer(text: str) -> Mailer | None:
+    """Return the mailer that `--mailer` names; None for `off`. Raises ValueError.
+
+    >>> read_mailer("smtp://gcron@mail.example?password-file=/run/secrets/smtp").port
+    587
+    """
+    if text == "off":
+        return None
+    if text == "sendmail":
+        return Mailer(program="/usr/sbin/sendmail")
+    if text.startswith("/"):
+        return Mailer(program=text)
+    parts = urlsplit(text)
+    if parts.scheme not in _SECURE or not parts.hostname:
+        raise ValueError("a mailer is sendmail, the path of such a program, smtp://[USER@]HOST[:PORT], or off")
+    if parts.password is not None:
+        raise ValueError("a password is not given on the command line: ?password-file=PATH names a file with it")
+    query = parse_qs(parts.query)
+    if unknown := set(query) - {"password-file"}:
+        raise ValueError(f"a mailer has no option {sorted(unknown)[0]}: only ?password-file=PATH")
+    password_file = query.get("password-file", [""])[0]
+    user = unquote(parts.username or "")
+    if bool(user) != bool(password_file):
+        raise ValueError("a mailer has both a user and a password: smtp://USER@HOST?password-file=PATH, or neither")
+    port = parts.port or _SECURE[parts.scheme]
+    return Mailer("", parts.hostname, port, user, password_file, with_tls=parts.scheme == "smtps")
+
+
+class MailSender:
+    """Mails messages to `to`, addresses separated by commas; `sender`: the address that they come from."""
+
+    blocks = True
+
+    def __init__(self, mailer: Mailer | None, to: str, sender: str = "") -> None:
+        self._mailer = mailer
+        self._to = to
+        self._sender = sender
+
+    def send(self, message: Message) -> str:
+        """See `Sender`."""
+        if self._mailer is None:
+            raise DeliveryError("nothing sends mail: gcron run --mailer names what does", final=True)
+        mail = compose(message, self._to, self._sender)
+        if self._mailer.program:
+            return _hand_to_program(self._mailer.program, mail)
+        return _send_by_smtp(self._mailer, mail)
+
+
+def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
+    """Return the mail of a message, with the headers that people filter cron's mail by. Raises DeliveryError."""
+    user, host = _user(), socket.gethostname()
+    mail = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    who = message.variables.get("LOGNAME") or user
+    is_of_a_run = bool(message.command) and message.kind in ("output", "success", "failure", "recovery")
+    # cron's subject for what a run printed; for all else, what happened.
+    subject = f"Cron <{who}@{host}> {message.command}" if message.kind == "output" else message.title
+    try:
+        mail["Subject"] = _one_line(subject)
+        mail["From"] = sender or f"gcron <{user}@{host}>"
+        mail["To"] = to
+        mail["Date"] = formatdate(message.time)
+        mail["Message-ID"] = f"<{message.message_id}@{host}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["Precedence"] = "bulk"
+        mail["X-Gcron-Kind"] = message.kind
+        if message.job:
+            mail["X-Gcron-Job"] = _one_line(message.job)
+        for key in ("outcome", "reason"):
+            if value := message.record.get(key):
+                mail[f"X-Gcron-{key.capitalize()}"] = _one_line(str(value))
+        for name, value in message.variables.items():
+            mail["X-Cron-Env"] = _one_line(f"<{name}={value}>")
+    except ValueError:
+        raise DeliveryError("MAILTO or MAILFROM is no address", final=True) from None
+    if not _addresses(mail["To"].addresses) or mail["From"].defects or not mail["From"].addresses:
+        raise DeliveryError("MAILTO or MAILFROM is no address", final=True)
+    mail.set_content(_body(message, is_of_a_run)[:_LONGEST_BODY])
+    return mail
+
+
+def _body(message: Message, is_of_a_run: bool) -> str:
+    if message.kind == "output":
+        # As cron: what the run printed, and nothing else. A run that printed nothing says why.
+        return message.output or f"{message.title}\n\n{message.text}\n"
+    parts = [message.title, message.text]
+    if is_of_a_run:
+        parts.append(f"command: {message.command}")
+        parts.append("output:\n\n" + message.output if message.output else "It printed nothing.")
+    if message.kind == DIGEST:
+        parts = [message.text]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _one_line(text: str) -> str:
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else " " for char in clean)[:_LONGEST_SUBJECT]
+
+
+def _addresses(addresses: Sequence[object]) -> list[str]:
+    """The addresses; a name of this machine's users counts, as in cron."""
+    return [address for each in addresses if (address := getattr(each, "addr_spec", "")) not in ("", "<>")]
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container the number may be all there is
+        return str(os.geteuid())
+
+
+# -- a program like sendmail ------------------------------------------------------------------------------------------
+
+
+def _hand_to_program(program: str, mail: EmailMessage) -> str:
+    """Hand the mail over. Its addresses are in it (`-t`), never in arguments, where one could be an option."""
+    environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON and name != RUN_ID}
+    try:
+        process = subprocess.Popen(
+            [program, "-i", "-t"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise DeliveryError(f"{program}: {error.strerror}") from None
+    with process:
+        try:
+            said, _ = process.communicate(mail.as_bytes(policy=mail.policy.clone(linesep="\n")), _SENDMAIL_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise DeliveryError(f"{program} did not end within {_SENDMAIL_TIMEOUT:g} s") from None
+    if process.returncode:
+        words = _one_line(said.decode("utf-8", "replace"))
+        raise DeliveryError(f"{program}: exit status {process.returncode}" + (f": {words}" if words else ""))
+    return f"taken by {program}"
+
+
+# -- SMTP -------------------------------------------------------------------------------------------------------------
+
+
+def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
+    import smtplib
+    import ssl
+
+    try:
+        context = ssl.create_default_context()
+        server: smtplib.SMTP
+        if mailer.with_tls:
+            server = smtplib.SMTP_SSL(mailer.host, mailer.port, timeout=_TIMEOUT, context=context)
+        else:
+            server = smtplib.SMTP(mailer.host, mailer.port, timeout=_TIMEOUT)
+        with server:
+            server.ehlo_or_helo_if_needed()
+            if not mailer.with_tls and server.has_extn("starttls"):
+                server.starttls(context=context)
+                server.ehlo()
+            elif not mailer.with_tls and mailer.user:
+                raise DeliveryError("the mail server has no STARTTLS, so it does not get the password")
+            if mailer.user:
+                server.login(mailer.user, read_secret(mailer.password_file))
+            refused = server.send_message(mail)
+            return f"taken by {mailer.host}" + (f", except for {', '.join(refused)}" if refused else "")
+    except smtplib.SMTPRecipientsRefused as error:
+        codes = [code for code, _ in error.recipients.values()]
+        is_final = all(500 <= code < 600 for code in codes)
+        raise DeliveryError(f"the mail server refuses the addressee ({codes[0]})", final=is_final) from None
+    except smtplib.SMTPAuthenticationError as error:
+        raise DeliveryError(f"the mail server refuses user or password ({error.smtp_code})") from None
+    except smtplib.SMTPResponseException as error:
+        words = _one_line(_text_of(error.smtp_error))
+        is_final = 550 <= error.smtp_code < 560
+        raise DeliveryError(f"the mail server says {error.smtp_code} {words}", final=is_final) from None
+    except ssl.SSLCertVerificationError as error:
+        raise DeliveryError(f"TLS: the certificate is not accepted: {error.verify_message}") from None
+    except TimeoutError:
+        raise DeliveryError(f"the mail server does not answer within {_TIMEOUT:g} s") from None
+    except (smtplib.SMTPException, OSError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise DeliveryError(f"the mail server {mailer.host} cannot be reached: {why}") from None
+
+
+def _text_of(answer: bytes | str) -> str:
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer

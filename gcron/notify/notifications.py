@@ -1,0 +1,204 @@
+"""`Notifications`: observes a scheduler and brings messages on their way.
+
+An event becomes an occasion (rules.py), an occasion a message for each route (routes.py, wording.py), and a channel
+delivers it (channel.py). Nothing of that waits: no fire and no run is delayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+
+from gcron.crontab import Target
+from gcron.notify.channel import Channel, Patience, TargetCounts
+from gcron.notify.delivery import Sender, Threads
+from gcron.notify.message import Message
+from gcron.notify.outbox import Outbox, Quiet
+from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, routes_of
+from gcron.notify.rules import EVENTS_READ, Occasion, Rules
+from gcron.notify.senders import SenderSettings, make_sender, where_of
+from gcron.notify.store import Journal, MessageStore
+from gcron.notify.wording import message_about_reload, message_of
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import Timer, get_hub
+from gcron.runtime.waiting import joinall, killall
+from gcron.schedule.clock import Clock
+from gcron.scheduler import Job, JobEvent, Scheduler
+
+__all__ = ["Notifications"]
+
+# Seconds for the store, once the deliveries have ended.
+_LAST_WRITES = 0.8
+# Messages that wait for a receiver that takes no digest: a ping, a command.
+_MOST_SINGLE = 200
+
+MakeSender = Callable[[Route, SenderSettings], Sender]
+
+
+class Notifications:
+    """Sends messages about the jobs of `scheduler`; a part of the daemon.
+
+    `say`: takes lines for the log. `settings`: how mail is sent, and the like. `zone`: of times in messages and of
+    quiet hours. `store`: keeps what is not delivered over a restart; without one it is lost then. `make`: makes the
+    senders, and `patience` says how long they are waited for: both for tests.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        clock: Clock,
+        say: Callable[[str], object],
+        settings: SenderSettings,
+        zone: tzinfo = UTC,
+        store: MessageStore | None = None,
+        make: MakeSender = make_sender,
+        patience: Patience | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._clock = clock
+        self._say = say
+        self._settings = settings
+        self._zone = zone
+        self._make = make
+        self._patience = patience or Patience()
+        self._journal = None if store is None else Journal(store, lambda text: say(f"notify: {text}"))
+        self._threads = Threads()
+        self._rules = Rules()
+        self._for_all: dict[str, Target] = {}
+        self._channels: dict[str, Channel] = {}
+        self._used: dict[str, Route] = {}
+        """The route that each channel was last used for."""
+        self._timer: Timer | None = None
+        self._restorer: Greenlet | None = None
+        self._is_wrong = False
+        """The crontabs on the disk have errors, and somebody was told."""
+        for kind in EVENTS_READ:
+            scheduler.on(kind, self._observe)
+
+    def add(self, target: Target) -> None:
+        """Send messages about all jobs to a target, too; one of the same name is replaced."""
+        self._for_all[target.name] = target
+
+    def start(self) -> None:
+        """Deliver what was not delivered before the last end."""
+        if self._journal is not None:
+            self._restorer = spawn(self._restore, self._journal)
+
+    def stop(self) -> None:
+        """Deliver what waits, within 5 s. What is left is in the log, and in the store if there is one."""
+        if self._timer is not None:
+            self._timer.cancel()
+        workers = [worker for channel in self._channels.values() if (worker := channel.stop()) is not None]
+        if self._restorer is not None:
+            self._restorer.kill(block=False)
+        joinall(workers, self._patience.stop)
+        killall(workers, block=False)
+        if self._journal is not None:
+            self._journal.close(_LAST_WRITES)
+        fate = "lost" if self._journal is None else "kept for the next start"
+        for counts in self.counts():
+            if counts.waiting:
+                why = f": {counts.last_error}" if counts.last_error else ""
+                self._say(f"notify {counts.target} ({counts.where}): not delivered, and {fate}: {counts.waiting}{why}")
+
+    def counts(self) -> list[TargetCounts]:
+        """What became of the messages, for each target that had any, by name."""
+        return sorted((channel.counts for channel in self._channels.values()), key=lambda counts: counts.target)
+
+    def report_reload(self, problem: str) -> None:
+        """Tell that the crontabs on the disk are wrong, or, with an empty `problem`, that they are right again."""
+        if bool(problem) == self._is_wrong:
+            return
+        self._is_wrong = bool(problem)
+        message = message_about_reload(problem, self._clock.now())
+        targets = {target.name: target for job in self._scheduler.jobs for target in job.targets} | self._for_all
+        for target in targets.values():
+            if "reload" in target.on and not target.ping_style:
+                self._put(TargetRoute(target), message)
+
+    # -- from an event to its messages ----------------------------------------------------------------------
+
+    def _observe(self, event: JobEvent) -> None:
+        job = self._scheduler.get_job(event.job)
+        if job is None or not (self._for_all or has_routes(job)):
+            return
+        occasion = self._rules.read(event, job)
+        if occasion is not None:
+            self._tell(occasion, job)
+        self._look_later()
+
+    def _tell(self, occasion: Occasion, job: Job) -> None:
+        messages: dict[str, Message] = {}
+        for route in routes_of(job, self._for_all.values(), with_mail=self._settings.mailer is not None):
+            is_ping = isinstance(route, TargetRoute) and bool(route.target.ping_style)
+            kind = occasion.kind_for(route.wanted, with_repeated=is_ping)
+            if kind is not None:
+                if kind not in messages:
+                    messages[kind] = message_of(occasion, kind, job, self._zone)
+                self._put(route, messages[kind])
+
+    def _look_later(self) -> None:
+        due = self._rules.next_look
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = get_hub().call_later(max(0.0, due - self._clock.now()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        for occasion in self._rules.look(self._clock.now()):
+            if (job := self._scheduler.get_job(occasion.event.job)) is not None:
+                self._tell(occasion, job)
+        self._look_later()
+
+    # -- channels -------------------------------------------------------------------------------------------
+
+    def _put(self, route: Route, message: Message, is_kept: bool = False) -> None:
+        self._channel(route).put(message, is_kept)
+
+    def _channel(self, route: Route) -> Channel:
+        channel = self._channels.get(route.name)
+        where = where_of(route)
+        if channel is None:
+            channel = self._channels[route.name] = Channel(
+                route.name,
+                where,
+                self._make(route, self._settings),
+                self._outbox(route),
+                self._threads,
+                self._clock,
+                self._say,
+                self._journal,
+                self._patience,
+            )
+        elif self._used[route.name] != route:
+            channel.use(where, self._make(route, self._settings))
+        self._used[route.name] = route
+        return channel
+
+    def _outbox(self, route: Route) -> Outbox:
+        if isinstance(route, CommandRoute) or (isinstance(route, TargetRoute) and route.target.ping_style):
+            return Outbox(per_minute=None, capacity=_MOST_SINGLE)
+        quiet = route.target.quiet if isinstance(route, TargetRoute) else None
+        return Outbox(None if quiet is None else Quiet(*quiet, self._zone))
+
+    # -- after a restart ------------------------------------------------------------------------------------
+
+    def _restore(self, journal: Journal) -> None:
+        kept = journal.list(self._clock.now() - self._patience.keep)
+        if not kept:
+            return
+        jobs = self._scheduler.jobs
+        routes = {route.name: route for job in jobs for route in routes_of(job, self._for_all.values())}
+        for each in kept:
+            route = routes.get(each.target)
+            try:
+                message = Message.from_json(each.text)
+            except (ValueError, TypeError, KeyError):
+                route = None
+            if route is None:
+                self._say(f"notify {each.target}: given up after a restart: there is no such target any more")
+                journal.drop(each.target, each.message_id)
+            else:
+                self._put(route, message, is_kept=True)

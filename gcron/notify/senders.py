@@ -1,0 +1,86 @@
+"""From a route to its sender: the one place that knows all kinds. Each kind is loaded when it is first needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gcron.crontab import Target
+from gcron.frozen import frozen
+from gcron.notify.delivery import Sender
+from gcron.notify.message import Message
+from gcron.notify.routes import CommandRoute, MailRoute, Route
+from gcron.notify.secrets import shown_url, url_of
+from gcron.schedule.clock import Clock
+from gcron.supervise.events import Emit
+
+if TYPE_CHECKING:
+    from gcron.notify.mail import Mailer
+
+__all__ = ["SenderSettings", "make_sender", "where_of"]
+
+
+@frozen
+class SenderSettings:
+    """What senders need beside their target."""
+
+    clock: Clock
+    emit: Emit
+    """Takes the events of commands, for the log."""
+    mailer: Mailer | None = None
+    """None: no mail is sent."""
+
+
+def make_sender(route: Route, settings: SenderSettings) -> Sender:
+    """Return what delivers messages on a route. It reads no file, and waits for nothing."""
+    if isinstance(route, CommandRoute):
+        from gcron.notify.command import CommandSender
+
+        return CommandSender(route.text, route.job, settings.clock, settings.emit)
+    if isinstance(route, MailRoute):
+        from gcron.notify.mail import MailSender
+
+        return MailSender(settings.mailer, route.address, route.sender)
+    if route.target.ping_style:
+        from gcron.notify.ping import PingSender
+
+        return PingSender(route.target)
+    return _ByScheme(route.target, settings)
+
+
+def where_of(route: Route) -> str:
+    """Return where a route leads, for people, without secrets."""
+    if isinstance(route, CommandRoute):
+        return f"a command of {route.job.name}"
+    if isinstance(route, MailRoute):
+        return f"mailto:{route.address}"
+    target = route.target
+    return f"the URL in {target.url_file}" if target.url_file else shown_url(target.url)
+
+
+class _ByScheme:
+    """Delivers to a URL by its scheme, which may be known only when its file was read."""
+
+    blocks = True
+
+    def __init__(self, target: Target, settings: SenderSettings) -> None:
+        self._target = target
+        self._settings = settings
+
+    def send(self, message: Message) -> str:
+        """See `Sender`. In a thread: the imports take up to half a second."""
+        url = url_of(self._target)
+        scheme = url.partition(":")[0].lower()
+        sender: Sender
+        if scheme == "mailto":
+            from gcron.notify.mail import MailSender
+
+            sender = MailSender(self._settings.mailer, url.partition(":")[2].lstrip("/"))
+        elif scheme in ("http", "https"):
+            from gcron.notify.webhook import WebhookSender
+
+            sender = WebhookSender(url, self._target.secret_file, self._target.body_file)
+        else:
+            from gcron.notify.apprise import AppriseSender
+
+            sender = AppriseSender(url)
+        return sender.send(message)

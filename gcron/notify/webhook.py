@@ -1,0 +1,84 @@
+"""Webhooks: a message as JSON, or as a template makes it, signed when there is a key. For threads."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+
+from gcron.notify.delivery import DeliveryError
+from gcron.notify.http import check, request
+from gcron.notify.message import Message, record_of
+from gcron.notify.secrets import read_secret, read_text
+
+__all__ = ["WebhookSender", "render", "signatures"]
+
+_LONGEST_BODY = 1024 * 1024
+_STANDARD_KEY = "whsec_"
+
+
+class WebhookSender:
+    """Posts messages to a URL."""
+
+    blocks = True
+
+    def __init__(self, url: str, secret_file: str = "", body_file: str = "") -> None:
+        self._url = url
+        self._secret_file = secret_file
+        self._body_file = body_file
+
+    def send(self, message: Message) -> str:
+        """See `Sender`."""
+        record = record_of(message)
+        text = render(read_text(self._body_file), record) if self._body_file else json.dumps(record)
+        body = text.encode("utf-8", "replace")
+        if len(body) > _LONGEST_BODY:
+            raise DeliveryError(f"the body would have {len(body)} bytes, and 1 MiB is the limit", final=True)
+        now = time.time()
+        kind = "application/json" if text.lstrip()[:1] in ("{", "[") else "text/plain; charset=utf-8"
+        headers = {"Content-Type": kind}
+        if self._secret_file:
+            headers |= signatures(read_secret(self._secret_file), message.message_id, int(now), body)
+        return check(request("POST", self._url, body, headers, now))
+
+
+def signatures(key: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers that prove the sender: that of GitHub's webhooks, and those of standardwebhooks.com.
+
+    A key that begins with `whsec_` is base64 after that, as Standard Webhooks have it. Raises DeliveryError.
+    """
+    secret = key.encode()
+    if key.startswith(_STANDARD_KEY):
+        try:
+            secret = base64.b64decode(key.removeprefix(_STANDARD_KEY), validate=True)
+        except binascii.Error:
+            raise DeliveryError("the key in secret-file begins with whsec_, and is no base64 after it") from None
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    standard = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{standard}",
+        "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
+    }
+
+
+def render(template: str, record: dict[str, object]) -> str:
+    """Return what a Jinja2 template makes of a record, in a sandbox. Raises DeliveryError."""
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    # The filter of Jinja2 writes `<` as `\\u003c`, for HTML pages.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    try:
+        return environment.from_string(template).render(record)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f" in line {line}" if line else ""
+        raise DeliveryError(f"body-file: {error.message}{where}", final=True) from None
+    except Exception as error:  # whatever the template does with its values
+        raise DeliveryError(f"body-file: {type(error).__name__}", final=True) from None

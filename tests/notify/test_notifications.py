@@ -1,0 +1,328 @@
+"""From the events of a scheduler to messages that are delivered, on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gcron import sleep
+from gcron.crontab import Target, parse
+from gcron.notify.channel import Patience
+from gcron.notify.delivery import DeliveryError
+from gcron.notify.message import DIGEST
+from gcron.notify.store import MemoryMessages
+from gcron.scheduler.job import jobs_of
+from gcron.testing import VirtualClock
+from tests.notify.conftest import House, Postbox
+from tests.waiting import until
+
+OPS = "# gcron-notify: ops url=https://hooks.example/secret on=failure,recovery,overdue,service,reload\n"
+
+
+def run(house: House, job: str) -> None:
+    """Run a job, and let its messages be delivered."""
+    house.scheduler.trigger(job).result.get()
+    settle(house)
+
+
+def settle(house: House) -> None:
+    """Let virtual time pass until nothing waits, second by second."""
+    sleep(0.1)
+    while any(counts.waiting for counts in house.notifications.counts()):
+        sleep(1)
+
+
+def test_a_failure_and_the_recovery_are_told(house: Callable[..., House], postbox: Postbox, tmp_path: object) -> None:
+    flag = f"{tmp_path}/flag"
+    built = house(OPS + f"# gcron: name=backup notify=ops\n@manual test -e {flag}\n")
+
+    run(built, "backup")
+    run(built, "backup")
+    open(flag, "w").close()
+    run(built, "backup")
+
+    assert postbox.titles() == [
+        "backup failed: exit status 1",
+        "backup works again (it did not since 2026-01-01 00:00:00 UTC)",
+    ]
+    assert postbox.delivered[0][1].record["outcome"] == "failed"
+
+
+def test_a_job_without_targets_tells_nobody(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup\n@manual false\n")
+
+    run(built, "backup")
+
+    assert postbox.delivered == []
+    assert built.notifications.counts() == []
+
+
+def test_mailto_gets_what_a_run_prints_as_in_cron(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("MAILTO=ops@example.com\n# gcron: name=a\n@manual echo hello\n# gcron: name=b\n@manual false\n")
+
+    run(built, "a")
+    run(built, "b")
+
+    assert postbox.kinds("MAILTO=ops@example.com") == ["output"]
+    assert postbox.delivered[0][1].output == "hello\n"
+
+
+def test_mailto_gets_a_run_that_could_not_print(house: Callable[..., House], postbox: Postbox) -> None:
+    """cron has no mail for a command that does not start, or never ends: it does not know of these."""
+    built = house("MAILTO=ops@example.com\n# gcron: name=a cwd=/nonexistent\n@manual echo hello\n")
+
+    run(built, "a")
+
+    assert postbox.kinds() == ["output"]
+    assert postbox.titles() == ["a did not start: cannot start: there is no directory /nonexistent, or it may not be seen"]
+
+
+def test_with_minus_n_mailto_gets_only_failures(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("MAILTO=ops\n# gcron: name=a\n@manual -n echo a\n# gcron: name=b\n@manual -n echo b; exit 3\n")
+
+    run(built, "a")
+    run(built, "b")
+
+    assert postbox.titles() == ["b failed: exit status 3"]
+
+
+def test_an_empty_mailto_ends_it(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house('MAILTO=ops\nMAILTO=""\n# gcron: name=a\n@manual echo a\n')
+
+    run(built, "a")
+
+    assert postbox.delivered == []
+
+
+def test_pings_get_each_run_as_it_comes(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("# gcron-notify: hc ping=https://hc.example/id\n# gcron: name=a notify=hc\n@manual false\n")
+
+    run(built, "a")
+    run(built, "a")
+
+    assert postbox.kinds("hc") == ["start", "failure", "start", "failure"]
+
+
+def test_a_job_is_overdue(house: Callable[..., House], clock: VirtualClock, postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops expect-within=25h\n@manual true\n")
+    built.scheduler.start()
+    sleep(26 * 3600)
+    run(built, "backup")
+
+    assert postbox.titles() == [
+        "backup is overdue: no success for 25h",
+        "backup works again (it did not since 2026-01-02 01:00:00 UTC)",
+    ]
+
+
+def test_wrong_crontabs_are_told_once(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual true\n")
+    for problem in ("", "crontab:1: wrong", "crontab:1: still wrong", "", ""):
+        built.notifications.report_reload(problem)
+    sleep(1)
+
+    assert postbox.titles() == [
+        "gcron: the crontab on disk is wrong: the jobs stay as they are",
+        "gcron: the crontab on disk is right again",
+    ]
+
+
+def test_a_target_for_all_jobs(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("# gcron: name=backup\n@manual false\n")
+    built.notifications.add(Target("all", "https://a.example"))
+
+    run(built, "backup")
+
+    assert postbox.titles("all") == ["backup failed: exit status 1"]
+
+
+def test_after_a_reload_messages_go_to_the_new_url(house: Callable[..., House], postbox: Postbox) -> None:
+    text = "# gcron-notify: ops url=https://{}.example\n# gcron: name=a notify=ops notify-again=0\n@manual false\n"
+    built = house(text.format("old"))
+    run(built, "a")
+    built.scheduler.replace(jobs_of(parse(text.format("new"))))
+    run(built, "a")
+
+    (counts,) = built.notifications.counts()
+    assert (counts.where, counts.sent) == ("https://new.example", 2)
+
+
+# -- deliveries that fail ---------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_is_tried_again_with_longer_pauses(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+    postbox.fail = [DeliveryError("status 503") for _ in range(3)]
+    started = clock.now()
+    run(built, "backup")
+
+    assert postbox.titles() == ["backup failed: exit status 1"]
+    assert 70 <= clock.now() - started < 72
+    (counts,) = built.notifications.counts()
+    assert (counts.sent, counts.failed, counts.lost, counts.last_error) == (1, 3, 0, "")
+    assert built.log == [
+        "notify ops (https://hooks.example): not delivered: status 503; tried again in 10 s",
+        "notify ops: messages are delivered again",
+    ]
+
+
+def test_a_receiver_may_ask_for_a_longer_pause(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+    postbox.fail = [DeliveryError("status 429", retry_after=300.0)]
+    started = clock.now()
+    run(built, "backup")
+
+    assert 300 <= clock.now() - started < 302
+
+
+def test_a_final_failure_is_counted_and_logged(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+    postbox.fail = [DeliveryError("status 410", final=True)]
+    run(built, "backup")
+
+    (counts,) = built.notifications.counts()
+    assert (counts.sent, counts.lost, counts.last_error, postbox.tries) == (0, 1, "status 410", 1)
+    assert built.log == [
+        "notify ops (https://hooks.example): given up: 'backup failed: exit status 1': status 410",
+    ]
+
+
+def test_after_a_day_a_message_is_given_up(house: Callable[..., House], clock: VirtualClock, postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+    postbox.fail = [DeliveryError("status 503") for _ in range(1000)]
+    started = clock.now()
+    run(built, "backup")
+
+    assert 86400 < clock.now() - started <= 86400 + 902
+    (counts,) = built.notifications.counts()
+    assert (counts.lost, counts.waiting) == (1, 0)
+
+
+def test_a_sender_that_breaks_shows_no_secret(house: Callable[..., House], postbox: Postbox, capfd: object) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+
+    class Broken(Exception):
+        blocks = False
+
+        def send(self, message: object) -> str:
+            raise Broken("https://hooks.example/SECRET")
+
+    built.notifications._make = lambda route, settings: Broken()
+    built.scheduler.trigger("backup").result.get()
+    until(lambda: built.log)
+
+    assert built.log == [
+        "notify ops (https://hooks.example): not delivered: gcron itself failed: Broken; tried again in 10 s"
+    ]
+    assert "SECRET" not in capfd.readouterr().err  # type: ignore[attr-defined]
+
+
+def test_a_thousand_failures_in_a_second_with_a_dead_target_are_one_digest(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    lines = "".join(f"# gcron: name=j{number} every=1h\n* * * * * false\n" for number in range(1000))
+    built = house(OPS + "# gcron-defaults: notify=ops\n" + lines)
+    postbox.fail = [DeliveryError("no connection") for _ in range(5)]
+    built.scheduler.start()
+    until(lambda: len(built.recorder.outcomes()) == 1000)
+    assert {event.fire_at for event in built.recorder.of("run-finished")} == {int(clock.now()) // 3600 * 3600}
+    settle(built)
+
+    assert postbox.kinds() == ["failure"] * 20 + [DIGEST]
+    assert postbox.delivered[-1][1].title == "gcron: 980 messages (980 failure)"
+    assert not built.recorder.of("run-late")
+
+
+# -- the end, and a restart -------------------------------------------------------------------------------------------
+
+
+def test_a_stop_delivers_what_waits_for_a_digest(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops notify-again=0\n@manual false\n")
+    for _ in range(25):
+        built.scheduler.trigger("backup").result.get()
+    built.notifications.stop()
+
+    assert postbox.kinds() == ["failure"] * 20 + [DIGEST]
+
+
+def test_what_is_not_delivered_is_in_the_log_at_the_end(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n")
+    postbox.fail = [DeliveryError("no connection") for _ in range(10)]
+    built.scheduler.trigger("backup").result.get()
+    built.notifications.stop()
+
+    assert built.log[-1] == "notify ops (https://hooks.example): not delivered, and lost: 1: no connection"
+    assert postbox.tries == 2  # the second one at the end
+
+
+def test_what_is_not_delivered_is_told_after_a_restart(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    store = MemoryMessages()
+    text = OPS + "# gcron: name=backup notify=ops\n@manual false\n"
+    first = house(text, store=store)
+    postbox.fail = [DeliveryError("no connection") for _ in range(2)]
+    first.scheduler.trigger("backup").result.get()
+    first.notifications.stop()
+    assert (
+        first.log[-1]
+        == "notify ops (https://hooks.example): not delivered, and kept for the next start: 1: no connection"
+    )
+    assert len(store.list_messages(0)) == 1
+
+    second = house(text, store=store)
+    second.notifications.start()
+    until(lambda: postbox.delivered)
+    second.notifications.stop()
+
+    assert postbox.titles() == ["backup failed: exit status 1"]
+    assert store.list_messages(0) == []
+
+
+def test_a_digest_that_is_delivered_is_not_told_again(house: Callable[..., House], postbox: Postbox) -> None:
+    store = MemoryMessages()
+    built = house(OPS + "# gcron: name=backup notify=ops notify-again=0\n@manual false\n", store=store)
+    for _ in range(25):
+        built.scheduler.trigger("backup").result.get()
+    until(lambda: len(postbox.delivered) == 21)
+    built.notifications.stop()
+
+    assert store.list_messages(0) == []
+
+
+def test_a_message_for_a_target_that_has_gone_is_given_up(house: Callable[..., House], postbox: Postbox) -> None:
+    store = MemoryMessages()
+    first = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n", store=store)
+    postbox.fail = [DeliveryError("no connection") for _ in range(2)]
+    first.scheduler.trigger("backup").result.get()
+    first.notifications.stop()
+
+    second = house("# gcron: name=backup\n@manual false\n", store=store)
+    second.notifications.start()
+    until(lambda: second.log)
+    second.notifications.stop()
+
+    assert second.log == ["notify ops: given up after a restart: there is no such target any more"]
+    assert store.list_messages(0) == []
+
+
+class BrokenStore:
+    blocks = True
+
+    def append_messages(self, messages: object) -> None:
+        raise OSError("disk full")
+
+    drop_messages = list_messages = append_messages
+
+
+def test_a_store_that_fails_delays_no_message(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n", store=BrokenStore(), patience=Patience())
+    built.notifications.start()
+    run(built, "backup")
+    built.notifications.stop()
+
+    assert postbox.titles() == ["backup failed: exit status 1"]
+    assert built.log == ["notify: messages are not kept over a restart: OSError: disk full"]
