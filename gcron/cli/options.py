@@ -107,6 +107,7 @@ def _add_run(commands: _Commands) -> None:
         help="when nobody reads the log: drop job output and count it (default), or let jobs wait",
     )
     add_run_options(parser)
+    _add_mailer(parser)
     parser.add_argument(
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
@@ -314,6 +315,47 @@ read; 2 the command line is wrong
     parser.add_argument("--json", action="store_true", help="show: one JSON object a history")
 
 
+def _add_notify(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "notify",
+        help="send a test message to a target, and show what came back",
+        description="Send a test message to a target of a crontab file, and show what came back.",
+        epilog="""\
+examples:
+  gcron notify crontab ops             the target of `# gcron-notify: ops url=…`
+  gcron notify crontab me@example.com  a mail, as MAILTO= would send it
+
+exit status: 0 delivered; 1 not delivered, or the file is wrong; 2 the command
+line is wrong
+""",
+    )
+    parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
+    parser.add_argument("target", metavar="TARGET", help="the name of a target, or an address for mail")
+    parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
+    _add_mailer(parser)
+    parser.set_defaults(tz=None)
+
+
+def _add_mailer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mailer",
+        type=_mailer,
+        metavar="MAILER",
+        help="what sends mail: sendmail, the path of such a program, smtp://[USER@]HOST[:PORT][?password-file=PATH], "
+        "or off (default: /usr/sbin/sendmail if there is one)",
+    )
+
+
+def _mailer(text: str) -> str:
+    from gcron.notify.mailer import read_mailer
+
+    try:
+        read_mailer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _add_help(commands: _Commands) -> None:
     parser = commands.add_parser(
         "help",
@@ -360,6 +402,7 @@ _COMMANDS = {
     "timeline": _add_timeline,
     "state": _add_state_command,
     **CONTROL_COMMANDS,
+    "notify": _add_notify,
     "help": _add_help,
     "completion": _add_completion,
 }

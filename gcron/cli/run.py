@@ -15,10 +15,12 @@ from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
 from gcron.control.part import ControlPart
 from gcron.crontab import CrontabError, Loaded, Problem
-from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, Settings
+from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, MakePart, Settings
 from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
+from gcron.daemon.notifying import Notifying
 from gcron.daemon.watching import FileWatch
+from gcron.notify.mailer import default_mailer, read_mailer
 from gcron.scheduler.job import Job, job_of
 from gcron.state.opening import Opened, open_store
 from gcron.state.places import StateError, instance_name
@@ -98,7 +100,10 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
 
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
     settings = _settings(options, log, (opened.note,) if opened.note else ())
-    parts = [] if options.no_control else [partial(_control_part, options)]
+    mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
+    parts: list[MakePart] = [partial(Notifying, mailer=mailer, zone=loaded.timezone)]
+    if not options.no_control:
+        parts.append(partial(_control_part, options))
     origin = str(crontabs)
     daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
     return daemon, opened
@@ -167,4 +172,5 @@ def _jobs_without_shell(jobs: Sequence[Job]) -> int:
 
 
 def _jobs_of(loaded: Loaded, crontabs: Crontabs) -> list[Job]:
-    return [job_of(entry, loaded.group_limits, crontabs.trusted_owners) for entry in loaded.entries]
+    limits, targets = loaded.group_limits, loaded.targets
+    return [job_of(entry, limits, crontabs.trusted_owners, targets) for entry in loaded.entries]

@@ -24,9 +24,9 @@ from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn, spawn_later
 from gcron.runtime.hub import SignalHandler, get_hub
-from gcron.schedule.clock import SystemClock
+from gcron.schedule.clock import Clock, SystemClock
 from gcron.schedule.spans import describe_span
-from gcron.scheduler import Job, Run, Scheduler, ServiceStateChanged, StopReport, Store
+from gcron.scheduler import Job, Run, Scheduler, SchedulerEvent, ServiceStateChanged, StopReport, Store
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 from gcron.supervise.leftovers import find_leftovers
 from gcron.supervise.process_reader import NotReadable
@@ -70,7 +70,7 @@ class Part(Protocol):
         """Begin; returns at once. The scheduler has started."""
 
     def stop(self) -> None:
-        """End, within a second. The jobs have ended."""
+        """End, within seconds. The jobs have ended."""
 
 
 MakePart = Callable[["Daemon"], Part]
@@ -124,6 +124,7 @@ class Daemon:
         self._asked_to_stop = Flag()
         self._stop_requests = StopRequests()
         self._terminal = Terminal()
+        self._reload_followers: list[Callable[[str], object]] = []
         self._notifier = Notifier()
         self._reloader = Reloader(
             self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
@@ -183,6 +184,19 @@ class Daemon:
         for handler in self._handlers:
             handler.cancel()
 
+    @property
+    def clock(self) -> Clock:
+        """The machine's."""
+        return self._clock
+
+    def show(self, event: SchedulerEvent) -> None:
+        """Write an event into the log that is none of the scheduler's: of a command that a message runs."""
+        self._log.tell(event)
+
+    def follow_reloads(self, follower: Callable[[str], object]) -> None:
+        """Call `follower` after each reload, with what is wrong with the files; empty when they are right."""
+        self._reload_followers.append(follower)
+
     def _report_leftovers(self) -> None:
         """Warn of what an earlier gcron has left running."""
         try:
@@ -202,6 +216,9 @@ class Daemon:
     def _report_reload(self, text: str, level: Level = "info", **fields: object) -> None:
         lines = text.splitlines()
         self._log.report("reload", {"message": lines[0], **fields}, lines, level)
+        if "problem" in fields or "added" in fields:  # the files were read: it is no notice about a slow read
+            for follower in self._reload_followers:
+                follower(str(fields.get("problem", "")))
 
     # -- stopping -------------------------------------------------------------------------------------------
 

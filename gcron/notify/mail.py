@@ -12,65 +12,25 @@ from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import TYPE_CHECKING
 
-from gcron.frozen import frozen
 from gcron.notify.delivery import DeliveryError
+from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
 from gcron.notify.secrets import read_secret
 from gcron.supervise.command import RUN_ID
 
-__all__ = ["MailSender", "Mailer", "compose", "read_mailer"]
+if TYPE_CHECKING:
+    import smtplib
+
+__all__ = ["MailSender", "compose"]
 
 _TIMEOUT = 10.0
 _SENDMAIL_TIMEOUT = 25.0
 _LONGEST_BODY = 1024 * 1024
 _LONGEST_SUBJECT = 200
-_SECURE = {"smtp": 587, "smtps": 465}
 # Of gcron's environment, what a mail program needs. The rest may hold secrets.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
-
-
-@frozen
-class Mailer:
-    """How mail is sent."""
-
-    program: str = ""
-    """Path of a program that takes mail as sendmail does; empty for SMTP."""
-    host: str = ""
-    port: int = 0
-    user: str = ""
-    password_file: str = ""
-    with_tls: bool = False
-    """TLS from the first byte on, instead of STARTTLS."""
-
-
-def read_mailer(text: str) -> Mailer | None:
-    """Return the mailer that `--mailer` names; None for `off`. Raises ValueError.
-
-    >>> read_mailer("smtp://gcron@mail.example?password-file=/run/secrets/smtp").port
-    587
-    """
-    if text == "off":
-        return None
-    if text == "sendmail":
-        return Mailer(program="/usr/sbin/sendmail")
-    if text.startswith("/"):
-        return Mailer(program=text)
-    parts = urlsplit(text)
-    if parts.scheme not in _SECURE or not parts.hostname:
-        raise ValueError("a mailer is sendmail, the path of such a program, smtp://[USER@]HOST[:PORT], or off")
-    if parts.password is not None:
-        raise ValueError("a password is not given on the command line: ?password-file=PATH names a file with it")
-    query = parse_qs(parts.query)
-    if unknown := set(query) - {"password-file"}:
-        raise ValueError(f"a mailer has no option {sorted(unknown)[0]}: only ?password-file=PATH")
-    password_file = query.get("password-file", [""])[0]
-    user = unquote(parts.username or "")
-    if bool(user) != bool(password_file):
-        raise ValueError("a mailer has both a user and a password: smtp://USER@HOST?password-file=PATH, or neither")
-    port = parts.port or _SECURE[parts.scheme]
-    return Mailer("", parts.hostname, port, user, password_file, with_tls=parts.scheme == "smtps")
 
 
 class MailSender:
@@ -140,7 +100,7 @@ def _body(message: Message, is_of_a_run: bool) -> str:
 
 def _one_line(text: str) -> str:
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else " " for char in clean)[:_LONGEST_SUBJECT]
+    return "".join(char if char.isprintable() else " " for char in clean).strip()[:_LONGEST_SUBJECT]
 
 
 def _addresses(addresses: Sequence[object]) -> list[str]:
@@ -209,15 +169,13 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
             elif not mailer.with_tls and mailer.user:
                 raise DeliveryError("the mail server has no STARTTLS, so it does not get the password")
             if mailer.user:
-                server.login(mailer.user, read_secret(mailer.password_file))
+                _log_in(server, mailer)
             refused = server.send_message(mail)
             return f"taken by {mailer.host}" + (f", except for {', '.join(refused)}" if refused else "")
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         is_final = all(500 <= code < 600 for code in codes)
         raise DeliveryError(f"the mail server refuses the addressee ({codes[0]})", final=is_final) from None
-    except smtplib.SMTPAuthenticationError as error:
-        raise DeliveryError(f"the mail server refuses user or password ({error.smtp_code})") from None
     except smtplib.SMTPResponseException as error:
         words = _one_line(_text_of(error.smtp_error))
         is_final = 550 <= error.smtp_code < 560
@@ -229,6 +187,15 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
     except (smtplib.SMTPException, OSError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise DeliveryError(f"the mail server {mailer.host} cannot be reached: {why}") from None
+
+
+def _log_in(server: smtplib.SMTP, mailer: Mailer) -> None:
+    import smtplib
+
+    try:
+        server.login(mailer.user, read_secret(mailer.password_file))
+    except (smtplib.SMTPAuthenticationError, smtplib.SMTPServerDisconnected):  # some hang up at once
+        raise DeliveryError("the mail server refuses user or password") from None
 
 
 def _text_of(answer: bytes | str) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gcron.crontab import Target
 from gcron.frozen import frozen
 from gcron.notify.delivery import Sender
+from gcron.notify.mailer import Mailer
 from gcron.notify.message import Message
 from gcron.notify.routes import CommandRoute, MailRoute, Route
 from gcron.notify.secrets import shown_url, url_of
 from gcron.schedule.clock import Clock
 from gcron.supervise.events import Emit
-
-if TYPE_CHECKING:
-    from gcron.notify.mail import Mailer
 
 __all__ = ["SenderSettings", "make_sender", "where_of"]
 

@@ -10,7 +10,7 @@ import pytest
 from gcron.crontab import parse
 from gcron.notify.channel import Patience
 from gcron.notify.delivery import DeliveryError
-from gcron.notify.mail import Mailer
+from gcron.notify.mailer import Mailer
 from gcron.notify.message import Message
 from gcron.notify.notifications import Notifications
 from gcron.notify.routes import Route

@@ -73,7 +73,9 @@ def test_mailto_gets_a_run_that_could_not_print(house: Callable[..., House], pos
     run(built, "a")
 
     assert postbox.kinds() == ["output"]
-    assert postbox.titles() == ["a did not start: cannot start: there is no directory /nonexistent, or it may not be seen"]
+    assert postbox.titles() == [
+        "a did not start: cannot start: there is no directory /nonexistent, or it may not be seen"
+    ]
 
 
 def test_with_minus_n_mailto_gets_only_failures(house: Callable[..., House], postbox: Postbox) -> None:

@@ -1,0 +1,147 @@
+"""`gcron run` with notifications: mail, reloads, and targets that hang. No fire is later, no stop longer than 5 s."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.waiting import takes
+
+
+@pytest.fixture
+def sendmail(tmp_path: Path) -> Path:
+    """A program that takes mail: each is a file in `mails`."""
+    program = tmp_path / "sendmail"
+    (tmp_path / "mails").mkdir()
+    program.write_text(
+        f"#!/bin/sh\ncat > {tmp_path}/mails/$$.part && mv {tmp_path}/mails/$$.part {tmp_path}/mails/$$\n"
+    )
+    program.chmod(0o755)
+    return program
+
+
+def mails(tmp_path: Path) -> list[str]:
+    return [path.read_text() for path in (tmp_path / "mails").iterdir() if path.suffix != ".part"]
+
+
+def test_mailto_means_what_it_means_in_cron(gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path) -> None:
+    text = "MAILTO=ops@example.com\n# gcron: name=hello\n@reboot echo hello\n# gcron: name=silent\n@reboot true\n"
+    daemon = gcron_run(text, f"--mailer={sendmail}")
+    daemon.wait_for(r"\bhello +succeeded|hello.*succeeded")
+    daemon.wait_for(r"silent.*succeeded")
+    assert daemon.stop() == 0
+
+    (mail,) = mails(tmp_path)
+    assert "To: ops@example.com\n" in mail
+    assert "> echo hello\n" in mail
+    assert mail.endswith("\n\nhello\n")
+
+
+def test_without_a_mailer_there_is_no_mail(gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path) -> None:
+    daemon = gcron_run("MAILTO=ops@example.com\n# gcron: name=hello\n@reboot echo hello\n", "--mailer=off")
+    daemon.wait_for(r"hello.*succeeded")
+    assert daemon.stop() == 0
+
+    assert mails(tmp_path) == []
+    assert "notify" not in daemon.log
+
+
+def test_a_reload_may_bring_the_first_target_and_a_wrong_one_is_told(
+    gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path
+) -> None:
+    daemon = gcron_run("# gcron: name=a\n@reboot true\n", f"--mailer={sendmail}")
+    crontab = next(path for path in tmp_path.iterdir() if path.name.startswith("crontab"))
+    right = "# gcron-notify: ops url=mailto:ops@example.com\n# gcron: name=a notify=ops\n@reboot true\n"
+    daemon.wait_for("Ctrl-C stops")
+    crontab.write_text(right)
+    daemon.wait_for("read again: 0 added, 1 changed, 0 removed")
+    crontab.write_text(right + "61 * * * * x\n")
+    daemon.wait_for("nothing is changed, for what was read is wrong")
+    crontab.write_text(right)
+    daemon.wait_for("read again: 0 added, 0 changed, 0 removed")
+    assert daemon.stop() == 0
+
+    told = "\n".join(mails(tmp_path))
+    assert "Subject: gcron: the crontab on disk is wrong: the jobs stay as they are" in told
+    assert "61 is out of range in the minute field" in told
+    assert "Subject: gcron: the crontab on disk is right again" in told
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[[bytes], str]]:
+    """Listen, answer each connection with some bytes, and then say nothing any more; returns `host:port`."""
+    listeners: list[socket.socket] = []
+    connections: list[socket.socket] = []
+
+    def listen(answer: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connections.append(listener.accept()[0])
+                    connections[-1].sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield listen
+    for each in (*listeners, *connections):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [
+        ("http", b""),
+        ("https", b""),
+        ("http", b"HTTP/1.1 500 Oh\r\nContent-Length: 1000\r\n\r\n"),
+        ("http", b"HTTP/1.1 200 OK\r\nX-Never-Ends: "),
+    ],
+    ids=["after connect", "in TLS", "in the body", "in a header"],
+)
+def test_a_target_that_hangs_delays_no_fire_and_no_stop_by_more_than_5_s(
+    gcron_run: Callable[..., Any], hanging: Callable[[bytes], str], scheme: str, answer: bytes
+) -> None:
+    text = (
+        f"# gcron-notify: hook url={scheme}://{hanging(answer)}/SECRET\n"
+        "# gcron-defaults: notify=hook notify-again=0\n"
+        "# gcron: name=fails every=1s\n* * * * * false\n"
+    )
+    daemon = gcron_run(text)
+    daemon.wait_for(r"fails.*failed", count=4)
+    with takes(at_most=6):
+        assert daemon.stop() == 0
+
+    assert " late" not in daemon.log
+    assert "notify hook" in daemon.log
+    assert "not delivered, and lost: " in daemon.log
+    assert "SECRET" not in daemon.log + daemon.errors
+
+
+@pytest.mark.realtime
+def test_a_thousand_failures_in_a_second_with_a_dead_target(gcron_run: Callable[..., Any]) -> None:
+    """Fires are on time, and the end is not delayed by what cannot be told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    lines = "".join(f"# gcron: name=j{number}\n@reboot false\n" for number in range(1000))
+    daemon = gcron_run(
+        f"# gcron-notify: hook url=http://127.0.0.1:{port}/SECRET\n# gcron-defaults: notify=hook\n{lines}"
+    )
+    daemon.wait_for(r"j\d+ .*failed", count=1000)
+    daemon.wait_for("notify hook .*: not delivered: no connection: Connection refused; tried again in 10 s")
+    with takes(at_most=6):
+        assert daemon.stop() == 0
+
+    assert "not delivered, and lost: 1000: no connection: Connection refused" in daemon.log
+    assert "SECRET" not in daemon.log + daemon.errors
