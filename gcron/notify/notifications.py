@@ -65,6 +65,7 @@ class Notifications:
         self._threads = Threads()
         self._rules = Rules()
         self._for_all: dict[str, Target] = {}
+        self._named: dict[str, Target] = {}
         self._channels: dict[str, Channel] = {}
         self._used: dict[str, Route] = {}
         """The route that each channel was last used for."""
@@ -78,6 +79,15 @@ class Notifications:
     def add(self, target: Target) -> None:
         """Send messages about all jobs to a target, too; one of the same name is replaced."""
         self._for_all[target.name] = target
+
+    def add_named(self, target: Target) -> None:
+        """Send messages to a target about the jobs whose `notify` has its name."""
+        self._named[target.name] = target
+
+    @property
+    def names(self) -> set[str]:
+        """Of the targets that were added."""
+        return self._for_all.keys() | self._named.keys()
 
     def start(self) -> None:
         """Deliver what was not delivered before the last end."""
@@ -120,7 +130,7 @@ class Notifications:
 
     def _observe(self, event: JobEvent) -> None:
         job = self._scheduler.get_job(event.job)
-        if job is None or not (self._for_all or has_routes(job)):
+        if job is None or not (self._for_all or has_routes(job) or (job.policy.notify and self._named)):
             return
         occasion = self._rules.read(event, job)
         if occasion is not None:
@@ -129,13 +139,17 @@ class Notifications:
 
     def _tell(self, occasion: Occasion, job: Job) -> None:
         messages: dict[str, Message] = {}
-        for route in routes_of(job, self._for_all.values(), with_mail=self._settings.mailer is not None):
+        for route in self._routes(job):
             is_ping = isinstance(route, TargetRoute) and bool(route.target.ping_style)
             kind = occasion.kind_for(route.wanted, with_repeated=is_ping)
             if kind is not None:
                 if kind not in messages:
                     messages[kind] = message_of(occasion, kind, job, self._zone)
                 self._put(route, messages[kind])
+
+    def _routes(self, job: Job) -> list[Route]:
+        named = [self._named[name] for name in job.policy.notify if name in self._named]
+        return routes_of(job, [*self._for_all.values(), *named], with_mail=self._settings.mailer is not None)
 
     def _look_later(self) -> None:
         due = self._rules.next_look
@@ -190,7 +204,7 @@ class Notifications:
         if not kept:
             return
         jobs = self._scheduler.jobs
-        routes = {route.name: route for job in jobs for route in routes_of(job, self._for_all.values())}
+        routes = {route.name: route for job in jobs for route in self._routes(job)}
         for each in kept:
             route = routes.get(each.target)
             try:

@@ -16,7 +16,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from gcron.crontab import load
 from gcron.errors import JobError, StateError
@@ -117,6 +117,16 @@ _LOOK = 0.5
 _LAST_WRITES = 2.0
 
 
+class Messenger(Protocol):
+    """Sends messages about the jobs of a scheduler: `gcron.notify`."""
+
+    def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
+        """Send messages to a URL. Raises ValueError for what is wrong."""
+
+    def stop(self) -> None:
+        """Deliver what waits, within 5 s."""
+
+
 class Scheduler(Observable):
     """Runs jobs when they are due.
 
@@ -156,6 +166,7 @@ class Scheduler(Observable):
         self._timing = timing
         self._counts = Counts()
         self._groups = Groups()
+        self._messenger: Messenger | None = None
         self._make_parts()
 
     def _make_parts(self) -> None:
@@ -320,6 +331,36 @@ class Scheduler(Observable):
         A group is declared before the jobs in it. Raises ValueError when the limit is less than 1.
         """
         self._owner.call(self._groups.declare, name, limit)
+
+    def notify(
+        self,
+        target: str | None = None,
+        *,
+        on: str | Iterable[str] | None = None,
+        name: str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Send messages to a URL: `mailto:ops@example.com`, `https://…`, `slack://…` (docs/notifications.md).
+
+            scheduler.notify("slack://${TOKEN}", on=("failure", "recovery"))
+
+        They are about all jobs, or with a `name` about those with `notify=name`. `on`: which messages, by default
+        failure, recovery, overdue, service. `settings`: `quiet`, `ping_style`, `secret_file`, `body_file`, and `mailer`
+        (the first time: what sends mail). Without a target, only what the jobs themselves ask for is obeyed: MAILTO,
+        `notify=` and `on-failure=` of crontabs, `on_failure` and its like. Before the first call, nothing is sent.
+
+        Raises ValueError for what is wrong.
+        """
+        self._owner.call(self._notify, target, on, name, settings)
+
+    def _notify(self, url: str | None, on: object, name: str | None, settings: dict[str, Any]) -> None:
+        mailer = settings.pop("mailer", None)
+        if self._messenger is None:
+            # Looked up here: a scheduler must not depend on who tells of it.
+            make_messenger = import_module("gcron.notify.library").make_messenger
+            self._messenger = cast("Messenger", make_messenger(self, self._clock, mailer))
+        if url is not None:
+            self._messenger.add_url(url, name, {**settings, **({} if on is None else {"on": on})})
 
     # -- changing them --------------------------------------------------------------------------------------
 
@@ -719,6 +760,8 @@ class Scheduler(Observable):
                 served.stop()
             if self._watchdog is not None:
                 self._watchdog.stop()
+            if self._messenger is not None:
+                self._messenger.stop()
             self._door.close(_LAST_WRITES)
             self._owner.leave()
             self._pool.kill()
