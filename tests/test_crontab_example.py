@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gcron.crontab import load
+from gcron.crontab import load, parse
 from gcron.schedule import EverySchedule
 
 EXAMPLE = Path(__file__).parent.parent / "crontab.example"
@@ -31,3 +31,12 @@ def test_an_ordinary_cron_accepts_the_example() -> None:
     asked = subprocess.run(["crontab", "-n", EXAMPLE], capture_output=True, text=True, check=False)
 
     assert asked.returncode == 0, asked.stderr
+
+
+def test_the_target_of_the_example_is_right_when_it_is_not_commented_out() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8").replace("## gcron", "# gcron")
+    crontab = parse(text)
+
+    assert crontab.problems == ()
+    assert [target.name for target in crontab.targets] == ["ops"]
+    assert all(entry.policy.notify == ("ops",) for entry in crontab.entries)

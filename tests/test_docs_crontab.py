@@ -7,6 +7,7 @@ lists all problems of the crontab. A crontab without such a block has no problem
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gcron.crontab import Entry, parse, render
+from gcron.crontab import Entry, machine, parse, render
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = (
@@ -23,6 +24,7 @@ PAGES = (
     "coming-from-cron.md",
     "coming-from-supercronic.md",
     "keep-jobs-from-piling-up.md",
+    "notifications.md",
     "run-as-another-user.md",
     "services.md",
 )
@@ -54,6 +56,11 @@ def fires(entry: Entry, count: int) -> str:
 
 def written(fire: datetime) -> str:
     return f"{fire:%Y-%m-%d %H:%M}" + (f":{fire:%S}" if fire.second else "")
+
+
+@pytest.fixture(autouse=True)
+def _machine_sends_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SENDMAIL", sys.executable)
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.place)

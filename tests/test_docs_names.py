@@ -12,7 +12,7 @@ from gcron.cli.main import main
 ROOT = Path(__file__).parent.parent
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 ARCHITECTURE = PAGES["architecture.md"]
-COMMANDS = ("run", "check", "next", "timeline", "explain", "exec")
+COMMANDS = ("run", "check", "next", "timeline", "explain", "exec", "notify")
 CALL = re.compile(rf"gcron ({'|'.join(COMMANDS)})\b([^`\n|;]*)")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gcron.crontab import CrontabError, LoadSettings, Target, load_all, machine, parse, render
+from gcron.crontab.target import KINDS, TARGET_OPTIONS
 from gcron.scheduler.job import jobs_of
 
 
@@ -125,6 +126,15 @@ def test_files_that_are_loaded_together_share_targets(tmp_path: Path) -> None:
     assert [problem.message for problem in loaded.errors] == [
         f"the target ops is declared in {tmp_path / 'a'}:1",
     ]
+
+
+def test_the_documentation_has_each_option_with_its_help() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+
+    for option in TARGET_OPTIONS.values():
+        assert f"| `{option.name}` | {option.help} |\n" in page
+    for kind in KINDS:
+        assert f"`{kind}`" in page
 
 
 def test_mailto_is_warned_about_where_nothing_sends_mail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
