@@ -75,24 +75,33 @@ def test_a_reload_may_bring_the_first_target_and_a_wrong_one_is_told(
 
 @pytest.fixture
 def hanging() -> Iterator[Callable[[bytes], str]]:
-    """Listen, answer each connection with some bytes, and then say nothing any more; returns `host:port`."""
+    """Listen, answer each connection with some bytes, and then say no more, or a byte now and then: `host:port`."""
     listeners: list[socket.socket] = []
     connections: list[socket.socket] = []
+    over = threading.Event()
 
     def listen(answer: bytes) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
 
+        def drip(connection: socket.socket) -> None:
+            with suppress(OSError):
+                connection.sendall(answer)
+                while answer.endswith(b": "):
+                    connection.sendall(b"x")
+                    over.wait(0.5)
+
         def serve() -> None:
             with suppress(OSError):
                 while True:
                     connections.append(listener.accept()[0])
-                    connections[-1].sendall(answer)
+                    threading.Thread(target=drip, args=(connections[-1],), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
     yield listen
+    over.set()
     for each in (*listeners, *connections):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

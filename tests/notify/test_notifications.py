@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from gcron import sleep
 from gcron.crontab import Target, parse
 from gcron.notify.channel import Patience
 from gcron.notify.delivery import DeliveryError
-from gcron.notify.message import DIGEST
+from gcron.notify.message import DIGEST, Message
 from gcron.notify.store import MemoryMessages
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler.job import jobs_of
 from gcron.testing import VirtualClock
 from tests.notify.conftest import House, Postbox
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 OPS = "# gcron-notify: ops url=https://hooks.example/secret on=failure,recovery,overdue,service,reload\n"
 
@@ -220,6 +222,58 @@ def test_a_sender_that_breaks_shows_no_secret(house: Callable[..., House], postb
         "notify ops (https://hooks.example): not delivered: gcron itself failed: Broken; tried again in 10 s"
     ]
     assert "SECRET" not in capfd.readouterr().err  # type: ignore[attr-defined]
+
+
+def test_a_delivery_that_hangs_is_given_up_and_no_second_one_begins_beside_it(
+    make_house: Callable[..., House],
+) -> None:
+    """Nothing can end a thread in a lookup of a name. A thread for each try would fill the machine."""
+    hanging, calls = threading.Event(), []
+
+    class Hanging:
+        blocks = True
+
+        def send(self, message: Message) -> str:
+            calls.append(message.message_id)
+            return "in the end" if hanging.wait(PATIENCE) else ""
+
+    patience = Patience(delivery=0.1, first_pause=0.05, longest_pause=0.05, stop=0.5)
+    built = make_house(
+        OPS + "# gcron: name=backup notify=ops\n@manual false\n",
+        SystemClock(),
+        lambda route, settings: Hanging(),
+        patience=patience,
+    )
+    built.scheduler.trigger("backup").result.get()
+    until(lambda: built.notifications.counts() and built.notifications.counts()[0].failed >= 3)
+
+    (counts,) = built.notifications.counts()
+    assert (len(calls), counts.last_error) == (1, "an earlier delivery still hangs")
+    assert built.log == [
+        "notify ops (https://hooks.example): not delivered: no answer within 0.1 s; tried again in 0.05 s"
+    ]
+    hanging.set()
+    until(lambda: built.notifications.counts()[0].sent == 1)
+    assert len(calls) == 2
+
+
+def test_what_a_run_printed_is_text_that_any_receiver_takes(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("MAILTO=ops\n# gcron: name=a\n@manual printf 'a\\0\\033[1mb\\377\\r\\nc\\n'\n")
+
+    run(built, "a")
+
+    assert postbox.delivered[0][1].output == "a\ufffd\ufffd[1mb\ufffd\nc\n"
+
+
+def test_of_long_output_the_middle_is_left_out(house: Callable[..., House], postbox: Postbox) -> None:
+    built = house("MAILTO=ops\n# gcron: name=a\n@manual seq 100000\n")
+
+    run(built, "a")
+
+    output = postbox.delivered[0][1].output
+    assert output.startswith("1\n2\n")
+    assert output.endswith("99999\n100000\n")
+    assert "[… 490591 bytes are left out …]" in output
 
 
 def test_a_thousand_failures_in_a_second_with_a_dead_target_are_one_digest(
