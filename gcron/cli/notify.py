@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
-from gcron.cli.files import complain, load_files
-from gcron.cli.times import TimeError
+from gcron.cli.files import load_or_complain
+from gcron.cli.messages import say
 from gcron.crontab import Loaded, Target
 from gcron.notify.delivery import DeliveryError, Threads
 from gcron.notify.mailer import default_mailer, read_mailer
@@ -25,21 +24,16 @@ _PATIENCE = 30.0
 
 def main(options: argparse.Namespace) -> int:
     """Send the message; returns 0 when it is delivered, else 1."""
-    try:
-        loaded = load_files(options)
-    except TimeError as error:
-        print(f"gcron: {error}", file=sys.stderr)
-        return 1
-    complain(loaded.errors)
-    if loaded.errors:
+    loaded = load_or_complain(options)
+    if loaded is None:
         return 1
     route = _find_route(options.target, loaded)
     if route is None:
-        print(f"gcron: {_describe_unknown(options.target, loaded)}", file=sys.stderr)
+        say(_describe_unknown(options.target, loaded))
         return 1
     clock = SystemClock()
     mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
-    sender = make_sender(route, SenderSettings(clock, lambda event: None, mailer))
+    sender = make_sender(route, SenderSettings(clock, lambda event: None, mailer, frozenset(options.trust_owner)))
     started = time.monotonic()
     try:
         call = Threads().call(sender.send, test_message(route.name, clock.now()), _PATIENCE)
@@ -47,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
             raise DeliveryError(f"no answer within {_PATIENCE:g} s")
         answer = call.result.get()
     except DeliveryError as error:
-        print(f"gcron: {options.target} ({where_of(route)}): not delivered: {error}", file=sys.stderr)
+        say(f"{options.target} ({where_of(route)}): not delivered: {error}")
         return 1
     print(f"{options.target} ({where_of(route)}): {answer} after {time.monotonic() - started:.1f} s")
     return 0

@@ -332,8 +332,9 @@ line is wrong
     parser.add_argument("files", nargs=1, metavar="FILE", help="crontab file, or a directory of them")
     parser.add_argument("target", metavar="TARGET", help="the name of a target, or an address for mail")
     parser.add_argument("--system", action="store_true", help="the file has a user column, like /etc/crontab")
+    _add_trust_owner(parser)
     _add_mailer(parser)
-    parser.set_defaults(tz=None)
+    parser.set_defaults(tz=None, spool=())
 
 
 def _add_mailer(parser: argparse.ArgumentParser) -> None:

@@ -24,10 +24,13 @@ _ROOM = "gcron.notify.notifications"
 class Notifying:
     """Sends messages about the daemon's jobs; mail by `mailer`. Times in messages are in `zone`."""
 
-    def __init__(self, daemon: Daemon, mailer: Mailer | None, zone: tzinfo) -> None:
+    def __init__(
+        self, daemon: Daemon, mailer: Mailer | None, zone: tzinfo, trusted_owners: frozenset[int] = frozenset()
+    ) -> None:
         self._daemon = daemon
         self._mailer = mailer
         self._zone = zone
+        self._trusted_owners = trusted_owners
         self._notifications: Notifications | None = None
         self._is_stopped = False
         daemon.follow_reloads(self._follow)
@@ -66,7 +69,7 @@ class Notifying:
         from gcron.notify.senders import SenderSettings
 
         daemon = self._daemon
-        settings = SenderSettings(daemon.clock, daemon.show, self._mailer)
+        settings = SenderSettings(daemon.clock, daemon.show, self._mailer, self._trusted_owners)
         self._notifications = Notifications(
             daemon.scheduler, daemon.clock, lambda text: daemon.say(text, "error"), settings, self._zone
         )

@@ -7,7 +7,7 @@ import pwd
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -38,10 +38,13 @@ class MailSender:
 
     blocks = True
 
-    def __init__(self, mailer: Mailer | None, to: str, sender: str = "") -> None:
+    def __init__(
+        self, mailer: Mailer | None, to: str, sender: str = "", trusted_owners: Set[int] = frozenset()
+    ) -> None:
         self._mailer = mailer
         self._to = to
         self._sender = sender
+        self._owners = trusted_owners
 
     def send(self, message: Message) -> str:
         """See `Sender`."""
@@ -50,7 +53,7 @@ class MailSender:
         mail = compose(message, self._to, self._sender)
         if self._mailer.program:
             return _hand_to_program(self._mailer.program, mail)
-        return _send_by_smtp(self._mailer, mail)
+        return _send_by_smtp(self._mailer, mail, self._owners)
 
 
 def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
@@ -150,7 +153,7 @@ def _hand_to_program(program: str, mail: EmailMessage) -> str:
 # -- SMTP -------------------------------------------------------------------------------------------------------------
 
 
-def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
+def _send_by_smtp(mailer: Mailer, mail: EmailMessage, owners: Set[int]) -> str:
     import smtplib
     import ssl
 
@@ -169,7 +172,7 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
             elif not mailer.with_tls and mailer.user:
                 raise DeliveryError("the mail server has no STARTTLS, so it does not get the password")
             if mailer.user:
-                _log_in(server, mailer)
+                _log_in(server, mailer, owners)
             refused = server.send_message(mail)
             return f"taken by {mailer.host}" + (f", except for {', '.join(refused)}" if refused else "")
     except smtplib.SMTPRecipientsRefused as error:
@@ -189,11 +192,11 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage) -> str:
         raise DeliveryError(f"the mail server {mailer.host} cannot be reached: {why}") from None
 
 
-def _log_in(server: smtplib.SMTP, mailer: Mailer) -> None:
+def _log_in(server: smtplib.SMTP, mailer: Mailer, owners: Set[int]) -> None:
     import smtplib
 
     try:
-        server.login(mailer.user, read_secret(mailer.password_file))
+        server.login(mailer.user, read_secret(mailer.password_file, owners))
     except (smtplib.SMTPAuthenticationError, smtplib.SMTPServerDisconnected):  # some hang up at once
         raise DeliveryError("the mail server refuses user or password") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -35,12 +35,13 @@ class PingSender:
 
     blocks = True
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, trusted_owners: Set[int] = frozenset()) -> None:
         self._target = target
+        self._owners = trusted_owners
 
     def send(self, message: Message) -> str:
         """See `Sender`."""
-        ping = ping_of(self._target.ping_style, url_of(self._target), message)
+        ping = ping_of(self._target.ping_style, url_of(self._target, self._owners), message)
         if ping is None:
             return "nothing to call"
         headers = {"Content-Type": "text/plain; charset=utf-8"} if ping.body is not None else {}

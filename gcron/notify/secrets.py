@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from urllib.parse import urlsplit
 
 from gcron.crontab import CrontabError, Target
@@ -17,13 +17,14 @@ from gcron.notify.delivery import DeliveryError
 
 __all__ = ["read_secret", "read_text", "shown_url", "url_of"]
 
+_NOBODY: Set[int] = frozenset()
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
-def url_of(target: Target, variables: Mapping[str, str] = os.environ) -> str:
+def url_of(target: Target, owners: Set[int] = _NOBODY, variables: Mapping[str, str] = os.environ) -> str:
     """Return the URL of a target, read from its file or with its variables put in. Raises DeliveryError."""
     if target.url_file:
-        return read_secret(target.url_file)
+        return read_secret(target.url_file, owners)
 
     def value_of(match: re.Match[str]) -> str:
         value = variables.get(match[1])
@@ -34,21 +35,21 @@ def url_of(target: Target, variables: Mapping[str, str] = os.environ) -> str:
     return _VARIABLE.sub(value_of, target.url)
 
 
-def read_secret(path: str) -> str:
+def read_secret(path: str, owners: Set[int] = _NOBODY) -> str:
     """Return the one line of a file. Raises DeliveryError."""
-    secret = read_text(path).strip()
+    secret = read_text(path, owners).strip()
     if not secret or "\n" in secret:
         raise DeliveryError(f"{path} holds no secret: one line is expected")
     return secret
 
 
-def read_text(path: str) -> str:
-    """Return a file's text. The rules for crontab files hold: for root, one that belongs to root. May hang.
+def read_text(path: str, owners: Set[int] = _NOBODY) -> str:
+    """Return a file's text. The rules for crontab files hold: for root, it belongs to root or `owners`. May hang.
 
     Raises DeliveryError, without anything of what is in the file.
     """
     try:
-        return read(path).decode("utf-8")
+        return read(path, owners).decode("utf-8")
     except CrontabError as error:
         raise DeliveryError(f"{path} {error.problems[0].message}") from None
     except UnicodeDecodeError:

@@ -24,6 +24,8 @@ class SenderSettings:
     """Takes the events of commands, for the log."""
     mailer: Mailer | None = None
     """None: no mail is sent."""
+    trusted_owners: frozenset[int] = frozenset()
+    """Ids of users other than root whose files with secrets root reads."""
 
 
 def make_sender(route: Route, settings: SenderSettings) -> Sender:
@@ -35,11 +37,11 @@ def make_sender(route: Route, settings: SenderSettings) -> Sender:
     if isinstance(route, MailRoute):
         from gcron.notify.mail import MailSender
 
-        return MailSender(settings.mailer, route.address, route.sender)
+        return MailSender(settings.mailer, route.address, route.sender, settings.trusted_owners)
     if route.target.ping_style:
         from gcron.notify.ping import PingSender
 
-        return PingSender(route.target)
+        return PingSender(route.target, settings.trusted_owners)
     return _ByScheme(route.target, settings)
 
 
@@ -64,17 +66,18 @@ class _ByScheme:
 
     def send(self, message: Message) -> str:
         """See `Sender`. In a thread: the imports take up to half a second."""
-        url = url_of(self._target)
+        owners = self._settings.trusted_owners
+        url = url_of(self._target, owners)
         scheme = url.partition(":")[0].lower()
         sender: Sender
         if scheme == "mailto":
             from gcron.notify.mail import MailSender
 
-            sender = MailSender(self._settings.mailer, url.partition(":")[2].lstrip("/"))
+            sender = MailSender(self._settings.mailer, url.partition(":")[2].lstrip("/"), trusted_owners=owners)
         elif scheme in ("http", "https"):
             from gcron.notify.webhook import WebhookSender
 
-            sender = WebhookSender(url, self._target.secret_file, self._target.body_file)
+            sender = WebhookSender(url, self._target.secret_file, self._target.body_file, owners)
         else:
             from gcron.notify.apprise import AppriseSender
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Set
 
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.http import check, request
@@ -25,15 +26,18 @@ class WebhookSender:
 
     blocks = True
 
-    def __init__(self, url: str, secret_file: str = "", body_file: str = "") -> None:
+    def __init__(
+        self, url: str, secret_file: str = "", body_file: str = "", trusted_owners: Set[int] = frozenset()
+    ) -> None:
         self._url = url
         self._secret_file = secret_file
         self._body_file = body_file
+        self._owners = trusted_owners
 
     def send(self, message: Message) -> str:
         """See `Sender`."""
         record = record_of(message)
-        text = render(read_text(self._body_file), record) if self._body_file else json.dumps(record)
+        text = render(read_text(self._body_file, self._owners), record) if self._body_file else json.dumps(record)
         body = text.encode("utf-8", "replace")
         if len(body) > _LONGEST_BODY:
             raise DeliveryError(f"the body would have {len(body)} bytes, and 1 MiB is the limit", final=True)
@@ -41,7 +45,7 @@ class WebhookSender:
         kind = "application/json" if text.lstrip()[:1] in ("{", "[") else "text/plain; charset=utf-8"
         headers = {"Content-Type": kind}
         if self._secret_file:
-            headers |= signatures(read_secret(self._secret_file), message.message_id, int(now), body)
+            headers |= signatures(read_secret(self._secret_file, self._owners), message.message_id, int(now), body)
         return check(request("POST", self._url, body, headers, now))
 
 

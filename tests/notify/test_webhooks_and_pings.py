@@ -330,9 +330,11 @@ def test_a_url_may_stand_in_a_file_or_in_the_environment(tmp_path: Path) -> None
     (tmp_path / "url").write_text("https://a.example/SECRET\n")
 
     assert url_of(Target("ops", url_file=str(tmp_path / "url"))) == "https://a.example/SECRET"
-    assert url_of(Target("ops", url="https://a.example/${KEY}"), {"KEY": "SECRET"}) == "https://a.example/SECRET"
+    assert (
+        url_of(Target("ops", url="https://a.example/${KEY}"), variables={"KEY": "SECRET"}) == "https://a.example/SECRET"
+    )
     with pytest.raises(DeliveryError, match="no variable KEY"):
-        url_of(Target("ops", url="https://a.example/${KEY}"), {})
+        url_of(Target("ops", url="https://a.example/${KEY}"), variables={})
 
 
 def test_a_file_that_is_no_secret_is_not_shown(tmp_path: Path) -> None:
