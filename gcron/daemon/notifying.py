@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gcron.daemon.daemon import Daemon
     from gcron.notify.channel import TargetCounts
     from gcron.notify.notifications import Notifications
+    from gcron.notify.store import MessageStore
 
 __all__ = ["Notifying"]
 
@@ -22,15 +23,24 @@ _ROOM = "gcron.notify.notifications"
 
 
 class Notifying:
-    """Sends messages about the daemon's jobs; mail by `mailer`. Times in messages are in `zone`."""
+    """Sends messages about the daemon's jobs; mail by `mailer`. Times in messages are in `zone`.
+
+    `store`: keeps what is not delivered over a restart; without one it is lost then.
+    """
 
     def __init__(
-        self, daemon: Daemon, mailer: Mailer | None, zone: tzinfo, trusted_owners: frozenset[int] = frozenset()
+        self,
+        daemon: Daemon,
+        mailer: Mailer | None,
+        zone: tzinfo,
+        trusted_owners: frozenset[int] = frozenset(),
+        store: MessageStore | None = None,
     ) -> None:
         self._daemon = daemon
         self._mailer = mailer
         self._zone = zone
         self._trusted_owners = trusted_owners
+        self._store = store
         self._notifications: Notifications | None = None
         self._is_stopped = False
         daemon.follow_reloads(self._follow)
@@ -71,6 +81,6 @@ class Notifying:
         daemon = self._daemon
         settings = SenderSettings(daemon.clock, daemon.show, self._mailer, self._trusted_owners)
         self._notifications = Notifications(
-            daemon.scheduler, daemon.clock, lambda text: daemon.say(text, "error"), settings, self._zone
+            daemon.scheduler, daemon.clock, lambda text: daemon.say(text, "error"), settings, self._zone, self._store
         )
         self._notifications.start()
