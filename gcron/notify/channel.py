@@ -134,6 +134,11 @@ class Channel:
         self._news.set()
         return self._worker
 
+    def begin_anew(self) -> None:
+        """Deliver as before from now on: a scheduler that has stopped may start again."""
+        self._stopping.clear()
+        self._worker = self._current = None
+
     # -- the worker -----------------------------------------------------------------------------------------
 
     def _work(self) -> None:

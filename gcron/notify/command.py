@@ -61,7 +61,8 @@ class CommandSender:
             self._emit(replace(event, job=log_name))
 
         with _AT_ONCE:
-            attempt = Attempt(command, policy, Identity(self._job.name, new_run_id()), emit, self._clock)
+            identity = Identity(self._job.name, new_run_id())
+            attempt = Attempt(command, policy, identity, emit, self._clock, sweep=True)
             performing = spawn(attempt.perform)
             try:
                 result = performing.get()
@@ -69,7 +70,6 @@ class CommandSender:
                 attempt.stop(Outcome.KILLED, Reason(ReasonCode.SHUTDOWN, "gcron stops"), now=True)
                 performing.join(_KILL_AFTER / 4)
                 raise
-            attempt.end_remnants()
         if not result.succeeded:
             raise DeliveryError(f"the command {result.outcome}: {result.reason}", final=True)
         return "exit status 0"

@@ -18,7 +18,6 @@ from gcron.notify.delivery import DeliveryError
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
 from gcron.notify.secrets import read_secret
-from gcron.supervise.command import RUN_ID
 
 if TYPE_CHECKING:
     import smtplib
@@ -123,7 +122,7 @@ def _user() -> str:
 
 def _hand_to_program(program: str, mail: EmailMessage) -> str:
     """Hand the mail over. Its addresses are in it (`-t`), never in arguments, where one could be an option."""
-    environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON and name != RUN_ID}
+    environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
     try:
         process = subprocess.Popen(
             [program, "-i", "-t"],

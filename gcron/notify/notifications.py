@@ -110,6 +110,8 @@ class Notifications:
             if counts.waiting:
                 why = f": {counts.last_error}" if counts.last_error else ""
                 self._say(f"notify {counts.target} ({counts.where}): not delivered, and {fate}: {counts.waiting}{why}")
+        for channel in self._channels.values():
+            channel.begin_anew()
 
     def counts(self) -> list[TargetCounts]:
         """What became of the messages, for each target that had any, by name."""

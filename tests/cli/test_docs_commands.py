@@ -45,7 +45,20 @@ def test_each_sample_is_what_the_command_prints(command: str, printed: str, tmp_
     assert output_of(command, tmp_path) == printed
 
 
-COMMANDS = ["run", "check", "edit", "list", "next", "timeline", "explain", "exec", "notify", "state", "help", *CONTROL_COMMANDS]
+COMMANDS = [
+    "run",
+    "check",
+    "edit",
+    "list",
+    "next",
+    "timeline",
+    "explain",
+    "exec",
+    "notify",
+    "state",
+    "help",
+    *CONTROL_COMMANDS,
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -314,6 +314,17 @@ def test_what_is_not_delivered_is_in_the_log_at_the_end(house: Callable[..., Hou
     assert postbox.tries == 2  # the second one at the end
 
 
+def test_after_a_stop_messages_are_delivered_again(house: Callable[..., House], postbox: Postbox) -> None:
+    """A scheduler may start again, and its observers stay."""
+    built = house(OPS + "# gcron: name=backup notify=ops notify-again=0\n@manual false\n")
+    run(built, "backup")
+    built.notifications.stop()
+    postbox.fail = [DeliveryError("no connection")]
+    run(built, "backup")
+
+    assert len(postbox.delivered) == 2
+
+
 def test_what_is_not_delivered_is_told_after_a_restart(
     house: Callable[..., House], clock: VirtualClock, postbox: Postbox
 ) -> None:
