@@ -44,7 +44,7 @@ class Reader:
 def start(api: Asker) -> None:
     scheduler = api.gcron.scheduler
     for name in ("job", "other"):
-        scheduler.job("@manual", name=name)(lambda: None)
+        scheduler.job("@manual", name=name, greenlet=True)(lambda: None)
     scheduler.start()
 
 
@@ -156,7 +156,7 @@ def test_streams_end_when_gcron_does(api: Asker) -> None:
 def test_output_is_followed_to_the_end_of_its_run(api: Asker) -> None:
     """The run is one of a function, which prints nothing: the end comes all the same."""
     scheduler = api.gcron.scheduler
-    scheduler.job("@manual", name="job")(lambda: sleep(100))
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: sleep(100))
     scheduler.start()
     run_id = api.post("/jobs/job/trigger").json["run_id"]
     reader = Reader(api.get(f"/runs/{run_id}/output?follow=1"))

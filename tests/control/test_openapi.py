@@ -45,7 +45,7 @@ def real(make_scheduler: Callable[..., tuple[Scheduler, Any]]) -> Asker:
     scheduler.command("sleep 100", "@manual", name="long", group="few")
     scheduler.command("sleep 100", "@manual", name="waits", group="few")
     scheduler.command("true", "@reboot", name="once")
-    scheduler.job("0 0 1 1 *", name="python", enabled=False)(lambda: None)
+    scheduler.job("0 0 1 1 *", name="python", enabled=False, greenlet=True)(lambda: None)
     scheduler.service("sleep 100", name="web")
     asker = Asker(Instance(scheduler, "test", ("crontab",), Reloader(), scheduler.clock.now(), scheduler.clock))
     scheduler.start()

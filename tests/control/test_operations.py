@@ -29,7 +29,7 @@ def test_jobs_come_in_pages_also_when_some_go_meanwhile(api: Asker) -> None:
 
 def test_runs_come_in_pages_newest_first(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("@every 60s", name="job")(lambda: None)
+    scheduler.job("@every 60s", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(630)
     seen: list[str] = []
@@ -88,7 +88,7 @@ def test_fires_to_come_are_in_order_and_without_paused_jobs(api: Asker) -> None:
 def test_a_trigger_says_what_became_of_it(api: Asker) -> None:
     scheduler = api.gcron.scheduler
     for overlap in ("skip", "allow", "queue", "replace"):
-        scheduler.job("@manual", name=overlap, overlap=overlap)(lambda: sleep(100))
+        scheduler.job("@manual", name=overlap, overlap=overlap, greenlet=True)(lambda: sleep(100))
     scheduler.start()
     first = [api.post(f"/jobs/{name}/trigger").json["decision"] for name in ("skip", "allow", "queue", "replace")]
     assert first == ["started"] * 4
@@ -104,7 +104,7 @@ def test_a_trigger_says_what_became_of_it(api: Asker) -> None:
 
 def test_a_trigger_while_gcron_stops_is_refused(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     scheduler.stop(grace=0)
     for target in ("/jobs/job/trigger",):
@@ -114,7 +114,7 @@ def test_a_trigger_while_gcron_stops_is_refused(api: Asker) -> None:
 
 def test_a_run_can_be_stopped_and_says_by_whom(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("@manual", name="job", overlap="allow")(lambda: sleep(1000))
+    scheduler.job("@manual", name="job", overlap="allow", greenlet=True)(lambda: sleep(1000))
     scheduler.start()
     run_ids = [api.post("/jobs/job/trigger", why="a test").json["run_id"] for _ in range(3)]
     sleep(1)
@@ -131,7 +131,7 @@ def test_a_run_can_be_stopped_and_says_by_whom(api: Asker) -> None:
 
 def test_a_pause_has_an_end_and_a_reason(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("0 * * * *", name="job")(lambda: None)
+    scheduler.job("0 * * * *", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     job = api.post("/jobs/job/pause", **{"for": "2h", "why": "a deploy"}).json
     expected = {"until": "2026-01-01T02:00:00.000Z", "who": "ann", "why": "a deploy"}
@@ -150,7 +150,7 @@ def test_a_pause_has_an_end_and_a_reason(api: Asker) -> None:
 def test_what_means_nothing_to_a_job_is_refused(api: Asker) -> None:
     scheduler = api.gcron.scheduler
     scheduler.service("sleep 10", name="web", enabled=False)
-    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     assert api.post("/jobs/web/pause").code == "is-a-service"
     for verb in ("start", "stop", "restart"):
         assert api.post(f"/services/job/{verb}").code == "not-a-service"

@@ -47,8 +47,8 @@ def test_either_day_field_is_enough_where_the_schedule_says_so(api: Asker) -> No
 def test_a_clock_change_that_skips_the_time_is_explained(api: Asker) -> None:
     """In Berlin, 02:30 does not exist on 2026-03-29. A fixed time fires at the change; a wildcard does not."""
     scheduler = api.gcron.scheduler
-    scheduler.job("30 2 * * *", name="fixed")(lambda: None)
-    scheduler.job("30 * * * *", name="wild")(lambda: None)
+    scheduler.job("30 2 * * *", name="fixed", greenlet=True)(lambda: None)
+    scheduler.job("30 * * * *", name="wild", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(88 * DAY)
     found = ask(api, "2026-03-29T02:30", "fixed")
@@ -70,7 +70,7 @@ def test_a_time_that_the_clock_shows_twice_is_explained(api: Asker) -> None:
 
 def test_what_came_of_a_fire(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("0 * * * *", name="job")(lambda: sleep(5400))
+    scheduler.job("0 * * * *", name="job", greenlet=True)(lambda: sleep(5400))
     scheduler.start()
     sleep(3 * 3600 + 1)
     ran, skipped, under_way = (ask(api, f"2026-01-01T{hour:02}:00Z") for hour in (1, 2, 3))
@@ -84,7 +84,7 @@ def test_what_came_of_a_fire(api: Asker) -> None:
 
 def test_a_missed_fire_is_found_in_its_span(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("*/10 * * * *", name="job")(lambda: None)
+    scheduler.job("*/10 * * * *", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(60)
     api.gcron.clock.jump(3 * 3600)  # type: ignore[attr-defined]
@@ -96,9 +96,9 @@ def test_a_missed_fire_is_found_in_its_span(api: Asker) -> None:
 
 def test_a_pause_and_a_job_that_is_off(api: Asker) -> None:
     scheduler = api.gcron.scheduler
-    scheduler.job("0 * * * *", name="job")(lambda: None)
-    scheduler.job("0 * * * *", name="off", enabled=False)(lambda: None)
-    scheduler.job("@manual", name="manual")(lambda: None)
+    scheduler.job("0 * * * *", name="job", greenlet=True)(lambda: None)
+    scheduler.job("0 * * * *", name="off", enabled=False, greenlet=True)(lambda: None)
+    scheduler.job("@manual", name="manual", greenlet=True)(lambda: None)
     scheduler.start()
     scheduler.pause("job", who="ann", why="a deploy")
     sleep(2 * 3600)

@@ -140,7 +140,7 @@ def test_a_trigger_obeys_overlap(clock: VirtualClock, make_scheduler: Make) -> N
     """It started a second run beside the first one, whatever the job said."""
     scheduler, recorder = make_scheduler(clock=clock)
     for overlap in ("skip", "allow", "queue", "replace"):
-        scheduler.job("@manual", name=overlap, overlap=overlap)(lambda: sleep(100))
+        scheduler.job("@manual", name=overlap, overlap=overlap, greenlet=True)(lambda: sleep(100))
     firsts = {name: scheduler.trigger(name) for name in ("skip", "allow", "queue", "replace")}
     sleep(1)
     seconds = {name: scheduler.trigger(name) for name in firsts}
@@ -164,7 +164,7 @@ def test_a_trigger_obeys_overlap(clock: VirtualClock, make_scheduler: Make) -> N
 
 def test_two_triggers_at_once_are_a_run_and_a_skip(clock: VirtualClock, make_scheduler: Make) -> None:
     scheduler, recorder = make_scheduler(clock=clock)
-    scheduler.job("@manual", name="job")(lambda: sleep(10))
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: sleep(10))
     runs = [scheduler.trigger("job", who="ann", why="a test") for _ in range(2)]
     assert sorted(str(run.result.get(timeout=60).outcome) for run in runs) == ["skipped", "succeeded"]
     sleep(1)

@@ -379,7 +379,7 @@ def test_a_pause_may_end_by_itself(clock: VirtualClock, hourly: tuple[Scheduler,
 
 def test_a_pause_ends_when_the_clock_jumps_over_its_end(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
-    scheduler.job("* * * * *", name="other")(lambda: None)  # for which the watch looks at the clock
+    scheduler.job("* * * * *", name="other", greenlet=True)(lambda: None)  # for which the watch looks at the clock
     scheduler.pause("job", until=datetime.fromtimestamp(clock.now() + HOUR, UTC))
     clock.set(clock.now() + 2 * HOUR)
     sleep(60)

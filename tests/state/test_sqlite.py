@@ -93,7 +93,7 @@ def test_damage_that_a_query_meets_is_no_end_of_the_history(tmp_path: Path) -> N
 def test_a_scheduler_with_a_damaged_database_says_so_once_and_goes_on(make_scheduler: Make, tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"no database" * 1000)
     scheduler, recorder = make_scheduler(store=SqliteStore(str(tmp_path)))
-    scheduler.job("@manual", name="job")(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     run = scheduler.trigger("job")
     run.result.get(timeout=PATIENCE)
