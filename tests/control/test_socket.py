@@ -99,7 +99,7 @@ def found_crontabs(runtime: Path) -> list[str]:
 
 def test_a_second_gcron_of_the_same_crontab_runs_without_a_socket(gcron_run: Run, daemon: Any, runtime: Path) -> None:
     """The first one keeps its socket. Another name gives the second one its own."""
-    (crontab,) = found_crontabs(runtime)
+    (crontab,) = until(lambda: found_crontabs(runtime))
     text = Path(crontab).read_text()
     second = gcron_run(text, "--state", "memory", "--instance", found_in(runtime)[0].name)
     second.wait_for("no control socket.*another gcron has this socket; --instance NAME")
