@@ -13,7 +13,8 @@ import pytest
 
 from gcron.errors import GcronError, StateError
 from gcron.greenlet import sleep
-from gcron.scheduler import MemoryStore, Scheduler
+from gcron.scheduler import Scheduler
+from gcron.state.memory import MemoryStore
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE, takes, until
