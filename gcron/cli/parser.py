@@ -90,7 +90,7 @@ class CommandParser(Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `ArgumentParser.parse_known_args`."""
-        self._words = args or ()
+        self._words = args = self._join_moments(args or ())
         variables = dict(variables_of(self))
         found = {variable: action for variable, action in variables.items() if variable in os.environ}
         for variable, action in found.items():
@@ -110,6 +110,17 @@ class CommandParser(Parser):
         settings = {name for name in os.environ if name.startswith(_PREFIX)}
         parsed.other_variables = sorted(settings - variables.keys() - _OF_JOBS)
         return parsed, unknown
+
+    def _join_moments(self, words: Sequence[str]) -> list[str]:
+        """Make `--since=-1d` of `--since -1d`: argparse takes every word that begins with a dash for an option."""
+        joined: list[str] = []
+        for word in words:
+            action = self._option_string_actions.get(joined[-1]) if joined else None
+            if action is not None and action.nargs is None and word[:1] == "-" and word[1:2].isdigit():
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
 
     def error(self, message: str) -> NoReturn:
         """See `Parser.error`. A log for machines gets a record, and no usage."""

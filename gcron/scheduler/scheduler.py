@@ -666,12 +666,14 @@ class Scheduler(Observable):
         """Start, and wait until `stop()` has been called and is done.
 
         An exception in the meantime (Ctrl-C raises KeyboardInterrupt) stops everything with `grace` and is raised
-        again afterwards. A second Ctrl-C kills what runs.
+        again afterwards. A second Ctrl-C kills what runs. Raises StateError when another thread has started it.
         """
         seconds = checked_grace(grace)
         self._owner.check_process()
         if not self._watch.is_started or self._stopped.is_set():
             self._begin(seconds)
+        else:
+            self._owner.claim()  # raises when it runs in another thread, which is not this one's to wait for
         try:
             self._stopped.wait()
         except KeyboardInterrupt:

@@ -113,6 +113,7 @@ def test_history_in_words_and_as_json(ask: Callable[..., str]) -> None:
     assert len(ask("history", "tick", "-n", "1").splitlines()) == 2
     assert {json.loads(line)["job"] for line in ask("history", "--failed", "--json").splitlines()} == {"fails"}
     assert ask("history", "--since", "+1d") == "no runs\n"
+    assert len(ask("history", "--since", "-1d", "--json").splitlines()) > 1
     assert "is not a date or time" in ask("history", "--since", "yesterday", status=2)
     assert "is no outcome" in ask("history", "--outcome", "fine", status=2)
 

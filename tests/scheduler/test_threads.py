@@ -260,6 +260,14 @@ def test_another_thread_can_wait_for_several_runs(background: Callable[..., Sche
     assert [run.result.get().exit_code for run in (slow, process)] == [None, 3]
 
 
+def test_run_refuses_a_scheduler_of_another_thread(background: Callable[..., Scheduler]) -> None:
+    """`run()` after `start_thread()` raised LoopExit, and stopped the scheduler."""
+    scheduler = background(lambda it: it.job("@manual", name="job")(lambda: 42))
+    with pytest.raises(gcron.StateError, match="another thread owns the scheduler"):
+        scheduler.run()
+    assert scheduler.trigger("job").result.get(timeout=PATIENCE).value == 42
+
+
 def test_an_asyncio_program_can_await_a_run(background: Callable[..., Scheduler]) -> None:
     scheduler = background(lambda it: it.command("echo out; exit 4", "@manual", name="process", overlap="allow"))
     turns = 0
