@@ -7,7 +7,7 @@ small parts, with a turn for others in between: no question delays a fire. The h
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -153,9 +153,19 @@ def job(gcron: Instance, name: str) -> Record:
     """All about one job: how it stands, its definition, its next fires."""
     found = gcron.job(name)
     (record,) = _job_records(gcron, [found])
-    now = int(gcron.clock.now())
-    fires = islice(_fires(found, now, None), _FIRES_SHOWN) if found.policy.enabled else ()
-    return record | job_details(found) | {"next_fires": [instant(fire) for fire in fires]}
+    return record | job_details(found) | {"next_fires": [instant(fire) for fire in _next_fires(gcron, found)]}
+
+
+def _next_fires(gcron: Instance, job: Job) -> Iterable[int]:
+    if not job.policy.enabled:
+        return ()
+    begin = gcron.clock.now()
+    status = gcron.scheduler.status(job.name)
+    if status.is_paused:
+        if status.pause is None or status.pause.until is None:
+            return ()
+        begin = max(begin, status.pause.until)
+    return islice(_fires(job, int(begin), None), _FIRES_SHOWN)
 
 
 def _job_records(gcron: Instance, page: Sequence[Job]) -> list[Record]:

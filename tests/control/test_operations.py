@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from gcron.control.records import without_secrets
@@ -25,6 +27,18 @@ def test_jobs_come_in_pages_also_when_some_go_meanwhile(api: Asker) -> None:
     assert last["cursor"] is None
     assert api.get("/jobs?cursor=1000:job9999").json == {"jobs": [], "cursor": None}
     assert api.get("/jobs?cursor=nonsense").code == "bad-cursor"
+
+
+def test_the_next_fires_of_a_paused_job_are_those_after_its_pause(api: Asker) -> None:
+    """They were listed as if the job were not paused."""
+    scheduler = api.gcron.scheduler
+    scheduler.command("true", "@every 60s", name="job")
+    scheduler.start()
+    assert api.get("/jobs/job").json["next_fires"][0] == "2026-01-01T00:01:00Z"
+    scheduler.pause("job", until=datetime(2026, 1, 1, 2, 30, 30, tzinfo=UTC))
+    assert api.get("/jobs/job").json["next_fires"][0] == "2026-01-01T02:31:00Z"
+    scheduler.pause("job")
+    assert api.get("/jobs/job").json["next_fires"] == []
 
 
 def test_runs_come_in_pages_newest_first(api: Asker) -> None:
