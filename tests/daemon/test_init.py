@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,46 @@ def test_term_during_the_start_ends_gcron(as_init: Run, tmp_path: Path, delay: f
     with takes(at_most=5):
         init.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(
+    subprocess.run(["chrt", "-f", "10", "true"], capture_output=True).returncode != 0 if shutil.which("chrt") else True,
+    reason="without real-time priority, the machine decides what process 1 has done after 20 ms",
+)
+def test_process_1_keeps_a_term_that_comes_20_ms_after_its_start(tmp_path: Path) -> None:
+    """TERM was lost up to 38 ms after exec: `enum` and `re` were loaded before signals were held back.
+
+    Bare Python needs 10 ms to its first statement here, and no signal is held before that.
+    """
+    crontab = tmp_path / "crontab"
+    crontab.write_text("@daily true\n")
+    gcron = str(Path(sys.executable).with_name("gcron"))
+    for _ in range(10):
+        process = subprocess.Popen(
+            ["chrt", "-f", "10", *UNSHARE, gcron, "run", str(crontab)], stdout=subprocess.DEVNULL
+        )
+        try:
+            init = _at_exec(process.pid)
+            time.sleep(0.02)
+            os.kill(init, signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            with suppress(psutil.Error):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+            process.kill()
+            process.wait()
+
+
+def _at_exec(unshare: int) -> int:
+    """Wait until process 1 executes its program, without a pause; return its pid outside."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
+        if children and not Path(f"/proc/{children[0]}/cmdline").read_bytes().startswith(UNSHARE[0].encode()):
+            return int(children[0])
+    raise AssertionError("process 1 did not start")
 
 
 @pytest.mark.parametrize("command", [[str(Path(sys.executable).with_name("gcron"))], ["-m", "gcron"]])

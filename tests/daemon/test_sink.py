@@ -170,6 +170,20 @@ def test_a_reader_that_never_reads_does_not_delay_the_end(pipe: tuple[int, int])
         sink.close(timeout=0.2)
 
 
+@pytest.mark.realtime
+def test_a_reader_known_to_have_stopped_delays_the_end_by_half_a_second(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop with a reader that never reads took 3.1 s more: the log was waited for as if the reader went on."""
+    monkeypatch.setattr(sink_module, "_STALLED_AFTER", 0.2)
+    sink = Sink(pipe[1], report, LIMIT)
+    for _ in range(200):
+        sink.write(b"x" * 999 + b"\n")
+    until(lambda: sink._writing_since is not None and time.monotonic() - sink._writing_since > 0.2, "the stall")
+    with takes(at_least=0.4, at_most=0.6):
+        sink.close(timeout=PATIENCE)
+
+
 class Disk:
     """Replaces `os.write`: accepts `room` bytes, then the disk is full."""
 

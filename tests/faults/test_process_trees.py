@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,50 @@ def test_runs_that_end_together_share_snapshots_of_the_process_table(monkeypatch
     assert not any(result.left_behind for result in results)
     assert len(snapshots) < 100
     assert sleepers() == []
+
+
+def test_each_look_lists_processes_once_and_reads_each_environment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lists of all processes each half second, with all their environments, took a core with 1,000 processes."""
+    lists: list[float] = []
+    statuses: Counter[int] = Counter()
+    environments: Counter[int] = Counter()
+    list_all, read, variable_of = LinuxReader.list_all, LinuxReader.read, LinuxReader.variable_of
+
+    def count_list(self: LinuxReader) -> Any:
+        lists.append(time.monotonic())
+        return list_all(self)
+
+    def count_status(self: LinuxReader, pid: int) -> Any:
+        statuses[pid] += 1
+        return read(self, pid)
+
+    def count_environment(self: LinuxReader, pid: int, name: str) -> Any:
+        environments[pid] += 1
+        return variable_of(self, pid, name)
+
+    monkeypatch.setattr(LinuxReader, "list_all", count_list)
+    monkeypatch.setattr(LinuxReader, "read", count_status)
+    monkeypatch.setattr(LinuxReader, "variable_of", count_environment)
+    crowd = [subprocess.Popen(["sleep", "60"]) for _ in range(30)]
+    # It has not ended 2 s after TERM: that is a look each half second.
+    attempt = attempt_of("trap 'sleep 2; exit' TERM; echo up; while :; do sleep 0.05; done", f"counted-{os.getpid()}")
+    try:
+        running = spawn(attempt.perform)
+        until(lambda: attempt._tree is not None and attempt._tree.members(), "its processes")
+        sleep(0.3)
+        lists.clear()
+        attempt.stop(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "the test stops it"))
+        assert running.get(timeout=PATIENCE).outcome is Outcome.KILLED
+        looks = len(lists)
+        assert 5 <= looks <= 12  # the first pauses are shorter, and the last look is made twice
+        pids = [process.pid for process in crowd]
+        assert {environments[pid] for pid in pids} == {1}
+        # Others are not read again at each look: the list alone shows whether they are the same.
+        assert max(statuses[pid] for pid in pids) <= 3
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
 
 
 def test_children_of_other_code_are_not_killed_and_keep_their_exit_status() -> None:

@@ -244,6 +244,26 @@ def test_a_run_that_waits_for_descriptors_does_not_start_during_a_stop(
     assert recorder.of("process-started") == []
 
 
+def test_a_newer_fire_ends_the_wait_of_an_older_one(scheduler: Made, few_descriptors: Callable[[int], None]) -> None:
+    """After a shortage, the run of an old fire started first, and the fires of the present were skipped for it."""
+    jobs, recorder = scheduler
+    jobs.command("echo done", "@every 1s", name="job", overlap="skip")
+    jobs.start()
+    few_descriptors(20)
+    until(lambda: recorder.outcomes().count("start-failed") >= 2, "the end of two waits")
+    (waiting,) = jobs.running()
+    few_descriptors(400)
+    until(lambda: "succeeded" in recorder.outcomes(), "a run in the freed room")
+
+    failed = [event for event in recorder.of("run-finished") if event.result.outcome is Outcome.START_FAILED]
+    why = "the job is due again"
+    reasons = {event.result.reason.text for event in failed}
+    assert reasons == {f"cannot start: Too many open files; {why}"}
+    started = recorder.of("process-started")[0]
+    first = next(event for event in recorder.of("run-started") if event.run_id == started.run_id)
+    assert first.fire_at >= waiting.fire_at > max(event.fire_at for event in failed[:2])
+
+
 def test_the_duration_of_a_run_excludes_its_wait_for_descriptors(
     scheduler: Made, few_descriptors: Callable[[int], None]
 ) -> None:

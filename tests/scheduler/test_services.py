@@ -168,6 +168,51 @@ def test_a_child_that_a_service_leaves_behind_is_ended_and_delays_no_restart(
     until(lambda: len(marked_processes(f"sleep {unique}")) == 1)
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.6], ids="{}s".format)
+@pytest.mark.parametrize("how", ["stop", "stop-service", "removal", "change", "kill", "stop-of-its-run"])
+def test_a_service_is_not_over_before_what_it_left_behind_is_ended(
+    scheduler: Watched, marked_processes: Marked, unique: str, how: str, delay: float
+) -> None:
+    """A stop that came after the end of the main process, while its pipe was open, left the others behind: status 0.
+
+    The next life then met "address in use". `delay` is from the end of the main process: before the sweep, in the
+    middle of it, and when what was left ignores the stop signal.
+    """
+    running, _ = scheduler
+    text = f"sh -c \"trap '' TERM; while :; do sleep 0.05; done # {unique}\" & sleep 0.2"
+    alive_at: list[tuple[str, list[int]]] = []
+
+    def look(event: Any) -> None:
+        if event.kind == "run-finished" or str(getattr(event, "state", "")) == "stopped":
+            alive_at.append((event.kind, marked_processes(unique)))
+
+    running.on("run-finished", look)
+    running.on("service-state-changed", look)
+    running.replace([service("web", text, kill_after=1, min_uptime=60)])
+    running.start()
+    first = until(lambda: running.services["web"].run)
+    pid = until(lambda: first.pid)
+    until(lambda: not psutil.pid_exists(pid), "the end of the main process")
+    assert marked_processes(unique)
+    sleep(delay)
+    if how == "stop":
+        running.stop(grace=0)
+    elif how == "stop-service":
+        running.stop_service("web")
+    elif how == "removal":
+        running.remove("web")
+    elif how == "change":
+        running.replace([service("web", "exec sleep 60")])
+    elif how == "kill":
+        running.kill()
+    else:
+        first.stop()
+
+    until(lambda: first.ready(), "the end of the run")
+    assert alive_at[0] == ("run-finished", [])
+    assert all(alive == [] for kind, alive in alive_at if kind == "service-state-changed")
+
+
 def test_a_service_ignores_options_that_are_for_jobs(clock: VirtualClock, make_scheduler: Make) -> None:
     """Such options may come from `# gcron-defaults:`, which are for the jobs of a file."""
     scheduler, recorder = make_scheduler(clock=clock)
