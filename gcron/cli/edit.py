@@ -50,8 +50,9 @@ class _Version:
 def main(options: argparse.Namespace) -> int:
     """Edit the crontab; returns 1 if it is not replaced although the copy was changed."""
     # The target of a symbolic link is replaced, not the link.
-    path = os.path.realpath(options.files[0])
+    path = options.files[0]
     try:
+        path = os.path.realpath(path)
         before = _read(path, options)
         copy = _make_copy(path, before)
     except CrontabError as error:

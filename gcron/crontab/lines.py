@@ -24,7 +24,8 @@ _BINARY_KINDS = 6
 
 _BLANKS = " \t"
 _WORD = r"[^ \t]+"
-_USER = r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*\$?"
+# As account databases have them, in any script; a Windows domain stands before a backslash.
+_USER = r"\w[\w.@+-]*(?:\\[\w.@+-]+)?\$?"
 
 # Cronie's do_command.c: in the command a backslash protects the next character, but only `\%` loses it.
 _IN_COMMAND = r"\\.|%"

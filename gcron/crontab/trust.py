@@ -48,7 +48,8 @@ def open_checked(path: str, flags: int, owners: Set[int], file_owners: Set[int] 
 
     Raises Untrusted, or OSError.
     """
-    names = _names(os.path.join(os.getcwd(), path))
+    # Not `join`: it would ask for a working directory that may have been removed, also for an absolute path.
+    names = _names(path if os.path.isabs(path) else os.path.join(os.getcwd(), path))
     directory, here, is_shared = _enter(None, "/", "/", owners)
     links = 0
     try:

@@ -194,7 +194,10 @@ def _places(paths: Iterable[str]) -> Iterator[_Place]:
 
 def _way(path: str) -> Iterator[_Place]:
     """The place of each link on the way of `path`, and the place where it leads."""
-    todo = _parts(os.path.abspath(path))
+    try:
+        todo = _parts(os.path.abspath(path))
+    except FileNotFoundError:  # a relative path, and the working directory was removed: nothing can appear there
+        return
     here = "/"
     links = 0
     while todo:

@@ -12,7 +12,8 @@ import time
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gcron.schedule.zone_data import load_zone, read_zone
 
 __all__ = ["LAST_SECOND", "Clock", "SystemClock", "local_timezone"]
 
@@ -69,15 +70,14 @@ def local_timezone() -> tzinfo:
     try:
         if name.startswith("/"):
             return _zone_of_file(Path(name))
-        return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return load_zone(name) if name else UTC
+    except (OSError, ValueError):
         raise ValueError(f"unknown time zone {name!r}, want one such as Europe/Berlin") from None
 
 
 def _zone_of_file(path: Path) -> tzinfo:
     key = str(path.resolve(strict=True)).partition("zoneinfo/")[2]
     if key:
-        with contextlib.suppress(ZoneInfoNotFoundError, ValueError):  # of a data base that zoneinfo does not know
-            return ZoneInfo(key)
-    with path.open("rb") as file:
-        return ZoneInfo.from_file(file, key=str(path))
+        with contextlib.suppress(ValueError):  # of a data base that zoneinfo does not know
+            return load_zone(key)
+    return read_zone(str(path))

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from gcron.frozen import frozen
 from gcron.schedule.errors import ScheduleError
+from gcron.schedule.zone_data import load_zone
 
 __all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "instant_of", "shifts", "zone_of"]
 
@@ -221,7 +222,7 @@ def find_zone(name: str | tzinfo | None) -> Zone:
 @lru_cache(maxsize=1024)
 def _zone_named(name: str) -> Zone:
     try:
-        return zone_of(ZoneInfo(name))
-    except (KeyError, ValueError, OSError):
+        return zone_of(load_zone(name))
+    except (ValueError, OSError):
         hint = "use a name of the tz database, such as Europe/Berlin or UTC"
         raise ScheduleError(f"unknown time zone {name!r}", hint=hint) from None

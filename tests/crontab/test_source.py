@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gcron.crontab import CrontabError, load, load_paths
+from gcron.crontab.source import read
 
 ENTRY = b"0 3 * * * backup\n"
 AS_ROOT = os.geteuid() == 0
@@ -164,3 +165,18 @@ def test_all_paths_that_cannot_be_read_are_reported_together(tmp_path: Path, cro
         load_paths([tmp_path / "x", crontab, tmp_path / "y"])
 
     assert len(caught.value.problems) == 2
+
+
+def test_a_removed_working_directory_matters_only_to_relative_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root could not even read a crontab by its absolute path: "no such file or directory"."""
+    crontab = tmp_path / "crontab"
+    crontab.write_text("@daily true\n")
+    directory = tmp_path / "removed"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    directory.rmdir()
+    assert read(crontab) == b"@daily true\n"
+    with pytest.raises(CrontabError, match="no such file or directory"):
+        read("crontab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -257,3 +258,16 @@ def test_a_file_that_changed_in_this_tick_is_fresh(
     changed = os.stat(path).st_ctime
     monkeypatch.setattr(SystemClock, "now", lambda self: changed + seconds)
     assert FileWatch([str(path)]).look().fresh is fresh
+
+
+def test_a_relative_path_outlives_its_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch raised FileNotFoundError, and with it gcron ended."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    (directory / "crontab").write_text("@daily true\n")
+    monkeypatch.chdir(directory)
+    watch = FileWatch(["crontab"])
+    before = watch.look()
+    watch.open(before)
+    shutil.rmtree(directory)
+    assert watch.look() != before

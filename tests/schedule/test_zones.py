@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta, tzinfo
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from dateutil.parser import isoparse
@@ -13,6 +16,8 @@ from hypothesis import strategies as st
 
 from gcron import Scheduler
 from gcron.schedule import Shift, at, cron, find_zone, parse, shifts
+from gcron.schedule.clock import local_timezone
+from gcron.schedule.errors import ScheduleError
 from gcron.schedule.zones import Zone
 
 from . import oracle
@@ -208,3 +213,28 @@ def test_a_slow_zone_is_not_asked_about_years_of_excluded_days():
     assert schedule.next_after(start) == int(datetime(2091, 1, 1, 7, tzinfo=UTC).timestamp())
     assert schedule.previous_before(start) == int(datetime(2025, 12, 31, 7, tzinfo=UTC).timestamp())
     assert tz.asked < 1000
+
+
+def test_zone_data_that_is_cut_off_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update of the tz database that was cut off was a traceback, or froze gcron: zoneinfo reads on forever."""
+    data = whole_file("Europe/Berlin")
+    path = tmp_path / "Europe" / "Cut_off"
+    path.parent.mkdir()
+    monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
+    monkeypatch.setenv("TZ", f":{path}")
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        with pytest.raises(ScheduleError, match="unknown time zone 'Europe/Cut_off'"):
+            find_zone("Europe/Cut_off")
+        with pytest.raises(ValueError, match="unknown time zone '/"):
+            local_timezone()
+    path.write_bytes(data)
+    assert find_zone(local_timezone()).offset_at(0) == 3600
+
+
+def whole_file(name: str) -> bytes:
+    """Return the data of a zone, from the system or from the package tzdata."""
+    for directory in zoneinfo.TZPATH:
+        if (path := Path(directory, name)).exists():
+            return path.read_bytes()
+    return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()

@@ -94,6 +94,21 @@ def test_a_job_gets_variables_of_its_run_and_not_those_of_gcron(
     assert b"GCRON_SECRET" not in variables
 
 
+@pytest.mark.parametrize("user", ["", "user=nobody "], ids=["own-user", "other-user"])
+@pytest.mark.parametrize("given", [{}, {"LC_CTYPE": "C.UTF-8"}], ids=["not-set", "set"])
+def test_a_locale_that_python_has_set_does_not_reach_jobs(
+    gcron_run: Callable[..., Any], user: str, given: dict[str, str]
+) -> None:
+    """In the C locale Python sets LC_CTYPE for itself, and `sort` and `ls` of the jobs used it."""
+    if user and os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    variables = {name: value for name, value in os.environ.items() if name != "LANG" and not name.startswith("LC_")}
+    text = f"# gcron: name=job {user}cwd=/\n@reboot echo locale=${{LC_CTYPE-not set}}.\n"
+    daemon = gcron_run(text, env=variables | given)
+    daemon.wait_for("job +succeeded")
+    assert f"locale={given.get('LC_CTYPE', 'not set')}." in daemon.log
+
+
 def test_many_runs_leave_no_descriptor_and_no_process(perform: Perform) -> None:
     perform("true")
     before = len(os.listdir("/proc/self/fd"))

@@ -191,6 +191,26 @@ def test_an_unknown_user_refuses_the_run(perform: Perform, user: str) -> None:
 
 
 @as_root
+@pytest.mark.parametrize("user", ["jörg", "DOM\\ann", "x.y-z_1$"], ids=["umlaut", "domain", "marks"])
+def test_names_of_users_may_hold_what_account_databases_allow(
+    gcron_run: Callable[..., Any], tmp_path: Path, user: str
+) -> None:
+    """`jörg` and `DOM\\ann` were refused, though the machine had accounts of these names."""
+    accounts = tmp_path / "passwd"
+    accounts.write_text(Path("/etc/passwd").read_text() + f"{user}:x:{NOBODYS_NUMBER}:{NOBODYS_NUMBER}::/:/bin/sh\n")
+    mounted = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', str(accounts))
+    if subprocess.run([*mounted, "true"], capture_output=True).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    say = 'printf "I am %s %s\\n" "$LOGNAME" "$(id -u)"'
+    text = f"# gcron: name=column\n@reboot {user} {say}\n# gcron: name=option user='{user}'\n@reboot root {say}\n"
+    daemon = gcron_run(text.replace("%", r"\%"), "--system", before=mounted)
+    daemon.wait_for("(column|option) +succeeded", 2)
+    assert daemon.log.count(f"I am {user} {NOBODYS_NUMBER}") == 2
+    assert "no user" not in daemon.log + daemon.errors
+    assert daemon.stop() == 0
+
+
+@as_root
 @pytest.mark.parametrize("missing", ["setuid", "setgid"])
 def test_root_without_the_right_to_switch_users_refuses_the_run(gcron_run: Callable[..., Any], missing: str) -> None:
     """A container may drop these rights. Half a switch would be worse than none."""
