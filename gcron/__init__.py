@@ -22,7 +22,15 @@ from gcron.version import __version__
 
 if TYPE_CHECKING:
     from gcron.crontab import CrontabError
-    from gcron.errors import GcronError, JobError, JobExistsError, JobNameError, NoSuchJobError, StateError
+    from gcron.errors import (
+        ArgumentError,
+        GcronError,
+        JobError,
+        JobExistsError,
+        JobNameError,
+        NoSuchJobError,
+        StateError,
+    )
     from gcron.policy import PolicyError
     from gcron.runtime.greenlet import (
         Greenlet,
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ArgumentError",
     "CrontabError",
     "GcronError",
     "Greenlet",

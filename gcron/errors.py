@@ -6,15 +6,22 @@ types of arguments are plain TypeErrors.
 
 from __future__ import annotations
 
-__all__ = ["GcronError", "JobError", "JobExistsError", "JobNameError", "NoSuchJobError", "StateError"]
+__all__ = ["ArgumentError", "GcronError", "JobError", "JobExistsError", "JobNameError", "NoSuchJobError", "StateError"]
 
 
 class GcronError(Exception):
     """Base of the errors of schedules, options, crontabs, jobs and schedulers."""
 
 
+class ArgumentError(GcronError, ValueError):
+    """A value that an argument cannot have: a negative `grace`, a kind of event that does not exist."""
+
+
 class JobError(GcronError, ValueError):
-    """A job that cannot be as asked: an option without a meaning here, a group or a service that does not exist."""
+    """A job that cannot be as asked.
+
+    It has no command, an option that means nothing here, or a group or a service that does not exist.
+    """
 
 
 class JobNameError(GcronError):

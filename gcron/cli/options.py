@@ -106,6 +106,13 @@ def _add_run(commands: _Commands) -> None:
         default="drop",
         help="when nobody reads the log: drop job output and count it (default), or let jobs wait",
     )
+    parser.add_argument(
+        "--watchdog",
+        type=_watchdog,
+        default=1.0,
+        metavar="DURATION",
+        help="after how long the log names what keeps gcron itself busy, so that no job starts; or off (default 1s)",
+    )
     add_run_options(parser)
     _add_mailer(parser)
     parser.add_argument(
@@ -495,6 +502,15 @@ def _option(name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def _watchdog(text: str) -> float | None:
+    if text == "off":
+        return None
+    seconds = _seconds(text)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration above 0, such as 1s, and not off")
+    return seconds
 
 
 def _seconds(text: str) -> float:

@@ -130,12 +130,11 @@ def _open_store(options: argparse.Namespace) -> Opened:
 
 
 def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str]) -> Settings:
-    if options.grace is not None:
-        return Settings(log, grace=options.grace, notes=notes)
-    if has_init():
+    grace, remark = options.grace, ""
+    if grace is None and has_init():
+        grace = GRACE_OF_INIT
         remark = f"; as process 1, jobs have {GRACE_OF_INIT:g} s to finish at a stop (--grace)"
-        return Settings(log, GRACE_OF_INIT, remark, notes)
-    return Settings(log, GRACE, notes=notes)
+    return Settings(log, GRACE if grace is None else grace, remark, notes, options.watchdog)
 
 
 def _text_format(loaded: Loaded, jobs: list[Job], limit: int) -> TextFormat:

@@ -27,6 +27,7 @@ from gcron.runtime.hub import SignalHandler, get_hub
 from gcron.schedule.clock import Clock, SystemClock
 from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, Run, Scheduler, SchedulerEvent, ServiceStateChanged, StopReport, Store
+from gcron.scheduler.watchdog import Blocker
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 from gcron.supervise.leftovers import find_leftovers
 from gcron.supervise.process_reader import NotReadable
@@ -41,6 +42,7 @@ __all__ = [
     "EXIT_SERVICE_FAILED",
     "GRACE",
     "GRACE_OF_INIT",
+    "WATCHDOG",
     "Daemon",
     "MakePart",
     "Part",
@@ -59,6 +61,8 @@ GRACE = 30.0
 """Seconds that running jobs may take to finish, if nobody says otherwise."""
 GRACE_OF_INIT = 8.0
 """The same for process 1: `docker stop` waits 10 s before it kills a container."""
+WATCHDOG = 1.0
+"""Seconds after which the log names what blocks the loop, if nobody says otherwise."""
 # Seconds from the start to a look at what an earlier gcron has left, so that it delays no first fire.
 _LOOK_AFTER = 0.5
 
@@ -87,6 +91,8 @@ class Settings:
     """What the greeting adds."""
     notes: Sequence[str] = ()
     """What is to be said at the start, besides the greeting."""
+    watchdog: float | None = WATCHDOG
+    """Seconds after which the log names what blocks the loop; None: it does not."""
 
 
 class Daemon:
@@ -116,7 +122,10 @@ class Daemon:
         self._origin = origin
         self._clock = SystemClock()
         self._log = Log(settings.log, self._clock)
-        self._scheduler = Scheduler(logger=None, clock=self._clock, store=store, timing=timing)
+        watchdog, on_block = settings.watchdog, self._report_block
+        self._scheduler = Scheduler(
+            logger=None, watchdog=watchdog, on_block=on_block, clock=self._clock, store=store, timing=timing
+        )
         self._scheduler.on("*", self._log.tell)
         self._scheduler.on("service-state-changed", self._on_service)
         self._scheduler.replace(jobs)
@@ -205,6 +214,11 @@ class Daemon:
             messages = [f"cannot look for processes that an earlier gcron has left: {error}"]
         for message in messages:
             self._log.say(message, "warning")
+
+    def _report_block(self, blocker: Blocker, seconds: float) -> None:
+        """Write what blocks the loop, while it does: in the thread of the watchdog. A sink takes records from any."""
+        remedy = f" ({blocker.remedy})" if blocker.remedy else ""
+        self._log.say(f"{blocker.what} has blocked all jobs for {seconds:.1f} s at {blocker.where}{remedy}", "warning")
 
     # -- while it runs --------------------------------------------------------------------------------------
 

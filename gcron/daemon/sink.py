@@ -91,7 +91,7 @@ class Sink:
         self._writer.start()
 
     def write(self, data: bytes) -> None:
-        """Write a record of gcron's own; never waits, and is kept longer than job output is."""
+        """Write a record of gcron's own; never waits, and is kept longer than job output is. For any thread."""
         if self._waiting >= self._limit * _OWN_RECORDS:
             self._drop(data)
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 from gcron.crontab import Target
 from gcron.crontab.target import TARGET_OPTIONS, target_of
+from gcron.errors import ArgumentError
 from gcron.notify.mailer import default_mailer, read_mailer
 from gcron.notify.notifications import Notifications
 from gcron.notify.secrets import shown_url
@@ -52,7 +53,7 @@ def _target_of(url: str, name: str, settings: Mapping[str, Any]) -> Target:
         option = TARGET_OPTIONS.get(key.replace("_", "-"))
         if option is None or option.name in ("url", "url-file", "ping"):
             known = [each.attribute for each in TARGET_OPTIONS.values()]
-            raise ValueError(f"notify() has no setting {key!r} ({nearest(key, known)})")
+            raise ArgumentError(f"notify() has no setting {key!r} ({nearest(key, known)})")
         options[option.name] = option.read(value)
     return target_of(name, options)
 

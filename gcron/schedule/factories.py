@@ -132,10 +132,10 @@ def at(moment: datetime) -> OnceSchedule:
         )
         raise TypeError(f"at() needs an aware datetime, not {moment!r}; {hint}")
     if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no zone: at() needs an aware datetime")
+        raise ScheduleError(f"{moment!r} has no zone: at() needs an aware datetime")
     instant = -((_EPOCH - moment) // _SECOND)
     if not FIRST_INSTANT <= instant <= LAST_INSTANT:
-        raise ValueError(f"{moment!r} is outside the calendar")
+        raise ScheduleError(f"{moment!r} is outside the calendar")
     return OnceSchedule(moment.isoformat(), find_zone(moment.tzinfo), instant)
 
 
@@ -158,7 +158,7 @@ def _whole_seconds(period: float | str | timedelta, what: str) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{what} is a number of seconds, a text such as '5m' or a timedelta, not {period!r}")
     if not 1 <= seconds <= LAST_INSTANT or seconds != int(seconds):
-        raise ValueError(f"{what} is a whole number of seconds from 1 up, not {period!r}")
+        raise ScheduleError(f"{what} is a whole number of seconds from 1 up, not {period!r}")
     return int(seconds)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, overload
 
+from gcron.errors import ArgumentError
 from gcron.policy import nearest
 from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.runtime.hub import Timer, get_hub
@@ -44,7 +45,7 @@ class Observers:
         self._is_hurried = False
 
     def add(self, kind: str, observer: Observer) -> None:
-        """Give `observer` each event of `kind`; `*`: all. Raises ValueError when there is no such kind."""
+        """Give `observer` each event of `kind`; `*`: all. Raises ArgumentError when there is no such kind."""
         self._of(kind).append(observer)
 
     def add_own(self, kind: str, observer: Observer) -> None:
@@ -57,13 +58,13 @@ class Observers:
         self._is_hurried = False
 
     def remove(self, kind: str, observer: Observer) -> None:
-        """Take it away, if it is there. Raises ValueError when there is no such kind."""
+        """Take it away, if it is there. Raises ArgumentError when there is no such kind."""
         with suppress(ValueError):
             self._of(kind).remove(observer)
 
     def _of(self, kind: str) -> list[Observer]:
         if kind not in self._observers:
-            raise ValueError(f"there are no events of kind {kind!r} ({nearest(kind, self._observers)})")
+            raise ArgumentError(f"there are no events of kind {kind!r} ({nearest(kind, self._observers)})")
         return self._observers[kind]
 
     def tell(self, event: SchedulerEvent) -> None:
@@ -159,7 +160,7 @@ class Observable:
         """Call `observer(event)` for each event of `kind`, a class of `gcron.scheduler` or its name; `*`: for all.
 
         Returns the observer; without one, a decorator. What an observer raises is logged and disturbs
-        nothing. One that waits delays the run of its event, and no other. Raises ValueError when there is no such
+        nothing. One that waits delays the run of its event, and no other. Raises ArgumentError when there is no such
         kind, TypeError for an observer that cannot be called, or is async.
         """
         name = _name_of(kind)
@@ -171,7 +172,7 @@ class Observable:
         return add if observer is None else add(observer)
 
     def off(self, kind: str | type[SchedulerEvent], observer: Observer) -> None:
-        """Stop calling `observer` for events of `kind`. Raises ValueError for an unknown kind."""
+        """Stop calling `observer` for events of `kind`. Raises ArgumentError for an unknown kind."""
         self._observers.remove(_name_of(kind), observer)
 
 

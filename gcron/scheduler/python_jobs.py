@@ -11,7 +11,7 @@ from datetime import date, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
-from gcron.errors import JobError
+from gcron.errors import ArgumentError, JobError
 from gcron.frozen import replace
 from gcron.policy import Policy
 from gcron.policy.services import describe_kind, find_useless
@@ -63,7 +63,7 @@ Grace = float | str | timedelta
 
 
 def checked_grace(grace: Grace) -> float:
-    """Return seconds, maybe infinite. Raises TypeError, and ValueError for a negative number or NaN."""
+    """Return seconds, maybe infinite. Raises TypeError, and ArgumentError for a negative number or NaN."""
     if isinstance(grace, timedelta):
         grace = grace.total_seconds()
     if isinstance(grace, str):
@@ -71,7 +71,7 @@ def checked_grace(grace: Grace) -> float:
     if isinstance(grace, bool) or not isinstance(grace, int | float):
         raise TypeError(f"grace is a number of seconds, or a text such as '30s', not {grace!r}")
     if grace < 0 or math.isnan(grace):
-        raise ValueError(f"grace is a number of seconds, 0 or more, not {grace!r}")
+        raise ArgumentError(f"grace is a number of seconds, 0 or more, not {grace!r}")
     return grace
 
 
@@ -176,23 +176,23 @@ def _checked_call(call: PythonCall) -> PythonCall:
 
 
 def _checked_command(command: str) -> str:
-    """Return `command`. Raises TypeError for another type, ValueError when there is nothing to run."""
+    """Return `command`. Raises TypeError for another type, JobError when there is nothing to run."""
     if not isinstance(command, str):
         hint = "shlex.join() makes one of a list" if isinstance(command, list | tuple) else "job() takes functions"
         raise TypeError(f"a command is a text for the shell, not {command!r}; {hint}")
     if not command.strip() or "\0" in command:
-        raise ValueError(f"{command!r} is no command that a shell could run")
+        raise JobError(f"{command!r} is no command that a shell could run")
     return command
 
 
 def _checked_name(name: str | None, otherwise: str) -> str:
-    """The name of a job; `otherwise` when none is given. Raises TypeError, ValueError for an empty name."""
+    """The name of a job; `otherwise` when none is given. Raises TypeError, JobError for an empty name."""
     if name is None:
         return otherwise
     if not isinstance(name, str):
         raise TypeError(f"the name of a job is a text, not {name!r}")
     if not name:
-        raise ValueError("the name of a job cannot be empty: leave it out, and the job is called as what it runs")
+        raise JobError("the name of a job cannot be empty: leave it out, and the job is called as what it runs")
     return name
 
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from gcron.crontab import load
-from gcron.errors import JobError, StateError
+from gcron.errors import ArgumentError, JobError, StateError
 from gcron.frozen import replace
 from gcron.policy import OPTIONS
 from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOptions
@@ -134,7 +134,8 @@ class Scheduler(Observable):
     Python jobs run at once, apart from services and from jobs with `greenlet=True`. `logger`: of `logging`, or its
     name; it gets failures as errors (with traceback or output), what is late or missed as warnings, and all other runs
     as DEBUG; None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no
-    watchdog. `store`: what remembers claims and history; nothing by default. `clock` and `timing`: for tests.
+    watchdog. `on_block`: what its thread then calls, with what it found and the seconds so far; by default the logger.
+    `store`: what remembers claims and history; nothing by default. `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -148,6 +149,7 @@ class Scheduler(Observable):
         threads: int = 8,
         logger: str | Logger | None = "gcron",
         watchdog: float | None = 1.0,
+        on_block: Callable[[Blocker, float], object] | None = None,
         clock: Clock | None = None,
         store: Store | None = None,
         timing: Timing = TIMING,
@@ -156,6 +158,7 @@ class Scheduler(Observable):
         self._timezone = checked_zone(timezone) or local_timezone()
         self._pool = ThreadPool(threads)
         self._watchdog_limit = _checked_limit(watchdog)
+        self._on_block = on_block
         self._watchdog: Watchdog | None = None
         self._log = None if logger is None else EventLog(logger)
         if self._log is not None:
@@ -647,7 +650,8 @@ class Scheduler(Observable):
         if limit is None or not is_real_time():  # on virtual time nothing takes long
             return
         log = self._log
-        self._watchdog = Watchdog(limit, _hear_nothing if log is None else log.report_block, self._report_block)
+        report = self._on_block or (_hear_nothing if log is None else log.report_block)
+        self._watchdog = Watchdog(limit, report, self._report_block)
         self._watchdog.start()
 
     def _report_block(self, blocker: Blocker, seconds: float) -> None:
@@ -826,11 +830,11 @@ def _hear_nothing(blocker: Blocker, seconds: float) -> None: ...
 
 
 def _checked_limit(seconds: float | None) -> float | None:
-    """Return the limit of the watchdog. Raises TypeError, ValueError."""
+    """Return the limit of the watchdog. Raises TypeError, ArgumentError."""
     if seconds is None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"watchdog is a number of seconds or None, not {seconds!r}")
     if not 0 < seconds < math.inf:
-        raise ValueError(f"watchdog is a number of seconds above 0, not {seconds!r}")
+        raise ArgumentError(f"watchdog is a number of seconds above 0, not {seconds!r}")
     return seconds

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from traceback import format_stack
 from types import FrameType
 
@@ -59,7 +60,9 @@ class Watchdog:
         self._report_end = report_end
         self._hub = get_hub()
         self._thread_id = threading.get_ident()
-        self._woken = threading.Event()
+        # A lock, which the hub releases at each wake: an Event has a lock and a condition more.
+        self._woken = threading.Lock()
+        self._woken.acquire()
         self._is_stopped = False
 
     def start(self) -> None:
@@ -69,7 +72,7 @@ class Watchdog:
     def stop(self) -> None:
         """Stop watching. Returns at once."""
         self._is_stopped = True
-        self._woken.set()
+        self._wake()
 
     def _watch(self) -> None:
         nap = self._limit / _LOOKS
@@ -89,10 +92,14 @@ class Watchdog:
                 turn, since = self._hub.last_turn, time.monotonic()
 
     def _wait_for_wake(self) -> None:
-        self._woken.clear()
-        self._hub.call_on_wake(self._woken.set)
+        self._woken.acquire(blocking=False)
+        self._hub.call_on_wake(self._wake)
         if self._hub.is_waiting and not self._is_stopped:  # otherwise it woke before it knew of the call
-            self._woken.wait()
+            self._woken.acquire()
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # it is released already: by another wake, or by `stop`
+            self._woken.release()
 
     def _follow_block(self, turn: float, since: float) -> None:
         blocker = find_blocker(self._thread_id)

@@ -432,3 +432,52 @@ def test_a_signal_during_the_exit_does_not_change_the_exit_status(gcron_run: Run
         daemon.send(signal.SIGTERM)
         time.sleep(0.0005)
     assert daemon.wait() == 3
+
+
+BLOCKED = """
+import os, time
+from datetime import UTC
+from gcron.daemon.daemon import Daemon, Settings
+from gcron.daemon.formats.text import TextFormat
+from gcron.daemon.log import LogSettings
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job
+from gcron.supervise.python_call import PythonCall
+
+def block():
+    while not os.path.exists({gate!r}):
+        time.sleep(0.01)
+
+settings = Settings(LogSettings(TextFormat(UTC)), grace=0, watchdog={watchdog})
+Daemon([Job("busy", parse("@reboot"), PythonCall(block, greenlet=True), Policy())], settings, "test", list).run()
+"""
+
+
+@pytest.mark.realtime
+def test_the_log_names_what_blocks_the_loop_while_it_does(tmp_path: Path, gate: Gate) -> None:
+    """The log of `gcron run` named it only afterwards, and never when it did not end."""
+    script = BLOCKED.format(gate=str(gate.path), watchdog=0.2)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        while b"job busy has blocked all jobs for 0." not in (line := process.stdout.readline()):
+            assert line, "gcron ended"
+        gate.open()
+        while b"job busy blocked all jobs for" not in (line := process.stdout.readline()):
+            assert line, "gcron ended"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("value", ["0s", "-1s", "soon"])
+def test_a_wrong_watchdog_is_refused(value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gcron", "run", f"--watchdog={value}", "x"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "argument --watchdog" in done.stderr
