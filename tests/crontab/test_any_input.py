@@ -106,7 +106,7 @@ commands = st.text(
 ).filter(lambda text: not text[0].isspace() and text[0] not in "-0123456789*?%")
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(
     schedule=st.sampled_from(["*/5 * * * *", "@daily", "@every 90s", "0 9 * * mon-fri"]),
     command=commands,
@@ -167,7 +167,7 @@ LINES = st.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(LINES, st.booleans())
 def test_a_plain_line_is_read_as_any_other(text: str, system: bool) -> None:
     """Most lines are taken apart by one expression. Without it, all lines go the long way, to the same entries."""
