@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ class ControlPart:
         since = self._scheduler.clock.now()
         sleep(_AFTER_THE_START)
         make: Any = get_hub().threadpool.spawn(_load).get()
+        for twin in get_hub().threadpool.spawn(_find_twins, self._crontabs).get():
+            self._say(twin)
         self._socket = make(self._scheduler, self._name, self._crontabs, self._reload, since, self._say)
         self._socket.start()
 
@@ -53,6 +56,20 @@ class ControlPart:
             self._starter.kill()
         if self._socket is not None:
             self._socket.stop()
+
+
+def _find_twins(crontabs: Sequence[str]) -> list[str]:
+    """Describe each other gcron that runs the jobs of one of these crontabs: they run twice. For a thread."""
+    from gcron.control.places import running
+
+    own = {os.path.abspath(path) for path in crontabs if path != "-"}
+    found = [(one, sorted(own.intersection(one.crontabs))) for one in running()]
+    return [
+        f"the gcron {one.name} (process {one.pid}, since {one.since}) runs the jobs of {', '.join(shared)}, too:"
+        " each of them runs twice"
+        for one, shared in found
+        if shared
+    ]
 
 
 def _load() -> Any:

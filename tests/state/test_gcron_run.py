@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -116,6 +117,19 @@ def test_history_outlives_a_kill_and_a_second_gcron_is_refused(gcron_run: Run, t
     second.wait_for("job +succeeded")
     assert second.stop() == 0
     assert [(run.job, run.outcome) for run in runs_in(state)] == [("job", "succeeded")] * 2
+
+
+@pytest.mark.parametrize("other", [(), ("--instance", "other")], ids=["", "other-name"])
+def test_a_second_gcron_on_the_same_crontab_says_that_jobs_run_twice(
+    gcron_run: Run, tmp_path: Path, runtime: Path, other: tuple[str, ...]
+) -> None:
+    """With history in memory there is no lock: everything ran twice without a word."""
+    first = gcron_run("@daily true\n", "--state", "memory")
+    until(lambda: list(runtime.rglob("instance.json")), "the first one's socket")
+    second = gcron_run("@daily true\n", "--state", "memory", *other, str(tmp_path / "crontab0"))
+    shared = f"the jobs of {tmp_path / 'crontab0'}, too: each of them runs twice"
+    second.wait_for(re.escape(f"(process {first.process.pid}, since 20") + ".*" + re.escape(shared))
+    assert "twice" not in first.log
 
 
 def test_where_nothing_can_be_written_gcron_runs_and_says_so_in_one_line(gcron_run: Run, tmp_path: Path) -> None:
