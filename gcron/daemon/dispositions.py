@@ -1,7 +1,7 @@
-"""What a process hands down to the ones it starts without being asked: ignored signals and blocked ones.
+"""Resets the signals that jobs would inherit as ignored or blocked.
 
-`nohup gcron run …`, a shell script's `gcron run … &`, or a parent that blocks signals would otherwise leave every
-job deaf to them, and a job that ignores INT or HUP cannot even take that back when it is a shell script.
+`nohup gcron run …`, a shell script's `gcron run … &`, or a parent that blocks signals: every job would ignore these
+signals, too. A shell script cannot even change that: it cannot trap a signal that was ignored at its start.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _PYTHONS_OWN = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def hand_down_defaults() -> None:
-    """Let children start with default dispositions and no blocked signal. For the main thread, before any other.
+    """Let children start with default dispositions and no blocked signal. Call it in the main thread, before others.
 
-    A signal that was ignored still does nothing here: it gets a handler that does nothing, which ends at exec.
+    A signal that was ignored still does nothing here: it gets an empty handler, which exec resets.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for signum in signal.valid_signals() - _PYTHONS_OWN:
         if signal.getsignal(signum) is signal.SIG_IGN:
-            # A handler would not do for this one: the kernel's default is what keeps exit statuses.
+            # No handler for this one: the kernel keeps exit statuses only with the default.
             signal.signal(signum, signal.SIG_DFL if signum == signal.SIGCHLD else _do_nothing)
 
 

@@ -1,4 +1,4 @@
-"""What a service manager is told: sd_notify(3), datagrams to the socket that NOTIFY_SOCKET names."""
+"""Messages to the service manager: sd_notify(3), datagrams to the socket that NOTIFY_SOCKET names."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["Notifier"]
 
 
 class Notifier:
-    """Tells the service manager, when one asked for it; never waits, never fails."""
+    """Sends messages to the service manager, if it set NOTIFY_SOCKET. Never waits, never raises."""
 
     def __init__(self) -> None:
-        # Taken out: the socket is for this process, and a job that found it could speak in our name.
+        # Removed: a job that found the socket could send messages in gcron's name.
         path = os.environ.pop("NOTIFY_SOCKET", "")
         # `@` stands for the NUL byte of an abstract name.
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self.watchdog_interval = _watchdog_interval() if path else None
-        """Seconds after which the manager counts gcron as dead (`WatchdogSec=`); None when it does not listen."""
+        """Seconds without `alive` after which the manager restarts gcron (`WatchdogSec=`); None without a watchdog."""
 
     def ready(self) -> None:
-        """The jobs are loaded, and signals are obeyed."""
+        """The jobs are loaded, and signals are handled."""
         self._send("READY=1")
 
     def reloading(self) -> None:
@@ -33,7 +33,7 @@ class Notifier:
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Everything works. To be said at least each `watchdog_interval`."""
+        """Everything works. Call it at least once in each `watchdog_interval`."""
         self._send("WATCHDOG=1")
 
     def _send(self, text: str) -> None:
@@ -43,11 +43,11 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)
         except (OSError, ValueError):
-            return  # nobody is there any more: no reason to run no jobs
+            return  # the manager is gone: jobs run all the same
 
 
 def _watchdog_interval() -> float | None:
-    """As sd_watchdog_enabled(3). Taken out of the environment, too: it is for this process."""
+    """Seconds, as sd_watchdog_enabled(3) reads them. The variables are removed, too: they are for this process."""
     microseconds, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
     if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)):
         return None

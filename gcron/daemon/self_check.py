@@ -1,8 +1,8 @@
-"""Ends gcron when a part of it has died: never a process that looks alive and does nothing.
+"""Ends gcron when a part of it has died, so that no process looks alive and does nothing.
 
-Every few seconds it looks whether the clock is watched, the files are followed, the log is written, and processes that
-have ended are collected; that it looks at all shows that the loop turns. If all is well, the service manager's watchdog
-is fed (`WatchdogSec=`). Nothing here waits.
+Every few seconds it checks the watch of the clock, the watch of the files, the thread of the log, and the collection of
+processes that have ended. The check itself runs in the loop, and so shows that the loop turns. If all is well, it feeds
+the service manager's watchdog (`WatchdogSec=`). Nothing here waits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gcron.scheduler import Run, Scheduler
 __all__ = ["CHECK_EVERY", "EXIT_BROKEN", "SelfCheck"]
 
 EXIT_BROKEN = 6
-"""A part of gcron has died; the log names it."""
+"""Exit status when a part of gcron has died; the log names the part."""
 CHECK_EVERY = 10.0
-"""Seconds between two looks; fewer if the service manager wants to hear more often."""
-# Seconds for ending the jobs, and for the last words in the log.
+"""Seconds between two checks; fewer when `WatchdogSec=` is short."""
+# Seconds to end the jobs, and to write the last records of the log.
 _MAY_TAKE = 5.0
 _IF_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
@@ -32,7 +32,7 @@ class Watched(Protocol):
 
     @property
     def has_died(self) -> bool:
-        """True when its thread or greenlet has ended, and nobody has stopped it."""
+        """True when its thread or greenlet has ended without a `stop`."""
 
 
 class Log(Watched, Protocol):
@@ -50,7 +50,7 @@ class Watchdog(Protocol):
 
     @property
     def watchdog_interval(self) -> float | None:
-        """Seconds after which it counts gcron as dead; None when nobody listens."""
+        """Seconds without a sign after which it restarts gcron; None without a watchdog."""
 
     def alive(self) -> None:
         """Feed it."""
@@ -73,15 +73,15 @@ class SelfCheck:
         self._watchdog = watchdog
         self._exit = exit
         self._ended: set[str] = set()
-        """Ids of the runs whose process had ended at the last look."""
+        """Ids of the runs whose process had ended at the last check."""
         self._checker: Greenlet | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to check."""
         self._checker = spawn(self._check_all)
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the checks."""
         if self._checker is not None:
             self._checker.kill(block=False)
 
@@ -108,7 +108,7 @@ class SelfCheck:
             yield "the collection of exit statuses"
 
     def _end(self, broken: list[str]) -> None:
-        """End gcron: jobs first, as far as that is possible without what has died."""
+        """End the jobs, as far as the parts that are left can, and then gcron."""
         self._log.say(f"{', '.join(broken)} has died: gcron ends with status {EXIT_BROKEN}", "error")
         with Timeout(_MAY_TAKE, False):
             self._scheduler.kill()
@@ -118,7 +118,7 @@ class SelfCheck:
 
 
 def _has_ended(run: Run) -> bool:
-    """Whether its process has ended and waits to be collected. That is done at once, if it is done at all."""
+    """Whether its process has ended and waits to be collected. gcron normally does that at once."""
     if run.pid is None:
         return False
     try:

@@ -1,8 +1,8 @@
-"""Where log lines go: one thread that may block in `write`, behind a bounded queue, so that the loop never does.
+"""Writes the log in a thread, which may block in `write`. The loop never blocks: it fills a bounded queue.
 
-While the reader keeps up, however slowly, everything is written: who produces too fast is made to wait. When the
-reader has stopped altogether, job output is dropped and counted to the byte, and the log says so when it moves again;
-or, as the user chooses, jobs are made to wait for that, too.
+While the reader reads, however slowly, everything is written, and jobs that print too fast wait. When the reader has
+stopped, job output is dropped and counted to the byte. The log says so when the reader goes on. The user may choose
+that jobs wait instead.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ OnStall = Literal["drop", "block"]
 
 QUEUE_LIMIT = 8 * 1024 * 1024
 """Bytes that may wait to be written."""
-# gcron's own records are kept beyond the limit, but not without end: they may fill the queue so many times over.
+# gcron's own records are kept beyond the limit: up to so many times the limit.
 _OWN_RECORDS = 4
 # Seconds without any progress after which the reader counts as stopped.
 _STALLED_AFTER = 1.0
-# At the end: seconds in which such a reader may go on, and from one look at that to the next.
+# At the end: seconds that such a reader gets to go on, and seconds between two looks at it.
 _LAST_CHANCE, _LOOK_AGAIN = 0.5, 0.05
-# How many bytes one write takes at most: much while the reader is quick; little when it is slow, because a write
-# tells of its progress only when it is done, and a long one would look like a reader that has stopped.
+# Bytes of the largest write: for a quick reader, and for a slow one. The progress of a write shows only at its end, so
+# a long write to a slow reader would look like a reader that has stopped.
 _BATCH, _SMALL_BATCH = 256 * 1024, 4096
-# A write that took so many seconds is slow.
+# A write that took longer than so many seconds is slow.
 _SLOW = 0.05
 # Seconds for which short records are gathered.
 _GATHERING = 0.005
 _NOTHING = (0, 0)
-# What passes: records are lost until it has, and counted. After any other error the log is off for good.
+# Errors that pass: until then, records are lost and counted. After any other error the log stays off.
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class Sink:
-    """Writes to `fd`. `report_drop(lines, size)` makes the log record of what was dropped.
+    """Writes to `fd`. `report_drop(lines, size)` returns the log record about dropped lines and bytes.
 
     `on_stall="block"`: job output waits for a reader that has stopped, for as long as that takes.
 
@@ -70,14 +70,14 @@ class Sink:
         self._lock = threading.Lock()
         self._waiting = 0
         self._written = 0
-        """Bytes; grows with every write that succeeds, and shows whether the reader moves."""
+        """Bytes that were written: it grows while the reader reads."""
         self._writing_since: float | None = None
-        """When the reader took something last, while a write waits for it; None while none does."""
+        """When the present write began to wait for the reader; None when no write waits."""
         self._dropped_lines = 0
         self._dropped_size = 0
-        """Bytes that nobody was told of yet."""
+        """Bytes that were dropped, and that no record names yet."""
         self.lost = 0
-        """Bytes that were dropped, all of them."""
+        """All bytes that were dropped."""
         self._room = Event()
         self._room.set()
         self._stalled = False
@@ -113,17 +113,17 @@ class Sink:
 
     @property
     def has_died(self) -> bool:
-        """True when its thread has ended by an error: nothing is written any more, and nobody was told."""
+        """True when its thread was ended by an error: nothing is written any more."""
         return not self._writer.is_alive() and not self._is_closing
 
     def stop_blocking(self) -> None:
-        """Drop what a reader that has stopped keeps waiting, from now on."""
+        """From now on, drop output when the reader has stopped."""
         self._blocks = False
 
     def close(self, timeout: float | None = 5.0) -> None:
         """Write what is left, for at most `timeout` seconds; None: for as long as that takes.
 
-        With a timeout, a reader that has stopped is not waited for: half a second, in which it may go on.
+        With a timeout, a reader that has stopped gets only half a second to go on.
         """
         self._stalled = False
         self._is_closing = True
@@ -208,10 +208,10 @@ class Sink:
         self._hub.call_soon_threadsafe(self._closed.set)
 
     def _take(self) -> tuple[bytes, tuple[int, int] | None]:
-        """Wait for records: as many as one write takes, and what was dropped behind them; None: that is the end."""
+        """Wait for records: those of one write, and what was dropped after them (None at the end of the queue)."""
         item = self._queue.get()
         if self._waiting < _SMALL_BATCH:
-            # To be woken for each short record would cost the loop more than writing them all a moment later.
+            # A wake for each short record would cost the loop more time than one write a moment later.
             time.sleep(_GATHERING)
         records: list[bytes] = []
         size = 0
@@ -237,7 +237,7 @@ class Sink:
                     self._cut = False
                 rest = rest[self._write_some(rest) :]
             except BlockingIOError:
-                # Somebody else made the descriptor non-blocking; it is not ours alone to change back.
+                # Another process that shares the descriptor made it non-blocking, and may need it so.
                 _wait_writable(self._fd)
             except OSError as error:
                 self._writing_since = None
@@ -266,9 +266,9 @@ class Sink:
 
 
 class Outlets:
-    """The process's stdout and stderr, each behind a writer of its own: one that is not read leaves the other alone.
+    """Sinks for stdout and stderr. One that nobody reads does not delay the other.
 
-    Where both are the same file there is one writer, which keeps records whole and in order.
+    When both are the same file, they share one sink, which keeps records whole and in order.
     """
 
     def __init__(
@@ -287,7 +287,7 @@ class Outlets:
 
     @cached_property
     def stderr(self) -> Sink:
-        """Made when it is first needed: often it is not."""
+        """The sink for stderr, made at the first use."""
         if self._are_same:
             return self.stdout
         sink = Sink(self._stderr_fd, self._report_drop, on_stall=self._on_stall)

@@ -1,4 +1,4 @@
-"""For tests of programs that use gcron: time that passes by itself, and crontabs run through days in milliseconds."""
+"""Helpers for tests of programs that use gcron: a virtual clock, and simulations of a crontab."""
 
 from gcron.testing.clock import VirtualClock
 from gcron.testing.simulation import SimulatedRun, Simulation, simulate

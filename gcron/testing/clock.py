@@ -1,4 +1,4 @@
-"""Virtual time for tests: a year of schedule in milliseconds, with nothing slept.
+"""Virtual time for tests: a year of a schedule takes milliseconds.
 
 clock = VirtualClock(datetime(2026, 3, 29, tzinfo=UTC))
 with clock.installed():
@@ -21,8 +21,8 @@ __all__ = ["VirtualClock"]
 class VirtualClock:
     """A clock that jumps to the next deadline as soon as every greenlet waits.
 
-    It is both the scheduler's wall clock and, while installed, this thread's time for `sleep` and time-outs. It does
-    not jump while somebody waits for a descriptor, a process or a thread: those take real time.
+    It is the scheduler's wall clock and, while installed, this thread's time for `sleep` and time-outs. It does not
+    jump while a greenlet waits for a descriptor, a process or a thread: those take real time.
 
     `longest_nap`: virtual seconds after which a scheduler looks whether the clock was `set`; 1 is what it does in
     real life, and costs a look for every second that passes.
@@ -49,7 +49,7 @@ class VirtualClock:
         return True
 
     def set(self, to: datetime | float) -> None:
-        """Set the wall clock, as an administrator would; `monotonic` goes on undisturbed. Raises as the class."""
+        """Set the wall clock, as an administrator would; `monotonic` does not change. Raises as the class."""
         self._start = _instant(to) - self._elapsed
 
     @property
@@ -59,7 +59,7 @@ class VirtualClock:
 
     @contextmanager
     def installed(self) -> Iterator[VirtualClock]:
-        """Be this thread's time until the block ends."""
+        """Use it as this thread's time until the block ends."""
         hub = get_hub()
         hub.use_time(self)
         try:

@@ -1,7 +1,7 @@
-"""A crontab run through a stretch of time in milliseconds: what fires when, and what becomes of it.
+"""Simulates a crontab: which jobs fire in a period of time, and what becomes of each fire.
 
 The scheduler is the real one, with its overlap rules, groups, retries and time-outs; time is virtual, and no command is
-executed: each takes as long, and ends as well, as the test says.
+executed: the test says how long each takes, and whether it fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RUN_ID = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRun:
-    """What came of one fire."""
+    """The outcome of one fire."""
 
     job: str
     due: datetime | None
@@ -45,7 +45,7 @@ class SimulatedRun:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """All runs of a stretch of time, in the order in which they ended."""
+    """All runs of a period of time, in the order in which they ended."""
 
     runs: tuple[SimulatedRun, ...]
 
@@ -72,9 +72,9 @@ def simulate(
 
     `jobs` is the text of a crontab (with a newline in it), the path of one, or jobs of a `Scheduler`; `timezone` is for
     schedules that name none (UTC). `takes` are the seconds that the commands of jobs take, by name (0 by default);
-    those of jobs in `fails` end with an error. What still runs at the end is told as killed.
+    those of jobs in `fails` end with an error. What still runs at the end is listed as killed.
 
-    The same arguments bring the same runs.
+    The same arguments give the same runs.
 
     Raises CrontabError for what is wrong in the crontab, ValueError for bounds without a zone or in the wrong order, a
     job that is not there and a time below 0, TypeError for what is no time or no collection.
@@ -88,7 +88,7 @@ def simulate(
     _check_times(takes or {})
     played = [_played(job, (takes or {}).get(job.name, 0.0), job.name in fails) for job in table]
     seen: list[RunStarted | RunFinished] = []
-    # In a thread: its hub is its own, so that whatever else waits in this one does not see time pass.
+    # In a thread with a hub of its own: time does not pass for what waits in this one.
     _in_a_thread(lambda: _play(played, start.timestamp(), end.timestamp(), seen.append))
     zones = {job.name: job.schedule.zone.tz for job in table}
     numbers = _numbers(seen)
@@ -120,7 +120,7 @@ def _check_times(takes: Mapping[str, float]) -> None:
 
 
 def _played(job: Job, seconds: float, fails: bool) -> Job:
-    """The job with something in the place of its command that takes so long, and ends so."""
+    """The job with a function in place of its command, which takes that long, and raises if the job fails."""
     if is_service(job) and not seconds:
         seconds = inf
 
@@ -163,7 +163,7 @@ def _in_a_thread(function: Callable[[], None]) -> None:
 
 
 def _numbers(events: Iterable[RunStarted | RunFinished]) -> dict[str, str]:
-    """Runs by their random identifiers, which reasons name: counted, so that two simulations can be compared."""
+    """Numbers for the random ids of runs that reasons name, so that two simulations can be compared."""
     ids = dict.fromkeys(event.run_id for event in events if isinstance(event, RunStarted))
     return {run_id: f"number {number}" for number, run_id in enumerate(ids, 1)}
 
