@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -25,12 +26,12 @@ def report(lines: int, size: int) -> bytes:
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     read, write = os.pipe()
+    made = os.fstat(read)
     yield read, write
     for fd in (read, write):
-        try:
-            os.close(fd)
-        except OSError:
-            continue
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(fd), made):  # else the test has closed it, and the number has another file
+                os.close(fd)
 
 
 @pytest.fixture(autouse=True)
