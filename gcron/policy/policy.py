@@ -50,7 +50,7 @@ class Policy:
     output: str = option("output", one_of("lines", "raw", "discard"), "lines", "every job",
         "where its output goes: `lines` into the log, `raw` unchanged to gcron's own outputs, `discard` nowhere")
     after: tuple[str, ...] = option("after", read_names, "", "every job",
-        "the services that must be ready before it starts: `cache,db`")
+        "what it waits for: services that must be ready, `@reboot` jobs that must have succeeded: `cache,db`")
     enabled: bool = option("enabled", read_switch, "yes", "every job",
         "`no`: it is listed, but never fires")
     description: str = option("description", read_text, "", "every job",

@@ -1,4 +1,4 @@
-"""Which options mean something to a job, and which services a job may wait for.
+"""Which options mean something to a job, and which services and jobs it may wait for.
 
 The same for the entries of crontabs and for jobs made in Python.
 """
@@ -14,7 +14,15 @@ from gcron.policy.policy import Policy
 from gcron.schedule import Schedule, Unscheduled
 from gcron.spelling import nearest
 
-__all__ = ["Subject", "describe_kind", "find_mistakes", "find_useless", "is_service", "without_useless"]
+__all__ = [
+    "Subject",
+    "describe_kind",
+    "find_mistakes",
+    "find_useless",
+    "is_service",
+    "runs_at_start",
+    "without_useless",
+]
 
 _OF_SERVICES = options_of("services")
 _OF_SCHEDULES = options_of("scheduled jobs")
@@ -46,6 +54,12 @@ def is_service(subject: Subject) -> bool:
     return type(schedule) is Unscheduled and schedule.kind == "service"
 
 
+def runs_at_start(subject: Subject) -> bool:
+    """Whether it is a `@reboot`: it runs once, when gcron starts."""
+    schedule = subject.schedule
+    return type(schedule) is Unscheduled and schedule.kind == "reboot"
+
+
 def describe_kind(subject: Subject) -> str:
     """Return what it is, for messages about options that mean nothing to it."""
     return "a service" if is_service(subject) else "a job that is no service"
@@ -69,32 +83,35 @@ def find_mistakes(subjects: Sequence[S]) -> Iterator[tuple[S, str, str]]:
         if subject.policy.ready_line is not None and subject.policy.output != "lines":
             message = f"ready-line= never sees a line with output={subject.policy.output}"
             yield subject, message, "say output=lines, or ask with ready-when="
-    yield from _find_wrong_names(subjects, services)
-    yield from _find_circle(services)
+    awaitable = {subject.name: subject for subject in subjects if is_service(subject) or runs_at_start(subject)}
+    yield from _find_wrong_names(subjects, awaitable)
+    yield from _find_circle(awaitable)
 
 
-def _find_wrong_names(subjects: Sequence[S], services: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
+def _find_wrong_names(subjects: Sequence[S], awaitable: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
     dependent = [subject for subject in subjects if subject.policy.after]
     names = {subject.name for subject in subjects} if dependent else set()
     for subject in dependent:
         for name in subject.policy.after:
             if name not in names:
-                yield subject, f"after= names {name!r}, which does not exist", nearest(name, services)
-            elif name not in services:
-                yield subject, f"after= names {name!r}, which is no service", "only an @service can be waited for"
+                yield subject, f"after= names {name!r}, which does not exist", nearest(name, awaitable)
+            elif name not in awaitable:
+                message = f"after= names {name!r}, which is neither a service nor a @reboot job"
+                yield subject, message, "only those can be waited for"
 
 
-def _find_circle(services: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
-    if not any(service.policy.after for service in services.values()):
+def _find_circle(awaitable: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
+    if not any(subject.policy.after for subject in awaitable.values()):
         return
     from graphlib import CycleError, TopologicalSorter  # only where services wait
 
     try:
-        TopologicalSorter({name: service.policy.after for name, service in services.items()}).prepare()
+        TopologicalSorter({name: subject.policy.after for name, subject in awaitable.items()}).prepare()
     except CycleError as error:
         circle = error.args[1][::-1]
-        message = f"services wait for one another: {' after '.join(circle)}"
-        yield services[circle[0]], message, "leave one of these after= out"
+        kinds = "services" if all(is_service(awaitable[name]) for name in circle) else "services and jobs"
+        message = f"{kinds} wait for one another: {' after '.join(circle)}"
+        yield awaitable[circle[0]], message, "leave one of these after= out"
 
 
 def _useless_to(subject: Subject) -> tuple[str, ...]:

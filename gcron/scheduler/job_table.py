@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
-from gcron.policy.services import find_mistakes, is_service
+from gcron.policy.services import find_mistakes, is_service, runs_at_start
 from gcron.schedule import OnceSchedule, Schedule, core_of
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
@@ -75,6 +75,7 @@ class JobTable:
     def start(self) -> None:
         """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""
         _check_after(self.jobs)
+        self._follow_one_shots()
         self._door.define(self.jobs)
         self._watch.start(self.jobs)
         self._expectations.replace(self._expected())
@@ -143,8 +144,12 @@ class JobTable:
         else:
             self._watch.follow(job)
         if self._watch.is_started:
+            self._follow_one_shots()
             self._expectations.add(job)
             self._door.define([job])
+
+    def _follow_one_shots(self) -> None:
+        self._services.follow_one_shots(job.name for job in self._jobs.values() if runs_at_start(job))
 
     def remove(self, name: str) -> None:
         """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
@@ -154,6 +159,7 @@ class JobTable:
         self._forget(name)
         self._expectations.forget(name)
         self._services.remove(name)
+        self._follow_one_shots()
 
     def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
         """Make `jobs` the whole table; see `Scheduler.replace`."""
@@ -174,6 +180,7 @@ class JobTable:
         for job in [*added, *changed]:
             self._watch.follow(job, before.get(job.name))
         if self._watch.is_started:
+            self._follow_one_shots()
             self._expectations.replace(self._expected())
             self._door.define([*added, *changed])
         return len(added), len(changed), len(removed)

@@ -14,7 +14,7 @@ from gcron.runtime.greenlet import spawn
 from gcron.runtime.pool import Group
 from gcron.runtime.waiting import joinall
 from gcron.schedule.clock import Clock
-from gcron.scheduler.events import JobEvent, Notice
+from gcron.scheduler.events import JobEvent, Notice, RunFinished
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
@@ -48,14 +48,25 @@ class ServiceStatus:
     """Its present life, if it has one."""
 
 
+class _OneShot:
+    """A `@reboot` job that others may wait for."""
+
+    def __init__(self) -> None:
+        self.ready = Flag()
+        """Set once it has succeeded, or is gone."""
+        self.standing = "it has not ended yet"
+
+
 class Services:
-    """All services by name. `hold_back` lets a job wait for the services in its `after`."""
+    """All services by name. `hold_back` lets a job wait for the services and the `@reboot` jobs in its `after`."""
 
     def __init__(self, clock: Clock, observers: Observers, threads: Threads, timing: Timing = TIMING) -> None:
         self._clock = clock
         self._observers = observers
         self._timing = timing
         self._runs = Runs(clock, observers, self.hold_back, threads, timing=timing)
+        self._one_shots: dict[str, _OneShot] = {}
+        observers.add_own("run-finished", self._note_end)
         observers.add_own("process-started", self._notice)
         observers.add_own("output", self._notice)
         self._group = Group()
@@ -115,6 +126,13 @@ class Services:
         if service.run is not None:
             self._leaving[name] = service
 
+    def follow_one_shots(self, names: Iterable[str]) -> None:
+        """These are all `@reboot` jobs. What is known of one stays known as long as there is a job of its name."""
+        before = self._one_shots
+        self._one_shots = {name: before.get(name) or _OneShot() for name in names}
+        for gone in before.keys() - self._one_shots.keys():
+            before[gone].ready.set()  # runs that wait for it see that it is gone
+
     def start(self) -> None:
         """Start all that are enabled."""
         self._is_started = True
@@ -142,7 +160,9 @@ class Services:
     # -- jobs that wait for them ---------------------------------------------------------------------------
 
     def hold_back(self, job: Job, run: Run, deadline: float) -> Reason:
-        """Wait until all services in the job's `after` can be used; return why its run shall not begin, if so.
+        """Wait until all in the job's `after` can be used; return why its run shall not begin, if so.
+
+        A service can be used when it is ready, a `@reboot` job when it has succeeded.
 
         The run of a job waits until `deadline` (by the clock's `monotonic`), the run of a service forever.
         """
@@ -154,16 +174,16 @@ class Services:
             deadline = inf
         named: set[str] = set()
         while name := self._first_not_ready(job):
-            awaited = self._services.get(name)
+            awaited = self._awaited(name)
             if awaited is None:
                 return Reason(ReasonCode.SERVICE_NOT_READY, f"there is no service {name}")
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                text = f"the service {name} was not ready in time: {_standing(awaited)}"
-                return Reason(ReasonCode.SERVICE_NOT_READY, text)
+                return _too_late(name, awaited)
             if name not in named:
                 named.add(name)
-                text = f"waits for the service {name}: {_standing(awaited)}"
+                kind = "service" if isinstance(awaited, Service) else "job"
+                text = f"waits for the {kind} {name}: {_standing(awaited)}"
                 self._runs.tell(Notice(self._clock.now(), job.name, run.run_id, text))
             if why_not := run.wait_for(awaited.ready, None if left == inf else left):
                 return why_not
@@ -173,10 +193,22 @@ class Services:
 
     def _first_not_ready(self, job: Job) -> str | None:
         for name in job.policy.after:
-            service = self._services.get(name)
-            if service is None or not service.ready.is_set():
+            awaited = self._awaited(name)
+            if awaited is None or not awaited.ready.is_set():
                 return name
         return None
+
+    def _awaited(self, name: str) -> Service | _OneShot | None:
+        return self._services.get(name) or self._one_shots.get(name)
+
+    def _note_end(self, event: RunFinished) -> None:
+        one_shot = self._one_shots.get(event.job)
+        if one_shot is None:
+            return
+        if event.result.succeeded:
+            one_shot.ready.set()
+        else:
+            one_shot.standing = f"{event.result.outcome}, {event.result.reason}"
 
     def _notice(self, event: JobEvent) -> None:
         service = self._services.get(event.job)
@@ -231,5 +263,14 @@ class Services:
             service.stop(Reason(ReasonCode.SHUTDOWN, "gcron was told to stop at once"))
 
 
-def _standing(service: Service) -> str:
-    return f"{service.state}, {service.reason}" if service.reason else service.state
+def _standing(awaited: Service | _OneShot) -> str:
+    if isinstance(awaited, _OneShot):
+        return awaited.standing
+    return f"{awaited.state}, {awaited.reason}" if awaited.reason else awaited.state
+
+
+def _too_late(name: str, awaited: Service | _OneShot) -> Reason:
+    if isinstance(awaited, _OneShot):
+        text = f"the job {name} has not succeeded: {awaited.standing}; `gcron trigger {name}` runs it again"
+        return Reason(ReasonCode.JOB_NOT_SUCCEEDED, text)
+    return Reason(ReasonCode.SERVICE_NOT_READY, f"the service {name} was not ready in time: {_standing(awaited)}")

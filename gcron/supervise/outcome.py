@@ -53,6 +53,7 @@ class ReasonCode(StrEnum):
     """The next fire took the place of a waiting retry."""
     GROUP_FULL = "group-full"
     SERVICE_NOT_READY = "service-not-ready"
+    JOB_NOT_SUCCEEDED = "job-not-succeeded"
     NOT_IN_TIME = "not-in-time"
     """gcron could not act when the fire was due: a suspend, a stopped process, a deploy."""
     CLOCK_SET = "clock-set"

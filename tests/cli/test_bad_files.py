@@ -95,7 +95,7 @@ def test_after_must_name_a_service_that_exists(gcron: Gcron, write: Write) -> No
         assert result.returncode == 1
         assert "bad:2:1: error: after= names 'cahce', which does not exist" in result.stderr
         assert "hint: did you mean cache?" in result.stderr
-        assert "bad:5:1: error: after= names 'daily', which is no service" in result.stderr
+        assert "bad:5:1: error: after= names 'daily', which is neither a service nor a @reboot job" in result.stderr
     # The fires can be listed all the same.
     assert gcron("next", "one", "bad").returncode == 0
 

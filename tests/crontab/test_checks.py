@@ -59,7 +59,10 @@ def test_useless_defaults_are_reported_once() -> None:
         ),
         (
             "# gcron: after=other\n@daily job\n@daily other\n",
-            ["a:2:1: error: after= names 'other', which is no service\n  hint: only an @service can be waited for"],
+            [
+                "a:2:1: error: after= names 'other', which is neither a service nor a @reboot job\n"
+                "  hint: only those can be waited for"
+            ],
         ),
         (
             "# gcron: name=a after=b\n@service serve\n# gcron: name=b after=a\n@service serve\n",

@@ -347,6 +347,61 @@ def test_a_job_that_waits_for_a_removed_service_does_not_start(scheduler: Watche
     assert (result.outcome, result.reason.text) == (Outcome.SKIPPED, "not begun: there is no service db")
 
 
+# -- after a job that runs once ----------------------------------------------------------------------------------
+
+
+def test_what_comes_after_a_one_shot_job_waits_until_it_has_succeeded(scheduler: Watched, tmp_path: Path) -> None:
+    """A web server could not wait for the migration of its database."""
+    running, recorder = scheduler
+    gate = tmp_path / "gate"
+    running.service("exec sleep 60", name="web", after="migrate")
+    running.command("true", "@manual", name="job", after="migrate")
+    running.command(f"test -e {gate}", "@reboot", name="migrate")
+    running.start()
+    until(lambda: recorder.outcomes("migrate") == ["failed"])
+    run = running.trigger("job")
+    until(lambda: recorder.of("notice", "job"))
+    assert [event.text for event in recorder.of("notice", "job")] == [
+        "waits for the job migrate: failed, exit status 1"
+    ]
+    assert order_of_starts(recorder) == ["migrate"]
+
+    gate.touch()
+    running.trigger("migrate")
+    assert run.result.get(timeout=PATIENCE).succeeded
+    until(lambda: is_ready(running, "web"))
+    running.add(Job("late", parse("@manual"), Command("true"), Policy.from_options({"after": "migrate"})))
+    assert running.trigger("late").result.get(timeout=PATIENCE).succeeded
+
+
+def test_a_job_after_a_one_shot_job_that_failed_is_skipped(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.command("exit 3", "@reboot", name="migrate")
+    running.command("true", "@manual", name="job", after="migrate", start_deadline=0.2)
+    running.start()
+    until(lambda: recorder.outcomes("migrate") == ["failed"])
+    result = running.trigger("job").result.get(timeout=PATIENCE)
+    assert (result.outcome, result.reason) == (
+        Outcome.SKIPPED,
+        Reason(
+            ReasonCode.JOB_NOT_SUCCEEDED,
+            "not begun: the job migrate has not succeeded: failed, exit status 3; "
+            "`gcron trigger migrate` runs it again",
+        ),
+    )
+
+
+def test_what_waits_for_a_one_shot_job_that_is_removed_does_not_begin(scheduler: Watched) -> None:
+    running, recorder = scheduler
+    running.command("exit 3", "@reboot", name="migrate")
+    running.command("true", "@manual", name="job", after="migrate")
+    running.start()
+    run = running.trigger("job")
+    until(lambda: recorder.of("notice", "job"))
+    running.remove("migrate")
+    assert run.result.get(timeout=PATIENCE).reason.text == "not begun: there is no service migrate"
+
+
 # -- mistakes ----------------------------------------------------------------------------------------------------
 
 
@@ -356,8 +411,12 @@ def job(name: str, schedule: str, after: str) -> Job:
 
 MISTAKES = {
     "job 'a': after= names 'dbb', which does not exist (did you mean db?)": [("a", "@manual", "dbb")],
-    "job 'b': after= names 'a', which is no service (only an @service can be waited for)": [
+    "job 'b': after= names 'a', which is neither a service nor a @reboot job (only those can be waited for)": [
         ("a", "@manual", ""),
+        ("b", "@service", "a"),
+    ],
+    "job 'a': services and jobs wait for one another: a after b after a (leave one of these after= out)": [
+        ("a", "@reboot", "b"),
         ("b", "@service", "a"),
     ],
     "job 'a': services wait for one another: a after a (leave one of these after= out)": [("a", "@service", "a")],
