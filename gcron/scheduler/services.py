@@ -15,10 +15,12 @@ from gcron.runtime.pool import Group
 from gcron.runtime.waiting import joinall
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, Notice
+from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.service import Service
+from gcron.supervise.orphans import Orphan
 from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.python_call import Threads
 from gcron.supervise.restarts import ServiceState
@@ -121,6 +123,15 @@ class Services:
         for service in self._services.values():
             if service.run is None:  # else it was triggered before
                 service.renew(service.job, Reason(ReasonCode.STARTUP, "gcron starts it"))
+
+    def adopt(self, name: str, stored: StoredRun, orphan: Orphan, why_not: Reason | None) -> None:
+        """Go on with a life that an earlier gcron began; end it for the reason `why_not`, if there is one."""
+        service = self._services[name]
+        if service.run is not None:
+            return
+        service.adopt(stored, orphan)
+        if why_not is not None:
+            service.renew(service.job, why_not)
 
     def trigger(self, name: str) -> Run:
         """Start it unless it lives; returns its run."""
