@@ -86,6 +86,9 @@ class Attempt:
         """Seconds for which it runs already when it is attended to."""
         self._ended_at: float | None = None
 
+    _is_under_way = False
+    """Its process was there before it was asked to perform."""
+
     @property
     def waits_for_capacity(self) -> bool:
         """True while it cannot start for lack of room."""
@@ -94,7 +97,7 @@ class Attempt:
     def perform(self) -> RunResult:
         """Start it, wait for it, and return how it ended. Never raises for what the job does."""
         self._started_at = get_hub().monotonic()
-        tree = None if self._stopped is not None else self._start()
+        tree = self._start() if self._stopped is None or self._is_under_way else None
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)

@@ -218,6 +218,8 @@ class _Stranger:
 class AdoptedAttempt(Attempt):
     """The rest of an attempt that an earlier gcron began: its `timeout` goes on, and its tree can be ended."""
 
+    _is_under_way = True
+
     def __init__(
         self,
         orphan: Orphan,

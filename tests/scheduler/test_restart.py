@@ -95,9 +95,9 @@ def test_a_new_job_and_a_changed_schedule_count_from_the_start(machine: Machine)
 @pytest.mark.parametrize(
     ("schedule", "hours_back", "fired"),
     [
-        ("*/30 * * * *", 1, [2.0, 2.5, 3.0, 3.5]),  # as after a step while gcron runs
+        ("*/30 * * * *", 1, [2.5, 3.0, 3.5]),  # as after a step while gcron runs
         ("0,30 0-23 * * *", 1, [3.5]),  # no time of the day comes twice
-        ("0,30 0-23 * * *", 4, [-1.0, -0.5, 0.0, 0.5]),  # the clock was wrong before
+        ("0,30 0-23 * * *", 4, [-0.5, 0.0, 0.5]),  # the clock was wrong before
     ],
 )
 def test_a_clock_that_was_set_back_meanwhile(
@@ -106,13 +106,10 @@ def test_a_clock_that_was_set_back_meanwhile(
     first, _ = machine.start(schedule, catchup="last")
     sleep(3 * HOUR + 60)
     first.stop()
-    machine.clock.set(machine.clock.now() + 540 - hours_back * HOUR)
+    machine.clock.set(machine.clock.now() + 9 * 60 - hours_back * HOUR)
     _, recorder = machine.start(schedule, catchup="last")
-    sleep(1)
-    assert machine.fired(recorder) == []
-    sleep(2 * HOUR if hours_back == 1 and schedule.startswith("*") else hours_back * HOUR * 1.0)
-    assert machine.fired(recorder)[: len(fired)] == [hour for hour in fired][: len(machine.fired(recorder))]
-    assert machine.fired(recorder)
+    sleep(90 * 60)
+    assert (machine.fired(recorder), machine.missed(recorder)) == (fired, [])
 
 
 def test_a_night_in_which_the_clocks_change_is_made_up_by_local_time(
@@ -200,7 +197,7 @@ def test_a_run_whose_processes_are_gone_is_lost(clock: VirtualClock, make_schedu
     ]
     store = Past(clock, *runs)
     scheduler, recorder = make_scheduler(clock=clock, store=store)
-    scheduler.job("@never", name="job", greenlet=True)(lambda: None)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(1)
     ends = recorder.of("run-finished")
@@ -225,7 +222,7 @@ def test_with_retry_lost_the_retries_of_a_lost_run_apply(clock: VirtualClock, ma
     last = OpenRun(StoredRun("2", "last", began, started=began, attempts=2), "a-boot")
     scheduler, recorder = make_scheduler(clock=clock, store=Past(clock, run, last))
     for name in ("job", "last"):
-        scheduler.job("@never", name=name, greenlet=True, retries=1, retry_lost=True)(lambda: None)
+        scheduler.job("@manual", name=name, greenlet=True, retries=1, retry_lost=True)(lambda: None)
     scheduler.start()
     sleep(60)
     ends = {event.job: event for event in recorder.of("run-finished")}
