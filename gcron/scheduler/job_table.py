@@ -72,9 +72,10 @@ class JobTable:
             raise NoSuchJobError(f"there is no job named {name!r} ({hint})")
         return job
 
-    def check(self) -> None:
-        """Raise ValueError when `after` of a job names something other than a service."""
+    def prepare(self) -> float:
+        """The time from which on jobs will be due. Raises ValueError when `after` names something but a service."""
         _check_after(self.jobs)
+        return self._watch.prepare()
 
     def start(
         self, began: float, handled: Mapping[str, float], silences: Mapping[str, tuple[float, float | None]]

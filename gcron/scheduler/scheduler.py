@@ -626,11 +626,10 @@ class Scheduler(Observable):
         self._grace = grace
         self._owner.claim()
         try:
-            self._table.check()
+            began = self._table.prepare()
         except ValueError:
             self._owner.leave()
             raise
-        began = self._clock.now()
         self._is_starting = True
         try:
             past = look_back(self._door, self._table.jobs, began)

@@ -101,6 +101,10 @@ class Watch:
 
     # -- the jobs -------------------------------------------------------------------------------------------
 
+    def prepare(self) -> float:
+        """The time from which on jobs will be due."""
+        return self._clock.now()
+
     def start(self, jobs: Iterable[Job], began: float, handled: Mapping[str, float]) -> None:
         """Begin to watch; what is due after `began` is fired.
 
