@@ -59,7 +59,7 @@ def _object(description: str, optional: tuple[str, ...] = (), /, **fields: Schem
     }
 
 
-_OUTCOME = _one_of(*Outcome, "lost")
+_OUTCOME = _one_of(*Outcome)
 _RUN: Mapping[str, Schema] = {
     "job": TEXT,
     "run_id": TEXT,

@@ -209,7 +209,7 @@ class Daemon:
     def _report_leftovers(self) -> None:
         """Warn of what an earlier gcron has left running."""
         try:
-            messages = find_leftovers()
+            messages = find_leftovers({run.run_id for run in self._scheduler.running()})
         except NotReadable as error:
             messages = [f"cannot look for processes that an earlier gcron has left: {error}"]
         for message in messages:

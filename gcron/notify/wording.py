@@ -28,6 +28,7 @@ _HAPPENED = {
     Outcome.START_FAILED: "did not start",
     Outcome.KILLED: "was killed",
     Outcome.UNKNOWN_EXIT: "ended, nobody knows how",
+    Outcome.LOST: "was lost",
 }
 
 

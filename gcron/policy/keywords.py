@@ -46,6 +46,8 @@ class _OfSchedules(TypedDict, total=False):
     retry_backoff: float
     retry_max_delay: Duration
     catchup: Literal["none", "last", "all"]
+    reboot: Literal["gcron", "machine"]
+    retry_lost: bool
     start_deadline: Duration
     jitter: Duration
     expect_within: Duration | None
@@ -79,6 +81,7 @@ class _OfProcesses(TypedDict, total=False):
     env_file: str | os.PathLike[str] | None
     shell: str | os.PathLike[str] | None
     keep_output: Size | None
+    orphans: Literal["adopt", "kill", "leave"]
     rlimit_as: Size | None
     rlimit_core: Size | None
     rlimit_cpu: Size | None

@@ -84,6 +84,10 @@ class Policy:
         "the longest of these delays")
     catchup: str = option("catchup", one_of("none", "last", "all"), "none", "scheduled jobs",
         "which of the fires that gcron could not act on are made up: `none`, the `last`, or `all`")
+    reboot: str = option("reboot", one_of("gcron", "machine"), "gcron", "scheduled jobs",
+        "what `@reboot` means: each start of `gcron`, or the first one after each boot of the `machine`")
+    retry_lost: bool = option("retry-lost", read_switch, "no", "scheduled jobs",
+        "`yes`: a run that gcron lost when it was killed counts as failed, and `retries` apply")
     start_deadline: float = option("start-deadline", read_seconds, "1h", "scheduled jobs",
         "how late a run may start: one that is made up, or that waits for services or its group")
     jitter: float = option("jitter", read_seconds, "0", "scheduled jobs",
@@ -120,6 +124,9 @@ class Policy:
     ready_line: str | None = option("ready-line", read_pattern, None, "services",
         "a regular expression that a line of its output matches once it can be used")
 
+    orphans: str = option("orphans", one_of("adopt", "kill", "leave"), "adopt", "processes",
+        "what becomes of its processes when gcron was killed and starts again: `adopt` them, `kill` them, or `leave` "
+        "them alone")
     user: str | None = option("user", read_user, None, "processes",
         "the user of the process, by name or number; without it, gcron's own")
     cwd: str | None = option("cwd", read_path, None, "processes",

@@ -146,6 +146,12 @@ class StoreDoor:
             self._journal.define(jobs)
             self._recorder.wake()
 
+    def adopt(self, run: StoredRun) -> None:
+        """A run of an earlier gcron goes on here, or gets its outcome here; returns at once."""
+        if self.store.keeps_history:
+            self._journal.adopt(run)
+            self._recorder.wake()
+
     def remove(self, job: str) -> None:
         """The job of that name is gone; returns at once."""
         if self.store.keeps_history:
@@ -162,9 +168,15 @@ class StoreDoor:
 
     # -- questions about the past: they park the caller -----------------------------------------------------
 
-    def recall(self, jobs: Sequence[Job]) -> Recall:
-        """See `Store.recall`. Raises StoreUnavailable."""
-        return self._query(self.store.recall, jobs)
+    def recall(self, jobs: Sequence[Job]) -> Recall | None:
+        """See `Store.recall`. None when there is nothing, or no answer in time."""
+        if not self.store.has_past:
+            return None
+        try:
+            return self._query(self.store.recall, jobs)
+        except Exception as error:
+            self._recorder.note_failure("write", f"it does not say what was before this start: {_text(error)}")
+            return None
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `History.runs`. Raises StoreUnavailable, ValueError."""

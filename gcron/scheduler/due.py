@@ -10,7 +10,7 @@ from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
 from gcron.scheduler.job import Job
 
-__all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_due"]
+__all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_before_start", "resolve_due"]
 
 LONGEST_MADE_UP_STEP = 3 * 3600
 """Seconds. After a larger step the clock must have been wrong: nothing is made up."""
@@ -48,10 +48,21 @@ def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
     fires: tuple[int, ...] = (newest,) if in_time else ()
     if job.policy.catchup != "none":
         fires = _caught_up(job, due, newest, now, most) or fires
+    return _decide(job, due, newest, fires, caught_up=job.policy.catchup == "all" and (len(fires) > 1 or not in_time))
+
+
+def resolve_before_start(job: Job, due: int, now: float, most: int = 1000) -> Due:
+    """Decide on the fires from `due` to `now` of `job`, when gcron did not run: only `catchup` makes any of them up."""
+    newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
+    fires = () if job.policy.catchup == "none" else _caught_up(job, due, newest, now, most)
+    return _decide(job, due, newest, fires, caught_up=job.policy.catchup == "all")
+
+
+def _decide(job: Job, due: int, newest: int, fires: tuple[int, ...], caught_up: bool) -> Due:
     if not fires:
         return Due((), (due, newest))
     missed = None if fires[0] == due else (due, job.schedule.previous_before(fires[0]) or due)
-    return Due(fires, missed, caught_up=job.policy.catchup == "all" and (len(fires) > 1 or not in_time))
+    return Due(fires, missed, caught_up)
 
 
 def _caught_up(job: Job, due: int, newest: int, now: float, most: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ of the silence where the machine counts it (CLOCK_BOOTTIME). Jobs without the op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 
 from gcron.policy.services import is_service
@@ -28,6 +28,13 @@ class Expectations:
         self._deadlines: list[tuple[float, str]] = []
         """A heap with an entry for each silence that is not reported. A later success shows when the entry comes up."""
         self._timer: Timer | None = None
+
+    def remember(self, silences: Mapping[str, tuple[float, float | None]]) -> None:
+        """By job, since when it has had no success, and when it had the last one: before this start."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        for name, (since, last_success) in silences.items():
+            silence = self._silences[name] = _Silence(0.0, monotonic - max(0.0, now - since))
+            silence.last_success = last_success
 
     def replace(self, jobs: Iterable[Job]) -> None:
         """Watch these and no others. Jobs that were watched before keep the time of their last success."""

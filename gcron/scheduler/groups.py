@@ -128,6 +128,13 @@ class Groups:
         text = f"the group {name} had no room for {seconds or 0:g} s: {queue.describe()}"
         return why_not or Reason(ReasonCode.GROUP_FULL, text)
 
+    def keep(self, job: Job, run: Run) -> None:
+        """The run is under way already: it has a slot, whatever the limit."""
+        name = job.policy.group
+        if name is not None:
+            limit = self._limits.get(name, job.group_limit or 1)
+            self._queues.setdefault(name, _Queue(limit)).inside[run] = None
+
     def leave(self, job: Job, run: Run) -> None:
         """Give the slot of the run, if it has one, to the run that has waited longest."""
         queue = self._queues.get(job.policy.group or "")

@@ -36,10 +36,10 @@ FAILURES = frozenset(
         str(Outcome.KILLED),
         str(Outcome.START_FAILED),
         str(Outcome.UNKNOWN_EXIT),
-        "lost",
+        str(Outcome.LOST),
     }
 )
-"""Outcomes that count as failures. `lost`: gcron ended before the run, and nobody knows how the run ended."""
+"""Outcomes that count as failures."""
 RECENT = 20
 """So many outcomes of a job are in its summary."""
 _LETTERS = {
@@ -52,7 +52,7 @@ _LETTERS = {
     str(Outcome.MISSED): "m",
     str(Outcome.UNKNOWN_EXIT): "u",
     str(Outcome.STOPPED): "o",
-    "lost": "l",
+    str(Outcome.LOST): "l",
 }
 _OUTCOMES = {letter: outcome for outcome, letter in _LETTERS.items()}
 
@@ -199,6 +199,8 @@ class JobMemory:
     """It was unknown, or its schedule was another one: `handled_until` is now."""
     last_success: float | None = None
     pause: Pause | None = None
+    since: float = 0.0
+    """From then on the job is as it is."""
 
 
 @frozen
@@ -218,6 +220,12 @@ class Recall:
     """Each job that was asked about."""
     open_runs: tuple[OpenRun, ...] = ()
     """Oldest first."""
+    boot_id: str = ""
+    """Of the machine's present boot; empty where there is no such id."""
+    same_boot: bool = False
+    """An earlier gcron has begun in this boot."""
+    killed: frozenset[int] = frozenset()
+    """Process ids of the gcrons of this boot that did not come to their end in order."""
 
 
 @frozen

@@ -72,12 +72,19 @@ class JobTable:
             raise NoSuchJobError(f"there is no job named {name!r} ({hint})")
         return job
 
-    def start(self) -> None:
-        """Begin to fire. Raises ValueError when `after` of a job names something other than a service."""
+    def prepare(self) -> float:
+        """The time from which on jobs will be due. Raises ValueError when `after` names something but a service."""
         _check_after(self.jobs)
         self._follow_one_shots()
+        return self._watch.prepare()
+
+    def start(
+        self, began: float, handled: Mapping[str, float], silences: Mapping[str, tuple[float, float | None]]
+    ) -> None:
+        """Begin to fire; see `Watch.start` and `Expectations.remember`."""
         self._door.define(self.jobs)
-        self._watch.start(self.jobs)
+        self._watch.start(self.jobs, began, handled)
+        self._expectations.remember(silences)
         self._expectations.replace(self._expected())
         self._services.start()
 

@@ -112,6 +112,11 @@ class Journal:
             self._jobs[name] = None
         self._output_limits.pop(name, None)
 
+    def adopt(self, run: StoredRun) -> None:
+        """A run of an earlier gcron goes on here, or gets its outcome here."""
+        self._handle(run.job, run.fire_at)
+        self._put(run)
+
     def restart(self, job: str, now: float) -> None:
         """Let its fires count from now on, whatever was handled before: the clock was set back."""
         with self._lock:

@@ -254,7 +254,7 @@ def function_policy(options: Mapping[str, object]) -> Policy:
     """
     check_words(options)
     policy = Policy.from_options(options)
-    useless = [name for name in OF_PROCESSES if getattr(policy, name) is not None]
+    useless = [name for name in OF_PROCESSES if getattr(policy, name) != getattr(Policy(), name)]
     useless += [name for name in _OF_ENDS if name in options and getattr(policy, name) != getattr(Policy(), name)]
     if useless:
         raise JobError(f"{', '.join(useless)} means nothing to a function, which has no process of its own")

@@ -61,13 +61,13 @@ class Recorder:
     def wake(self) -> None:
         """There is something in the journal; returns at once."""
         if self._journal.is_full and "write" not in self._failing:
-            self._note_failure("write", "it is too slow: no more records can wait for it")
+            self.note_failure("write", "it is too slow: no more records can wait for it")
         if not self._store.blocks:
             self._write()
             return
         since = self._writing_since
         if since is not None and time.monotonic() - since > _STALLED_AFTER:
-            self._note_failure("write", f"a write has not ended for {_STALLED_AFTER:g} s")
+            self.note_failure("write", f"a write has not ended for {_STALLED_AFTER:g} s")
         if not self._is_awake:
             self._is_awake = True
             self._call_thread(True)
@@ -90,7 +90,8 @@ class Recorder:
             self._thread.start()
         self._calls.put(goes_on)
 
-    def _note_failure(self, what: str, why: str) -> None:
+    def note_failure(self, what: str, why: str) -> None:
+        """What it is asked for does not work, until the next write does."""
         self._failing.add(what)
         self._fail(what, why)
 

@@ -14,12 +14,14 @@ from gcron.schedule.clock import Clock
 from gcron.schedule.seeded import seeded_value
 from gcron.scheduler.events import JobEvent, Notice, ProcessStarted, RetryPlanned, RunFinished, RunLate, RunStarted
 from gcron.scheduler.groups import Groups
+from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.lateness import Lateness
 from gcron.scheduler.observers import Observers
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity, new_run_id
-from gcron.supervise.events import SchedulerEvent
+from gcron.supervise.events import Emit, SchedulerEvent
+from gcron.supervise.orphans import AdoptedAttempt, Orphan
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.python_call import PythonCall, Threads, python_call
 from gcron.supervise.run import AnyAttempt, Run, enter_run
@@ -93,6 +95,30 @@ class Runs:
         self._group.spawn(self._perform, job, run, after)
         return run
 
+    def adopt(self, job: Job, stored: StoredRun, orphan: Orphan) -> Run:
+        """Go on with a run whose process an earlier gcron started. Returns at once."""
+
+        def attempt(run: Run) -> AnyAttempt:
+            assert isinstance(job.action, Command), "of a Python function no process is left"
+            identity = Identity(job.name, run.run_id, run.fire_at, orphan.attempt, orphan.mark)
+            emit, sweep = self._emitter(run), is_service(job)
+            return AdoptedAttempt(orphan, job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
+
+        return self._take_up(job, stored, attempt, orphan.mark)
+
+    def retry_lost(self, job: Job, stored: StoredRun, reason: Reason) -> Run:
+        """Go on with a run that is lost: its last attempt has failed. Returns at once."""
+        return self._take_up(job, stored, lambda run: _LostAttempt(reason))
+
+    def _take_up(self, job: Job, stored: StoredRun, first: Callable[[Run], AnyAttempt], mark: str = "") -> Run:
+        run = Run(stored.run_id, job.name, stored.fire_at, self._clock)
+        run.take_up(mark or run.mark, stored.created, stored.started, stored.attempts, stored.pid)
+        self._active[run] = job
+        self._of_job.setdefault(job.name, []).append(run)
+        self._groups.keep(job, run)
+        self._group.spawn(self._perform, job, run, (), first(run))
+        return run
+
     def skip(self, job: Job, fire_at: int | None, reason: Reason) -> Run:
         """End the fire, or the manual trigger, without a process; returns its run, which has ended."""
         run = Run(new_run_id(), job.name, fire_at, self._clock)
@@ -111,12 +137,16 @@ class Runs:
 
     # -- one run --------------------------------------------------------------------------------------------
 
-    def _perform(self, job: Job, run: Run, after: Sequence[Run]) -> None:
+    def _perform(self, job: Job, run: Run, after: Sequence[Run], begun: AnyAttempt | None = None) -> None:
+        """`begun`: an attempt of an earlier gcron, with which the run goes on."""
         enter_run(None)  # a job may have triggered it
         result = RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
         try:
-            self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at))
-            if why_not := self._hold_back(job, run, after):
+            if begun is None:
+                self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at))
+            if begun is not None:
+                result = self._result(job, run, begun)
+            elif why_not := self._hold_back(job, run, after):
                 result = RunResult(Outcome.SKIPPED, Reason(why_not.code, f"not begun: {why_not}"))
             else:
                 result = self._result(job, run)
@@ -178,14 +208,15 @@ class Runs:
         self._groups.leave(job, run)
         return run.wait(delay) or self._groups.enter(job, run)
 
-    def _result(self, job: Job, run: Run) -> RunResult:
+    def _result(self, job: Job, run: Run, begun: AnyAttempt | None = None) -> RunResult:
         """Attempts until one succeeds, no more are allowed, or somebody ends the run."""
         while True:
-            result = run.perform(self._attempt(job, run, run.attempt + 1))
+            result = run.perform(begun or self._attempt(job, run, run.attempt + 1))
+            begun = None
             number = run.attempt
             if number > 1:
                 result = replace(result, attempts=number)
-            delay = job.policy.delay_after(number) if _may_be_retried(result) else None
+            delay = job.policy.delay_after(number) if _may_be_retried(result, job) else None
             if delay is None:
                 return result
             self._observers.tell(RetryPlanned(self._clock.now(), job.name, run.run_id, number, result, delay))
@@ -197,14 +228,16 @@ class Runs:
         if not isinstance(job.action, Command):
             emit_call = self._observers.tell
             return python_call(job.action, job.policy, run, identity, emit_call, self._clock, self._threads)
+        emit, sweep = self._emitter(run), is_service(job)
+        return Attempt(job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
 
+    def _emitter(self, run: Run) -> Emit:
         def emit(event: JobEvent) -> None:
             if type(event) is ProcessStarted:
                 run.pid = event.pid
             self._observers.tell(event)
 
-        sweep = is_service(job)
-        return Attempt(job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
+        return emit
 
     # -- the end of all -------------------------------------------------------------------------------------
 
@@ -238,7 +271,25 @@ class Runs:
             run.stop(Outcome.KILLED, Reason(ReasonCode.SHUTDOWN, "gcron was told to stop at once"), now=True)
 
 
-def _may_be_retried(result: RunResult) -> bool:
+class _LostAttempt:
+    """An attempt that has ended with the gcron before."""
+
+    waits_for_capacity = False
+
+    def __init__(self, reason: Reason) -> None:
+        self._reason = reason
+
+    def perform(self) -> RunResult:
+        return RunResult(Outcome.LOST, self._reason)
+
+    def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None: ...
+
+    def give_up_starting(self, why: Reason) -> None: ...
+
+
+def _may_be_retried(result: RunResult, job: Job) -> bool:
+    if result.outcome is Outcome.LOST:
+        return job.policy.retry_lost
     failed = result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.START_FAILED)
     return failed and result.exit_code != _DO_NOT_RETRY
 

@@ -68,6 +68,7 @@ from gcron.scheduler.python_jobs import (
     limited_when,
     schedule_of,
 )
+from gcron.scheduler.restart import Past, Takeover, look_back
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services, ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
@@ -205,6 +206,7 @@ class Scheduler(Observable):
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
+        self._is_starting = False
 
     def _retire(self, event: RunFinished | FiresMissed) -> None:
         """Take a job that ran once, and is over, out of the table."""
@@ -619,19 +621,36 @@ class Scheduler(Observable):
         self._owner.check_process()
         if self._stopped.is_set():
             self._begin_anew()
-        if self._watch.is_started or self._stopping:
+        if self._watch.is_started or self._stopping or self._is_starting:
             raise StateError("the scheduler is started already")
         self._grace = grace
         self._owner.claim()
         try:
-            self._table.start()
+            began = self._table.prepare()
         except ValueError:
             self._owner.leave()
             raise
+        self._is_starting = True
+        try:
+            past = look_back(self._door, self._table.jobs, began)
+        finally:
+            self._is_starting = False
+        if not self._stopping:  # meanwhile
+            self._take_over(past, began)
+
+    def _take_over(self, past: Past, began: float) -> None:
+        takeover = Takeover(past, self._table, self._runs, self._services, self._pauses, self._door, self._clock)
+        takeover.restore_pauses()
+        takeover.take_over_runs()
+        self._table.start(began, takeover.handled(), takeover.silences())
         self._watch_loop()
         for job in self._table.jobs:
-            if job.starts_with_scheduler and job.policy.enabled and not self._watch.is_paused(job.name):
-                self._runs.start(job, None)
+            if not job.starts_with_scheduler or not job.policy.enabled or self._watch.is_paused(job.name):
+                continue
+            if takeover.is_due_at_start(job):
+                self._overlap.trigger(job)  # it may have been left running
+            elif takeover.has_succeeded(job):
+                self._services.note_success(job.name)
 
     def _begin_anew(self) -> None:
         if self._store is not None:

@@ -15,9 +15,11 @@ from gcron.runtime.greenlet import Greenlet
 from gcron.runtime.hub import Timer, get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, JobOutput, Notice, ProcessStarted, ServiceStateChanged
+from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
 from gcron.supervise.command import Command
+from gcron.supervise.orphans import Orphan
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.readiness_probe import ReadinessProbe
 from gcron.supervise.restarts import Restarts, ServiceState
@@ -60,6 +62,15 @@ class Service:
         self._restarts = Restarts(self.job.policy)
         self._why_stopped = NO_REASON
         return self._begin(why)
+
+    def adopt(self, stored: StoredRun, orphan: Orphan) -> None:
+        """Go on with a life that an earlier gcron began."""
+        self._change(ServiceState.STARTING, Reason(ReasonCode.ADOPTED, "an earlier gcron left it running"))
+        run = self.run = self._runs.adopt(replace(self.job, policy=without_useless(self.job)), stored, orphan)
+        self._spawn(self._live, run)
+        self._readiness = _Readiness(self.job, self._clock)
+        self._readiness.skip_line()
+        self._spawn(self._follow_readiness, self._readiness)
 
     def stop(self, why: Reason) -> None:
         """End it, first by the stop signal, and do not start it again; returns at once."""
@@ -205,6 +216,10 @@ class _Readiness:
             return
         if any(self._pattern.search(line[:_SEARCHED].decode("utf-8", "backslashreplace")) for line in lines):
             self._line_seen.set()
+
+    def skip_line(self) -> None:
+        """Nobody reads its output."""
+        self._line_seen.set()
 
     def wait(self, explain: Callable[[str], object]) -> bool:
         """Park until it can be used; False when cancelled. `explain` is called when that takes long."""

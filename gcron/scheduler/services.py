@@ -15,10 +15,12 @@ from gcron.runtime.pool import Group
 from gcron.runtime.waiting import joinall
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import JobEvent, Notice, RunFinished
+from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.service import Service
+from gcron.supervise.orphans import Orphan
 from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.python_call import Threads
 from gcron.supervise.restarts import ServiceState
@@ -140,6 +142,15 @@ class Services:
             if service.run is None:  # else it was triggered before
                 service.renew(service.job, Reason(ReasonCode.STARTUP, "gcron starts it"))
 
+    def adopt(self, name: str, stored: StoredRun, orphan: Orphan, why_not: Reason | None) -> None:
+        """Go on with a life that an earlier gcron began; end it for the reason `why_not`, if there is one."""
+        service = self._services[name]
+        if service.run is not None:
+            return
+        service.adopt(stored, orphan)
+        if why_not is not None:
+            service.renew(service.job, why_not)
+
     def trigger(self, name: str) -> Run:
         """Start it unless it lives; returns its run."""
         service = self._services[name]
@@ -209,6 +220,11 @@ class Services:
             one_shot.ready.set()
         else:
             one_shot.standing = f"{event.result.outcome}, {event.result.reason}"
+
+    def note_success(self, name: str) -> None:
+        """A `@reboot` job has succeeded before this start, and does not run again: `reboot=machine`."""
+        if (one_shot := self._one_shots.get(name)) is not None:
+            one_shot.ready.set()
 
     def _notice(self, event: JobEvent) -> None:
         service = self._services.get(event.job)

@@ -29,6 +29,7 @@ class JobCounts:
         self.missed = 0
         """Fires; a span of more than a hundred counts at least a hundred."""
         self.unknown_exit = 0
+        self.lost = 0
         self.stopped = 0
         """Lives of a service that were asked to end."""
         self.retried = 0

@@ -67,6 +67,10 @@ class Store(History, Protocol):
     keep_output: int
     """Bytes of a run's output that are kept, where its job does not say otherwise."""
 
+    @property
+    def has_past(self) -> bool:
+        """False when `recall` would find nothing. A start then does not wait for it."""
+
     # -- claims ---------------------------------------------------------------------------------------------
 
     def must_claim(self, job: Job) -> bool:
@@ -108,6 +112,7 @@ class NoStore:
     when_down: Literal["run", "skip"] = "run"
     keeps_history = False
     keep_output = 0
+    has_past = False
 
     def must_claim(self, job: Job) -> bool:
         """See `Store.must_claim`."""

@@ -5,7 +5,7 @@ It hands due fires to `Claims`. It must not know what becomes of them there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import ceil
@@ -18,7 +18,7 @@ from gcron.schedule.clock import Clock
 from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims, DueFires
-from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_due
+from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_before_start, resolve_due
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.job import Job
 from gcron.scheduler.overlap import MOST_REMEMBERED, Overlap
@@ -101,10 +101,17 @@ class Watch:
 
     # -- the jobs -------------------------------------------------------------------------------------------
 
-    def start(self, jobs: Iterable[Job]) -> None:
-        """Begin to watch; what is due from now on is fired."""
+    def prepare(self) -> float:
+        """The time from which on jobs will be due."""
+        return self._clock.now()
+
+    def start(self, jobs: Iterable[Job], began: float, handled: Mapping[str, float]) -> None:
+        """Begin to watch; what is due after `began` is fired.
+
+        `handled`: by job, up to when an earlier gcron has handled its fires. `catchup` decides on those until `began`.
+        """
         self._steps.step()
-        now = int(self._clock.now())
+        now = int(began)
         # Jobs of a large crontab share schedules: each schedule is asked once.
         jobs = list(jobs)
         watched = [job for job in jobs if self._is_watched(job)]
@@ -114,6 +121,34 @@ class Watch:
         self._following_ends = {job.name: job for job in jobs if job.schedule.follows_end}
         self._timetable.fill((job, instant) for job, instant in due if instant is not None)
         self._watcher = spawn(self._watch)
+        known = [job for job in watched if job.name in handled and not job.schedule.follows_end]
+        newest = {key: schedule.previous_before(now + 1) for key, schedule in schedules.items()} if known else {}
+        made_up: list[DueFires] = []
+        for job in known:
+            with self._guarded(job):
+                fires = self._take_up(job, handled[job.name], began, newest[id(job.schedule)])
+                if fires is not None:
+                    made_up.append(fires)
+        if made_up:
+            self._claims.request(made_up)
+
+    def _take_up(self, job: Job, handled: float, began: float, newest: int | None) -> DueFires | None:
+        """Decide on the fires of a job since `handled`, the last of which is `newest`; returns those to be made up."""
+        if isinstance(core_of(job.schedule), OnceSchedule):
+            self._timetable.set(job, job.schedule.next_after(int(began)))
+        if handled > began + 1.0:  # the clock was set back meanwhile
+            if handled - began > LONGEST_MADE_UP_STEP or not job.is_fixed_time:
+                self._claims.set_back(job.name)
+            else:  # as after a step that gcron sees: no time of the day comes twice
+                self._timetable.set(job, job.schedule.next_after(int(handled)))
+            return None
+        if newest is None or newest <= handled:
+            return None
+        first = job.schedule.next_after(int(handled)) or newest
+        decision = resolve_before_start(job, first, began, MOST_REMEMBERED)
+        if decision.missed is not None:
+            self._tell_missed(job, *decision.missed, Reason(ReasonCode.NOT_RUNNING, "gcron was not running"))
+        return DueFires(job, decision.fires, decision.caught_up) if decision.fires else None
 
     def follow(self, job: Job, before: Job | None = None) -> None:
         """There is a new job, or `before` has changed. A job that fires as before keeps its due instant."""

@@ -115,7 +115,7 @@ class Database:
         if reason := why_refused(self.path, version, application, is_empty=objects == 0):
             raise Refused(reason)
         if version < NEWEST:
-            move_forward(connection, version)
+            move_forward(connection)
 
     # -- damage ---------------------------------------------------------------------------------------------
 

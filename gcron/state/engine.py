@@ -107,7 +107,8 @@ class Engine:
             writing.mark_others_removed(connection, jobs, now)
             memories = queries.find_memories(connection, jobs, new)
             open_runs = tuple(queries.find_open_runs(connection, self._session))
-        return Recall(memories, open_runs)
+            sessions = queries.find_sessions(connection, self._session)
+        return Recall(memories, open_runs, *sessions)
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""

@@ -42,6 +42,7 @@ class MemoryStore:
     blocks = False
     when_down: Literal["run", "skip"] = "run"
     keeps_history = True
+    has_past = True
 
     def __init__(self, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
         self.keep_output = keep.output
@@ -274,7 +275,7 @@ class _Job:
         """What a start has to know."""
         times = [self.since, self.last_fire, self.claimed]
         handled = self.since if is_new else max(time for time in times if time is not None)
-        return JobMemory(handled, is_new, self.sums.last_success, self.pause)
+        return JobMemory(handled, is_new, self.sums.last_success, self.pause, self.since)
 
     def summary(self, name: str) -> JobSummary:
         """How it did."""

@@ -12,7 +12,16 @@ from gcron.state.database import chunks, marks, storable
 from gcron.state.rules import read_cursor, write_cursor
 from gcron.state.writing import RUN_COLUMNS
 
-__all__ = ["all_runs", "count", "find_memories", "find_open_runs", "find_run", "find_runs", "find_summaries"]
+__all__ = [
+    "all_runs",
+    "count",
+    "find_memories",
+    "find_open_runs",
+    "find_run",
+    "find_runs",
+    "find_sessions",
+    "find_summaries",
+]
 
 _RUN = ", ".join(RUN_COLUMNS)
 _SUMMARY = (
@@ -91,6 +100,15 @@ def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[Ope
         yield OpenRun(StoredRun(*run), boot_id)
 
 
+def find_sessions(connection: sqlite3.Connection, session: int) -> tuple[str, bool, frozenset[int]]:
+    """The id of the machine's boot, whether another gcron began in it, and pids of those that ended out of order."""
+    (boot_id,) = connection.execute("SELECT boot_id FROM session WHERE number = ?", (session,)).fetchone()
+    rows = connection.execute(
+        "SELECT pid, ended FROM session WHERE boot_id = ? AND boot_id <> '' AND number <> ?", (boot_id, session)
+    ).fetchall()
+    return boot_id, bool(rows), frozenset(pid for pid, ended in rows if ended is None)
+
+
 # -- jobs -------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +148,7 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
             name in new,
             last_success,
             _pause(paused, until, who, why),
+            since,
         )
     return memories
 

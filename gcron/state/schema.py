@@ -108,10 +108,11 @@ def why_file_is_refused(path: str) -> str:
     return why_refused(path, version, application, is_empty=not application and not version)
 
 
-def move_forward(connection: sqlite3.Connection, version: int) -> None:
-    """Take the steps after `version`, all of them or none."""
+def move_forward(connection: sqlite3.Connection) -> None:
+    """Take the steps after the present one, all of them or none."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()  # another process may have been here
         for step in STEPS[version:]:
             for statement in step.split(";"):
                 connection.execute(statement)

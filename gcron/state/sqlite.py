@@ -6,6 +6,7 @@ milliseconds to import, so they are imported there, and no start waits for them.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
+from gcron.state.places import DATABASE
 from gcron.state.rules import KEEP, Keep
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class SqliteStore:
         self._now = now
         self._opening = threading.Lock()
         self._opened: Engine | None = None
+
+    @property
+    def has_past(self) -> bool:
+        """See `Store.has_past`."""
+        return os.path.exists(os.path.join(self.directory, DATABASE))
 
     @property
     def _engine(self) -> Engine:

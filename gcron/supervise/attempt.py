@@ -25,7 +25,7 @@ from gcron.supervise.events import Emit, JobOutput, Notice, ProcessStarted, RawO
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult, exit_reason
 from gcron.supervise.output import AnyPump, Excerpt, Lines, LineSplitter, Pump, Stream, Unsplit
 from gcron.supervise.process_reader import describe
-from gcron.supervise.process_tree import ProcessTree, TreeEnd
+from gcron.supervise.process_tree import ProcessTree, TreeEnd, start_tree
 from gcron.supervise.spawning import PipeEnd
 from gcron.supervise.start_script import ScriptMessages, why_refused
 from gcron.supervise.surroundings import find_surroundings
@@ -82,7 +82,12 @@ class Attempt:
         self._script_says: list[str] = []
         self._excerpt = Excerpt()
         self._started_at = 0.0
+        self._age = 0.0
+        """Seconds for which it runs already when it is attended to."""
         self._ended_at: float | None = None
+
+    _is_under_way = False
+    """Its process was there before it was asked to perform."""
 
     @property
     def waits_for_capacity(self) -> bool:
@@ -92,7 +97,7 @@ class Attempt:
     def perform(self) -> RunResult:
         """Start it, wait for it, and return how it ended. Never raises for what the job does."""
         self._started_at = get_hub().monotonic()
-        tree = None if self._stopped is not None else self._start()
+        tree = self._start() if self._stopped is None or self._is_under_way else None
         if tree is None:
             assert self._stopped is not None
             return self._result(*self._stopped)
@@ -104,14 +109,12 @@ class Attempt:
             raise
 
     def _attend(self, tree: ProcessTree) -> RunResult:
-        self._started_at = get_hub().monotonic()
+        self._started_at = get_hub().monotonic() - self._age
         if self._stopped is not None:  # while it was being started
             self._begin_to_end(tree, self._killing)
         sleep(_HEAD_START)
         pumps = [self._pump(tree, pipe, stream) for stream, pipe in tree.outputs.items()]
-        identity = self._identity
-        now, since_boot = self._clock.now(), self._clock.monotonic()
-        self._emit(ProcessStarted(now, identity.job, identity.run_id, tree.pid, identity.attempt, since_boot))
+        self._announce(tree)
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
         if self._sweeps and self._stopper is None:
@@ -125,6 +128,11 @@ class Attempt:
         if self._stopped is None and (refusal := why_refused(code, self._script_says)):
             return self._result(Outcome.START_FAILED, _cannot_start(refusal))
         return self._result(*verdict, code)
+
+    def _announce(self, tree: ProcessTree) -> None:
+        identity = self._identity
+        now, since_boot = self._clock.now(), self._clock.monotonic()
+        self._emit(ProcessStarted(now, identity.job, identity.run_id, tree.pid, identity.attempt, since_boot))
 
     def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """End the whole tree, first by the stop signal unless `now`; returns at once. The outcome will be `outcome`.
@@ -193,7 +201,7 @@ class Attempt:
         if surroundings is None:
             return None
         discard = self._policy.output == "discard"
-        return ProcessTree(self._command, surroundings, self._identity, discard, self._timing)
+        return start_tree(self._command, surroundings, self._identity, discard, self._timing)
 
     def _pump(self, tree: ProcessTree, pipe: PipeEnd, stream: Stream) -> AnyPump:
         script = None
@@ -231,7 +239,7 @@ class Attempt:
         timer = None
         if limit is not None:
             reason = Reason(ReasonCode.TIMEOUT, f"still running after {limit:g} s")
-            timer = get_hub().call_later(limit, self.stop, Outcome.TIMED_OUT, reason)
+            timer = get_hub().call_later(max(0.0, limit - self._age), self.stop, Outcome.TIMED_OUT, reason)
         tree.leader.at_end(self._over.set)
         self._over.wait()
         if timer is not None:

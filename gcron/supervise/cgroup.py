@@ -15,7 +15,15 @@ from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
-__all__ = ["Cgroup", "abandoned_groups", "count_oom_kills", "enter_cgroup", "remove_cgroups", "use_cgroups"]
+__all__ = [
+    "Cgroup",
+    "abandoned_groups",
+    "count_oom_kills",
+    "enter_cgroup",
+    "group_of_run",
+    "remove_cgroups",
+    "use_cgroups",
+]
 
 # Of mountinfo, see proc_pid_mountinfo(5): the root of the mount in its file system, where it is mounted, its type, and
 # the options of its file system: the controllers of version 1.
@@ -120,6 +128,14 @@ def abandoned_groups() -> list[Path]:
                 os.close(lock)
                 abandoned.append(group)
     return abandoned
+
+
+def group_of_run(run_id: str) -> Cgroup | None:
+    """The group into which a gcron that has ended had put a run; None where there is none."""
+    for group in abandoned_groups():
+        for path in group.glob(_OF_RUN.format(run_id, "*")):
+            return Cgroup(path)
+    return None
 
 
 def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from gcron.runtime.children import Child
 from gcron.supervise.cgroup import Cgroup
 from gcron.supervise.command import MARK
 from gcron.supervise.process_reader import Key, NotReadable, ProcessInfo, Reader
@@ -92,10 +91,15 @@ class _Known(NamedTuple):
     """None when that could not be read."""
 
 
+class _Leader(Protocol):
+    pid: int
+    ended: bool
+
+
 class Membership:
     """The members of one tree: those of the process `leader`, of `mark`, and of the user `uid`."""
 
-    def __init__(self, leader: Child, mark: str, uid: int) -> None:
+    def __init__(self, leader: _Leader, mark: str, uid: int) -> None:
         self.mark = mark
         self.uid = uid
         self.cgroup: Cgroup | None = None

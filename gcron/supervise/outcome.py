@@ -22,6 +22,8 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     MISSED = "missed"
     UNKNOWN_EXIT = "unknown-exit"
+    LOST = "lost"
+    """gcron ended before the run did, and nobody knows how the run ended."""
     STOPPED = "stopped"
     """A service, or a job with `on-stop=term`: it was asked to end, and it ended."""
 
@@ -40,6 +42,10 @@ class ReasonCode(StrEnum):
     EXIT_STATUS_LOST = "exit-status-lost"
     """Another part of the program collected the exit status."""
     INTERNAL_ERROR = "internal-error"
+    GCRON_ENDED = "gcron-ended"
+    """gcron was killed, or the machine stopped, while the run was under way."""
+    ADOPTED = "adopted"
+    """An earlier gcron started it, and this one has only seen its end."""
     # Starts that failed or were given up.
     CANNOT_START = "cannot-start"
     NO_CAPACITY = "no-capacity"
@@ -56,6 +62,8 @@ class ReasonCode(StrEnum):
     JOB_NOT_SUCCEEDED = "job-not-succeeded"
     NOT_IN_TIME = "not-in-time"
     """gcron could not act when the fire was due: a suspend, a stopped process, a deploy."""
+    NOT_RUNNING = "not-running"
+    """gcron was not running when the fire was due."""
     CLOCK_SET = "clock-set"
     BACKLOG_FULL = "backlog-full"
     STORE_FAILED = "store-failed"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from gcron.frozen import frozen
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
-from gcron.supervise.cgroup import count_oom_kills, enter_cgroup
+from gcron.supervise.cgroup import Cgroup, count_oom_kills, enter_cgroup
 from gcron.supervise.command import Command, Identity, new_mark
 from gcron.supervise.membership import Membership
 from gcron.supervise.output import Stream
@@ -23,7 +25,7 @@ from gcron.supervise.spawning import PipeEnd, start
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
 
-__all__ = ["ProcessTree", "TreeEnd"]
+__all__ = ["Leader", "ProcessTree", "TreeEnd", "start_tree"]
 
 # Seconds between two looks at a dying tree: short at first, because most trees die at once. Longest while it may obey,
 # when it has been sent KILL, and when only its process group can be asked about.
@@ -41,38 +43,65 @@ class TreeEnd:
     """Why there may be more; empty when all of it was seen."""
 
 
-class ProcessTree:
-    """A started command and whatever it starts; `discard`: what they print goes nowhere.
+class Leader(Protocol):
+    """The first process of a tree."""
+
+    pid: int
+    ended: bool
+    """True once its status is collected, or once it is known that it has gone."""
+
+    @property
+    def script(self) -> str:
+        """The name as which its start script speaks; empty without one."""
+
+    def poll(self) -> int | None:
+        """The exit status, as `Popen.returncode`; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for its end. False after `timeout` seconds."""
+
+    def at_end(self, function: Callable[[], object]) -> object:
+        """Call `function()` when it has ended."""
+
+
+def start_tree(
+    command: Command,
+    surroundings: Surroundings,
+    identity: Identity,
+    discard: bool = False,
+    timing: Timing = TIMING,
+) -> ProcessTree:
+    """Start a command as a tree of its own; `discard`: what it prints goes nowhere.
 
     Raises `OSError` when it cannot be started, `ValueError` when what it is started with is wrong.
     """
+    identity = identity if identity.mark else identity._replace(mark=new_mark())
+    leader = start(command, surroundings, identity, discard)
+    account = surroundings.account
+    tree = ProcessTree(leader, identity, os.getuid() if account is None else account.uid, timing)
+    pipes: dict[Stream, PipeEnd | None] = {"stdout": leader.stdout, "stderr": leader.stderr}
+    tree.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
+    # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
+    get_hub().call_soon(tree.prepare_end)
+    return tree
 
-    def __init__(
-        self,
-        command: Command,
-        surroundings: Surroundings,
-        identity: Identity,
-        discard: bool = False,
-        timing: Timing = TIMING,
-    ) -> None:
+
+class ProcessTree:
+    """A started command, whose first process is `leader`, and whatever it starts; all of them belong to `uid`."""
+
+    def __init__(self, leader: Leader, identity: Identity, uid: int, timing: Timing = TIMING) -> None:
         self._timing = timing
         self.run_id = identity.run_id
-        identity = identity if identity.mark else identity._replace(mark=new_mark())
-        self.leader = start(command, surroundings, identity, discard)
-        self.pid = self.leader.pid
-        account = surroundings.account
-        uid = os.getuid() if account is None else account.uid
-        self._membership = Membership(self.leader, identity.mark, uid)
-        # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
-        get_hub().call_soon(self._prepare_end)
+        self.leader = leader
+        self.pid = leader.pid
+        self._membership = Membership(leader, identity.mark, uid)
         self._oom_kills_before: int | None = None
         self.unseen = ""
         """Why the last look did not show all members; empty when it did."""
         self._cannot_look: NotReadable | None = None
         self.was_killed = False
         """The stop signal was not enough, or was not tried."""
-        pipes: dict[Stream, PipeEnd | None] = {"stdout": self.leader.stdout, "stderr": self.leader.stderr}
-        self.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
+        self.outputs: dict[Stream, PipeEnd] = {}
         """Its pipes; none when its output is discarded."""
 
     def stop(self, stop_signal: signal.Signals, kill_after: float) -> TreeEnd:
@@ -119,12 +148,17 @@ class ProcessTree:
         if self._membership.cgroup is not None:
             self._membership.cgroup.remove()
 
-    def _prepare_end(self) -> None:
+    def prepare_end(self) -> None:
+        """Put it into a control group, where that is possible, and have a thread for looks at it."""
         if self.leader.poll() is None:
             self._oom_kills_before = count_oom_kills()
             self._membership.cgroup = enter_cgroup(self.run_id, self.pid)
         with suppress(NotReadable):
             process_table().prepare()
+
+    def use_cgroup(self, cgroup: Cgroup | None) -> None:
+        """It is in this control group already."""
+        self._membership.cgroup = cgroup
 
     # -- looks ----------------------------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ class Run(Linkable):
         """Number of its present or last attempt, from 1; 0 before the first."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
+        self._is_taken_up = False
         self._process = os.getpid()
         self.hub = get_hub()
         """The hub of the scheduler's thread."""
@@ -111,6 +112,15 @@ class Run(Linkable):
         self._stopped: tuple[Outcome, Reason] | None = None
         self._no_more_attempts = Event()
         self._why_no_more = NO_REASON
+
+    def take_up(self, mark: str, created_at: float, started_at: float | None, attempts: int, pid: int | None) -> None:
+        """An earlier gcron began it; its present attempt is the one to be performed next."""
+        self.mark = mark
+        self.pid = pid
+        self.created_at = created_at
+        self.started_at = started_at
+        self.attempt = max(0, attempts - 1)
+        self._is_taken_up = True
 
     @property
     def due(self) -> datetime | None:
@@ -131,7 +141,7 @@ class Run(Linkable):
     @property
     def has_begun(self) -> bool:
         """True once its first attempt is under way."""
-        return self.attempt > 0
+        return self.attempt > 0 or self._is_taken_up
 
     @property
     def waits_for_capacity(self) -> bool:

@@ -16,10 +16,10 @@ from gcron.greenlet import sleep, spawn
 from gcron.supervise.process_table import process_table
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.surroundings import Surroundings
-from gcron.supervise.process_tree import ProcessTree, TreeEnd
+from gcron.supervise.process_tree import TreeEnd, start_tree
 
 def tree_of(text, members=1):
-    tree = ProcessTree(Command(text), Surroundings(), Identity("test", "reused"))
+    tree = start_tree(Command(text), Surroundings(), Identity("test", "reused"))
     until(lambda: len(tree.members()) == members)
     return tree
 

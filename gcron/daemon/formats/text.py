@@ -145,7 +145,7 @@ def _describe_finished(event: RunFinished) -> tuple[str, str]:
     text = f"{result.outcome}"
     if result.reason:
         text += f": {result.reason}"
-    if result.outcome is not Outcome.SKIPPED:
+    if result.outcome not in (Outcome.SKIPPED, Outcome.LOST):
         attempt = f"attempt {result.attempts}, " if result.attempts > 1 else ""
         text += f" ({attempt}after {duration(result.duration)})"
     if result.left_behind:

@@ -1,0 +1,187 @@
+"""What a start takes over from the gcron before: pauses, silences, fires that nobody handled, runs that have no end.
+
+`look_back` asks the store, and looks for processes. It parks, and nothing starts before: a job must not run beside its
+own orphan. `take_over` acts. This module must not know where a store keeps things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from gcron.frozen import frozen, replace
+from gcron.policy.services import is_service
+from gcron.schedule.clock import Clock
+from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.events import JobResumed, RunFinished
+from gcron.scheduler.history import JobMemory, OpenRun, StoredRun
+from gcron.scheduler.job import Job
+from gcron.scheduler.job_table import JobTable
+from gcron.scheduler.pauses import Pauses
+from gcron.scheduler.runs import Runs
+from gcron.scheduler.services import Services
+from gcron.supervise.command import Command
+from gcron.supervise.orphans import Orphan, Wanted, find_orphans
+from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.process_reader import NotReadable
+
+__all__ = ["Past", "Takeover", "look_back"]
+
+
+@frozen
+class Past:
+    """What was found."""
+
+    memories: Mapping[str, JobMemory] = MappingProxyType({})
+    orphans: tuple[tuple[StoredRun, Orphan], ...] = ()
+    """Runs whose leader lives."""
+    lost: tuple[tuple[StoredRun, Reason], ...] = ()
+    """Runs whose leader is gone, oldest first."""
+    same_boot: bool = False
+    """An earlier gcron has run since the machine's boot."""
+
+
+NOTHING = Past()
+
+
+def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
+    """Find what is to be taken over. Parks; where the store does not answer, there is nothing."""
+    recall = door.recall(jobs)
+    if recall is None:
+        return NOTHING
+    if not recall.open_runs and not recall.killed:
+        return Past(recall.jobs, same_boot=recall.same_boot)
+    wanted = [_wanted(each.run) for each in recall.open_runs if recall.boot_id and each.boot_id == recall.boot_id]
+    problem = ""
+    try:
+        found = find_orphans(wanted, recall.killed)
+    except NotReadable as error:
+        found, problem = {}, f"; its processes could not be looked for: {error}"
+    orphans = [(each.run, found[each.run.run_id]) for each in recall.open_runs if each.run.run_id in found]
+    on_record = {each.run.run_id for each in recall.open_runs}
+    orphans += [(_record_of(each, now), each) for run_id, each in found.items() if run_id not in on_record]
+    lost = [
+        (each.run, Reason(ReasonCode.GCRON_ENDED, _why_lost(each, recall.boot_id) + problem))
+        for each in recall.open_runs
+        if each.run.run_id not in found
+    ]
+    return Past(recall.jobs, tuple(orphans), tuple(lost), recall.same_boot)
+
+
+def _wanted(run: StoredRun) -> Wanted:
+    return Wanted(run.run_id, run.attempts, run.pid, run.pid_since)
+
+
+def _record_of(orphan: Orphan, now: float) -> StoredRun:
+    """Of a run that was not on record yet when gcron was killed."""
+    return StoredRun(orphan.run_id, orphan.job, now, fire_at=orphan.fire_at, started=now)
+
+
+def _why_lost(lost: OpenRun, boot_id: str) -> str:
+    run = lost.run
+    if run.started is None:
+        return "gcron ended before the run had begun"
+    what = "gcron" if lost.boot_id == boot_id else "the machine"
+    if run.reason:
+        return f"{what} ended while another attempt was to follow; the last one: {run.reason}"
+    return f"{what} ended before the run did, and nobody knows how it ended"
+
+
+class Takeover:
+    """Acts on what was found, before anything is due."""
+
+    def __init__(
+        self, past: Past, table: JobTable, runs: Runs, services: Services, pauses: Pauses, door: StoreDoor, clock: Clock
+    ) -> None:
+        self._past = past
+        self._table = table
+        self._runs = runs
+        self._services = services
+        self._pauses = pauses
+        self._door = door
+        self._clock = clock
+
+    def handled(self) -> dict[str, float]:
+        """By job, the time up to which its fires were handled; none of jobs that are new, or fire as never before."""
+        handled = {name: memory.handled_until for name, memory in self._past.memories.items() if not memory.is_new}
+        for run, _ in self._past.orphans:
+            if run.fire_at is not None and run.job in handled:
+                handled[run.job] = max(handled[run.job], run.fire_at)
+        now = self._clock.now()
+        for name, memory in self._past.memories.items():
+            if memory.pause is not None and memory.pause.until is not None and memory.pause.until <= now:
+                handled[name] = max(handled.get(name, 0.0), memory.pause.until)
+        return handled
+
+    def is_due_at_start(self, job: Job) -> bool:
+        """Whether a job that starts with gcron starts now: with `reboot=machine`, once after each boot."""
+        memory = self._past.memories.get(job.name)
+        is_known = memory is not None and not memory.is_new
+        return job.policy.reboot == "gcron" or not (self._past.same_boot and is_known)
+
+    def has_succeeded(self, job: Job) -> bool:
+        """Whether the job succeeded before this start."""
+        memory = self._past.memories.get(job.name)
+        return memory is not None and memory.last_success is not None
+
+    # -- pauses and silences ----------------------------------------------------------------------------------
+
+    def restore_pauses(self) -> None:
+        """Let jobs be paused that were. A pause whose end has passed is over."""
+        now = self._clock.now()
+        for job in self._table.jobs:
+            memory = self._past.memories.get(job.name)
+            if memory is None or memory.pause is None or is_service(job):
+                continue
+            if memory.pause.until is not None and memory.pause.until <= now:
+                self._runs.tell(JobResumed(now, job.name))
+            elif self._table.pause(job.name):
+                self._pauses.add(job.name, memory.pause)
+
+    def silences(self) -> dict[str, tuple[float, float | None]]:
+        """By job, since when it has had no success, and when it had the last one."""
+        silences = {}
+        for name, memory in self._past.memories.items():
+            began = memory.last_success if memory.is_new else max(memory.since, memory.last_success or 0.0)
+            if began is not None:
+                silences[name] = began, memory.last_success
+        return silences
+
+    # -- runs without an end ----------------------------------------------------------------------------------
+
+    def take_over_runs(self) -> None:
+        """Adopt the runs that live, and give the others an outcome."""
+        for stored, orphan in self._past.orphans:
+            run = replace(stored, attempts=orphan.attempt, pid=orphan.process.pid, pid_since=orphan.since_boot)
+            self._door.adopt(run)
+            job = self._table.find(run.job)
+            if job is None or not isinstance(job.action, Command):
+                self._lose(run, f"it goes on as {orphan.process}, and there is no such job any more")
+            elif job.policy.orphans == "leave":
+                self._lose(run, f"orphans=leave: it goes on as {orphan.process}")
+            else:
+                self._adopt(job, run, orphan)
+        for run, reason in self._past.lost:
+            self._door.adopt(run)
+            job = self._table.find(run.job)
+            if job is not None and job.policy.retry_lost and not is_service(job):
+                self._runs.retry_lost(job, run, reason)
+            else:
+                self._end(run, reason)
+
+    def _adopt(self, job: Job, stored: StoredRun, orphan: Orphan) -> None:
+        is_to_end = job.policy.orphans == "kill" or (is_service(job) and not job.policy.enabled)
+        reason = Reason(ReasonCode.GCRON_ENDED, "an earlier gcron left it running (orphans=kill)")
+        if is_service(job):
+            self._services.adopt(job.name, stored, orphan, reason if is_to_end else None)
+            return
+        run = self._runs.adopt(job, stored, orphan)
+        if is_to_end:
+            run.stop(Outcome.KILLED, reason)
+
+    def _lose(self, run: StoredRun, text: str) -> None:
+        self._end(run, Reason(ReasonCode.GCRON_ENDED, f"gcron ended before the run did; {text}"))
+
+    def _end(self, run: StoredRun, reason: Reason) -> None:
+        result = RunResult(Outcome.LOST, reason, attempts=max(1, run.attempts))
+        self._runs.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result))
