@@ -28,6 +28,7 @@ from gcron.supervise.process_reader import describe
 from gcron.supervise.process_tree import ProcessTree, TreeEnd, start_tree
 from gcron.supervise.spawning import PipeEnd
 from gcron.supervise.start_script import ScriptMessages, why_refused
+from gcron.supervise.start_turns import start_turns
 from gcron.supervise.surroundings import find_surroundings
 from gcron.supervise.timing import TIMING, Timing
 
@@ -201,7 +202,12 @@ class Attempt:
         if surroundings is None:
             return None
         discard = self._policy.output == "discard"
-        return start_tree(self._command, surroundings, self._identity, discard, self._timing)
+        user = None if surroundings.account is None else surroundings.account.uid
+        left = max(0.0, deadline - get_hub().monotonic())
+        with start_turns().turn(user, self._over, left) as has_come:
+            if not has_come:
+                return None
+            return start_tree(self._command, surroundings, self._identity, discard, self._timing)
 
     def _pump(self, tree: ProcessTree, pipe: PipeEnd, stream: Stream) -> AnyPump:
         script = None

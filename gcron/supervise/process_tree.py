@@ -22,6 +22,7 @@ from gcron.supervise.output import Stream
 from gcron.supervise.process_reader import NotReadable, ProcessInfo
 from gcron.supervise.process_table import process_table
 from gcron.supervise.spawning import PipeEnd, start
+from gcron.supervise.start_turns import start_turns
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
 
@@ -82,7 +83,7 @@ def start_tree(
     pipes: dict[Stream, PipeEnd | None] = {"stdout": leader.stdout, "stderr": leader.stderr}
     tree.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
     # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
-    get_hub().call_soon(tree.prepare_end)
+    start_turns().call_afterwards(tree.prepare_end)
     return tree
 
 

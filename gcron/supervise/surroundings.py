@@ -1,8 +1,8 @@
 """What is looked up before a command can start: the account of its user, and the variables of its env-file.
 
-It is looked up anew for each start. Both lookups may hang (LDAP, a dead network file system). So each one runs in a
-thread of its own, which ends with it: one that hangs delays no other, and no idle thread takes the place of a process
-(RLIMIT_NPROC counts both).
+It is looked up anew for each start; starts at the same moment share a lookup. Both lookups may hang (LDAP, a dead
+network file system). So each one runs in a thread of its own, which ends with it: one that hangs delays no other, and
+no idle thread takes the place of a process (RLIMIT_NPROC counts both).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gcron.crontab.problem import CrontabError, LineError
 from gcron.crontab.source import read
 from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult, Event
+from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.threadpool import ThreadPool
 from gcron.runtime.waiting import wait
 from gcron.supervise.command import Command
@@ -63,6 +64,10 @@ class Surroundings:
 _NOTHING = Surroundings()
 # Lookups that have not come back, and that nobody waits for any more.
 _hanging: set[str] = set()
+# Lookups that have not come back. A thousand jobs of a user that start at once share one: a thousand threads froze the
+# loop.
+_under_way: dict[tuple[Hub, str], AsyncResult[Any]] = {}
+os.register_at_fork(after_in_child=_under_way.clear)
 
 
 def find_surroundings(command: Command, given_up: Event, seconds: float) -> Surroundings | None:
@@ -85,10 +90,7 @@ def _look_up(kind: str, name: str, function: Callable[[str], T], given_up: Event
     what = f"{kind} {name}"
     if what in _hanging:
         raise TimeoutError(f"{what}: an earlier lookup still hangs")
-    try:
-        found: AsyncResult[Any] = ThreadPool(1).spawn(function, name)
-    except RuntimeError:  # the system allows no further thread, and it would allow no further process
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+    found = _under_way.get((get_hub(), what)) or _begin_look_up(what, function, name)
     wait([found, given_up], seconds, count=1)
     if found.ready():
         result: T = found.get()
@@ -98,6 +100,17 @@ def _look_up(kind: str, name: str, function: Callable[[str], T], given_up: Event
     if given_up.is_set():
         return None
     raise TimeoutError(f"{what}: no answer within {seconds:.3g} s")
+
+
+def _begin_look_up(what: str, function: Callable[[str], object], name: str) -> AsyncResult[Any]:
+    try:
+        found: AsyncResult[Any] = ThreadPool(1).spawn(function, name)
+    except RuntimeError:  # the system allows no further thread, and it would allow no further process
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+    key = get_hub(), what
+    _under_way[key] = found
+    found.rawlink(lambda _: _under_way.pop(key, None))
+    return found
 
 
 def read_env_file(path: str, trusted_owners: Set[int] = frozenset()) -> dict[str, str]:
