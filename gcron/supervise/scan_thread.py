@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.hub import get_hub
-from gcron.runtime.timeout import Timeout
 from gcron.supervise.process_reader import NotReadable
 
 __all__ = ["Guard", "ScanThread"]
@@ -152,10 +151,7 @@ def _has_ended(result: AsyncResult[Any], guard: Guard, patience: float) -> bool:
     """Wait for the result; False when the thread hangs and was abandoned."""
     while True:
         steps = guard.steps
-        try:
-            result.wait(timeout=patience)
-        except Timeout:  # somebody else's
-            raise
+        result.wait(timeout=patience)
         if result.ready():
             return True
         if guard.abandon(steps):
