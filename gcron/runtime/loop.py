@@ -315,11 +315,11 @@ class Loop(RawGreenlet):
 
     def report_error(self, label: str, error: BaseException) -> None:
         """Print an error that nobody catches, with its traceback, to stderr. Errors that end programs go to main."""
-        if isinstance(error, FATAL):
+        if issubclass(type(error), FATAL):  # `isinstance` asks for `__class__`, which may be a property that raises
             self.tell_main(error)
             return
         try:
-            text = "".join(traceback.format_exception(error))
+            text = _traceback_of(error)
             sys.stderr.write(f"{text}{label} failed with {type(error).__name__}\n\n")
         except Exception:
             # A closed or broken stderr must not end the loop, and there is no other place to report it.
@@ -329,6 +329,15 @@ class Loop(RawGreenlet):
         """Raise `error` in the thread's main greenlet, at the point where it waits."""
         main = cast(Carrier, self.main)
         interrupt(main, main.task, error)
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as second:  # the error's own code
+        return f"{type(error).__name__}: <its traceback raises {type(second).__name__}>\n"
 
 
 def describe(thing: object) -> str:
