@@ -17,7 +17,7 @@ from gcron.runtime.greenlet import Greenlet, GreenletExit, getcurrent
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.timeout import Timeout
 from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
-from gcron.supervise.python_call import end_if_forked, in_main_thread
+from gcron.supervise.python_call import end_if_forked, in_main_thread, is_a
 from gcron.supervise.timing import TIMING, Timing
 
 __all__ = ["OBSERVER_CALL", "Observable", "Observer", "Observers"]
@@ -82,17 +82,26 @@ class Observers:
         try:
             observer(event)
             end_if_forked(process, None)
-        except GreenletExit:  # not its fault
-            raise
         except BaseException as error:  # SystemExit too: no observer ends the scheduler by raising
             end_if_forked(process, error)
-            if isinstance(error, KeyboardInterrupt) and in_main_thread():  # somebody pressed Ctrl-C
+            if _was_killed(error):  # not its fault
                 raise
-            self.report(observer, _harmless(error))
+            if is_a(error, KeyboardInterrupt) and in_main_thread():  # somebody pressed Ctrl-C
+                raise
+            self._report(observer, _harmless(error))
         finally:
             self._calls.discard(call)
             if call.limit is not None:
                 call.limit.cancel()
+
+    def _report(self, observer: Observer, error: BaseException) -> None:
+        try:
+            self.report(observer, error)
+        except BaseException as second:  # the error's own code: its text, its `__class__`
+            if is_a(second, KeyboardInterrupt) and in_main_thread():
+                raise
+            text = f"{type(error).__name__}, whose report raised {type(second).__name__}"
+            self.report(observer, RuntimeError(text))
 
     def hurry(self) -> None:
         """From now on end each call of an observer, also one under way, after `Timing.observer` seconds."""
@@ -129,11 +138,21 @@ def _end(greenlet: object, seconds: float) -> None:
         greenlet.kill(Timeout(seconds, "the scheduler is to stop"), block=False)
 
 
+def _was_killed(error: BaseException) -> bool:
+    """Whether somebody killed the greenlet while it waited. A GreenletExit that the observer raises is its own."""
+    if not is_a(error, GreenletExit):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("gcron.runtime.")
+
+
 def _harmless(error: BaseException) -> BaseException:
     """An error that can be reported: a hub takes a SystemExit for the end of the program."""
-    if isinstance(error, SystemExit):
+    if is_a(error, SystemExit):
         text = f"it exits with {error.code!r}; an observer ends a scheduler by its stop() instead"
-    elif isinstance(error, KeyboardInterrupt):
+    elif is_a(error, KeyboardInterrupt):
         text = "it raised KeyboardInterrupt"
     else:
         return error

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import GeneratorType, MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from gcron.frozen import frozen
 from gcron.policy import Policy
@@ -35,8 +35,11 @@ __all__ = [
     "Threads",
     "end_if_forked",
     "in_main_thread",
+    "is_a",
     "python_call",
 ]
+
+E = TypeVar("E", bound=BaseException)
 
 # Seconds that a call waits for a thread before a notice says so.
 _SHORT_WAIT = 1.0
@@ -292,7 +295,7 @@ def _emit_traceback(error: BaseException | None, identity: Identity, emit: Emit,
     """Make the traceback part of the run's output."""
     if error is None:
         return
-    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    text = _traceback_of(error).rstrip("\n")
     lines = text.encode("utf-8", "backslashreplace").split(b"\n")
     emit(JobOutput(clock.now(), identity.job, identity.run_id, "stderr", lines, late=False))
 
@@ -326,7 +329,7 @@ def _end_of_call(call: PythonCall, coroutine_runner: _CoroutineRunner | None) ->
             raise
         return _failed(error)
     except BaseException as error:  # SystemExit and Timeout too: no job can stop another
-        if isinstance(error, SystemExit) and not error.code:
+        if is_a(error, SystemExit) and not error.code:
             return _End(Outcome.SUCCEEDED)
         return _failed(error)
     if hint := _why_unfinished(value):
@@ -358,7 +361,7 @@ def end_if_forked(process: int, error: BaseException | None) -> None:
     if os.getpid() == process:
         return
     status = 0
-    if isinstance(error, SystemExit):
+    if is_a(error, SystemExit):
         status = error.code if isinstance(error.code, int) else 1
     elif error is not None:
         status = 1
@@ -368,6 +371,11 @@ def end_if_forked(process: int, error: BaseException | None) -> None:
         sys.stderr.flush()
     finally:
         os._exit(status & 0xFF)
+
+
+def is_a(error: BaseException | None, kind: type[E]) -> TypeGuard[E]:
+    """Whether it is an instance of `kind`. `isinstance` asks for `__class__`, which may be a property that raises."""
+    return issubclass(type(error), kind)
 
 
 def in_main_thread() -> bool:
@@ -399,13 +407,22 @@ def _text_of(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException as second:  # the job's own code
-        if isinstance(second, KeyboardInterrupt) and in_main_thread():
+        if is_a(second, KeyboardInterrupt) and in_main_thread():
             raise
         return f"<its text raises {type(second).__name__}>"
 
 
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as second:  # the job's own code
+        if is_a(second, KeyboardInterrupt) and in_main_thread():
+            raise
+        return f"{type(error).__name__}: <its traceback raises {type(second).__name__}>"
+
+
 def _end_of(greenlet: Greenlet) -> _End:
-    if isinstance(greenlet.exception, KeyboardInterrupt):
+    if is_a(greenlet.exception, KeyboardInterrupt):
         return _End(Outcome.KILLED, Reason(ReasonCode.INTERRUPTED, "interrupted"))
     end = greenlet.value
     if isinstance(end, _End):

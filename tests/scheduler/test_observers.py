@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from gcron.greenlet import sleep
+from gcron.greenlet import GreenletExit, sleep
 from gcron.policy import Policy
 from gcron.schedule import Schedule, parse
 from gcron.scheduler import Job, Scheduler
@@ -162,3 +162,54 @@ def test_a_schedule_that_raises_ends_no_other_job(
     assert len(recorder.of("run-started", "sound")) == 60
     assert 0 < len(recorder.of("run-started", "broken")) < 30
     assert "the schedule of job broken, which fires no more" in capsys.readouterr().err
+
+
+class _Strange(Exception):
+    """Whoever asks what it is ends the program."""
+
+    @property
+    def __class__(self) -> Any:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("error", [GreenletExit, _Strange])
+def test_what_an_observer_of_the_start_raises_is_reported_and_changes_no_run(
+    clock: VirtualClock, make_scheduler: Make, capsys: pytest.CaptureFixture[str], error: type[BaseException]
+) -> None:
+    """A GreenletExit that an observer of run-started raised ended every run as killed. An exception whose `__class__`
+    raises SystemExit ended the program.
+    """
+
+    def fail(event: object) -> None:
+        raise error
+
+    scheduler, outcomes = Scheduler(clock=clock, logger=None), []
+    scheduler.on("run-started", fail)
+    scheduler.on("run-finished", lambda event: outcomes.append(str(event.result.outcome)))
+    scheduler.job("* * * * *", name="job", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(179)
+    scheduler.stop()
+    assert outcomes == ["succeeded"] * len(outcomes)
+    assert len(outcomes) >= 2
+    assert error.__name__ in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("greenlet", [True, False], ids=["greenlet", "thread"])
+def test_a_job_may_raise_an_exception_that_cannot_be_inspected(
+    clock: VirtualClock, make_scheduler: Make, greenlet: bool
+) -> None:
+    """Its `__class__` raised SystemExit, and that stopped the scheduler after the first run."""
+
+    def fail() -> None:
+        raise _Strange
+
+    scheduler, results = Scheduler(clock=clock, logger=None), []
+    scheduler.on("run-finished", lambda event: results.append(event.result))
+    scheduler.job("* * * * *", name="job", greenlet=greenlet)(fail)
+    scheduler.start()
+    sleep(179)
+    scheduler.stop()
+    assert len(results) >= 2
+    assert {str(result.outcome) for result in results} == {"failed"}
+    assert "_Strange" in str(results[0].reason)
