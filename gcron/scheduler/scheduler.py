@@ -28,6 +28,7 @@ from gcron.policy.services import is_service
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock, local_timezone
 from gcron.schedule.factories import Days, Moment
@@ -608,9 +609,8 @@ class Scheduler(Observable):
         """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
 
         When the program ends before `stop`, or a service with `on-failed=stop` fails, the scheduler is stopped with
-        `grace`. After a stop it can be
-        started again, with the same jobs. Raises RuntimeError when it is started already, or has a `store` of its own
-        and is started again; ValueError when an `after` does not name a service.
+        `grace`. After a stop it can be started again, with the same jobs. Raises StateError when it is started already,
+        or has a `store` of its own and is started again; ValueError when an `after` does not name a service.
         """
         seconds = checked_grace(grace)
         self._begin(seconds)
@@ -680,7 +680,7 @@ class Scheduler(Observable):
         """Begin to fire in a thread of its own; returns when it has begun.
 
         The thread keeps no program alive: when the program ends, it is stopped with `grace`, as by `stop`. Raises as
-        `start`, RuntimeError also when a job was triggered before.
+        `start`, StateError also when a job was triggered before.
         """
         seconds = checked_grace(grace)
         Background(self, partial(self._begin, seconds), seconds).start()
@@ -782,15 +782,24 @@ class Scheduler(Observable):
             return self._runs.stop(grace) + self._services.stop()
         finally:
             for served in self._serving:
-                served.stop()
+                self._end("what answers at a socket", served.stop)
+            self._serving.clear()
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self._messenger is not None:
-                self._messenger.stop()
-            self._door.close(_LAST_WRITES)
+                self._end("the messages", self._messenger.stop)
+            self._end("the store", partial(self._door.close, _LAST_WRITES))
             self._owner.leave()
             self._pool.kill()
             self._stopped.set()
+
+    @staticmethod
+    def _end(what: str, stop: Callable[[], object]) -> None:
+        """An error of one part keeps no other from its end: the stop would never be done."""
+        try:
+            stop()
+        except Exception as error:
+            get_hub().report_error(f"the end of {what}", error)
 
     @property
     def has_stopped(self) -> bool:

@@ -254,3 +254,28 @@ def test_the_state_of_a_scheduler_shows_in_one_short_line(make_scheduler: Any) -
     assert text.endswith("Z, 0 running, 1 succeeded>")
     scheduler.stop()
     assert repr(scheduler).endswith("stopped>")
+
+
+def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_end(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error of what answers at the socket left the store open, and the scheduler never had stopped."""
+    ended: list[str] = []
+
+    class Served:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def stop(self) -> None:
+            ended.append(self.name)
+            raise OSError(f"{self.name} is gone")
+
+    monkeypatch.setattr("gcron.control.socket.serve_control", lambda scheduler, path: Served(path))
+    scheduler = Scheduler(clock=clock, logger=None)
+    scheduler.start()
+    scheduler.serve_control("first")
+    scheduler.serve_control("second")
+    scheduler.stop()
+    assert scheduler.has_stopped
+    assert ended == ["first", "second"]
+    assert "first is gone" in capsys.readouterr().err
