@@ -100,13 +100,19 @@ class Stoppable(Protocol):
 class _Serving:
     """Stops something in the scheduler's thread."""
 
-    def __init__(self, owner: OwnerThread, served: Stoppable) -> None:
+    def __init__(self, owner: OwnerThread, served: Stoppable, serving: list[Stoppable]) -> None:
         self._owner = owner
         self._served = served
+        self._serving = serving
 
     def stop(self) -> None:
         """End it; does nothing when it has ended."""
-        self._owner.call(self._served.stop)
+        self._owner.call(self._stop)
+
+    def _stop(self) -> None:
+        if self._served in self._serving:
+            self._serving.remove(self._served)
+            self._served.stop()
 
 
 # Each Python service has a thread as long as it lives: it must not take that of a job.
@@ -584,7 +590,7 @@ class Scheduler(Observable):
         serve = import_module("gcron.control.socket").serve_control
         made: Stoppable = self._owner.call(serve, self, os.fspath(path))
         self._serving.append(made)
-        return _Serving(self._owner, made)
+        return _Serving(self._owner, made, self._serving)
 
     @property
     def store(self) -> StoreDoor:
@@ -781,9 +787,8 @@ class Scheduler(Observable):
             self._pauses.close()
             return self._runs.stop(grace) + self._services.stop()
         finally:
-            for served in self._serving:
-                self._end("what answers at a socket", served.stop)
-            self._serving.clear()
+            while self._serving:
+                self._end("what answers at a socket", self._serving.pop(0).stop)
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self._messenger is not None:

@@ -259,7 +259,10 @@ def test_the_state_of_a_scheduler_shows_in_one_short_line(make_scheduler: Any) -
 def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_end(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error of what answers at the socket left the store open, and the scheduler never had stopped."""
+    """An error of what answers at the socket left the store open, and the scheduler never had stopped.
+
+    What the program had stopped itself was stopped again.
+    """
     ended: list[str] = []
 
     class Served:
@@ -275,7 +278,12 @@ def test_a_part_that_cannot_be_stopped_keeps_no_other_from_its_end(
     scheduler.start()
     scheduler.serve_control("first")
     scheduler.serve_control("second")
+    third = scheduler.serve_control("third")
+    with pytest.raises(OSError, match="third is gone"):
+        third.stop()
     scheduler.stop()
     assert scheduler.has_stopped
-    assert ended == ["first", "second"]
+    assert ended == ["third", "first", "second"]
+    third.stop()
+    assert ended == ["third", "first", "second"]
     assert "first is gone" in capsys.readouterr().err
