@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 from gcron.cli.messages import say
 from gcron.cli.terminal import columns
 from gcron.spelling import closest
+from gcron.variables import NO_SETTINGS
 
 __all__ = ["CommandParser", "Parser", "Several", "variables_of"]
 
 _PREFIX = "GCRON_"
-# Set in the environment of each job. A gcron that a job starts must not take them for settings.
-_OF_JOBS = {"GCRON_JOB", "GCRON_RUN_ID", "GCRON_FIRE_AT", "GCRON_ATTEMPT"}
 _SWITCH = {
     "1": True,
     "yes": True,
@@ -108,7 +107,7 @@ class CommandParser(Parser):
             if getattr(parsed, action.dest) is action.default
         }
         settings = {name for name in os.environ if name.startswith(_PREFIX)}
-        parsed.other_variables = sorted(settings - variables.keys() - _OF_JOBS)
+        parsed.other_variables = sorted(settings - variables.keys() - NO_SETTINGS)
         return parsed, unknown
 
     def _join_moments(self, words: Sequence[str]) -> list[str]:
@@ -150,7 +149,7 @@ def variables_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argpars
     for action in parser._actions:
         option = next((option for option in action.option_strings if option.startswith("--")), "--help")
         variable = _PREFIX + option[2:].replace("-", "_").upper()
-        if option != "--help" and variable not in _OF_JOBS:
+        if option != "--help" and variable not in NO_SETTINGS:
             yield variable, action
 
 

@@ -44,6 +44,8 @@ class Entry(NamedTuple):
     """`-n`: mail only if the job fails."""
     quiet: bool
     """A leading `-`: the runs are not logged."""
+    owner: str = ""
+    """Whose crontab it is in, for a user's crontab of a spool directory; else empty."""
 
 
 class Group(NamedTuple):

@@ -122,6 +122,7 @@ class EntryReader:
             self._user or user,
             option_start is not None,
             quiet,
+            self._user or "",
         )
 
     def _schedule(self, text: str, start: int, tz: str | None, seed: str) -> _KnownSchedule:

@@ -27,6 +27,7 @@ from gcron.crontab.directive import (
 )
 from gcron.crontab.entry import Group
 from gcron.crontab.machine import MAX_ARGUMENT, check_zone, has_mailer, is_too_long
+from gcron.crontab.mail_address import is_sender
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.target import Target, target_of
 from gcron.frozen import replace
@@ -291,6 +292,9 @@ class Scanner:
         if name == "MAILTO" and value and not has_mailer():
             hint = "there is no /usr/sbin/sendmail: name a mailer with gcron run --mailer"
             self._problems.warning(number, line, "nothing on this machine sends mail", start, end, hint)
+        if name == "MAILFROM" and value.strip() and not is_sender(value.strip()):
+            hint = "MAILFROM=backup@example.com; mail comes from gcron's own address instead"
+            self._problems.warning(number, line, f"{value!r} is no address for a mail to come from", start, end, hint)
         if name in _OF_THE_USER and value:
             message, hint = f"{name} does not decide who a job runs as", "# gcron: user=NAME above the entry does"
             self._problems.warning(number, line, message, start, end, hint)

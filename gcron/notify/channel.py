@@ -12,6 +12,7 @@ from gcron.frozen import frozen
 from gcron.notify.delivery import Call, DeliveryError, Sender, Threads
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox
+from gcron.notify.space import Space
 from gcron.notify.store import Journal
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -60,7 +61,10 @@ class TargetCounts:
 
 
 class Channel:
-    """Delivers messages to one target by `sender`, in the order of `outbox`. `say` gets lines for the log."""
+    """Delivers messages to one target by `sender`, in the order of `outbox`. `say` gets lines for the log.
+
+    What waits takes room in `space`, of `owner`.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,8 @@ class Channel:
         threads: Threads,
         clock: Clock,
         say: Callable[[str], object],
+        space: Space,
+        owner: str = "",
         journal: Journal | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -81,6 +87,10 @@ class Channel:
         self._threads = threads
         self._clock = clock
         self._say = say
+        self._space = space
+        self._owner = owner
+        self._size = 0
+        """Bytes that are counted in `space`."""
         self._journal = journal
         self._patience = patience or Patience()
         self._worker: Greenlet | None = None
@@ -99,7 +109,11 @@ class Channel:
         """Deliver a message soon; returns at once. `is_kept`: it comes from the store."""
         if self._journal is not None and not is_kept:
             self._journal.append(self.name, message)
-        dropped = self._outbox.put(message, self._clock.now())
+        room = self._space.room(self._owner)
+        if message.size > room:
+            self._space.report_cut(self._owner)
+        dropped = self._outbox.put(message, self._clock.now(), room)
+        self._count_size()
         if dropped is not None:
             self._forget(dropped)
             if not self._outbox.makes_digests:
@@ -138,6 +152,12 @@ class Channel:
         """Deliver as before from now on: a scheduler that has stopped may start again."""
         self._stopping.clear()
         self._worker = self._current = None
+        self._count_size()
+
+    def _count_size(self) -> None:
+        size = self._outbox.size + (0 if self._current is None else self._current.size)
+        change, self._size = size - self._size, size
+        self._space.change(self._owner, change)
 
     # -- the worker -----------------------------------------------------------------------------------------
 
@@ -149,8 +169,10 @@ class Channel:
                 self._news.wait(min(max(due - self._clock.now(), _SHORTEST_NAP), _LONGEST_NAP))
                 continue
             self._current = message
+            self._count_size()
             is_done = self._deliver(message)
             self._current = None
+            self._count_size()
             if not is_done:
                 break  # gcron stops, and the target does not answer
         self._worker = None

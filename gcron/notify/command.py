@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import cache
 
 from gcron.frozen import replace
 from gcron.notify.delivery import DeliveryError
@@ -15,15 +16,15 @@ from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Command, Identity, new_run_id
 from gcron.supervise.events import Emit, JobEvent
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
+from gcron.variables import OF_MESSAGES
 
 __all__ = ["CommandSender", "variables_of"]
 
 # Seconds that a command may take, and that its processes have from TERM to KILL.
 _TIMEOUT, _KILL_AFTER = 60.0, 2.0
-# Commands at once: a thousand jobs may fail at one moment.
-_AT_ONCE = Semaphore(4)
+# Commands at once of one user: a thousand jobs may fail at one moment.
+_AT_ONCE = 4
 _LONGEST_VALUE = 4_000
-_FIELDS = ("outcome", "reason", "reason_code", "exit_code", "duration", "output_bytes", "attempts", "last_success")
 
 
 class CommandSender:
@@ -60,7 +61,7 @@ class CommandSender:
         def emit(event: JobEvent) -> None:
             self._emit(replace(event, job=log_name))
 
-        with _AT_ONCE:
+        with _turns_of(self._job.owner, command.user):
             identity = Identity(self._job.name, new_run_id())
             attempt = Attempt(command, policy, identity, emit, self._clock, sweep=True)
             performing = spawn(attempt.perform)
@@ -75,16 +76,18 @@ class CommandSender:
         return "exit status 0"
 
 
+@cache
+def _turns_of(owner: str, user: str | None) -> Semaphore:
+    """Those of the commands of one user's crontab, or of root's crontabs that run as one user.
+
+    Four commands that hang are no reason for another user to get no alarm. The machine bounds how many users there are.
+    """
+    return Semaphore(_AT_ONCE)
+
+
 def variables_of(message: Message) -> dict[str, str]:
     """Return what a command learns of a message from its environment."""
-    variables = {
-        "GCRON_KIND": message.kind,
-        "GCRON_TITLE": message.title,
-        "GCRON_COUNT": str(message.record.get("count", 1)),
-        "GCRON_OF_RUN_ID": str(message.record.get("run_id", "")),
-        "GCRON_DUE": str(message.record.get("fire_at") or ""),
-    }
-    for field in _FIELDS:
-        value = message.record.get(field)
-        variables[f"GCRON_{field.upper()}"] = "" if value is None else str(value)
-    return {name: value.replace("\0", "")[:_LONGEST_VALUE] for name, value in variables.items()}
+    values = {"count": 1, **message.record, "kind": message.kind, "title": message.title}
+    found = {variable: values.get(field) for variable, field in OF_MESSAGES.items()}
+    texts = {variable: "" if value is None else str(value) for variable, value in found.items()}
+    return {variable: text.replace("\0", "")[:_LONGEST_VALUE] for variable, text in texts.items()}

@@ -23,7 +23,7 @@ _logger = logging.getLogger("gcron")
 
 
 def make_messenger(scheduler: Scheduler, clock: Clock, mailer: str | None) -> ProgramNotifications:
-    """Return the notifications of a program's scheduler. Raises ValueError for a wrong mailer."""
+    """Return the notifications of a program's scheduler. Raises ArgumentError for a wrong mailer."""
     settings = SenderSettings(clock, _log_output, default_mailer() if mailer is None else read_mailer(mailer))
     return ProgramNotifications(scheduler, clock, _logger.error, settings)
 
@@ -34,7 +34,7 @@ class ProgramNotifications(Notifications):
     def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
         """Send messages to a URL: about all jobs, or with a `name` about those whose `notify` has it.
 
-        Raises ValueError for a setting that does not exist, or a wrong value.
+        Raises ArgumentError for a setting that does not exist, and PolicyError for a wrong value.
         """
         target = _target_of(url, name or self._free_name(url), settings)
         if name is None:

@@ -14,6 +14,7 @@ from email.policy import SMTP
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from gcron.crontab.mail_address import is_sender
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
@@ -56,7 +57,10 @@ class MailSender:
 
 
 def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
-    """Return the mail of a message, with the headers that people filter cron's mail by. Raises DeliveryError."""
+    """Return the mail of a message, with the headers that people filter cron's mail by. Raises DeliveryError.
+
+    A `sender` that is no address loses no mail: it comes from gcron's own then, and `gcron check` warns.
+    """
     user, host = _user(), socket.gethostname()
     mail = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     who = message.variables.get("LOGNAME") or user
@@ -65,7 +69,7 @@ def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
     subject = f"Cron <{who}@{host}> {message.command}" if message.kind == "output" else message.title
     try:
         mail["Subject"] = _one_line(subject)
-        mail["From"] = sender or f"gcron <{user}@{host}>"
+        mail["From"] = sender if is_sender(sender) else f"gcron <{user}@{host}>"
         mail["To"] = to
         mail["Date"] = formatdate(message.time)
         mail["Message-ID"] = f"<{message.message_id}@{host}>"
@@ -79,10 +83,11 @@ def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
                 mail[f"X-Gcron-{key.capitalize()}"] = _one_line(str(value))
         for name, value in message.variables.items():
             mail["X-Cron-Env"] = _one_line(f"<{name}={value}>")
-    except ValueError:
-        raise DeliveryError("MAILTO or MAILFROM is no address", final=True) from None
-    if not _addresses(mail["To"].addresses) or mail["From"].defects or not mail["From"].addresses:
-        raise DeliveryError("MAILTO or MAILFROM is no address", final=True)
+        addressees = _addresses(mail["To"].addresses)
+    except (ValueError, IndexError):  # a newline; `email` itself fails for `a@`
+        addressees = []
+    if not addressees:
+        raise DeliveryError("MAILTO is no address", final=True)
     mail.set_content(_body(message, is_of_a_run)[:_LONGEST_BODY])
     return mail
 

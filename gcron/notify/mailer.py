@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gcron.crontab.machine import SENDMAIL, has_mailer
+from gcron.errors import ArgumentError
 from gcron.frozen import frozen
 
 __all__ = ["Mailer", "default_mailer", "read_mailer"]
@@ -25,7 +26,7 @@ class Mailer:
 
 
 def read_mailer(text: str) -> Mailer | None:
-    """Return the mailer that `--mailer` names; None for `off`. Raises ValueError.
+    """Return the mailer that `--mailer` names; None for `off`. Raises ArgumentError.
 
     >>> read_mailer("smtp://gcron@mail.example?password-file=/run/secrets/smtp").port
     587
@@ -38,20 +39,25 @@ def read_mailer(text: str) -> Mailer | None:
         return Mailer(program=text)
     from urllib.parse import parse_qs, unquote, urlsplit  # slow to import, and not needed for a program
 
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # brackets, or a port. Its text may hold a part of a password.
+        raise ArgumentError("a mailer's URL has a wrong host or port: smtp://[USER@]HOST[:PORT]") from None
     if parts.scheme not in _SECURE or not parts.hostname:
-        raise ValueError("a mailer is sendmail, the path of such a program, smtp://[USER@]HOST[:PORT], or off")
+        raise ArgumentError("a mailer is sendmail, the path of such a program, smtp://[USER@]HOST[:PORT], or off")
     if parts.password is not None:
-        raise ValueError("a password is not given on the command line: ?password-file=PATH names a file with it")
+        raise ArgumentError("a password is not given on the command line: ?password-file=PATH names a file with it")
     query = parse_qs(parts.query)
     if unknown := set(query) - {"password-file"}:
-        raise ValueError(f"a mailer has no option {sorted(unknown)[0]}: only ?password-file=PATH")
+        raise ArgumentError(f"a mailer has no option {sorted(unknown)[0]}: only ?password-file=PATH")
     password_file = query.get("password-file", [""])[0]
     user = unquote(parts.username or "")
     if bool(user) != bool(password_file):
-        raise ValueError("a mailer has both a user and a password: smtp://USER@HOST?password-file=PATH, or neither")
-    port = parts.port or _SECURE[parts.scheme]
-    return Mailer("", parts.hostname, port, user, password_file, with_tls=parts.scheme == "smtps")
+        raise ArgumentError("a mailer has both a user and a password: smtp://USER@HOST?password-file=PATH, or neither")
+    return Mailer(
+        "", parts.hostname, port or _SECURE[parts.scheme], user, password_file, with_tls=parts.scheme == "smtps"
+    )
 
 
 def default_mailer() -> Mailer | None:

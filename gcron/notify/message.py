@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from sys import getsizeof
 
-from gcron.frozen import frozen
+from gcron.frozen import frozen, replace
 from gcron.scheduler.records import Record
 
 __all__ = ["DIGEST", "Message", "new_id", "record_of"]
 
 DIGEST = "digest"
 """The kind of a message that stands for many."""
+# Bytes of a message beside its long texts: the object, and its record.
+_OVERHEAD = 2_000
 
 
 @frozen
@@ -44,6 +47,19 @@ class Message:
     """It does not wait for the end of quiet hours."""
     covers: tuple[str, ...] = ()
     """The ids of the messages that a digest stands for."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        texts = (self.output, self.tail, self.text, self.command, *self.variables.values())
+        return _OVERHEAD * (1 + len(self.covers)) + sum(map(getsizeof, texts))
+
+    def without_output(self) -> Message:
+        """Return it without what the run printed; its text says so."""
+        if not self.output:
+            return self
+        text = f"{self.text}\n\nThe output ({len(self.output)} characters) is left out: too many messages wait.".strip()
+        return replace(self, text=text, output="", tail="")
 
     def to_json(self) -> str:
         """Return it as text, for a store."""

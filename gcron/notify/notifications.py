@@ -17,6 +17,7 @@ from gcron.notify.outbox import Outbox, Quiet
 from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, routes_of
 from gcron.notify.rules import EVENTS_READ, Occasion, Rules
 from gcron.notify.senders import SenderSettings, make_sender, where_of
+from gcron.notify.space import Space
 from gcron.notify.store import Journal, MessageStore
 from gcron.notify.wording import message_about_reload, message_of
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -31,6 +32,8 @@ __all__ = ["Notifications"]
 _LAST_WRITES = 0.8
 # Messages that wait for a receiver that takes no digest: a ping, a command.
 _MOST_SINGLE = 200
+# Deliveries at once that the crontab of one user asks for.
+_THREADS_OF_A_USER = 2
 
 MakeSender = Callable[[Route, SenderSettings], Sender]
 
@@ -62,7 +65,9 @@ class Notifications:
         self._make = make
         self._patience = patience or Patience()
         self._journal = None if store is None else Journal(store, lambda text: say(f"notify: {text}"))
-        self._threads = Threads()
+        self._space = Space(say)
+        self._threads: dict[str, Threads] = {}
+        """By owner: one user's mails that hang do not hold up another's."""
         self._rules = Rules()
         self._for_all: dict[str, Target] = {}
         self._named: dict[str, Target] = {}
@@ -182,9 +187,11 @@ class Notifications:
                 where,
                 self._make(route, self._settings),
                 self._outbox(route),
-                self._threads,
+                self._threads_of(route.owner),
                 self._clock,
                 self._say,
+                self._space,
+                route.owner,
                 self._journal,
                 self._patience,
             )
@@ -192,6 +199,11 @@ class Notifications:
             channel.use(where, self._make(route, self._settings))
         self._used[route.name] = route
         return channel
+
+    def _threads_of(self, owner: str) -> Threads:
+        if owner not in self._threads:
+            self._threads[owner] = Threads(_THREADS_OF_A_USER) if owner else Threads()
+        return self._threads[owner]
 
     def _outbox(self, route: Route) -> Outbox:
         if isinstance(route, CommandRoute) or (isinstance(route, TargetRoute) and route.target.ping_style):

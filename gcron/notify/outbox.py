@@ -5,6 +5,7 @@ This module does not know how a message is delivered.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from datetime import datetime, timedelta, tzinfo
 
@@ -57,6 +58,12 @@ class Outbox:
         self._held_until = 0.0
         self._unnamed = 0
         """Messages that the digest only counts."""
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the messages that wait take."""
+        return self._size
 
     def __len__(self) -> int:
         """Return how many messages wait."""
@@ -67,44 +74,66 @@ class Outbox:
         """False for receivers that take each message by itself."""
         return self._per_minute is not None
 
-    def put(self, message: Message, now: float) -> Message | None:
-        """Take a message in. Returns one that is dropped because of it, or that a digest will only count."""
+    def put(self, message: Message, now: float, room: float = math.inf) -> Message | None:
+        """Take a message in. Returns one that is dropped because of it, or that a digest will only count.
+
+        `room`: the bytes that it may take. A message that is larger loses its output; if that is not enough, a digest
+        names it or only counts it. An outbox that is empty takes one message in any case, without its output.
+        """
+        if message.size > room:
+            message = message.without_output()
+        has_room = message.size <= room
         if self._per_minute is None:
-            self._ready.append(message)
-            return self._ready.popleft() if len(self._ready) > self._capacity else None
+            self._push(message)
+            is_full = len(self._ready) > self._capacity or not has_room
+            return self._pop() if is_full and len(self._ready) > 1 else None
         quiet_until = self._quiet.until(now) if self._quiet is not None and not message.is_urgent else None
         if quiet_until is not None:
-            return self._hold(message, quiet_until)
+            return self._hold(message, quiet_until, room)
         while self._recent and not 0 <= now - self._recent[0] < _WINDOW:
             self._recent.popleft()
-        if len(self._recent) >= self._per_minute or len(self._ready) >= self._capacity:
-            return self._hold(message, now + _WINDOW if not self._held else self._held_until)
+        is_full = len(self._recent) >= self._per_minute or len(self._ready) >= self._capacity
+        if is_full or (not has_room and len(self)):
+            return self._hold(message, now + _WINDOW if not self._held else self._held_until, room)
         self._recent.append(now)
-        self._ready.append(message)
+        self._push(message)
         return None
 
-    def _hold(self, message: Message, until: float) -> Message | None:
+    def _hold(self, message: Message, until: float, room: float) -> Message | None:
         self._held_until = until
-        if len(self._held) < _NAMED:
-            self._held.append(_short(message))
+        short = _short(message)
+        if not self._held or (len(self._held) < _NAMED and short.size <= room):
+            self._held.append(short)
+            self._size += short.size
             return None
         self._unnamed += 1
+        return message
+
+    def _push(self, message: Message) -> None:
+        self._ready.append(message)
+        self._size += message.size
+
+    def _pop(self) -> Message:
+        message = self._ready.popleft()
+        self._size -= message.size
         return message
 
     def take(self, now: float) -> Message | None:
         """Return the next message that is due, and forget it; None when there is none."""
         if self._ready:
-            return self._ready.popleft()
+            return self._pop()
         if not self._held or now < self._held_until:
             return None
         held, unnamed = list(self._held), self._unnamed
         self._held.clear()
+        self._size = 0
         self._unnamed = 0
         return held[0] if len(held) == 1 and not unnamed else _digest(held, unnamed, now)
 
     def put_back(self, message: Message) -> None:
         """Take back the message that `take` returned last."""
         self._ready.appendleft(message)
+        self._size += message.size
 
     def due(self) -> float | None:
         """Seconds of UTC from which on `take` returns a message; None when nothing waits."""

@@ -6,6 +6,7 @@ A route is a name, what it wants, and what is needed to make a sender. This modu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from gcron.crontab import Target
 from gcron.frozen import frozen
@@ -24,6 +25,8 @@ class TargetRoute:
     """To a declared target."""
 
     target: Target
+    owner: ClassVar[str] = ""
+    """A user's crontab declares no targets."""
 
     @property
     def name(self) -> str:
@@ -44,11 +47,14 @@ class MailRoute:
     sender: str
     """From MAILFROM; empty for the user that gcron runs as."""
     wanted: tuple[str, ...]
+    owner: str = ""
+    """The user whose crontab says so; empty for others. Users share no channel: one must not hold up another's mail."""
 
     @property
     def name(self) -> str:
         """Unique among all routes."""
-        return f"MAILTO={self.address}"
+        sender = f" MAILFROM={self.sender}" if self.sender else ""
+        return (f"{self.owner}:" if self.owner else "") + f"MAILTO={self.address}{sender}"
 
 
 @frozen
@@ -67,6 +73,11 @@ class CommandRoute:
     def wanted(self) -> tuple[str, ...]:
         """The kinds of messages."""
         return (self.kind,)
+
+    @property
+    def owner(self) -> str:
+        """The user whose crontab says so; empty for others."""
+        return self.job.owner
 
     @property
     def text(self) -> str:
@@ -96,6 +107,6 @@ def routes_of(job: Job, for_all: Iterable[Target] = (), with_mail: bool = True) 
     routes: list[Route] = [TargetRoute(target) for target in targets.values()]
     if with_mail and isinstance(job.action, Command) and (address := job.action.environment.get("MAILTO", "").strip()):
         wanted = ("failure",) if job.mail_on_failure else ("output",)
-        routes.append(MailRoute(address, job.action.environment.get("MAILFROM", "").strip(), wanted))
+        routes.append(MailRoute(address, job.action.environment.get("MAILFROM", "").strip(), wanted, job.owner))
     routes += [CommandRoute(kind, job) for kind in _COMMANDS if getattr(job.policy, f"on_{kind}")]
     return routes

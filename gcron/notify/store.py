@@ -1,7 +1,8 @@
 """Where messages are kept until they are delivered, so that a restart loses none.
 
-The store of a scheduler that keeps its state on a disk implements `MessageStore`. `Journal` asks it in batches, in a
-thread, and goes on without it when it fails: a message is then only in memory.
+`MessageStore` is what is asked of a store. The stores of gcron.state do not implement it, and `gcron run` gives none:
+what is not delivered when it ends is lost. `Journal` asks a store in batches, in a thread, and goes on without it when
+it fails: a message is then only in memory.
 """
 
 from __future__ import annotations

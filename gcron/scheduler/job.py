@@ -43,6 +43,8 @@ class Job:
     """Where its messages go: those of its `notify`. Other targets make it no other job: no service is restarted."""
     mail_on_failure: bool = False
     """`-n`: mail to MAILTO only if it fails."""
+    owner: str = ""
+    """The user whose crontab defines it, which only that user edits; empty for all others."""
 
     @property
     def starts_with_scheduler(self) -> bool:
@@ -94,4 +96,6 @@ def job_of(
     limit = None if entry.policy.group is None else group_limits.get(entry.policy.group)
     notified = tuple(targets[name] for name in entry.policy.notify if name in targets)
     source = f"{entry.path}:{entry.line}"
-    return Job(entry.name, entry.schedule, command, entry.policy, source, limit, notified, entry.mail_on_failure)
+    return Job(
+        entry.name, entry.schedule, command, entry.policy, source, limit, notified, entry.mail_on_failure, entry.owner
+    )

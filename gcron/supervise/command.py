@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gcron.policy import Policy, options_of
 from gcron.supervise.process_reader import new_reader
+from gcron.variables import MARK, OF_RUNS
 
 __all__ = [
     "MARK",
@@ -28,8 +29,6 @@ __all__ = [
 
 OF_PROCESSES = options_of("processes")
 """The fields of a policy that say how a process is set up; None means as gcron itself."""
-MARK = "GCRON_MARK"
-"""The variable by which gcron finds the processes of a run. Processes inherit it, and nobody can guess its value."""
 _LIMITS = tuple(name for name in OF_PROCESSES if name.startswith("rlimit_"))
 _values_of = attrgetter(*_LIMITS)
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
@@ -83,13 +82,8 @@ class Identity(NamedTuple):
 
     def variables(self) -> dict[str, str]:
         """The variables for the environment."""
-        return {
-            "GCRON_JOB": self.job,
-            "GCRON_FIRE_AT": "" if self.fire_at is None else str(self.fire_at),
-            "GCRON_ATTEMPT": str(self.attempt),
-            "GCRON_RUN_ID": self.run_id,
-            MARK: self.mark,
-        }
+        values = {variable: getattr(self, field) for variable, field in OF_RUNS.items()}
+        return {variable: "" if value is None else str(value) for variable, value in values.items()}
 
 
 def new_run_id() -> str:

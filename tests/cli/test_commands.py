@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gcron.variables import NO_SETTINGS
 from tests.waiting import PATIENCE
 
 Gcron = Callable[..., Any]
@@ -96,6 +97,18 @@ def test_a_bad_variable_is_named_and_affects_no_other_command(
 def test_variables_of_a_job_are_not_read_as_options(gcron: Gcron, write: Write) -> None:
     write("@daily true\n")
     result = gcron("next", "crontab", GCRON_JOB="the job around", GCRON_RUN_ID="x", GCRON_ATTEMPT="1")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_gcron_in_an_on_failure_command_takes_no_variable_for_a_setting(gcron: Gcron, write: Write) -> None:
+    """It warned twelve times that GCRON_MARK and others are no settings, and `gcron history` listed no runs but those
+    of GCRON_OUTCOME. Each gcron in a job warned of GCRON_MARK."""
+    write("@daily true\n")
+    result = gcron("history", "--state=memory", **dict.fromkeys(NO_SETTINGS, "succeeded"))
+    assert "setting" not in result.stderr
+    assert "GCRON_OUTCOME" not in result.stderr
+
+    result = gcron("next", "crontab", **dict.fromkeys(NO_SETTINGS, "succeeded"))
     assert (result.returncode, result.stderr) == (0, "")
 
 

@@ -88,6 +88,7 @@ def test_a_spool_stands_beside_a_system_crontab_and_cron_d(
     found = loaded(spool, tmp_path / "crontab", tmp_path / "cron.d", system=True)
 
     assert found.errors == ()
+    assert [entry.owner for entry in found.entries] == ["", "", "alice"]
     assert [(entry.name, entry.user, entry.command) for entry in found.entries] == [
         ("x", "bob", "x"),
         ("x-2", "alice", "x"),

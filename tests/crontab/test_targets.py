@@ -144,3 +144,13 @@ def test_mailto_is_warned_about_where_nothing_sends_mail(monkeypatch: pytest.Mon
 
     (tmp_path / "sendmail").touch(mode=0o755)
     assert parse("MAILTO=ops@example.com\n@daily -n a\n").problems == ()
+
+
+def test_a_sender_that_is_no_address_is_warned_about() -> None:
+    """It was found when the first mail was given up."""
+    (warning,) = parse("MAILFROM=not an address\n@daily a\n").warnings
+
+    assert (warning.line, warning.column) == (1, 10)
+    assert warning.message == "'not an address' is no address for a mail to come from"
+    for right in ("", "root", "cron@example.com", '"Backups <backup@example.com>"'):
+        assert parse(f"MAILFROM={right}\n@daily a\n").problems == ()

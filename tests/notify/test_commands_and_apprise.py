@@ -52,7 +52,7 @@ def test_a_command_gets_the_record_and_the_output(house: Callable[..., House], t
         "GCRON_REASON": "exit status 3",
         "GCRON_REASON_CODE": "exit-status",
         "GCRON_EXIT_CODE": "3",
-        "GCRON_COUNT": "1",
+        "GCRON_TIMES": "1",
         "WHO": "me",
     }
     assert {name: variables[name] for name in expected} == expected

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gcron.errors import GcronError
 from gcron.scheduler import Scheduler
 from gcron.wsgi import WSGIServer
 from tests.conftest import Recorder
@@ -91,7 +92,7 @@ def test_what_is_wrong_is_refused(
 ) -> None:
     made, _ = make_scheduler()
 
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(GcronError, match=error):
         made.notify(*arguments, **settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from gcron.errors import ArgumentError
 from gcron.notify import mail
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.mail import MailSender, compose
@@ -81,7 +83,22 @@ def test_nothing_in_a_command_or_a_reason_makes_a_header() -> None:
     assert composed.get_all("To") == ["ops@example.com"]
 
 
-@pytest.mark.parametrize("to", ["", "a\nBcc: b@c.example", "<>", ","])
+@pytest.mark.parametrize("sender", ["not an address", "a@", "<>", "a@b.example, c@d.example", "a\nBcc: b@c.example"])
+def test_a_wrong_sender_loses_no_mail(sender: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`MAILFROM=not an address` had all mail of its crontab given up; `a@` was an IndexError, tried again for a day."""
+    monkeypatch.setattr("socket.gethostname", lambda: "host")
+    composed = compose(OUTPUT, "ops@example.com", sender)
+
+    assert composed["From"] == compose(OUTPUT, "ops@example.com")["From"]
+    assert composed["Bcc"] is None
+
+
+@pytest.mark.parametrize("sender", ["root", "Backups <backup@example.com>"])
+def test_a_sender_may_be_a_user_or_have_a_display_name(sender: str) -> None:
+    assert compose(OUTPUT, "ops@example.com", sender)["From"] == sender
+
+
+@pytest.mark.parametrize("to", ["", "a\nBcc: b@c.example", "<>", ",", "a@"])
 def test_a_wrong_addressee_is_final(to: str) -> None:
     with pytest.raises(DeliveryError, match="no address") as caught:
         compose(OUTPUT, to)
@@ -322,12 +339,24 @@ def test_a_mailer_is_read(text: str, mailer: Mailer | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "postfix", "http://a.example", "smtp://", "smtp://me:pass@a.example", "smtp://me@a.example", "smtp://a?b=c"],
+    [
+        "",
+        "postfix",
+        "http://a.example",
+        "smtp://",
+        "smtp://me:pass@a.example",
+        "smtp://me:pass@a.example:99999",
+        "smtp://me:pass/word@a.example",
+        "smtp://me@a.example",
+        "smtp://a?b=c",
+        "smtp://[a",
+    ],
 )
 def test_a_wrong_mailer_is_refused_without_its_password(text: str) -> None:
-    with pytest.raises(ValueError, match=r"a mailer|a password") as caught:
+    """It was a plain ValueError, which `except GcronError` did not catch."""
+    with pytest.raises(ArgumentError, match=r"a mailer|a password") as caught:
         read_mailer(text)
-    assert "pass@" not in str(caught.value)
+    assert not re.search("pass[@/']", str(caught.value))
 
 
 def test_the_user_of_a_container_may_have_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
