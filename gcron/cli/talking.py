@@ -32,7 +32,7 @@ _NO_GCRON = 3
 _NO_JOB = 4
 
 FAILURES = frozenset({"failed", "timed-out", "killed", "start-failed", "unknown-exit", "lost"})
-"""Outcomes that count as failures."""
+"""Outcomes that count as failures: those of `gcron.scheduler.history`, which is slow to import."""
 _WORDS = {
     "succeeded": "ok",
     "timed-out": "timed out",
