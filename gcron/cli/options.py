@@ -41,7 +41,7 @@ A cron that supervises what it starts.
   gcron next crontab.example     show what fires when
   gcron explain '30 2 * * mon'   explain a schedule in words
   gcron status                   show how the jobs of a gcron that runs stand
-  gcron logs backup              show what the last run of its job backup printed
+  gcron logs backup              show what its job backup printed last
   gcron help                     list the topics of the documentation
 """
 _EPILOG = """\
@@ -49,7 +49,7 @@ Every long option except --job can also be set in the environment: --log-format
 as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
-read, or what was asked for was refused; 2 the command line is wrong; 130 Ctrl-C.
+read, or a request was refused; 2 the command line is wrong; 130 Ctrl-C.
 Of run: 3 jobs had to be killed at shutdown; 4 a process that cannot be killed
 is left; 5 a service has failed for good; 6 a part of gcron itself has died.
 Of the commands from status to reload, which talk to a gcron that runs:
