@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gcron.cli.logs import follow_run
-from gcron.cli.talking import REFUSED, find, local_time, shown, talk
+from gcron.cli.talking import REFUSED, find, local_time, talk
 from gcron.control.client import Client, NoGcron
+from gcron.escaping import escape
 
 __all__ = ["main"]
 
@@ -31,7 +32,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace, record: Record, text: str) -> None:
-    print(json.dumps(record) if options.json else shown(text))
+    print(json.dumps(record) if options.json else escape(text))
+
+
+def _say(text: str) -> None:
+    print(f"gcron: {escape(text)}", file=sys.stderr)
 
 
 # -- runs ---------------------------------------------------------------------------------------------------------
@@ -54,7 +59,7 @@ def _trigger(client: Client, options: argparse.Namespace) -> int:
         _report(options, run, f"{name}: {words[decision]}")
         return 0
     if decision != "started":
-        print(f"gcron: {name}: {shown(words[decision])}", file=sys.stderr)
+        _say(f"{name}: {words[decision]}")
     return _wait(client, name, run_id, options)
 
 
@@ -62,15 +67,15 @@ def _wait(client: Client, name: str, run_id: str, options: argparse.Namespace) -
     try:
         ended = follow_run(client, run_id)
     except NoGcron as error:
-        print(f"gcron: {name}: {error}", file=sys.stderr)
+        _say(f"{name}: {error}")
         return _NO_STATUS
     except KeyboardInterrupt:
-        print(f"gcron: {name} goes on; gcron logs {name} {run_id} -f", file=sys.stderr)
+        _say(f"{name} goes on; gcron logs {name} {run_id} -f")
         raise
     if options.json:
         print(json.dumps(ended), file=sys.stderr)
     elif ended["outcome"] not in ("succeeded", "failed"):
-        print(f"gcron: {name}: {ended['outcome']}: {shown(ended['reason'])}", file=sys.stderr)
+        _say(f"{name}: {ended['outcome']}: {ended['reason']}")
     return _status(ended)
 
 
@@ -107,7 +112,7 @@ def _stop(client: Client, options: argparse.Namespace) -> int:
 
 def _pause(client: Client, options: argparse.Namespace) -> int:
     if options.until and options.duration:
-        print("gcron: give --for or --until, not both", file=sys.stderr)
+        _say("give --for or --until, not both")
         return 2
     until = None
     if options.until:
@@ -116,7 +121,7 @@ def _pause(client: Client, options: argparse.Namespace) -> int:
         try:
             until = utc_text(read_moment(options.until, int(time.time()), read_zone(None)).instant)
         except TimeError as error:
-            print(f"gcron: {error}", file=sys.stderr)
+            _say(str(error))
             return 2
     name = find(client, options.job)["job"]
     job = client.post("jobs", name, "pause", until=until, why=options.why, **{"for": options.duration})

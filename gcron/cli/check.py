@@ -8,6 +8,7 @@ import json
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import complain, plural, say
 from gcron.cli.times import TimeError
+from gcron.escaping import escape_line
 
 __all__ = ["main"]
 
@@ -30,5 +31,5 @@ def main(options: argparse.Namespace) -> int:
     complain(loaded.problems)
     warnings = len(loaded.problems) - errors
     jobs = plural(len(loaded.entries), "job")
-    print(f"{crontabs}: {jobs}, {plural(errors, 'error')}, {plural(warnings, 'warning')}")
+    print(f"{escape_line(str(crontabs))}: {jobs}, {plural(errors, 'error')}, {plural(warnings, 'warning')}")
     return status

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from gcron.cli.talking import colour, shorten, shown
+from gcron.cli.table import cell_width, shorten
+from gcron.cli.talking import colour
 from gcron.cli.terminal import width
+from gcron.escaping import escape_line
 
 __all__ = ["Column", "print_columns"]
 
@@ -25,8 +27,10 @@ class Column(NamedTuple):
 
 def print_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print the titles and the rows."""
-    rows = [[shown(cell) for cell in row] for row in rows]
-    natural = [max([len(column.title), *(len(row[index]) for row in rows)]) for index, column in enumerate(columns)]
+    rows = [[escape_line(cell).expandtabs(1) for cell in row] for row in rows]
+    natural = [
+        max([len(column.title), *(cell_width(row[index]) for row in rows)]) for index, column in enumerate(columns)
+    ]
     widths = _fit(columns, natural, width())
     print(colour(_line(columns, [column.title for column in columns], widths), "bold"))
     for row in rows:
@@ -59,6 +63,7 @@ def _line(columns: Sequence[Column], row: Sequence[str], widths: dict[int, int],
 
 def _cells(columns: Sequence[Column], row: Sequence[str], widths: dict[int, int], coloured: bool) -> Iterator[str]:
     for index, size in widths.items():
-        cell = shorten(row[index], size).ljust(size)
+        cell = shorten(row[index], size)
+        cell += " " * (size - cell_width(cell))
         style = columns[index].style(row[index]) if coloured else ""
         yield colour(cell, style) if style else cell

@@ -42,7 +42,7 @@ examples:
 
 the last ten outcomes, the newest last:
   . succeeded  F failed  T timed out  K killed  S did not start  - skipped
-  m missed  ? lost or unknown  o a service that was asked to end
+  m missed  ? lost or unknown  o was asked to end, and ended
 """,
     )
     parser.add_argument("job", nargs="?", metavar="JOB", help=_JOB)

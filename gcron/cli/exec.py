@@ -11,6 +11,7 @@ from gcron.cli.messages import say
 from gcron.crontab import JobNotFound, find_job
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.sink import Outlets
+from gcron.escaping import escape
 from gcron.frozen import replace
 from gcron.policy.services import is_service, without_useless
 from gcron.runtime.event import Event
@@ -116,7 +117,7 @@ class _Foreground:
         return code if code >= 0 else 128 - code
 
     def _say(self, text: str) -> None:
-        print(f"gcron: {self._job.name}: {text}", file=sys.stderr)
+        print(f"gcron: {escape(f'{self._job.name}: {text}')}", file=sys.stderr)
 
     # -- its events -----------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from gcron.cli.messages import say
 from gcron.cli.terminal import FIXED_BLANK, print_wrapped, width
 from gcron.cli.times import TimeError, offset_text, read_moment, read_zone, relative_text, utc_text, zone_name
 from gcron.crontab import Entry, JobNotFound, find_job
+from gcron.escaping import escape
 from gcron.frozen import frozen
 from gcron.schedule import (
     LAYOUTS,
@@ -138,7 +139,7 @@ def _subject_of_words(options: argparse.Namespace) -> _Subject | None:
     except ScheduleError as error:
         _print_error(text, error)
         if hint := _hint(options, text):
-            print(f"  hint: {hint}", file=sys.stderr)
+            print(f"  hint: {escape(hint)}", file=sys.stderr)
         return None
     # A nickname stands for five fields, whatever --fields says.
     layout = None if text in NICKNAMES else options.fields
@@ -307,12 +308,12 @@ def _print_changes(explanation: _Explanation) -> None:
 
 
 def _print_error(text: str, error: ScheduleError) -> None:
-    print(f"gcron: {error.message}", file=sys.stderr)
+    print(f"gcron: {escape(error.message)}", file=sys.stderr)
     if text and text.isprintable():
         print(f"  {text}", file=sys.stderr)
         print("  " + " " * error.start + "^" * max(1, error.end - error.start), file=sys.stderr)
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        print(f"  hint: {escape(error.hint)}", file=sys.stderr)
 
 
 def _hint(options: argparse.Namespace, text: str) -> str:

@@ -14,6 +14,7 @@ from gcron.cli.messages import complain, say
 from gcron.cli.times import TimeError, read_zone
 from gcron.crontab import Loaded, LoadSettings, load_all
 from gcron.crontab.source import MAX_SIZE, unreadable
+from gcron.escaping import escape_line
 
 __all__ = ["Crontabs", "Progress", "load_or_complain", "with_progress"]
 
@@ -144,7 +145,7 @@ class Progress:
         self._next_look = now + _PAUSE
         if sys.stderr is not None and sys.stderr.isatty():
             self._is_shown = True
-            print(f"{_CLEAR_LINE}gcron: {' '.join(map(str, words))}", end="", file=sys.stderr, flush=True)
+            print(f"{_CLEAR_LINE}gcron: {escape_line(' '.join(map(str, words)))}", end="", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Progress:
         return self

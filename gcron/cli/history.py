@@ -13,6 +13,7 @@ from typing import Any
 from gcron.cli.columns import Column, print_columns
 from gcron.cli.talking import FAILURES, find, local_time, span, style_of, talk, word_of
 from gcron.control.client import Client
+from gcron.escaping import escape
 
 __all__ = ["main"]
 
@@ -27,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         since, until = _instant(options.since), _instant(options.until)
     except ValueError as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        print(f"gcron: {escape(str(error))}", file=sys.stderr)
         return 2
     return talk(options, lambda client: _show(client, options, since, until))
 

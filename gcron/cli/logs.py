@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gcron.cli.talking import REFUSED, find, talk
 from gcron.cli.terminal import is_terminal
 from gcron.control.client import Client, NoGcron, Refused
+from gcron.escaping import escape, escape_line
 
 __all__ = ["follow_run", "main", "write_output"]
 
@@ -17,8 +19,6 @@ __all__ = ["follow_run", "main", "write_output"]
 _LOOKED_AT = 20
 # Bytes from the end in which the last lines are looked for.
 _TAIL = 4 * 1024 * 1024
-# What could move a terminal's cursor, but for tabs and ends of lines.
-_CONTROL = bytes(code for code in range(32) if code not in (9, 10)) + b"\x7f"
 
 Record = dict[str, Any]
 
@@ -44,7 +44,7 @@ def _show(client: Client, options: argparse.Namespace) -> int:
                 raise
         else:
             return 0
-    print(f"gcron: no output of {name} is kept", file=sys.stderr)
+    print(f"gcron: no output of {escape_line(name)} is kept", file=sys.stderr)
     return REFUSED
 
 
@@ -73,34 +73,43 @@ def _present_or_next(client: Client, name: str) -> str:
         running = client.get("jobs", name)["running"]  # only now: nothing begins unseen in between
         if running:
             return str(running[-1]["run_id"])
-        print(f"gcron: {name} does not run now; waiting for its next run", file=sys.stderr)
+        print(f"gcron: {escape_line(name)} does not run now; waiting for its next run", file=sys.stderr)
     raise NoGcron("gcron has ended")
 
 
 def follow_run(client: Client, run_id: str) -> Record:
     """Write what a run prints, as it comes; returns its record once it has ended. Raises NoGcron."""
+    ended: list[Record] = []
+    write_output(_pieces(client, run_id, ended))
+    if not ended:
+        raise NoGcron("gcron has ended before the run")
+    return ended[0]
+
+
+def _pieces(client: Client, run_id: str, ended: list[Record]) -> Iterator[bytes]:
+    """What a run prints, as it comes; at its end its record is put into `ended`."""
     for happening in client.stream("runs", run_id, "output", follow=True):
         if happening.kind == "output":
-            write_output([happening.data["text"].encode("utf-8", "surrogateescape")])
+            yield happening.data["text"].encode("utf-8", "surrogateescape")
         elif happening.kind == "gap":
-            write_output([b"[gcron: %d bytes are not kept]\n" % happening.data["bytes"]])
+            yield b"[gcron: %d bytes are not kept]\n" % happening.data["bytes"]
         elif happening.kind == "end":
-            return happening.data
-    raise NoGcron("gcron has ended before the run")
+            ended.append(happening.data)
+            return
 
 
 def write_output(pieces: Iterable[bytes]) -> None:
-    """Write bytes to stdout; what could move a terminal's cursor is escaped there, and only there."""
-    escape = is_terminal()
-    for piece in pieces:
-        sys.stdout.buffer.write(_escaped(piece) if escape else piece)
+    """Write bytes to stdout; what a terminal could act upon is escaped there, and only there."""
+    for piece in _escaped(pieces) if is_terminal() else pieces:
+        sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
 
 
-def _escaped(piece: bytes) -> bytes:
-    for code in _CONTROL:
-        piece = piece.replace(bytes([code]), b"\\x%02x" % code)
-    return piece
+def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    decoder = getincrementaldecoder("utf-8")("backslashreplace")  # a character may end in the next piece
+    for piece in pieces:
+        yield escape(decoder.decode(piece)).encode()
+    yield decoder.decode(b"", final=True).encode()
 
 
 def _last_lines(pieces: Iterable[bytes], count: int) -> list[bytes]:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gcron.escaping import escape
+
 if TYPE_CHECKING:
     from gcron.crontab import Problem
     from gcron.daemon.formats.format import Format, Level
@@ -21,7 +23,7 @@ def say(text: str, level: Level = "error", log_format: str = "text") -> None:
     if format is not None:
         _write(format.message(time.time(), text, level))
     else:
-        print(f"gcron: {'warning: ' if level == 'warning' else ''}{text}", file=sys.stderr)
+        print(f"gcron: {'warning: ' if level == 'warning' else ''}{escape(text)}", file=sys.stderr)
 
 
 def complain(problems: Sequence[Problem], log_format: str = "text") -> None:

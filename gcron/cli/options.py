@@ -40,6 +40,8 @@ A cron that supervises what it starts.
   gcron list crontab.example     list its jobs
   gcron next crontab.example     show what fires when
   gcron explain '30 2 * * mon'   explain a schedule in words
+  gcron status                   show how the jobs of a gcron that runs stand
+  gcron logs backup              show what its job backup printed last
   gcron help                     list the topics of the documentation
 """
 _EPILOG = """\
@@ -47,9 +49,11 @@ Every long option except --job can also be set in the environment: --log-format
 as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
-read; 2 the command line is wrong; 3 jobs had to be killed at shutdown;
-4 a process that cannot be killed is left; 5 a service has failed for good;
-6 a part of gcron itself has died; 130 Ctrl-C.
+read, or a request was refused; 2 the command line is wrong; 130 Ctrl-C.
+Of run: 3 jobs had to be killed at shutdown; 4 a process that cannot be killed
+is left; 5 a service has failed for good; 6 a part of gcron itself has died.
+Of the commands from status to reload, which talk to a gcron that runs:
+3 no gcron to talk to; 4 there is no such job.
 """
 
 
@@ -119,7 +123,11 @@ def _add_run(commands: _Commands) -> None:
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
     history = parser.add_argument_group("history (gcron help state)")
-    _add_state(history, "a directory for it, or memory (default: /var/lib/gcron/NAME, or one in your home directory)")
+    _add_state(
+        history,
+        "a directory for it, or memory (default: /var/lib/gcron/NAME, or one in your home directory)",
+        "its name (default: made of the FILEs)",
+    )
     history.add_argument(
         "--keep-output", type=_option("keep-output"), metavar="SIZE", help="how much of a run's output (default 1M)"
     )
@@ -314,7 +322,11 @@ read; 2 the command line is wrong
     )
     actions = ("show", "check", "compact", "export", "prune")
     parser.add_argument("action", nargs="?", choices=actions, default="show", metavar="ACTION", help=", ".join(actions))
-    _add_state(parser, "the directory of the history (default: the only one of this user)")
+    _add_state(
+        parser,
+        "the directory of the history (default: the only one of this user)",
+        "the name of the gcron whose history it is, as `gcron status` shows it",
+    )
     parser.add_argument("--keep-runs", type=_option("keep-runs"), metavar="N", help="prune: instead of each job's own")
     parser.add_argument(
         "--keep-for", type=_option("keep-for"), metavar="DURATION", help="prune: instead of each job's own"
@@ -477,9 +489,9 @@ def _user_ids(text: str) -> tuple[int, ...]:
     return tuple(map(int, ids))
 
 
-def _add_state(parser: argparse._ActionsContainer, described: str) -> None:
-    parser.add_argument("--state", metavar="DIR", help=described)
-    parser.add_argument("--instance", type=_instance, metavar="NAME", help="its name (default: made of the FILEs)")
+def _add_state(parser: argparse._ActionsContainer, state: str, instance: str) -> None:
+    parser.add_argument("--state", metavar="DIR", help=state)
+    parser.add_argument("--instance", type=_instance, metavar="NAME", help=instance)
 
 
 def _instance(text: str) -> str:

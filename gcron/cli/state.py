@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from gcron.cli.messages import plural
+from gcron.escaping import escape, escape_line
 from gcron.scheduler.records import Record, instant, stored_run_record
 from gcron.state.database import Damaged, Refused
 from gcron.state.places import DATABASE, NoHome, StateError, find_holder, find_instances, state_home
@@ -29,11 +30,11 @@ def main(options: argparse.Namespace) -> int:
             raise StateError(f"there are {len(directories)} histories: say which one by --instance: {names}")
         return _ACTIONS[options.action](directories[0], options)
     except (StateError, NoHome, Damaged, Refused) as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        print(f"gcron: {escape(str(error))}", file=sys.stderr)
     except sqlite3.Error as error:
-        print(f"gcron: the history cannot be read: {error}", file=sys.stderr)
+        print(f"gcron: the history cannot be read: {escape(str(error))}", file=sys.stderr)
     except PermissionError as error:
-        print(f"gcron: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"gcron: {escape_line(str(error.filename))}: {error.strerror}", file=sys.stderr)
     return 1
 
 
@@ -64,7 +65,7 @@ def _show(directories: list[str], as_json: bool) -> int:
             continue
         if number:
             print()
-        print("\n".join(_lines(record)))
+        print("\n".join(map(escape_line, _lines(record))))
     return 0
 
 
@@ -115,7 +116,7 @@ def _size(size: float) -> str:
 def _check(directory: str, options: argparse.Namespace) -> int:
     problems = Upkeep(directory).check()
     for problem in problems:
-        print(problem)
+        print(escape(problem))
     if not problems:
         print("the history is whole")
     return 1 if problems else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
@@ -14,7 +15,6 @@ from gcron.cli.talking import (
     find,
     local_time,
     seconds_since,
-    shown,
     span,
     style_of,
     talk,
@@ -22,6 +22,7 @@ from gcron.cli.talking import (
 )
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
+from gcron.escaping import escape_line
 
 __all__ = ["main", "strip"]
 
@@ -39,6 +40,8 @@ _STRIP = 10
 _RUNS_SHOWN = 10
 
 Record = dict[str, Any]
+
+_in_red, _in_yellow = partial(colour, name="red"), partial(colour, name="yellow")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -58,7 +61,7 @@ def _all(client: Client, options: argparse.Namespace) -> int:
     instance = client.get("instance")
     jobs = list(client.pages("jobs", "jobs", limit=500))
     if options.names:
-        print("".join(f"{shown(job['job'])}\n" for job in jobs), end="")
+        print("".join(f"{escape_line(job['job'])}\n" for job in jobs), end="")
         return 0
     if options.json:
         print(json.dumps({"instance": instance, "jobs": jobs}))
@@ -87,13 +90,13 @@ def _print_headline(instance: Record, jobs: list[Record]) -> None:
     since = f"since {local_time(instance['since'])[:16]} ({ago(seconds_since(instance['since'], instance['now']))})"
     print_wrapped(f"{instance['instance']}: {since}, {', '.join(counts)}")
     if instance["stopping"]:
-        print_wrapped(colour("gcron is stopping", "yellow"))
+        print_wrapped("gcron is stopping", paint=_in_yellow)
     problem = (instance["reload"] or {}).get("problem")
     if problem:
-        print_wrapped(colour("the crontabs on disk are wrong, and the jobs of before go on: see gcron check", "red"))
+        print_wrapped("the crontabs on disk are wrong, and the jobs of before go on: see gcron check", paint=_in_red)
     if instance["store"]["problem"]:
         lost = f" ({instance['store']['lost']} records lost)" if instance["store"]["lost"] else ""
-        print_wrapped(colour(f"history: {shown(instance['store']['problem'])}{lost}", "red"))
+        print_wrapped(f"history: {instance['store']['problem']}{lost}", paint=_in_red)
 
 
 def _is_failing(job: Record) -> bool:
@@ -170,7 +173,7 @@ def _one(client: Client, options: argparse.Namespace) -> int:
     now = client.get("instance")["now"]
     for title, text in _facts(job, now):
         if text:
-            print_wrapped(shown(text), f"{title:12}", " " * 12)
+            print_wrapped(text, f"{title:12}", " " * 12)
     if runs:
         print()
         print_columns(_RUN_COLUMNS, [_run_row(run, now) for run in runs])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from textwrap import wrap
 
 from gcron.cli.terminal import is_terminal, wants_colour, width
+from gcron.escaping import escape
 from gcron.frozen import frozen
 
-__all__ = ["Table", "shorten"]
+__all__ = ["Table", "cell_width", "shorten"]
 
 _GAP = "  "
 # Names and places are shortened to this many columns before the table is given up.
@@ -28,7 +29,7 @@ class Table:
 
     def print(self, rows: Sequence[Sequence[str]]) -> None:
         """Print the titles and the rows, or the lines of the rows."""
-        rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # a tab would be several columns wide
+        rows = [[escape(" ".join(cell.split())) for cell in row] for row in rows]  # a tab would be several columns wide
         widths = self._widths(rows)
         if widths is None:
             self._print_lines(rows)
@@ -40,8 +41,8 @@ class Table:
 
     def _widths(self, rows: Sequence[Sequence[str]]) -> list[int] | None:
         """Return the width of each column, 0 if it is not shown; None if they do not fit."""
-        widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
-        widths = [max(size, _cells(title)) if size else 0 for title, size in zip(self.columns, widths, strict=True)]
+        widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+        widths = [max(size, cell_width(title)) if size else 0 for title, size in zip(self.columns, widths, strict=True)]
         excess = sum(widths) + len(_GAP) * (sum(map(bool, widths)) - 1) - width()
         if excess <= 0 or not is_terminal():
             return widths
@@ -63,10 +64,10 @@ class Table:
 
 def shorten(text: str, size: int) -> str:
     """Return the text with its middle left out if it is more than `size` columns wide: beginning and end tell most."""
-    if _cells(text) <= size:
+    if cell_width(text) <= size:
         return text
     head, tail = text[: size - 1 - (size - 1) // 2], text[len(text) - (size - 1) // 2 :]
-    while _cells(head) + 1 + _cells(tail) > size:  # characters of two columns
+    while cell_width(head) + 1 + cell_width(tail) > size:  # characters of two columns
         head, tail = head[:-1], tail[1:]
     return f"{head}…{tail}"
 
@@ -79,7 +80,7 @@ def _indented(*lines: str) -> list[str]:
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     shown = [shorten(cell, size) for cell, size in zip(cells, widths, strict=True) if size]
     sizes = [size for size in widths if size]
-    padded = [cell + " " * (size - _cells(cell)) for cell, size in zip(shown, sizes, strict=True)]
+    padded = [cell + " " * (size - cell_width(cell)) for cell, size in zip(shown, sizes, strict=True)]
     return _GAP.join(padded).rstrip()
 
 
@@ -87,7 +88,7 @@ def _emphasized(text: str, style: str) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if text and wants_colour() else text
 
 
-def _cells(text: str) -> int:
+def cell_width(text: str) -> int:
     """Return the columns that a terminal takes for the text."""
     if text.isascii():
         return len(text)

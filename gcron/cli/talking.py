@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.control.client import Client, NoGcron, Refused, connect
+from gcron.escaping import escape
 
 __all__ = [
     "FAILURES",
@@ -20,8 +20,6 @@ __all__ = [
     "find",
     "local_time",
     "seconds_since",
-    "shorten",
-    "shown",
     "span",
     "style_of",
     "talk",
@@ -34,7 +32,7 @@ _NO_GCRON = 3
 _NO_JOB = 4
 
 FAILURES = frozenset({"failed", "timed-out", "killed", "start-failed", "unknown-exit", "lost"})
-"""Outcomes that count as failures."""
+"""Outcomes that count as failures: those of `gcron.scheduler.history`, which is slow to import."""
 _WORDS = {
     "succeeded": "ok",
     "timed-out": "timed out",
@@ -42,9 +40,6 @@ _WORDS = {
     "unknown-exit": "unknown",
 }
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
-# What could move a terminal's cursor, but for tabs and ends of lines.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 Record = dict[str, Any]
 
 
@@ -54,12 +49,12 @@ def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
         with connect(options.instance, options.socket) as client:
             return ask(client)
     except NoGcron as error:
-        print(f"gcron: {error}", file=sys.stderr)
+        print(f"gcron: {escape(str(error))}", file=sys.stderr)
         return _NO_GCRON
     except Refused as error:
-        print(f"gcron: {shown(str(error))}", file=sys.stderr)
+        print(f"gcron: {escape(str(error))}", file=sys.stderr)
         for line in str(error.record.get("problem") or "").splitlines():
-            print(shown(line), file=sys.stderr)
+            print(escape(line), file=sys.stderr)
         if error.code in ("no-such-job", "no-such-run"):
             return _NO_JOB
         return _WRONG_COMMAND_LINE if error.code == "bad-request" else REFUSED
@@ -124,21 +119,6 @@ def ago(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit}"
     return f"{whole}s"
-
-
-def shorten(text: str, width: int) -> str:
-    """Return a text of at most `width` characters; a longer one without its middle: `php-art…-import`."""
-    if len(text) <= width:
-        return text
-    if width < 3:
-        return text[:width]
-    head = (width - 1 + 1) // 2
-    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
-
-
-def shown(text: str) -> str:
-    """Return a text in which all that could move a terminal's cursor is escaped."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def colour(text: str, name: str) -> str:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from collections.abc import Callable
+
+from gcron.escaping import escape
 
 __all__ = ["FIXED_BLANK", "WIDEST_TEXT", "columns", "is_terminal", "print_wrapped", "wants_colour", "width"]
 
@@ -48,8 +51,11 @@ def width() -> int:
     return max(_NARROWEST, columns()) if is_terminal() else _ENDLESS
 
 
-def print_wrapped(text: str, lead: str = "", following: str = "  ") -> None:
-    """Print `lead` and `text`; on a terminal in lines that fit, each after the first with `following` in front."""
+def print_wrapped(text: str, lead: str = "", following: str = "  ", paint: Callable[[str], str] = str) -> None:
+    """Print `lead` and `text`; on a terminal in lines that fit, each after the first with `following` in front.
+
+    The text is escaped. `paint` adds colour to a line.
+    """
     wrapper = textwrap.TextWrapper(
         min(width(), WIDEST_TEXT) if is_terminal() else width(),
         initial_indent=lead,
@@ -57,5 +63,5 @@ def print_wrapped(text: str, lead: str = "", following: str = "  ") -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for line in wrapper.wrap(text):
-        print(line.replace(FIXED_BLANK, " ").rstrip())
+    for line in wrapper.wrap(escape(text)):
+        print(paint(line.replace(FIXED_BLANK, " ").rstrip()))

@@ -16,6 +16,7 @@ from gcron.cli.messages import plural, say
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
 from gcron.cli.times import TimeError, read_moment, utc_text, zone_name
 from gcron.crontab import Entry, Loaded
+from gcron.escaping import escape_line
 from gcron.frozen import frozen
 from gcron.schedule import EverySchedule, Zone
 from gcron.schedule.clock import SystemClock
@@ -171,7 +172,8 @@ def _print_picture(picture: _Picture, most: int | None, read_in: tzinfo | None) 
     print(f"{'':{label}}  {_axis(picture)}".rstrip())
     remarks = _remarks([entry for entry, _ in shown], width() - label - picture.size - 4)
     for (entry, counts), remark in zip(shown, remarks, strict=True):
-        print(f"{_shortened(entry.name, label):{label}}  {_line(counts):{picture.size}}  {remark}".rstrip())
+        name = _shortened(escape_line(entry.name), label)
+        print(f"{name:{label}}  {_line(counts):{picture.size}}  {escape_line(remark)}".rstrip())
     if len(firing) > 1:
         print(f"{'all':{label}}  {_highlighted(_line(sums), sums)}".rstrip())
     _print_notes(picture, len(firing), len(shown))

@@ -6,9 +6,10 @@ import argparse
 import json
 from typing import Any
 
-from gcron.cli.talking import colour, find, local_time, shown, span, talk
+from gcron.cli.talking import colour, find, local_time, span, talk
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
+from gcron.escaping import escape_line
 
 __all__ = ["main"]
 
@@ -26,14 +27,14 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    print_wrapped(shown(f"{name} at {local_time(found['at'])}: {found['explanation']}"))
-    print_wrapped(shown(f"{found['schedule']}  {found['words']}  ({found['timezone']})"), "schedule  ", " " * 10)
+    print_wrapped(f"{name} at {local_time(found['at'])}: {found['explanation']}")
+    print_wrapped(f"{found['schedule']}  {found['words']}  ({found['timezone']})", "schedule  ", " " * 10)
     if found["clock"]:
         print_wrapped(found["clock"], "clock     ", " " * 10)
     for field in found["fields"]:
         sign = "ok" if field["fits"] else colour("no", "red")
         text = f"{field['text']} ({field['words']}); it was {field['value']}"
-        print_wrapped(text, f"  {sign}  {field['field']:14}", " " * 20)
+        print_wrapped(text, f"  {sign}  {escape_line(field['field']):14}", " " * 20)
     if not found["due"]:
         print_wrapped(_neighbours(found), "fires     ", " " * 10)
     if found["run"] is not None:
@@ -55,4 +56,4 @@ def _print_run(run: Record) -> None:
         words.append(f"took {span(run['duration'])}")
     if run["attempts"] > 1:
         words.append(f"{run['attempts']} attempts")
-    print_wrapped(shown(f"{run['run_id']}: {', '.join(words)}"), "run       ", " " * 10)
+    print_wrapped(f"{run['run_id']}: {', '.join(words)}", "run       ", " " * 10)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from gcron.control.places import Running, running, short_address
+from gcron.escaping import escape_line
 from gcron.frozen import frozen
 
 __all__ = ["Client", "Happening", "NoGcron", "Refused", "choose", "connect"]
@@ -60,16 +61,16 @@ def connect(instance: str | None = None, path: str | None = None) -> Client:
 def choose(instance: str | None, found: list[Running]) -> Running:
     """Return the gcron that is meant: by the name of an instance, or the path of a crontab of it; else the only one.
 
-    Raises NoGcron.
+    The caller's own come first: root's command must not depend on how another user names his. Raises NoGcron.
     """
+    own = [one for one in found if one.is_own]
     if instance is None:
-        if len(found) == 1:
-            return found[0]
+        if len(own or found) == 1:
+            return (own or found)[0]
         if not found:
             raise NoGcron("no gcron of yours runs here; `gcron run crontab` starts one")
         raise NoGcron("several gcrons run here; choose one with --instance:\n" + _listed(found))
-    path = os.path.abspath(instance)
-    matches = [one for one in found if one.name == instance] or [one for one in found if path in one.crontabs]
+    matches = _matches(instance, own) or _matches(instance, found)
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -78,8 +79,14 @@ def choose(instance: str | None, found: list[Running]) -> Running:
     raise NoGcron(f"no gcron runs here with the name or the crontab {instance!r}{others}")
 
 
+def _matches(instance: str, found: list[Running]) -> list[Running]:
+    path = os.path.abspath(instance)
+    return [one for one in found if one.name == instance] or [one for one in found if path in one.crontabs]
+
+
 def _listed(found: list[Running]) -> str:
-    return "\n".join(f"  {one.name}  pid {one.pid}, since {one.since}: {', '.join(one.crontabs)}" for one in found)
+    lines = (f"{one.name}  pid {one.pid}, since {one.since}: {', '.join(one.crontabs)}" for one in found)
+    return "\n".join(f"  {escape_line(line)}" for line in lines)
 
 
 # -- asking -------------------------------------------------------------------------------------------------------
@@ -178,7 +185,7 @@ class Client:
         try:
             answer: Record = json.loads(self._read(response, None))
         except ValueError as error:
-            raise NoGcron(f"{self._path}: the answer is no JSON: {error}") from None
+            raise NoGcron(f"{escape_line(self._path)}: the answer is no JSON: {error}") from None
         return answer
 
     def _ask(
@@ -216,13 +223,14 @@ class Client:
 
     def _gone(self, error: Exception) -> NoGcron:
         self.close()
+        path = escape_line(self._path)
         if isinstance(error, PermissionError):
-            return NoGcron(f"{self._path}: only its own user and root may talk to this gcron")
+            return NoGcron(f"{path}: only its own user and root may talk to this gcron")
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return NoGcron(f"{self._path}: no gcron listens there")
+            return NoGcron(f"{path}: no gcron listens there")
         if isinstance(error, TimeoutError):
-            return NoGcron(f"{self._path}: gcron does not answer")
-        return NoGcron(f"{self._path}: the connection broke: {error or type(error).__name__}")
+            return NoGcron(f"{path}: gcron does not answer")
+        return NoGcron(f"{path}: the connection broke: {error or type(error).__name__}")
 
 
 def _target(words: tuple[str, ...], query: Mapping[str, object]) -> str:

@@ -19,6 +19,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from gcron.frozen import frozen
@@ -38,6 +39,9 @@ SOCKET, LOCK, INSTANCE_FILE = "control.sock", "control.lock", "instance.json"
 # Bytes of a socket's path, with its end (unix(7)); a few systems have less than Linux.
 _LONGEST_ADDRESS = 104
 _MOST_BYTES = 64 * 1024
+# In one directory. Another user may make as many as he likes, and root looks there.
+_MOST_INSTANCES = 1000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @frozen
@@ -53,6 +57,8 @@ class Running:
     """RFC 3339, UTC."""
     crontabs: tuple[str, ...]
     """Absolute paths."""
+    is_own: bool = True
+    """False: it is another user's, and root looks."""
 
 
 # -- the gcron that serves ----------------------------------------------------------------------------------------
@@ -85,15 +91,14 @@ def _directories(environ: Mapping[str, str], uid: int) -> Iterator[str]:
 def _make_private(directory: str, also_root: bool = False) -> None:
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
-    if why_not := _why_not_private(directory, (os.getuid(), 0) if also_root else (os.getuid(),)):
+    if why_not := _why_not_private(os.lstat(directory), (os.getuid(), 0) if also_root else (os.getuid(),)):
         raise OSError(0, why_not, directory)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(13, "permission denied", directory)
 
 
-def _why_not_private(directory: str, owners: Sequence[int]) -> str:
+def _why_not_private(status: os.stat_result, owners: Sequence[int]) -> str:
     """Why nobody should trust what is in a directory; empty when it is private to one of the owners."""
-    status = os.lstat(directory)
     if not stat.S_ISDIR(status.st_mode):
         return "is no directory"
     if status.st_uid not in owners:
@@ -118,7 +123,10 @@ def short_address(path: str, directory_fd: int) -> str:
 
 
 def running(environ: Mapping[str, str] = os.environ) -> list[Running]:
-    """Return the gcrons of this user that run, for root all of them, in the order of their names."""
+    """Return the gcrons of this user that run, for root all of them, in the order of their names.
+
+    What others wrote there is text of theirs: escape it before people see it.
+    """
     uid = os.getuid()
     directories = dict.fromkeys(_directories(environ, uid))
     if uid == 0:
@@ -126,49 +134,77 @@ def running(environ: Mapping[str, str] = os.environ) -> list[Running]:
     found: dict[str, Running] = {}
     for directory in directories:
         with suppress(OSError):
-            owners = (uid, 0) if uid else (_owner_by_name(directory), 0)
-            if _why_not_private(directory, owners):
-                continue
-            for name in sorted(os.listdir(directory)):
-                if (one := _running_in(os.path.join(directory, name), name, uid)) is not None:
-                    found.setdefault(one.socket, one)
+            for one in _running_below(directory, uid):
+                found.setdefault(one.socket, one)
     return sorted(found.values(), key=lambda one: (one.name, one.socket))
 
 
-def _owner_by_name(directory: str) -> int:
-    """Whom root expects as the owner: the name of the directory says it, or anybody for one in /run."""
-    match = re.fullmatch(r"/tmp/gcron-([0-9]{1,10})|/run/user/([0-9]{1,10})/gcron", directory)
-    return int(match[1] or match[2]) if match else os.lstat(directory).st_uid
-
-
-def _running_in(place: str, name: str, uid: int) -> Running | None:
-    """The gcron whose directory this is, if it runs."""
+def _running_below(directory: str, uid: int) -> Iterator[Running]:
+    """The gcrons whose directories are in this one. Raises OSError."""
+    base = os.open(directory, _DIRECTORY)
     try:
-        owner = os.lstat(place).st_uid
-        if _why_not_private(place, (owner,) if uid == 0 else (uid,)) or not _is_held(os.path.join(place, LOCK)):
-            return None
-        facts = _read_facts(os.path.join(place, INSTANCE_FILE))
-        crontabs = tuple(str(path) for path in facts["crontabs"])
-        return Running(name, os.path.join(place, SOCKET), int(facts["pid"]), str(facts["since"]), crontabs)
-    except (OSError, ValueError, KeyError, TypeError):
+        status = os.fstat(base)
+        if _why_not_private(status, (uid or _owner_by_name(directory, status.st_uid), 0)):
+            return
+        owner = uid or status.st_uid
+        with os.scandir(base) as entries:
+            names = sorted(entry.name for entry in islice(entries, _MOST_INSTANCES))
+        for name in names:
+            # Another error than OSError: the file of facts is not as gcron writes it.
+            with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                place = os.open(name, _DIRECTORY, dir_fd=base)
+                try:
+                    if facts := _facts_of_running(place, owner):
+                        path = os.path.join(directory, name, SOCKET)
+                        crontabs = tuple(map(str, facts["crontabs"]))
+                        yield Running(name, path, int(facts["pid"]), str(facts["since"]), crontabs, owner == uid)
+                finally:
+                    os.close(place)
+    finally:
+        os.close(base)
+
+
+def _owner_by_name(directory: str, owner: int) -> int:
+    """The user that root expects as the owner: that of the directory's name; in /run only root can have decided it."""
+    match = re.fullmatch(r"/tmp/gcron-([0-9]{1,10})|/run/user/([0-9]{1,10})/gcron", directory)
+    if match:
+        return int(match[1] or match[2])
+    return 0 if directory.startswith("/tmp/gcron-") else owner
+
+
+def _facts_of_running(place: int, owner: int) -> Any:
+    """What the file of facts says, if a gcron of this owner runs in the open directory; else None.
+
+    The owner may put there what he likes, also a pipe that nobody writes to, or a link: root must not wait for the
+    one, nor follow the other.
+    """
+    socket = os.stat(SOCKET, dir_fd=place, follow_symlinks=False)
+    if _why_not_private(os.fstat(place), (owner,)) or not stat.S_ISSOCK(socket.st_mode) or socket.st_uid != owner:
         return None
-
-
-def _read_facts(path: str) -> Any:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
+    lock = _open_file(LOCK, place, owner)
+    try:
+        if not _is_held(lock):
+            return None
+    finally:
+        os.close(lock)
+    with open(_open_file(INSTANCE_FILE, place, owner), "rb") as file:
         return json.loads(file.read(_MOST_BYTES))
 
 
-def _is_held(lock: str) -> bool:
-    """Whether a process holds the lock: then it runs, whatever files an earlier one left."""
-    fd = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return True  # a file system without locks: the connection will show
-    finally:
+def _open_file(name: str, place: int, owner: int) -> int:
+    """Open a regular file of this owner to read it; never waits. Raises OSError."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:
         os.close(fd)
+        raise OSError(0, f"is no file of user {owner}", name)
+    return fd
+
+
+def _is_held(lock: int) -> bool:
+    """Whether a process holds the lock: then it runs, whatever files an earlier one left."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True  # held, or a file system without locks: the connection will show
     return False

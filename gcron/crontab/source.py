@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gcron.crontab.problem import CrontabError, Problem
-from gcron.crontab.trust import Untrusted, check_directory, open_checked, open_to_anybody, other_writer
+from gcron.trust import Untrusted, check_directory, open_checked, open_to_anybody, other_writer
 
 __all__ = ["MAX_SIZE", "Members", "find_open_places", "members_of", "read", "read_of_user", "reason_of", "unreadable"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gcron.frozen import frozen
+from gcron.supervise import outcome
 from gcron.supervise.outcome import Outcome
 
 __all__ = [
@@ -29,17 +30,8 @@ __all__ = [
 
 UNDER_WAY = ""
 """The outcome of a run that has none yet."""
-FAILURES = frozenset(
-    {
-        str(Outcome.FAILED),
-        str(Outcome.TIMED_OUT),
-        str(Outcome.KILLED),
-        str(Outcome.START_FAILED),
-        str(Outcome.UNKNOWN_EXIT),
-        str(Outcome.LOST),
-    }
-)
-"""Outcomes that count as failures."""
+FAILURES = frozenset(map(str, outcome.FAILURES))
+"""Outcomes that count as failures, as texts."""
 RECENT = 20
 """So many outcomes of a job are in its summary."""
 _LETTERS = {

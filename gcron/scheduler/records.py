@@ -32,7 +32,7 @@ from gcron.scheduler.events import (
 )
 from gcron.scheduler.history import UNDER_WAY, JobSummary, Pause, StoredRun
 from gcron.scheduler.services import ServiceStatus
-from gcron.supervise.outcome import Outcome, Reason, RunResult
+from gcron.supervise.outcome import Outcome, Reason, RunResult, is_failure
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run
 
@@ -53,7 +53,6 @@ Level = Literal["info", "warning", "error"]
 """How bad the news is."""
 
 _GOOD = (Outcome.SUCCEEDED, Outcome.STOPPED)
-_NOT_RUN = (Outcome.SKIPPED, Outcome.MISSED)
 _LEVELS_OF_STATES: dict[ServiceState, Level] = {ServiceState.BACKING_OFF: "warning", ServiceState.FAILED: "error"}
 
 
@@ -78,8 +77,10 @@ def event_record(event: SchedulerEvent) -> Record:
 
 def _level(event: SchedulerEvent) -> Level:
     if isinstance(event, RunFinished):
-        outcome = event.result.outcome
-        return "info" if outcome in _GOOD else "warning" if outcome in _NOT_RUN else "error"
+        result = event.result
+        if is_failure(result.outcome, result.reason.code):
+            return "error"
+        return "info" if result.outcome in _GOOD else "warning"
     if isinstance(event, SuccessOverdue | StoreFailed):
         return "error"
     if isinstance(event, ServiceStateChanged):

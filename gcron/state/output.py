@@ -81,7 +81,7 @@ class OutputFiles:
         os.makedirs(self.directory, 0o700, exist_ok=True)
         path = os.path.join(self.directory, ".probe")
         try:
-            with open(path, "wb") as file:
+            with open(os.open(path, _FLAGS, 0o600), "wb") as file:
                 file.write(bytes(4096))
         finally:
             with suppress(OSError):

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from gcron.frozen import frozen
 from gcron.schedule.seeded import digest
 from gcron.state.schema import why_file_is_refused
+from gcron.trust import Untrusted, check_directory
 
 __all__ = [
     "DATABASE",
@@ -48,6 +49,11 @@ _LONGEST_NAME = 64
 _TRIES, _BETWEEN_TRIES = 5, 0.02
 # A file system that cannot lock, mostly one of a network.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+# A directory that another user named may have a pipe instead of a file: never wait for its writer.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_DIGITS = 32
+_ROOT = frozenset({0})
 
 
 class StateError(Exception):
@@ -137,6 +143,7 @@ def open_place(directory: str, instance: str) -> Place:
 
     Raises OSError when it cannot be written, StateError when somebody else has it or it should not be used.
     """
+    _check_way(_deepest_existing(os.path.dirname(directory)))
     try:
         os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
     except FileExistsError as error:
@@ -156,6 +163,29 @@ def open_place(directory: str, instance: str) -> Place:
     return Place(directory, lock, note)
 
 
+def _deepest_existing(directory: str) -> str:
+    while not os.path.lexists(directory):
+        directory = os.path.dirname(directory)
+    return directory
+
+
+def _check_way(path: str) -> None:
+    """Raise StateError when others than root could put another directory in place of this one, or of one above it.
+
+    They would decide where root writes: a link to /etc that has the name of a directory of ours. What cannot be opened
+    is left to the caller, who will see the error.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        check_directory(path, _ROOT)
+    except Untrusted as error:
+        remedy = "give a directory of root's own with --state DIR, or --state memory"
+        raise StateError(f"history cannot be kept safely: {error.reason}: {remedy}") from None
+    except OSError:
+        return
+
+
 def _check(directory: str) -> None:
     """Raise StateError when root would write where others can change what it writes."""
     status = os.stat(directory)
@@ -168,6 +198,21 @@ def _check(directory: str) -> None:
             raise StateError(f"{directory} belongs to user {owner}, not to root: use another one with --state DIR")
     if status.st_mode & 0o022:
         raise StateError(f"{directory} can be written by others: chmod go-w {directory}")
+    _check_way(directory)
+    for name in (LOCK, PID, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", OUTPUT):
+        _check_entry(os.path.join(directory, name))
+
+
+def _check_entry(path: str) -> None:
+    """Raise StateError for a link, or what another user made before the directory was root's."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            raise StateError(f"{path} is a symbolic link, which root does not follow: use another --state DIR")
+        if status.st_uid != 0:
+            raise StateError(f"{path} belongs to user {status.st_uid}, not to root: use another --state DIR")
+        if stat.S_ISDIR(status.st_mode) and status.st_mode & 0o022:
+            raise StateError(f"{path} can be written by others: chmod go-w {path}")
 
 
 def _take(lock: int, directory: str, instance: str) -> str:
@@ -199,7 +244,7 @@ def _write_pid(directory: str) -> None:
 
 def find_holder(directory: str) -> Holder | None:
     """The gcron that has this instance; None when it is free. Raises OSError."""
-    lock = os.open(os.path.join(directory, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    lock = os.open(os.path.join(directory, LOCK), _READ)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -212,7 +257,7 @@ def find_holder(directory: str) -> Holder | None:
 def _holder(directory: str) -> Holder:
     path = os.path.join(directory, PID)
     try:
-        with open(path, encoding="ascii") as file:
-            return Holder(int(file.read()), os.fstat(file.fileno()).st_mtime)
+        with open(os.open(path, _READ), encoding="ascii") as file:
+            return Holder(int(file.read(_MOST_DIGITS)), os.fstat(file.fileno()).st_mtime)
     except (OSError, ValueError):
         return Holder(None, None)

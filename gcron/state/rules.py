@@ -11,9 +11,9 @@ from math import isfinite
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
 from gcron.schedule.seeded import digest
-from gcron.scheduler.history import FAILURES, RECENT, StoredRun, letter_of
+from gcron.scheduler.history import RECENT, StoredRun, letter_of
 from gcron.scheduler.job import Job
-from gcron.supervise.outcome import Outcome
+from gcron.supervise.outcome import Outcome, is_failure
 
 __all__ = [
     "KEEP",
@@ -118,7 +118,10 @@ class Tally:
     def add(self, run: StoredRun) -> None:
         """Add an ended run."""
         self.runs += 1
-        self.recent = (self.recent + letter_of(run.outcome))[-RECENT:]
+        is_failed = is_failure(run.outcome, run.reason_code)
+        # A run that was killed on purpose counts as stopped: its job is not a failing one.
+        shown = run.outcome if is_failed or run.outcome != Outcome.KILLED else Outcome.STOPPED
+        self.recent = (self.recent + letter_of(shown))[-RECENT:]
         self.last_finished = run.finished
         if run.duration is not None:
             self.last_duration = run.duration
@@ -127,7 +130,7 @@ class Tally:
             self.last_success = run.finished
             self.seconds += run.duration or 0.0
             self.longest = max(run.duration or 0.0, self.longest or 0.0)
-        elif run.outcome in FAILURES:
+        elif is_failed:
             self.failed += 1
         elif run.outcome == Outcome.SKIPPED:
             self.skipped += 1

@@ -8,7 +8,7 @@ from traceback import format_exception
 
 from gcron.frozen import frozen, replace
 
-__all__ = ["NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason"]
+__all__ = ["FAILURES", "NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason", "is_failure"]
 
 
 class Outcome(StrEnum):
@@ -83,6 +83,24 @@ class ReasonCode(StrEnum):
     GIVEN_UP = "given-up"
     READY = "ready"
     NOT_STARTED = "not-started"
+
+
+FAILURES = frozenset(
+    {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.KILLED, Outcome.START_FAILED, Outcome.UNKNOWN_EXIT, Outcome.LOST},
+)
+"""Outcomes that count as failures: `KILLED` only if nobody asked for it, see `is_failure`."""
+_ON_PURPOSE = frozenset({ReasonCode.SHUTDOWN, ReasonCode.STOP_REQUESTED, ReasonCode.REPLACED})
+
+
+def is_failure(outcome: Outcome | str, reason: ReasonCode | str) -> bool:
+    """Whether a run with this outcome and code of a reason failed. A run that was ended on purpose did not.
+
+    >>> is_failure(Outcome.KILLED, ReasonCode.SIGNAL), is_failure("killed", "stop-requested")
+    (True, False)
+    """
+    if outcome == Outcome.KILLED:
+        return reason not in _ON_PURPOSE
+    return outcome in FAILURES
 
 
 @frozen

@@ -271,3 +271,22 @@ def test_the_gcron_of_a_crontab_is_found(daemon: Any, gcron: Gcron, tmp_path: Pa
     done = gcron("status", "--instance", "crontab0")
     assert done.returncode == 0, done.stderr
     assert "tick" in done.stdout
+
+
+def test_a_job_that_was_stopped_on_request_is_not_failing(ask: Callable[..., str], daemon: Any) -> None:
+    """After `gcron stop` of a job, `gcron status` counted it as failing, as if somebody had to look after it."""
+    ask("trigger", "long")
+    daemon.wait_for("begun")
+    ask("stop", "long", "--now")
+    until(lambda: re.search(r"^long .*stopped", ask("status"), re.MULTILINE))
+    assert " 0 failing" in ask("status")
+    (job,) = [job for job in json.loads(ask("status", "--json"))["jobs"] if job["job"] == "long"]
+    assert (job["recent"], job["failed"], job["runs"]) == (["stopped"], 0, 1)
+
+
+def test_the_commands_know_the_outcomes_that_are_failures() -> None:
+    """They do not import those of the scheduler, for a quick start."""
+    from gcron.cli import talking
+    from gcron.scheduler import history
+
+    assert talking.FAILURES == history.FAILURES

@@ -104,3 +104,12 @@ def test_without_a_usable_pager_the_topic_is_printed(terminal: Callable[..., byt
 
 def test_a_pager_that_reads_nothing_is_not_an_error(terminal: Callable[..., bytes]) -> None:
     assert terminal("help", "crontab", PAGER="true") == b""
+
+
+def test_help_has_the_statuses_of_the_commands_for_a_gcron_that_runs(gcron: Callable[..., Any]) -> None:
+    """The statuses 3 and 4 were only there as `run` means them, and `gcron state --help` spoke of FILEs it has not."""
+    text = " ".join(gcron("--help").stdout.split())
+    assert "gcron status show how" in text
+    assert "3 no gcron to talk to; 4 there is no such job" in text
+    assert "Of run: 3 jobs had to be killed" in text
+    assert "FILE" not in gcron("state", "--help").stdout

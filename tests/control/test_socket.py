@@ -206,9 +206,10 @@ def test_root_sees_the_gcrons_of_all_users_but_trusts_no_foreign_directory() -> 
     place.mkdir(parents=True)
     try:
         (place / "instance.json").write_text('{"pid": 5, "since": "2026-01-01T00:00:00Z", "crontabs": ["/c"]}')
-        with (place / "control.lock").open("w") as lock:
+        with (place / "control.lock").open("w") as lock, socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(place / "control.sock"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for path in (base, place):
+            for path in (base, place, *place.iterdir()):
                 path.chmod(0o700)
                 os.chown(path, uid, uid)
             assert [one.crontabs for one in running() if one.name == "theirs"] == [("/c",)]
@@ -217,6 +218,48 @@ def test_root_sees_the_gcrons_of_all_users_but_trusts_no_foreign_directory() -> 
             os.chown(base, uid, uid)
             place.chmod(0o777)
             assert [one for one in running() if one.name == "theirs"] == [], "anybody may have written there"
+            place.chmod(0o700)
+            for path in place.iterdir():
+                os.chown(path, 0, 0)
+                assert [one for one in running() if one.name == "theirs"] == [], f"{path.name} is not theirs"
+                os.chown(path, uid, uid)
+            assert [one.is_own for one in running() if one.name == "theirs"] == [False]
+    finally:
+        shutil.rmtree(base)
+
+
+@as_root
+@pytest.mark.parametrize("name", ["control.lock", "instance.json"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "nonsense"])
+def test_root_neither_waits_for_what_another_user_put_there_nor_follows_it(name: str, kind: str) -> None:
+    """A user's `mkfifo /tmp/gcron-UID/x/control.lock` let root's `gcron status` hang for ever."""
+    uid = 100_000 + os.getpid()  # tests run side by side
+    base = Path(f"/tmp/gcron-{uid}")
+    place = base / "theirs"
+    place.mkdir(parents=True)
+    script = "from gcron.control.places import running; print([one.name for one in running()])"
+    try:
+        with (place / "real.lock").open("w") as lock, socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(place / "control.sock"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.link(place / "real.lock", place / "control.lock")
+            (place / "instance.json").write_text('{"pid": 5, "since": "now", "crontabs": []}')
+            path = place / name
+            if kind == "pipe":
+                path.unlink()
+                os.mkfifo(path)
+            elif kind == "link":
+                path.rename(place / "elsewhere")
+                path.symlink_to("elsewhere")
+            else:
+                (place / "instance.json").write_text("[" * 60_000 if name == "control.lock" else '{"pid": Infinity}')
+            for path in (base, place, *place.iterdir()):
+                os.chown(path, uid, uid, follow_symlinks=False)
+            for path in (base, place):
+                path.chmod(0o700)
+            asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+            assert asked.returncode == 0, asked.stderr
+            assert "theirs" not in asked.stdout
     finally:
         shutil.rmtree(base)
 
@@ -355,3 +398,23 @@ def test_a_damaged_instance_file_hides_only_its_gcron(runtime: Path, daemon: Any
     for text in ("", "{", "[]", '{"pid": "x"}', '{"pid": 1, "since": 1, "crontabs": 5}'):
         file.write_text(text)
         assert found_in(runtime) == []
+
+
+def test_what_another_user_runs_does_not_take_the_place_of_roots_own() -> None:
+    """A user's instance of the same name, or crontab, let root's `--instance` be refused: "several gcrons run i2"."""
+    theirs = Running("a-1", "/tmp/gcron-9/a-1/control.sock", 3, "now", ("/etc/other",), is_own=False)
+    assert choose("a-1", [theirs, A, B]) is A
+    assert choose("/etc/other", [theirs, A, B]) is B
+    assert choose(None, [theirs, A]) is A
+    assert choose("a-1", [theirs, B]) is theirs
+    assert choose(None, [theirs]) is theirs
+
+
+def test_what_another_user_wrote_is_text_in_one_line() -> None:
+    """ESC and newlines in a user's instance.json reached root's terminal: a red word, and lines that were forged."""
+    theirs = Running("b\x9b", "/s", 3, "2026\x1b[31m\nFORGED", ("/c\u202e\ud800",), is_own=False)
+    with pytest.raises(NoGcron) as error:
+        choose("c-3", [theirs])
+    assert str(error.value).splitlines()[1:] == [r"  b\x9b  pid 3, since 2026\x1b[31m\x0aFORGED: /c\u202e\ud800"]
+    with pytest.raises(NoGcron, match=r"^/no\\x1b\\x0a/control.sock: no gcron listens there$"):
+        Client("/no\x1b\n/control.sock").get("instance")

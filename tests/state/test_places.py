@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,73 @@ def test_root_follows_no_symbolic_link_of_others(tmp_path: Path) -> None:
     os.lchown(link, 1000, 1000)
     with pytest.raises(StateError, match="belongs to user 1000"):
         open_store(str(link), "x", KEEP)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root is refused, and only root can make what it is refused for")
+@pytest.mark.parametrize("below", ["x", "x/y", "link/x"])
+def test_root_writes_nothing_below_a_directory_of_others(tmp_path: Path, below: str) -> None:
+    """Only the last directory was checked. The owner of the one above it could put another in its place.
+
+    With `--state /home/b/state`, the user b did `mv state old; mkdir state; ln -s /opt/victim state/output`, and root
+    wrote the output of b's job there.
+    """
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(0o755)
+    (tmp_path / "elsewhere").mkdir(0o700)
+    (theirs / "link").symlink_to(tmp_path / "elsewhere")
+    os.chown(theirs, 1000, 1000)
+    with pytest.raises(StateError, match=r"theirs belongs to uid 1000, not to root: give a directory of root's own"):
+        open_store(str(theirs / below), "x", KEEP)
+    assert os.listdir(theirs) == ["link"], "nothing is made there"
+    assert not os.listdir(tmp_path / "elsewhere")
+    (theirs / "x").mkdir(0o700)  # root's own, in a directory of another user
+    with pytest.raises(StateError, match="theirs belongs to uid 1000"):
+        open_store(str(theirs / "x"), "x", KEEP)
+    assert not os.listdir(theirs / "x")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root is refused, and only root can make what it is refused for")
+def test_a_directory_that_all_can_add_to_is_used_if_the_entry_is_roots(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    open_store(str(shared / "x"), "x", KEEP).close()
+    (shared / "link").symlink_to(tmp_path)
+    os.chown(shared / "link", 1000, 1000, follow_symlinks=False)
+    with pytest.raises(StateError, match="link belongs to uid 1000"):
+        open_store(str(shared / "link" / "y"), "y", KEEP)
+    assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root is refused, and only root can make what it is refused for")
+@pytest.mark.parametrize("name", ["output", "history.db", "history.db-wal", "lock"])
+def test_root_follows_no_link_that_was_left_in_its_directory(tmp_path: Path, name: str) -> None:
+    """`output -> /opt/victim`, made before the directory was root's, decided where root wrote."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    directory = tmp_path / "x"
+    directory.mkdir(0o700)
+    (directory / name).symlink_to(victim)
+    with pytest.raises(StateError, match=f"{name} is a symbolic link"):
+        open_store(str(directory), "x", KEEP)
+    (directory / name).unlink()
+    (directory / name).mkdir() if name == "output" else (directory / name).touch()
+    os.chown(directory / name, 1000, 1000)
+    with pytest.raises(StateError, match=f"{name} belongs to user 1000"):
+        open_store(str(directory), "x", KEEP)
+    assert not os.listdir(victim)
+
+
+def test_a_pipe_instead_of_the_lock_or_the_pid_is_not_waited_for(tmp_path: Path) -> None:
+    """`gcron state --state DIR` of root, with a directory of another user: `mkfifo DIR/pid` let it hang."""
+    place = open_place(str(tmp_path / "x"), "x")
+    (tmp_path / "x/pid").unlink()
+    os.mkfifo(tmp_path / "x/pid")
+    assert str(find_holder(str(tmp_path / "x"))) == "another gcron"
+    place.close()
+    os.mkfifo(tmp_path / "lock")
+    with suppress(OSError):
+        find_holder(str(tmp_path))
 
 
 # -- databases that are not ours --------------------------------------------------------------------------------

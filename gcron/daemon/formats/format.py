@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from gcron.escaping import escape
 from gcron.scheduler.events import SchedulerEvent
 from gcron.scheduler.records import Level, Record, instant
 
@@ -20,7 +21,6 @@ __all__ = [
     "pieces",
     "report_record",
     "shortened",
-    "show_surrogate",
     "well_formed",
 ]
 
@@ -74,13 +74,7 @@ def has_surrogates(text: str) -> bool:
 
 def well_formed(text: str) -> str:
     """Return the text with its lone surrogates as people see them: a byte that was no UTF-8 as `\\xff`."""
-    return _SURROGATE.sub(show_surrogate, text)
-
-
-def show_surrogate(match: re.Match[str]) -> str:
-    """Return what stands for a lone surrogate. `surrogateescape` carries bytes in some of them."""
-    code = ord(match[0])
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+    return _SURROGATE.sub(lambda match: escape(match[0]), text)
 
 
 # -- records that are too long ----------------------------------------------------------------------------------------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from gcron.daemon.formats.format import RECORD_LIMIT, Level, has_long_line, pieces, show_surrogate
+from gcron.daemon.formats.format import RECORD_LIMIT, Level, has_long_line, pieces
+from gcron.escaping import escape, escape_line
 from gcron.scheduler import (
     FiresMissed,
     JobOutput,
@@ -36,12 +36,6 @@ __all__ = ["TextFormat", "duration"]
 
 # Bytes that go into the log as they are; lines with any other are looked at one by one.
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
-# What a terminal or a reader of the log may act upon, and nobody sees: control characters, the direction of text, ends
-# of lines and paragraphs (U+2028, U+2029), marks and tags without a shape, and halves of characters.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
 _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
 _LONGEST_LABEL = 256
@@ -102,7 +96,7 @@ class TextFormat:
         block = b"\n".join(event.lines)
         if block.translate(None, _PLAIN):
             text = block.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\r")
-            block = _safe(text).encode("utf-8")
+            block = escape(text).encode("utf-8")
         room = self._limit - len(start) - len(self._paint(" (continued)", _DIM)) - 1
         if not has_long_line(block, room):
             return start + block.replace(b"\n", b"\n" + start) + end
@@ -113,14 +107,14 @@ class TextFormat:
         """What gcron says, in one record, or in several if it is long. What others decide of it is made safe here."""
         prefix = f"{self._prefix(time, job)} "
         room = self._limit - _size(prefix) - len(self._paint(" (continued)", "33")) - 1
-        *parts, last = pieces(_one_line(text), room, _size)
+        *parts, last = pieces(escape_line(text), room, _size)
         records = [f"{prefix}{self._paint(f'{part} (continued)', colour)}\n" for part in parts]
         return "".join([*records, f"{prefix}{self._paint(last, colour)}\n"]).encode("utf-8")
 
     def _prefix(self, time: float, job: str) -> str:
         moment = datetime.fromtimestamp(time, self.timezone)
         stamp = moment.isoformat(timespec="seconds") if self._full_date else moment.strftime("%H:%M:%S")
-        label = next(pieces(_one_line(job), _LONGEST_LABEL, _size)).ljust(self._width)
+        label = next(pieces(escape_line(job), _LONGEST_LABEL, _size)).ljust(self._width)
         colour = "1" if job == "gcron" else _JOB_COLOURS[sum(job.encode("utf-8", "replace")) % len(_JOB_COLOURS)]
         return f"{self._paint(stamp, _DIM)}  {self._paint(label, colour)}"
 
@@ -223,21 +217,5 @@ def _cut_lines(block: bytes, room: int, more: bytes) -> Iterator[bytes]:
         yield more.join(piece.encode("utf-8") for piece in pieces(line, room, _size))
 
 
-def _safe(text: str) -> str:
-    """The text with everything escaped that a reader could act upon, but newlines and tabs."""
-    return _UNSAFE.sub(_escape, text)
-
-
-def _one_line(text: str) -> str:
-    return _safe(text).replace("\n", "\\x0a")
-
-
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8"))
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if 0xD800 <= code <= 0xDFFF:
-        return show_surrogate(match)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

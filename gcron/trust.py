@@ -3,7 +3,8 @@
 root runs what a crontab says. So nobody else may be able to decide what it says, now or at a reload. Nothing can be
 swapped between a check and the read: each name of the real path is opened below the descriptor of its directory.
 
-This module does not know what a crontab is. Sources: path_resolution(7), acl(5), symlink(7).
+It is for crontabs and for the directory of the history; this module knows neither. Sources: path_resolution(7),
+acl(5), symlink(7).
 """
 
 from __future__ import annotations
