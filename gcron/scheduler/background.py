@@ -32,8 +32,8 @@ class Startable(Protocol):
     def has_stopped(self) -> bool:
         """Whether it has ended."""
 
-    def run(self) -> None:
-        """Go on until it is stopped."""
+    def run(self, *, grace: float) -> None:
+        """Go on until it is stopped. After an error that ends programs, jobs are not abandoned either."""
 
     def stop(self, grace: float) -> object:
         """Let it end."""
@@ -91,10 +91,9 @@ class Background:
         finally:
             self._has_begun.set()
         try:
-            self._scheduler.run()
+            # No other stop after it: by then another thread may have started the scheduler again.
+            self._scheduler.run(grace=self._grace)
         finally:
-            # Also after an error that ends programs: jobs are not abandoned.
-            self._scheduler.stop(self._grace)
             release()
 
     @property

@@ -26,7 +26,7 @@ def test_the_next_gcron_names_what_is_left_and_continues_what_was_stopped(
     """After KILL, everything ran twice without a word, and a kill that was under way left 364 processes stopped."""
     if before and os.geteuid() != 0:
         pytest.skip("only root can have other mounts")
-    text = f"# gcron: name=backup\n@reboot sleep {unique} & setsid sleep {unique} & exec sleep {unique}\n"
+    text = f"# gcron: name=backup-{unique}\n@reboot sleep {unique} & setsid sleep {unique} & exec sleep {unique}\n"
     first = gcron_run(text, before=before)
     until(lambda: len(marked_processes(f"sleep {unique}")) == 3, "the processes of the job")
     pids = marked_processes(f"sleep {unique}")
@@ -35,7 +35,9 @@ def test_the_next_gcron_names_what_is_left_and_continues_what_was_stopped(
         first.wait()
         os.kill(pids[0], signal.SIGSTOP)
         second = gcron_run("@daily true\n", before=before)
-        (named,) = second.wait_for("backup still runs: a gcron that has ended left (.*); this gcron neither waits")
+        (named,) = second.wait_for(
+            f"backup-{unique} still runs: a gcron that has ended left (.*); this gcron neither waits"
+        )
         assert {int(pid) for pid in re.findall(r"pid (\d+)", named)} == set(pids)
         # Any gcron that starts now continues it: also one of another test.
         until(lambda: {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_SLEEPING}, "that all go on")
@@ -47,11 +49,11 @@ def test_the_next_gcron_names_what_is_left_and_continues_what_was_stopped(
 
 @pytest.mark.realtime
 def test_runs_of_a_gcron_that_lives_are_no_leftovers(gcron_run: Run, marked_processes: Find, unique: str) -> None:
-    first = gcron_run(f"# gcron: name=backup\n@reboot sleep {unique}\n", "--grace", "0s")
+    first = gcron_run(f"# gcron: name=backup-{unique}\n@reboot sleep {unique}\n", "--grace", "0s")
     until(lambda: marked_processes(f"sleep {unique}"), "the job")
     second = gcron_run("# gcron: name=beat\n@every 1s true\n")
     second.wait_for("beat +succeeded", 2)  # it has looked before that
     assert f"sleep {unique}" not in second.log
-    assert "backup still runs" not in second.log
+    assert f"backup-{unique} still runs" not in second.log
     assert second.stop() == 0
     assert first.stop() == 3
