@@ -79,11 +79,11 @@ def test_a_clean_end_leaves_nothing(daemon: Any, client: Client, runtime: Path) 
 
 
 def test_the_socket_of_a_killed_gcron_is_replaced(gcron_run: Run, daemon: Any, runtime: Path) -> None:
+    (crontab,) = until(lambda: found_crontabs(runtime))
     daemon.send(signal.SIGKILL)
     daemon.wait()
     assert len(list(runtime.rglob("control.sock"))) == 1
     assert found_in(runtime) == [], "nobody holds its lock"
-    (crontab,) = found_crontabs(runtime)
     again = subprocess.Popen([sys.executable, "-m", "gcron", "run", crontab], stdout=subprocess.DEVNULL)
     try:
         (one,) = until(lambda: [one for one in found_in(runtime) if one.pid == again.pid])
