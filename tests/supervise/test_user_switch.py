@@ -196,9 +196,12 @@ def test_names_of_users_may_hold_what_account_databases_allow(
     gcron_run: Callable[..., Any], tmp_path: Path, user: str
 ) -> None:
     """`jörg` and `DOM\\ann` were refused, though the machine had accounts of these names."""
-    accounts = tmp_path / "passwd"
-    accounts.write_text(Path("/etc/passwd").read_text() + f"{user}:x:{NOBODYS_NUMBER}:{NOBODYS_NUMBER}::/:/bin/sh\n")
-    mounted = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', str(accounts))
+    # All of /etc: usermod, in another test, replaces the file /etc/passwd, and that ends a mount on it.
+    settings = tmp_path / "etc"
+    subprocess.run(["cp", "-a", "/etc", str(settings)], check=True)
+    with (settings / "passwd").open("a") as accounts:
+        accounts.write(f"{user}:x:{NOBODYS_NUMBER}:{NOBODYS_NUMBER}::/:/bin/sh\n")
+    mounted = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(settings))
     if subprocess.run([*mounted, "true"], capture_output=True).returncode != 0:
         pytest.skip("nothing can be mounted here")
     say = 'printf "I am %s %s\\n" "$LOGNAME" "$(id -u)"'
