@@ -21,10 +21,10 @@ from gcron.scheduler.events import (
     SuccessOverdue,
 )
 from gcron.scheduler.job import Job
-from gcron.supervise.outcome import Outcome, ReasonCode, RunResult
+from gcron.supervise.outcome import Outcome, is_failure
 from gcron.supervise.restarts import ServiceState
 
-__all__ = ["EVENTS_READ", "Occasion", "Rules", "is_failure"]
+__all__ = ["EVENTS_READ", "Occasion", "Rules"]
 
 EVENTS_READ = (
     "run-started",
@@ -39,9 +39,6 @@ EVENTS_READ = (
 # A service flaps when it backs off so many times within so many seconds. It is well again when it has been ready for so
 # many seconds.
 _FLAPS, _FLAPS_WITHIN, _STEADY = 3, 600.0, 60.0
-# Runs that somebody ended on purpose did not fail.
-_ON_PURPOSE = (ReasonCode.SHUTDOWN, ReasonCode.STOP_REQUESTED, ReasonCode.REPLACED)
-_NO_RUN = (Outcome.SUCCEEDED, Outcome.STOPPED, Outcome.SKIPPED, Outcome.MISSED)
 # Jobs whose state is kept; of more, the oldest are forgotten: they were removed, most likely.
 _MOST_JOBS = 100_000
 
@@ -65,13 +62,6 @@ class Occasion:
         return next(
             (kind for kind in self.kinds if kind in wanted and (with_repeated or kind not in self.repeated)), None
         )
-
-
-def is_failure(result: RunResult) -> bool:
-    """Whether a run ended in a way that somebody should know. A stop on purpose is none."""
-    if result.outcome is Outcome.KILLED:
-        return result.reason.code not in _ON_PURPOSE
-    return result.outcome not in _NO_RUN
 
 
 class Rules:
@@ -115,7 +105,7 @@ class Rules:
         result = event.result
         if result.outcome in (Outcome.SKIPPED, Outcome.MISSED):
             return self._trouble(event, str(result.outcome), job)
-        if is_failure(result):
+        if is_failure(result.outcome, result.reason.code):
             occasion = self._trouble(event, "failure", job)
             # cron mails what a run prints. It has no mail for a run that could not print, which says even more.
             prints = result.output_size or result.outcome is not Outcome.FAILED
