@@ -133,7 +133,6 @@ class Daemon:
         self._asked_to_stop = Flag()
         self._stop_requests = StopRequests()
         self._terminal = Terminal()
-        self._reload_followers: list[Callable[[str], object]] = []
         self._notifier = Notifier()
         self._reloader = Reloader(
             self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
@@ -204,7 +203,7 @@ class Daemon:
 
     def follow_reloads(self, follower: Callable[[str], object]) -> None:
         """Call `follower` after each reload, with what is wrong with the files; empty when they are right."""
-        self._reload_followers.append(follower)
+        self._reloader.followers.append(follower)
 
     def _report_leftovers(self) -> None:
         """Warn of what an earlier gcron has left running."""
@@ -217,8 +216,7 @@ class Daemon:
 
     def _report_block(self, blocker: Blocker, seconds: float) -> None:
         """Write what blocks the loop, while it does: in the thread of the watchdog. A sink takes records from any."""
-        remedy = f" ({blocker.remedy})" if blocker.remedy else ""
-        self._log.say(f"{blocker.what} has blocked all jobs for {seconds:.1f} s at {blocker.where}{remedy}", "warning")
+        self._log.say(blocker.describe(seconds), "warning")
 
     # -- while it runs --------------------------------------------------------------------------------------
 
@@ -230,9 +228,6 @@ class Daemon:
     def _report_reload(self, text: str, level: Level = "info", **fields: object) -> None:
         lines = text.splitlines()
         self._log.report("reload", {"message": lines[0], **fields}, lines, level)
-        if "problem" in fields or "added" in fields:  # the files were read: it is no notice about a slow read
-            for follower in self._reload_followers:
-                follower(str(fields.get("problem", "")))
 
     # -- stopping -------------------------------------------------------------------------------------------
 

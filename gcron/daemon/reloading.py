@@ -86,6 +86,8 @@ class Reloader:
         self._asked = False
         self._follower: Greenlet | None = None
         self._is_stopped = False
+        self.followers: list[Callable[[str], object]] = []
+        """Called after each reload that is reported, with what is wrong with the files; empty when they are right."""
         self.problem = ""
         """What is wrong with the files as they are now; empty when their jobs are those that run."""
         self.last_read: float | None = None
@@ -162,6 +164,7 @@ class Reloader:
             if asked or self.problem != problem_before:
                 text = f"{why}: nothing is changed, for what was read is wrong:\n{self.problem}"
                 self._report(text, "error", problem=self.problem)
+                self._tell_followers()
             return Reloaded(problem=self.problem)
         reloaded = _difference(before, self._scheduler.jobs)
         if asked or problem_before or any(counts):
@@ -170,7 +173,12 @@ class Reloader:
             if which := _described(reloaded):
                 text += f"\n  {which}"
             self._report(text, added=added, changed=changed, removed=removed)
+            self._tell_followers()
         return reloaded
+
+    def _tell_followers(self) -> None:
+        for follower in self.followers:
+            follower(self.problem)
 
     # -- reading --------------------------------------------------------------------------------------------
 

@@ -65,9 +65,8 @@ class EventLog:
 
     def report_block(self, blocker: Blocker, seconds: float) -> None:
         """Write that the loop does not turn. Called in the thread of the watchdog."""
-        remedy = f" ({blocker.remedy})" if blocker.remedy else ""
-        text = f"{blocker.what} has blocked all jobs for {seconds:.1f} s at {blocker.where}{remedy}\n{blocker.stack}"
-        self.write(_WARNING, text.rstrip("\n"), None, {"job": blocker.job, "run_id": ""})
+        text = f"{blocker.describe(seconds)}\n{blocker.stack}".rstrip("\n")
+        self.write(_WARNING, text, None, {"job": blocker.job, "run_id": ""})
 
     def report_observer(self, observer: object, error: BaseException) -> None:
         """Write that an observer has raised."""

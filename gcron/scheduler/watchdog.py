@@ -41,6 +41,11 @@ class Blocker:
     remedy: str
     """What to do about it, if that is known."""
 
+    def describe(self, seconds: float) -> str:
+        """Return what it has done for `seconds`, where, and the remedy, in a line."""
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{self.what} has blocked all jobs for {seconds:.1f} s at {self.where}{remedy}"
+
 
 class Watchdog:
     """Watches the loop of the thread that starts it.
