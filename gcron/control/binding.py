@@ -7,12 +7,12 @@ import fcntl
 import json
 import os
 import socket as _stdlib
-import stat
 import time
 from contextlib import suppress
 
 from gcron.control.instance import Instance
 from gcron.control.places import INSTANCE_FILE, LOCK, SOCKET, make_place, short_address
+from gcron.runtime.socket_files import remove_dead_socket
 from gcron.scheduler.records import instant
 
 __all__ = ["Bound", "bind"]
@@ -110,7 +110,7 @@ def _listen(path: str, place: str) -> _stdlib.socket:
     made = _stdlib.socket(_stdlib.AF_UNIX, _stdlib.SOCK_STREAM)
     try:
         address = short_address(path, directory)
-        _make_way(path, address)
+        remove_dead_socket(path, address)
         made.bind(address)
         os.chmod(path, 0o600)  # before it listens: until then nobody can connect
         made.listen(_BACKLOG)
@@ -121,18 +121,3 @@ def _listen(path: str, place: str) -> _stdlib.socket:
         raise
     finally:
         os.close(directory)
-
-
-def _make_way(path: str, address: str) -> None:
-    """Remove the socket of a gcron that has ended. Raises OSError for a file of another kind, or one that is served."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise OSError(errno.EADDRINUSE, "is no socket, and is not replaced by one", path)
-    with _stdlib.socket(_stdlib.AF_UNIX) as probe:
-        probe.setblocking(False)
-        if probe.connect_ex(address) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, "somebody listens on this socket", path)
-    os.unlink(path)

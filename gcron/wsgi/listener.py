@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket as _stdlib
-import stat
 import struct
 from contextlib import suppress
 from typing import Any
 
 from gcron.runtime.dns import getaddrinfo
+from gcron.runtime.socket_files import remove_dead_socket
 from gcron.runtime.socket_makers import create_server, fromfd
 from gcron.runtime.sockets import socket
 
@@ -110,7 +109,7 @@ def _listen_on_port(host: str, port: int, backlog: int) -> socket:
 
 
 def _listen_on_path(path: str, backlog: int) -> socket:
-    _make_way(path)
+    remove_dead_socket(path)
     made = socket(_stdlib.AF_UNIX, _stdlib.SOCK_STREAM)
     try:
         made.bind(path)
@@ -119,17 +118,3 @@ def _listen_on_path(path: str, backlog: int) -> socket:
         made.close()
         raise
     return made
-
-
-def _make_way(path: str) -> None:
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise OSError(errno.EADDRINUSE, "this file is no socket, and is not replaced by one", path)
-    with _stdlib.socket(_stdlib.AF_UNIX) as probe:
-        probe.setblocking(False)
-        if probe.connect_ex(path) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, "somebody listens on this socket", path)
-    os.unlink(path)
