@@ -45,7 +45,6 @@ class Crontabs:
         self._timezone_from: str = options.variables.get("tz", "--tz")
         self._checks_options = options.command not in _ONLY_TIMES
         self._checks_users = options.command == "run"
-        self._shows_progress = True
         self._stdin: bytes | None = None
         self._calendars: tuple[str, ...] = ()
         self._previous: Loaded | None = None

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
+from gcron.cli.messages import plural
 from gcron.cli.talking import (
     FAILURES,
     ago,
@@ -82,7 +83,7 @@ def _all(client: Client, options: argparse.Namespace) -> int:
 def _print_headline(instance: Record, jobs: list[Record]) -> None:
     failing = sum(_is_failing(job) for job in jobs)
     counts = [
-        f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}",
+        plural(len(jobs), "job"),
         f"{sum(bool(job['running']) for job in jobs)} running",
         f"{failing} failing",
         f"{sum(job['overdue'] for job in jobs)} overdue",

@@ -24,7 +24,6 @@ __all__ = [
     "ENTRY",
     "FILE",
     "GROUP",
-    "NOTIFY",
     "Directive",
     "Setting",
     "hide_urls",

@@ -13,7 +13,7 @@ from gcron.frozen import frozen
 from gcron.scheduler.job import Job
 from gcron.supervise.command import Command
 
-__all__ = ["PING_KINDS", "CommandRoute", "MailRoute", "Route", "TargetRoute", "has_routes", "routes_of"]
+__all__ = ["CommandRoute", "MailRoute", "Route", "TargetRoute", "has_routes", "routes_of"]
 
 PING_KINDS = ("start", "success", "failure", "skipped", "missed")
 """What a ping is about, whatever `on=` says: each run, as it comes."""

@@ -14,7 +14,7 @@ from gcron.supervise.command import Command
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.restarts import ServiceState
 
-__all__ = ["duration_text", "message_about_reload", "message_of", "test_message"]
+__all__ = ["message_about_reload", "message_of", "test_message"]
 
 _TAIL = 10_000
 # Variables of a job that mails name in their headers, as cron does. Others may be secrets.

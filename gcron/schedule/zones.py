@@ -16,7 +16,7 @@ from gcron.frozen import frozen
 from gcron.schedule.errors import ScheduleError
 from gcron.schedule.zone_data import load_zone
 
-__all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "instant_of", "shifts", "zone_of"]
+__all__ = ["FIRST_INSTANT", "LAST_INSTANT", "Segment", "Shift", "Zone", "find_zone", "instant_of", "shifts"]
 
 _EPOCH = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)

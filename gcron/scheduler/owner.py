@@ -19,7 +19,7 @@ from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.waiting import wait
 from gcron.scheduler.watchdog import Blocker, find_blocker
 
-__all__ = ["OwnerThread", "get_across_threads", "ready_within"]
+__all__ = ["OwnerThread", "ready_within"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -40,7 +40,6 @@ __all__ = [
     "check_not_past",
     "checked_grace",
     "checked_jobs",
-    "checked_when",
     "checked_zone",
     "command_job",
     "function_job",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APPLICATION_ID", "NEWEST", "STEPS", "move_forward", "why_file_is_refused", "why_refused"]
+__all__ = ["NEWEST", "STEPS", "move_forward", "why_file_is_refused", "why_refused"]
 
 APPLICATION_ID = 0x6763726E
 """`gcrn`, in the header of the file (https://www.sqlite.org/fileformat.html, section 1.3)."""
