@@ -6,7 +6,10 @@ Also fires that are made up: they run one after the other. This module must not 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 from gcron.runtime.pool import Group
 from gcron.schedule import Schedule
@@ -52,6 +55,13 @@ class Overlap:
         for span in _spans(job.schedule, fires):
             self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
 
+    def _miss_backlog(self, job: Job, fires: Iterable[_Fire], reason: Reason) -> None:
+        """End these fires without a run, each by the schedule that it was due by."""
+        now = self._clock.now()
+        for schedule, due in groupby(fires, attrgetter("schedule")):
+            for span in _spans(schedule, [fire.at for fire in due]):
+                self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
+
     def _admit(self, job: Job, fire_at: int | None) -> Run:
         """Start it, queue it, replace what runs by it, or skip it."""
         running = self._end_retries(job)
@@ -95,13 +105,15 @@ class Overlap:
         backlog = self._backlogs.get(job.name)
         if backlog is not None:
             backlog.job = job
-            backlog.fires.extend(fires)
+            backlog.add(fires)
         else:
             backlog = self._backlogs[job.name] = _Backlog(job, fires)
             self._catching_up.spawn(self._work_off, backlog)
         if (excess := len(backlog.fires) - MOST_REMEMBERED) > 0:
             dropped = [backlog.fires.popleft() for _ in range(excess)]
-            self.miss(job, dropped, Reason(ReasonCode.BACKLOG_FULL, f"{MOST_REMEMBERED} later ones wait to be made up"))
+            self._miss_backlog(
+                job, dropped, Reason(ReasonCode.BACKLOG_FULL, f"{MOST_REMEMBERED} later ones wait to be made up")
+            )
 
     def follow(self, job: Job) -> None:
         """The job has changed: what is not made up yet runs by the new definition."""
@@ -112,7 +124,7 @@ class Overlap:
         """Make up no more fires of that job."""
         backlog = self._backlogs.pop(name, None)
         if backlog is not None and backlog.fires:
-            self.miss(backlog.job, list(backlog.fires), Reason(why.code, f"not made up: {why}"))
+            self._miss_backlog(backlog.job, backlog.fires, Reason(why.code, f"not made up: {why}"))
             backlog.fires.clear()
 
     def set_back(self, name: str) -> None:
@@ -121,11 +133,11 @@ class Overlap:
         if backlog is None:
             return
         now = self._clock.now()
-        again = [fire for fire in backlog.fires if fire > now]
+        again = [fire for fire in backlog.fires if fire.at > now]
         if again:
-            backlog.fires = deque(fire for fire in backlog.fires if fire <= now)
+            backlog.fires = deque(fire for fire in backlog.fires if fire.at <= now)
             text = "not made up: the clock was set back, and shows their time again"
-            self.miss(backlog.job, again, Reason(ReasonCode.CLOCK_SET, text))
+            self._miss_backlog(backlog.job, again, Reason(ReasonCode.CLOCK_SET, text))
 
     def close(self) -> None:
         """Make up nothing more."""
@@ -136,21 +148,33 @@ class Overlap:
         # One run at a time: a fire that waits costs no more than its instant.
         while backlog.fires:
             job = backlog.job
-            if not job.is_fixed_time and backlog.fires[0] > self._clock.now():  # the watch has not seen the step yet
+            if not job.is_fixed_time and backlog.fires[0].at > self._clock.now():  # the watch has not seen the step yet
                 self.set_back(job.name)
                 continue
-            run = self._runs.start(job, backlog.fires.popleft(), after=self._runs.of(job.name))
+            run = self._runs.start(job, backlog.fires.popleft().at, after=self._runs.of(job.name))
             run.ended.wait()
         if self._backlogs.get(backlog.job.name) is backlog:
             del self._backlogs[backlog.job.name]
 
 
+class _Fire(NamedTuple):
+    """A fire that waits to be made up. A reload may have changed the job's schedule since it was due."""
+
+    at: int
+    schedule: Schedule
+
+
 class _Backlog:
     """The fires of a job that wait to be made up, oldest first."""
 
-    def __init__(self, job: Job, fires: Sequence[int]) -> None:
+    def __init__(self, job: Job, fires: Iterable[int]) -> None:
         self.job = job
-        self.fires = deque(fires)
+        self.fires: deque[_Fire] = deque()
+        self.add(fires)
+
+    def add(self, fires: Iterable[int]) -> None:
+        """These fires are due by the job's present schedule."""
+        self.fires.extend(_Fire(at, self.job.schedule) for at in fires)
 
 
 def _spans(schedule: Schedule, fires: Sequence[int]) -> Iterator[list[int]]:

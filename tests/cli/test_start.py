@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gcron.cli.main import main
+from tests.measuring import unmeasured
 
 # Each takes a millisecond or more, and a crontab of simple lines needs none before its first job.
 SLOW = {"croniter", "dataclasses", "inspect", "json", "random", "rich", "shutil", "sqlite3", "tempfile"}
@@ -35,6 +36,7 @@ def test_nothing_slow_is_imported_before_the_first_job(write: Callable[..., str]
         capture_output=True,
         text=True,
         timeout=20,
+        env=unmeasured(),
     )
     assert result.returncode == 0
     before, started, _ = result.stderr.partition(" started (pid ")

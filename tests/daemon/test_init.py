@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.measuring import unmeasured
 from tests.waiting import PATIENCE, takes, until
 
 Run = Callable[..., Any]
@@ -210,7 +211,7 @@ def test_process_1_keeps_a_term_that_comes_20_ms_after_its_start(tmp_path: Path)
     gcron = str(Path(sys.executable).with_name("gcron"))
     for _ in range(10):
         process = subprocess.Popen(
-            ["chrt", "-f", "10", *UNSHARE, gcron, "run", str(crontab)], stdout=subprocess.DEVNULL
+            ["chrt", "-f", "10", *UNSHARE, gcron, "run", str(crontab)], stdout=subprocess.DEVNULL, env=unmeasured()
         )
         try:
             init = _at_exec(process.pid)
@@ -247,7 +248,7 @@ def test_nothing_slow_is_loaded_before_signals_are_held(tmp_path: Path, command:
     )
     done = subprocess.run(
         [sys.executable, *command, "run"],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=unmeasured() | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         check=False,
         timeout=PATIENCE,
@@ -300,10 +301,8 @@ def test_a_second_signal_kills_at_once(gcron_run: Run, unique: str) -> None:
 def test_process_1_loads_no_runtime_and_has_one_thread(as_init: Run, tmp_path: Path) -> None:
     crontab, log = tmp_path / "crontab", tmp_path / "log"
     crontab.write_text("@daily true\n")
-    # The measurement of coverage would load greenlet.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with log.open("wb") as out:
-        process = as_init(SCRIPT, "run", str(crontab), stdout=out, env=environment)
+        process = as_init(SCRIPT, "run", str(crontab), stdout=out, env=unmeasured())
         init = init_of(process.pid)
     until(lambda: "Ctrl-C stops" in log.read_text(), "the start")
     scheduler = scheduler_of(init)

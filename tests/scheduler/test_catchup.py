@@ -342,6 +342,23 @@ def test_a_job_changed_during_a_suspend_keeps_its_missed_fires(sleeper: Sleeper)
     assert sleeper.recorder.outcomes().count("skipped") == 1, "that of 1:00: it was still making up"
 
 
+def test_fires_that_are_not_made_up_are_counted_by_the_schedule_they_were_due_by(sleeper: Sleeper) -> None:
+    """By the new schedule, 1:00 follows 0:30, and one report covered two fires that had been skipped between them."""
+    job = Job("job", parse("@every 10m", "UTC"), PythonCall(lambda: sleep(2000), greenlet=True), Policy(catchup="all"))
+    sleeper.scheduler.add(job)
+    sleeper.scheduler.start()
+    sleeper.pass_until(0.1)
+    sleeper.suspend_until(0.55)
+    sleeper.pass_until(0.9)
+    sleeper.suspend_until(1.05)
+    sleep(1)
+    sleeper.scheduler.replace([replace(job, schedule=parse("@every 30m", "UTC"))])
+    sleeper.scheduler.remove("job")
+    sleep(1)
+    assert sleeper.recorder.outcomes().count("skipped") == 2
+    assert sleeper.missed() == [(0.333, 0.5), (1, 1)]
+
+
 def test_a_step_back_during_a_catch_up_drops_the_instants_that_come_again(sleeper: Sleeper) -> None:
     """A fire of the catch-up started before its time by the new clock, and again at its time."""
     sleeper.add(OFTEN, "often", seconds=100, catchup="all")
