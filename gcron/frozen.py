@@ -1,13 +1,16 @@
 """`frozen`: classes of plain data, as `dataclass(frozen=True, slots=True)` makes them, but cheap to import.
 
 A dataclass compiles seven functions for each class. That takes 0.6 ms; the 40 classes on the way to the first fire
-would take a quarter of gcron's start. Here only the constructor is compiled. This module knows nothing of gcron.
+would take a quarter of gcron's start. Here one constructor is compiled for each number of fields.
+This module knows nothing of gcron.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
+from types import CodeType, FunctionType
 from typing import Any, TypeVar, dataclass_transform, overload
 
 __all__ = ["frozen", "replace"]
@@ -115,13 +118,24 @@ def _methods_of(names: tuple[str, ...], compared: tuple[str, ...]) -> dict[str, 
 
 
 def _constructor(cls: type, annotations: dict[str, Any], defaults: dict[str, Any]) -> Any:
-    parameters = [f"{name}=_defaults[{name!r}]" if name in defaults else name for name in annotations]
-    lines = [f"    _set_{name}(self, {name})" for name in annotations]
-    setters = {f"_set_{name}": getattr(cls, name).__set__ for name in annotations}
-    namespace: dict[str, Any] = {"_defaults": defaults, **setters}
-    exec("\n".join([f"def __init__(self, {', '.join(parameters)}):", *lines]), namespace)
-    constructor = namespace["__init__"]
+    template = _code_of_constructor(len(annotations))
+    code = template.replace(co_varnames=("self", *annotations), co_qualname=f"{cls.__qualname__}.__init__")
+    setters = {f"_set_{number}": getattr(cls, name).__set__ for number, name in enumerate(annotations)}
+    values = tuple(defaults[name] for name in annotations if name in defaults)
+    if list(annotations)[len(annotations) - len(values) :] != [name for name in annotations if name in defaults]:
+        raise TypeError(f"{cls.__qualname__}: a field without a default follows one that has a default")
+    constructor = FunctionType(code, setters, "__init__", values)
     constructor.__annotations__ = {**annotations, "return": None}
-    constructor.__qualname__ = f"{cls.__qualname__}.__init__"
     constructor.__module__ = cls.__module__
     return constructor
+
+
+@cache
+def _code_of_constructor(count: int) -> CodeType:
+    """Return the code of a constructor of so many fields. The classes give it their names, and need no compiler."""
+    parameters = "".join(f", _{number}" for number in range(count))
+    lines = [f"    _set_{number}(self, _{number})" for number in range(count)]
+    namespace: dict[str, Any] = {}
+    exec("\n".join([f"def __init__(self{parameters}):", *(lines or ["    pass"])]), namespace)
+    code: CodeType = namespace["__init__"].__code__
+    return code

@@ -207,6 +207,8 @@ class Daemon:
 
     def _report_leftovers(self) -> None:
         """Warn of what an earlier gcron has left running."""
+        import traceback  # noqa: F401 - now, while a file can be opened: an error may be that none can
+
         try:
             messages = find_leftovers({run.run_id for run in self._scheduler.running()})
         except NotReadable as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 
 __all__ = ["Notifier"]
@@ -39,6 +38,8 @@ class Notifier:
     def _send(self, text: str) -> None:
         if not self._address:
             return
+        import socket  # 2 ms that most starts save
+
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.sendto(text.encode(), socket.MSG_DONTWAIT, self._address)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -333,6 +332,8 @@ class Loop(RawGreenlet):
 
 def _traceback_of(error: BaseException) -> str:
     try:
+        import traceback  # 3 ms, and the first error comes after the start
+
         return "".join(traceback.format_exception(error))
     except KeyboardInterrupt:
         raise

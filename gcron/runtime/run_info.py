@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import traceback
 from types import FrameType
 from typing import TextIO
 
@@ -72,6 +71,8 @@ def _state(greenlet: Greenlet, hub: Hub) -> str:
 def _stack(frame: FrameType | None, limit: int | None) -> list[str]:
     if frame is None:
         return []
+    import traceback
+
     # From the inside out, without the frames that are the same in every greenlet.
     frames = [pair for pair in traceback.walk_stack(frame) if pair[0].f_globals.get("__name__") not in _EVERYWHERE]
     entries = traceback.StackSummary.extract(iter(frames[:limit][::-1]))

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from traceback import format_stack
 from types import FrameType
 
 from gcron.frozen import frozen
@@ -129,6 +128,8 @@ def find_blocker(thread_id: int) -> Blocker | None:
     frames = list(_outward(innermost))
     place = next((frame for frame in frames if not _module_of(frame).startswith("gcron.")), innermost)
     where = f"{place.f_code.co_filename}:{place.f_lineno}, in {place.f_code.co_name}"
+    from traceback import format_stack
+
     stack = "".join(format_stack(innermost))
     for frame in frames:
         if frame.f_code is JOB_CALL:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from enum import StrEnum
-from traceback import format_exception
 
 from gcron.frozen import frozen, replace
 
@@ -155,7 +154,11 @@ class RunResult:
     @property
     def traceback(self) -> str:
         """The traceback of `error`, as Python prints it; empty when there is no error."""
-        return "" if self.error is None else "".join(format_exception(self.error))
+        if self.error is None:
+            return ""
+        from traceback import format_exception
+
+        return "".join(format_exception(self.error))
 
     @property
     def succeeded(self) -> bool:

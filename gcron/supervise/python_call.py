@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import GeneratorType, MappingProxyType
@@ -365,6 +364,8 @@ def end_if_forked(process: int, error: BaseException | None) -> None:
         status = error.code if isinstance(error.code, int) else 1
     elif error is not None:
         status = 1
+        import traceback
+
         traceback.print_exception(error)
     try:
         sys.stdout.flush()
@@ -414,6 +415,8 @@ def _text_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     try:
+        import traceback
+
         return "".join(traceback.format_exception(error))
     except BaseException as second:  # the job's own code
         if is_a(second, KeyboardInterrupt) and in_main_thread():
