@@ -34,6 +34,9 @@ __all__ = ["EntryReader"]
 _LONG = 4096
 """Characters of a line from which the length of its command is looked at."""
 
+_PLAIN_CONTEXT = (None, 0, None, NO_LIMITS)
+"""What a context holds after the zone, for an entry without a name, a delay, or limits."""
+
 _KnownSchedule = tuple[str, Schedule, list[ScheduleWarning]]
 """The text of a schedule, the schedule, and what is odd about it, with columns in the text."""
 
@@ -63,6 +66,7 @@ class EntryReader:
         self._calendars = calendars
         self._user = user
         self._prefix = "" if user is None else job_name(user, "")
+        self._plain_context: Context | None = None
         self._user_hints: dict[str, str | None] = {}
 
     def read(self, places: list[Place], names: Names) -> tuple[Entry, ...]:
@@ -70,23 +74,38 @@ class EntryReader:
         entries: list[Entry] = []
         for number, line, context in places:
             try:
-                entries.append(self._entry(number, line, context, names))
+                entry = self._plain_entry(number, line, context, names) if self._may_be_plain else None
+                entries.append(entry or self._entry(number, line, context, names))
             except LineError as error:
                 self._problems.error(number, line, recognize(line, error))
                 if self._problems.full:
                     break
         return tuple(entries)
 
-    def _entry(self, number: int, line: str, context: Context, names: Names) -> Entry:
+    def _plain_entry(self, number: int, line: str, context: Context, names: Names) -> Entry | None:
+        """Return the entry of a line as most are; None if `_entry` must look at it."""
         # HOT PATH: `benchmarks/crontabs.py`.
+        if context is not self._plain_context:  # most entries share one
+            if context[3:] != _PLAIN_CONTEXT:
+                return None
+            self._plain_context = context
+        match = PLAIN_LINE.fullmatch(line)
+        if match is None or len(line) > _LONG:
+            return None
+        text, command, program = match.groups()
+        path, user, (environment, policy, tz) = self._path, self._user, context[:3]
+        name = names.make_up(path, command, self._prefix, program)
+        known = self._schedules.get((text, tz)) or self._schedule(text, 0, tz, self._prefix + command)
+        if known[2]:
+            self._warn(number, line, 0, known[2])
+        return Entry(
+            name, path, number, known[1], text, tz, command, None, environment, policy, user, False, False, user or ""
+        )
+
+    def _entry(self, number: int, line: str, context: Context, names: Names) -> Entry:
         environment, policy, tz, name, random_delay, instead, limits = context
-        plain = self._may_be_plain and PLAIN_LINE.fullmatch(line)
-        if plain:
-            (schedule_text, text), start = plain.groups(), 0
-            quiet, user, option_start, command, stdin = False, None, None, text, None
-        else:
-            parts = read_entry_line(line, self._system, self._fields)
-            quiet, schedule_text, start, user, option_start, text, _, command, stdin = parts
+        parts = read_entry_line(line, self._system, self._fields)
+        quiet, schedule_text, start, user, option_start, text, _, command, stdin = parts
         # The seed of a job without a name is its command: a number in a made-up name may change.
         seed = self._prefix + (name or text)
         if name is None:
@@ -100,12 +119,10 @@ class EntryReader:
             schedule_text, schedule, warnings = instead, parse_schedule(instead, tz or self._timezone), []
         if limits is not NO_LIMITS:
             schedule, warnings = self._limited(schedule, limits, schedule_text, start, warnings)
-        for message, first, end, hint in warnings:
-            self._problems.warning(number, line, message, start + first, start + end, hint)
+        self._warn(number, line, start, warnings)
         if random_delay:
             schedule = put_off(schedule, random_delay, seed)
-        if not plain:
-            self._check(number, line, parts, environment)
+        self._check(number, line, parts, environment)
         if len(line) > _LONG:
             _check_length(line, command)
         return Entry(
@@ -124,6 +141,10 @@ class EntryReader:
             quiet,
             self._user or "",
         )
+
+    def _warn(self, number: int, line: str, start: int, warnings: list[ScheduleWarning]) -> None:
+        for message, first, end, hint in warnings:
+            self._problems.warning(number, line, message, start + first, start + end, hint)
 
     def _schedule(self, text: str, start: int, tz: str | None, seed: str) -> _KnownSchedule:
         """Return the schedule's text, the schedule, and its warnings. `start` is its column in the line."""

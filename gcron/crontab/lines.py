@@ -32,8 +32,14 @@ _IN_COMMAND = r"\\.|%"
 # In the input each `%` after a backslash stands for itself, whatever is before the backslash.
 _IN_INPUT = r"\\%|%"
 
-PLAIN_LINE = re.compile(r"([0-9*][^ \t]*+(?:[ \t]++[^ \t]++){4})[ \t]++(/[^%\\]*+)")
-"""Five fields and the path of a program, without `%` and backslash: most lines, whose two parts need no checks."""
+PLAIN_LINE = re.compile(
+    r"([0-9*][^ \t]*+(?:[ \t]++[^ \t]++){4})[ \t]++(/(?>(?:[\w.+-]*/)*)([A-Za-z0-9][\w.+-]{0,31})(?![^ \t])[^%\\]*+)",
+    re.ASCII,
+)
+"""Five fields and the path of a program, without `%` and backslash: most lines, whose parts need no checks.
+
+Its groups are the schedule, the command, and the name of the program.
+"""
 
 # Owners of system jobs that are not programs; then those that are programs too, which a path after them gives away.
 _USERS = frozenset({"root", "nobody", "www-data", "daemon", "apache", "_www", "ec2-user", "ubuntu", "debian"})

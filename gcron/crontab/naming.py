@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 
 from gcron.crontab.entry import Entry
-from gcron.crontab.program import program_of
+from gcron.crontab.program import is_plain_program, program_of
 from gcron.schedule.seeded import digest
 
 __all__ = ["Names"]
@@ -43,11 +43,15 @@ class Names:
                 self._kept.setdefault((entry.path, entry.command), []).insert(0, entry.name)
         self._taken.update(name for names in self._kept.values() for name in names)
 
-    def make_up(self, path: str, command: str, prefix: str = "") -> str:
-        """Return a name for the job with this command in this file. It begins with `prefix`."""
+    def make_up(self, path: str, command: str, prefix: str = "", program: str = "") -> str:
+        """Return a name for the job with this command in this file. It begins with `prefix`.
+
+        `program`: the base name of the command's program, if the caller knows it.
+        """
+        # HOT PATH: `benchmarks/crontabs.py`.
         if self._kept and (kept := self._kept.get((path, command))):
             return kept.pop()
-        base = prefix + _base(command)
+        base = prefix + (program if program and is_plain_program(program) else _base(command))
         name = base
         while name in self._taken:
             # Counted on from the last one given, or 100,000 equal lines would look 5,000,000,000 times.

@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["program_of"]
+__all__ = ["is_plain_program", "program_of"]
 
 # As text: `re` compiles each at its first use. Most crontabs need none of them: see `_PLAIN_PROGRAM`.
 _REDIRECTION = r"[0-9]*(?:&>>?|[<>]{1,3}[&|]?)"
@@ -106,14 +106,18 @@ _VERSION = "0123456789."
 _NOT_PLAIN = frozenset({*_KEYWORDS, *_PREPARATIONS, *_WRAPPERS, *_SHELLS, *_INTERPRETERS})
 
 
+def is_plain_program(name: str) -> bool:
+    """Whether a program of this name does its work itself. Others start one that their arguments name."""
+    return name.rstrip(_VERSION) not in _NOT_PLAIN
+
+
 def program_of(command: str) -> str:
     """Return the base name of the program, after an interpreter that of the script, too; empty if none can be told.
 
     >>> program_of("cd /srv/app && nice -n 5 php artisan schedule:run")
     'php-artisan'
     """
-    # HOT PATH: `benchmarks/crontabs.py`.
-    if (plain := _PLAIN_PROGRAM.match(command)) and (name := plain[1]).rstrip(_VERSION) not in _NOT_PLAIN:
+    if (plain := _PLAIN_PROGRAM.match(command)) and is_plain_program(name := plain[1]):
         return name
     return _program_in(command[:_READ], _DEEPEST)
 

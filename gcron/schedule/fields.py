@@ -68,7 +68,7 @@ def parse_field(kind: FieldKind, text: str, seed: str = "") -> Field:
 
 def is_seeded(text: str) -> bool:
     """Whether the job's name decides values of this field: it has an `H` or a `~`."""
-    return "~" in text or any(item[:1] in ("H", "h") for item in text.split(","))
+    return "~" in text or (("h" in text or "H" in text) and any(item[:1] in ("H", "h") for item in text.split(",")))
 
 
 def oversized_steps(kind: FieldKind, text: str) -> Iterator[tuple[int, int]]:
