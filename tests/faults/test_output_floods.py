@@ -269,14 +269,15 @@ def test_five_million_lines_arrive(gcron_run: Run) -> None:
 def test_after_a_full_disk_the_log_continues_and_counts_what_it_lost(gcron_run: Run, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    ballast = f"head -c 200000 /dev/zero > {disk}/ballast"
-    mount = f'mount -t tmpfs -o size=512k none {disk} && {ballast} && exec "$@" > {disk}/log'
+    # Without the ballast there is room for the whole log: a second full disk would lose the end of it.
+    ballast = f"head -c 7000000 /dev/zero > {disk}/ballast"
+    mount = f'mount -t tmpfs -o size=7100k none {disk} && {ballast} && exec "$@" > {disk}/log'
     if subprocess.run(["unshare", "-rm", "sh", "-c", mount, "sh", "true"], capture_output=True).returncode:
         pytest.skip("this system lets nobody mount a small disk of his own")
     daemon = gcron_run(
         "# gcron: name=flood\n"
         f"@reboot seq -f '\\%0100.0f' 20000; until [ $(stat -f -c \\%f {disk}) = 0 ]; do sleep 0.02; done;"
-        f" rm {disk}/ballast; echo enough; until grep -q enough {disk}/log; do sleep 0.02; done;"
+        f" sleep 1; rm {disk}/ballast; echo enough; until grep -q enough {disk}/log; do sleep 0.02; done;"
         f" cp {disk}/log {tmp_path}/part && mv {tmp_path}/part {tmp_path}/copy\n",
         before=("unshare", "-rm", "sh", "-c", mount, "sh"),
     )
@@ -286,5 +287,5 @@ def test_after_a_full_disk_the_log_continues_and_counts_what_it_lost(gcron_run: 
     kept = len(re.findall(r"\| 0\d{99}$", log, re.MULTILINE))
     lost = sum(int(count) for count in re.findall(r"lost (\d+) lines of this log", log))
     assert 0 < kept < 20_000
-    assert kept + lost == 20_000
+    assert 20_000 <= kept + lost < 20_005, "each line is kept or counted; messages of gcron itself may be lost, too"
     assert "| enough" in log
