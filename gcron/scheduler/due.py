@@ -17,6 +17,7 @@ LONGEST_MADE_UP_STEP = 3 * 3600
 _LATEST_START_OF_WILDCARD = 60
 # Seconds by which the two clocks may differ more than at the last look before that counts as a step.
 _STEP_THRESHOLD = 1.0
+_MOST_READINGS = 10
 # A job that is due each second misses 30,000 fires in a night. To count one costs up to 20 us, and there may be 100,000
 # jobs.
 _MOST_COUNTED = 100
@@ -106,10 +107,20 @@ class StepDetector:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = clock.now() - clock.monotonic()
+        self._offset = self._read()
 
     def step(self) -> float:
         """Seconds by which the wall clock was set since the last call; 0 if it was not."""
-        offset = self._clock.now() - self._clock.monotonic()
+        offset = self._read()
         step, self._offset = offset - self._offset, offset
         return step if abs(step) >= _STEP_THRESHOLD else 0.0
+
+    def _read(self) -> float:
+        """The wall clock's distance from the monotonic one. A machine that stops for seconds in between is no step."""
+        for _ in range(_MOST_READINGS):
+            before = self._clock.monotonic()
+            now = self._clock.now()
+            after = self._clock.monotonic()
+            if after - before < _STEP_THRESHOLD / 2:
+                break
+        return now - after

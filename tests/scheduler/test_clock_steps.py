@@ -9,6 +9,7 @@ import pytest
 
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
+from gcron.scheduler.due import StepDetector
 from gcron.testing import VirtualClock
 
 Make = Callable[..., tuple[Scheduler, Any]]
@@ -187,3 +188,27 @@ def test_a_wildcard_that_is_noticed_within_a_minute_still_fires(watched: Watched
     sleep(1)
     assert watched.fired(OFTEN) == [0.5]
     assert watched.missed(OFTEN) == []
+
+
+def test_a_stop_of_the_machine_between_two_clock_readings_is_no_step(steady_clock: VirtualClock) -> None:
+    """It looked like a step back of 5 s, and 5 fires of a job of each second were dropped without a report."""
+
+    stops = 0
+
+    class Stopping:
+        def now(self) -> float:
+            nonlocal stops
+            shown = steady_clock.now()
+            if stops:
+                stops -= 1
+                steady_clock.jump(5)
+            return shown
+
+        def monotonic(self) -> float:
+            return steady_clock.monotonic()
+
+    steps = StepDetector(Stopping())
+    stops = 2
+    assert steps.step() == 0
+    steady_clock.set(steady_clock.now() - 5)
+    assert steps.step() == -5
