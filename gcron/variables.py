@@ -34,6 +34,8 @@ OF_MESSAGES: Mapping[str, str] = MappingProxyType(
         "GCRON_REASON_CODE": "reason_code",
         "GCRON_EXIT_CODE": "exit_code",
         "GCRON_DURATION": "duration",
+        "GCRON_CPU_SECONDS": "cpu_seconds",
+        "GCRON_MAX_RSS_BYTES": "max_rss_bytes",
         "GCRON_OUTPUT_BYTES": "output_bytes",
         "GCRON_ATTEMPTS": "attempts",
         "GCRON_LAST_SUCCESS": "last_success",

@@ -22,6 +22,8 @@ from gcron.runtime.waiting import wait
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler.job import Job, job_of
 from gcron.supervise.attempt import Attempt
+from gcron.supervise.cgroup import remove_cgroups, use_cgroups
+from gcron.supervise.cgroup_limits import report_once
 from gcron.supervise.command import Command, Identity, new_run_id
 from gcron.supervise.events import JobEvent, Notice, RawOutput
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
@@ -73,10 +75,20 @@ class _Foreground:
             if signal.getsignal(signum) is not signal.SIG_IGN:  # under nohup, or behind `&` in a script
                 get_hub().signals.handle(signum, self._on_stop, signum)
         hand_down_defaults()
+        self._prepare_limits()
         result = self._attempt.perform()
+        remove_cgroups()
         self._is_over = True
         self._finish_output()
         return self._conclude(result)
+
+    def _prepare_limits(self) -> None:
+        """Use control groups if the job has limits that only they can keep, and say which cannot be kept."""
+        assert isinstance(self._job.action, Command)
+        if self._job.action.cgroup_limits:
+            use_cgroups()
+        if problem := report_once(self._job.name, self._job.action.cgroup_limits):
+            self._say(problem)
 
     def _on_stop(self, signum: signal.Signals) -> None:
         again = self._stop_signal is not None
@@ -103,7 +115,8 @@ class _Foreground:
         return status
 
     def _status(self, result: RunResult) -> int:
-        if result.outcome not in (Outcome.SUCCEEDED, Outcome.FAILED):
+        is_plain = result.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
+        if not is_plain or result.reason.code is ReasonCode.OUT_OF_MEMORY:
             self._say(f"{result.outcome}: {result.reason}")
         if result.outcome is Outcome.TIMED_OUT:
             return _TIMED_OUT

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import FAILURES, find, local_time, span, style_of, talk, word_of
+from gcron.cli.talking import FAILURES, find, local_time, peak, span, style_of, talk, word_of
 from gcron.control.client import Client
 from gcron.escaping import escape
 
@@ -66,12 +66,14 @@ def _instant(text: str | None) -> str | None:
 
 
 _COLUMNS = (
-    Column("WHEN", 19, leaves=3),
+    Column("WHEN", 19, leaves=5),
     Column("JOB", 12),
     Column("OUTCOME", 9, style=style_of),
-    Column("TOOK", 5, leaves=2),
+    Column("TOOK", 5, leaves=4),
+    Column("CPU", 4, leaves=2),
+    Column("PEAK", 4, leaves=1),
     Column("RUN", 16),
-    Column("WHY", 8, leaves=1),
+    Column("WHY", 8, leaves=3),
 )
 
 
@@ -80,4 +82,5 @@ def _row(run: Record) -> list[str]:
     why = run["reason"]
     if run.get("count", 1) > 1:
         why = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}: {why}"
-    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), run["run_id"], why]
+    used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
+    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), *used, run["run_id"], why]

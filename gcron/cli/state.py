@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from gcron.cli.messages import plural
 from gcron.escaping import escape, escape_line
 from gcron.scheduler.records import Record, instant, stored_run_record
+from gcron.sizes import describe_size
 from gcron.state.database import Damaged, Refused
 from gcron.state.places import DATABASE, NoHome, StateError, find_holder, find_instances, state_home
 from gcron.state.upkeep import Upkeep
@@ -98,16 +99,8 @@ def _lines(record: Record) -> Iterator[str]:
         yield "  used by    nobody now"
     oldest = f", the oldest of {record['oldest']}" if record["oldest"] else ""
     yield f"  history    {plural(record['runs'], 'run')} of {plural(record['jobs'], 'job')}{oldest}"
-    yield f"  database   {_size(record['database_bytes'])}"
-    yield f"  output     {_size(record['output_bytes'])}"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
+    yield f"  database   {describe_size(record['database_bytes'])}"
+    yield f"  output     {describe_size(record['output_bytes'])}"
 
 
 # -- the other actions ------------------------------------------------------------------------------------------
@@ -126,7 +119,7 @@ def _compact(directory: str, options: argparse.Namespace) -> int:
     upkeep = Upkeep(directory)
     before = upkeep.facts().size
     upkeep.compact()
-    print(f"{_size(before)} before, {_size(upkeep.facts().size)} now")
+    print(f"{describe_size(before)} before, {describe_size(upkeep.facts().size)} now")
     return 0
 
 

@@ -15,6 +15,7 @@ from gcron.cli.talking import (
     colour,
     find,
     local_time,
+    peak,
     seconds_since,
     span,
     style_of,
@@ -195,6 +196,7 @@ def _facts(job: Record, now: str) -> list[tuple[str, str]]:
         ("command", job["command"] or job["function"] or ""),
         ("user", job["user"] or ""),
         ("options", ", ".join(f"{name}={_option(value)}" for name, value in job["options"].items())),
+        ("limits", job["limits_problem"] or ""),
         ("state", _state(job, now)),
         ("service", "" if service is None else _service(service)),
         ("next", ", ".join(local_time(fire) for fire in job["next_fires"][:5])),
@@ -235,13 +237,16 @@ def _state(job: Record, now: str) -> str:
 
 _RUN_COLUMNS = (
     Column("RUN", 16),
-    Column("WHEN", 19, leaves=2),
+    Column("WHEN", 19, leaves=4),
     Column("OUTCOME", 9, style=style_of),
-    Column("TOOK", 5, leaves=3),
-    Column("WHY", 12, leaves=1),
+    Column("TOOK", 5, leaves=5),
+    Column("CPU", 4, leaves=2),
+    Column("PEAK", 4, leaves=1),
+    Column("WHY", 12, leaves=3),
 )
 
 
 def _run_row(run: Record, now: str) -> list[str]:
     outcome = word_of(run["outcome"]) or run["state"]
-    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), run["reason"]]
+    used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
+    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, run["reason"]]

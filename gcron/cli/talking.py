@@ -19,6 +19,7 @@ __all__ = [
     "colour",
     "find",
     "local_time",
+    "peak",
     "seconds_since",
     "span",
     "style_of",
@@ -110,6 +111,15 @@ def span(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02}m"
     return f"{whole // 86400}d"
+
+
+def peak(size: int | None) -> str:
+    """Return a size in few characters: `512K`, `34M`, `1.5G`."""
+    if size is None:
+        return ""
+    if size < 1 << 20:
+        return f"{size / (1 << 10):.0f}K"
+    return f"{size / (1 << 20):.0f}M" if size < 1 << 30 else f"{size / (1 << 30):.1f}G"
 
 
 def ago(seconds: float) -> str:

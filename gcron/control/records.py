@@ -38,6 +38,7 @@ from gcron.scheduler.records import (
     summary_record,
 )
 from gcron.scheduler.status import JobStatus
+from gcron.supervise.cgroup_limits import divide
 from gcron.supervise.command import Command
 from gcron.supervise.run import Run
 
@@ -99,6 +100,7 @@ def job_details(job: Job) -> Record:
         "function": None if isinstance(action, Command) else getattr(action, "__qualname__", type(action).__name__),
         "user": action.user if isinstance(action, Command) else None,
         "options": options,
+        "limits_problem": (divide(action.cgroup_limits)[1] or None) if isinstance(action, Command) else None,
     }
 
 
@@ -120,6 +122,8 @@ def live_run_record(run: Run, now: float) -> Record:
         "attempts": live["attempt"],
         "exit_code": live.get("exit_code"),
         "duration": None if run.started_at is None else live.get("duration", live["seconds"]),
+        "cpu_seconds": live.get("cpu_seconds"),
+        "max_rss_bytes": live.get("max_rss_bytes"),
         "output_bytes": live.get("output_bytes", 0),
     } | ({"left_behind": live["left_behind"]} if "left_behind" in live else {})
 

@@ -75,6 +75,8 @@ _RUN: Mapping[str, Schema] = {
     "attempts": COUNT,
     "exit_code": {"type": ["integer", "null"], "description": "negative for a signal"},
     "duration": {**_or_null(SECONDS), "description": "seconds; of a run under way, so far"},
+    "cpu_seconds": {**_or_null(SECONDS), "description": "processor time; null before the end, or if it is not known"},
+    "max_rss_bytes": {**_or_null(COUNT), "description": "most memory; null before the end, or if it is not known"},
     "output_bytes": COUNT,
     "left_behind": {**TEXT, "description": "names of processes that could not be ended"},
     "first": {**_or_null(TIME), "description": "of a span of missed fires: the first"},
@@ -120,6 +122,7 @@ _DETAILS: Mapping[str, Schema] = {
     "function": {**_or_null(TEXT), "description": "of a Python job"},
     "user": _or_null(TEXT),
     "options": {"type": "object", "description": "the options that are not at their defaults"},
+    "limits_problem": {**_or_null(TEXT), "description": "which of its limits cannot be kept here, and why"},
     "next_fires": _list(TIME),
 }
 

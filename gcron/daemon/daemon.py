@@ -13,6 +13,7 @@ from typing import Protocol
 from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.formats.format import Level
 from gcron.daemon.log import Log, LogSettings
+from gcron.daemon.lost_limits import report_limits
 from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
 from gcron.daemon.self_check import SelfCheck
@@ -169,6 +170,8 @@ class Daemon:
         # Only now: earlier signals were held back until there are handlers (gcron_boot.py).
         hand_down_defaults()
         use_cgroups()
+        report_limits(self._scheduler.jobs, self._log)  # before anything is in the way of preparing the kernel
+        self.follow_reloads(lambda problem: report_limits(self._scheduler.jobs, self._log))
         self._scheduler.start(grace=self._settings.grace)
         for part in self._parts:
             part.start()

@@ -10,9 +10,11 @@ from gcron.notify.rules import Occasion
 from gcron.scheduler.events import FiresMissed, JobEvent, RunFinished, RunLate, ServiceStateChanged, SuccessOverdue
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import event_record
+from gcron.sizes import describe_size
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.restarts import ServiceState
+from gcron.supervise.usage import Usage
 
 __all__ = ["message_about_reload", "message_of", "test_message"]
 
@@ -124,6 +126,7 @@ def _details(event: JobEvent, job: Job, zone: tzinfo) -> list[str]:
             lines.append(f"due: {_time(event.fire_at, zone)}")
         lines.append(f"outcome: {result.outcome}" + (f" ({result.reason})" if result.reason else ""))
         lines.append(f"took: {result.duration:.1f} s" + (f", {result.attempts} attempts" * (result.attempts > 1)))
+        lines += _used(result.usage)
         lines.append(f"run: {event.run_id}")
         if result.error is not None:
             lines += ["", result.traceback.rstrip()]
@@ -135,6 +138,13 @@ def _details(event: JobEvent, job: Job, zone: tzinfo) -> list[str]:
             f"due: {_time(event.first, zone)}" + f" to {_time(event.last, zone)}" * (event.first != event.last)
         )
     return lines
+
+
+def _used(usage: Usage) -> list[str]:
+    """A line about processor time and memory, as far as they are known."""
+    cpu = [] if usage.cpu_seconds is None else [f"{usage.cpu_seconds:.1f} s of processor time"]
+    peak = [] if usage.max_rss_bytes is None else [f"at most {describe_size(usage.max_rss_bytes)} of memory"]
+    return [f"used: {', '.join(cpu + peak)}"] if cpu or peak else []
 
 
 def _time(seconds: float, zone: tzinfo) -> str:

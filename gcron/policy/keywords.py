@@ -90,6 +90,9 @@ class _OfProcesses(TypedDict, total=False):
     rlimit_nofile: Size | None
     rlimit_nproc: Size | None
     rlimit_stack: Size | None
+    memory_max: Size | None
+    cpu_max: int | str | None
+    tasks_max: int | str | None
 
 
 class CommandOptions(_OfAll, _OfSchedules, _OfProcesses, total=False):

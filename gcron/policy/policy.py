@@ -6,9 +6,9 @@ import signal
 from collections.abc import Mapping
 
 from gcron.frozen import frozen, replace
+from gcron.policy.limits import limit_of, most_of, read_percent
 from gcron.policy.options import OPTIONS, Option, PolicyError, option
 from gcron.policy.values import (
-    limit_of,
     one_of,
     or_none,
     read_command,
@@ -158,6 +158,12 @@ class Policy:
         "the number of its user's processes")
     rlimit_stack: int | None = option("rlimit-stack", limit_of("bytes"), None, "processes",
         f"bytes of stack{_SIZE}")
+    memory_max: int | None = option("memory-max", most_of("bytes"), None, "processes",
+        f"bytes of memory of all its processes together; beyond that, the kernel kills one of them{_SIZE}")
+    cpu_max: int | None = option("cpu-max", read_percent, None, "processes",
+        "processor time of all its processes together, in percent of one processor; beyond that, they wait: `150%`")
+    tasks_max: int | None = option("tasks-max", most_of("processes"), None, "processes",
+        "the number of its processes and threads at one time; beyond that, fork(2) fails: `100`")
     # fmt: on
 
     def delay_after(self, attempts: int) -> float | None:

@@ -12,7 +12,6 @@ import re
 import signal
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from resource import RLIM_INFINITY
 from typing import TypeVar
 
 from gcron.schedule import ScheduleError, parse_duration
@@ -20,7 +19,6 @@ from gcron.schedule import ScheduleError, parse_duration
 __all__ = [
     "Refused",
     "is_name",
-    "limit_of",
     "one_of",
     "or_none",
     "read_command",
@@ -51,8 +49,6 @@ _OCTAL = "0?[0-7]{1,3}"
 _EXIT_CODE = "[0-9]{1,3}"
 _NAME = r"\w[\w.:@+-]{0,99}"
 _USER = r"[\w.][\w.@+-]{0,99}(?:\\[\w.@+-]{1,99})?\$?"
-_SIZE = "([0-9]{1,15})([kKmMgGtT]?)"
-_SUCH_AS = {"bytes": "512M", "seconds": "60", "files": "1024", "processes": "200"}
 _SWITCH = {"yes": True, "no": False}
 
 
@@ -271,27 +267,3 @@ def read_pattern(value: object) -> str | None:
     except (re.error, RecursionError, OverflowError) as error:
         raise Refused(f"is no regular expression: {error}", "as Python's re module takes them") from None
     return value
-
-
-def limit_of(unit: str) -> Callable[[object], int | None]:
-    """Return a reader for a limit counted in `unit`: a number, `unlimited`, or None for the inherited limit.
-
-    Bytes may be followed by K, M, G or T, powers of 1024; `unlimited` is `resource.RLIM_INFINITY`.
-    """
-
-    def read(value: object) -> int | None:
-        if value is None or value == "unlimited":
-            return None if value is None else RLIM_INFINITY
-        size = _size(value, unit) if isinstance(value, str) else value
-        if type(size) is not int or not (0 <= size < 1 << 63 or size == RLIM_INFINITY):
-            raise Refused(f"cannot be {value!r}", f"{unit}, such as {_SUCH_AS[unit]}, or unlimited")
-        return size
-
-    return read
-
-
-def _size(text: str, unit: str) -> int | None:
-    match = re.fullmatch(_SIZE, text)
-    if match is None or (match[2] and unit != "bytes"):
-        return None
-    return int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")

@@ -14,9 +14,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gcron.runtime.hub import READ, Callback, Hub, SignalHandler, Timer, Watch, current, get_hub, park, unpark
+
+if TYPE_CHECKING:
+    from resource import struct_rusage
 
 __all__ = ["UNKNOWN_STATUS", "Child", "Wait", "ensure_reapable"]
 
@@ -24,7 +27,9 @@ __all__ = ["UNKNOWN_STATUS", "Child", "Wait", "ensure_reapable"]
 # tracer still holds a dead child. A helper thread in a blocking `waitid` would learn of it at once, but it could not be
 # stopped when the wait is abandoned: one thread would be left for each child that lives on.
 _CHECK_INTERVAL = 0.02
-_IF_ENDED = os.WEXITED | os.WNOHANG
+# Without waiting: a tracer may hold the dead child, and every other greenlet would stop.
+_IF_DEAD = os.WEXITED | os.WNOHANG | os.WNOWAIT
+_DEATHS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 UNKNOWN_STATUS = -signal.NSIG
 """The status when somebody else has collected the real one. It equals no real status, and is not success."""
 
@@ -39,6 +44,8 @@ class Child:
         self.pid = pid
         self.ended = False
         self.status: int | None = None
+        self.usage: struct_rusage | None = None
+        """What it used, with the children whose end it waited for. None before its end, or if its status is unknown."""
         # Opened before anybody can have collected the child: it is this process and no later one with its pid.
         self.pidfd = _open_pidfd(pid)
         self._collecting = threading.Lock()
@@ -92,29 +99,29 @@ class Child:
 
     def _collect(self) -> None:
         try:
-            if self.pidfd is None:
-                pid, raw = os.waitpid(self.pid, os.WNOHANG)
-                # A stop is reported if this process traces the child.
-                if pid and not os.WIFSTOPPED(raw):
-                    self._end(os.waitstatus_to_exitcode(raw))
+            if self.pidfd is not None and not self._has_died(self.pidfd):
                 return
-            # Also None while a tracer holds the dead child: to wait for that here would stop every other greenlet.
-            try:
-                info = os.waitid(os.P_PIDFD, self.pidfd, _IF_ENDED)
-            except OSError as error:
-                if error.errno not in (errno.EBADF, errno.EINVAL):
-                    raise
-                self.pidfd = None  # somebody has closed all descriptors of this process
-                self._collect()
-                return
-            if info is None:
-                return
-            if info.si_code == os.CLD_EXITED:
-                self._end(info.si_status)
-            elif info.si_code in (os.CLD_KILLED, os.CLD_DUMPED):  # and no stop, see above
-                self._end(-info.si_status)
+            # By its pid: only `wait4` returns what it used. The pid is still its own: with a pidfd it is known to be
+            # dead and not collected, and numbers come again only after all others.
+            pid, raw, usage = os.wait4(self.pid, os.WNOHANG)
+            # A stop is reported if this process traces the child.
+            if pid and not os.WIFSTOPPED(raw):
+                self.usage = usage
+                self._end(os.waitstatus_to_exitcode(raw))
         except ChildProcessError:
             self._end(UNKNOWN_STATUS)
+
+    def _has_died(self, pidfd: int) -> bool:
+        """Whether its status can be collected, as far as is known. Not while a tracer holds the dead child."""
+        try:
+            info = os.waitid(os.P_PIDFD, pidfd, _IF_DEAD)
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.EINVAL):
+                raise
+            self.pidfd = None  # somebody has closed all descriptors of this process
+            return True
+        # A stop is reported if this process traces the child.
+        return info is not None and info.si_code in _DEATHS
 
     def _end(self, status: int) -> None:
         # `ended` comes last, because a thread that sees it uses the status. It comes before the waits, see

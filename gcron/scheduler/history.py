@@ -81,6 +81,10 @@ class StoredRun:
     exit_code: int | None = None
     duration: float | None = None
     """Seconds that its last attempt took."""
+    cpu_seconds: float | None = None
+    """Of all attempts."""
+    max_rss_bytes: int | None = None
+    """Of the attempt that needed the most memory."""
     output_size: int = 0
     """Bytes that it wrote, also those that are not kept."""
     left_behind: str = ""

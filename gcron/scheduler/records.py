@@ -85,6 +85,8 @@ def _level(event: SchedulerEvent) -> Level:
         return "error"
     if isinstance(event, ServiceStateChanged):
         return _LEVELS_OF_STATES.get(event.state, "info")
+    if isinstance(event, Notice) and event.is_warning:
+        return "warning"
     return "warning" if isinstance(event, RetryPlanned | FiresMissed | RunLate | LoopBlocked) else "info"
 
 
@@ -122,6 +124,8 @@ def stored_run_record(run: StoredRun) -> Record:
         "attempts": run.attempts,
         "exit_code": run.exit_code,
         "duration": _seconds(run.duration),
+        "cpu_seconds": _seconds(run.cpu_seconds),
+        "max_rss_bytes": run.max_rss_bytes,
         "output_bytes": run.output_size,
     }
     if run.last_fire_at is not None:
@@ -181,6 +185,8 @@ def _result(result: RunResult) -> Record:
         **_reason(result.reason),
         "exit_code": result.exit_code,
         "duration": round(result.duration, 6),
+        "cpu_seconds": _seconds(result.usage.cpu_seconds),
+        "max_rss_bytes": result.usage.max_rss_bytes,
         "output_bytes": result.output_size,
         "attempts": result.attempts,
     }

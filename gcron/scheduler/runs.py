@@ -26,6 +26,7 @@ from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunR
 from gcron.supervise.python_call import PythonCall, Threads, python_call
 from gcron.supervise.run import AnyAttempt, Run, enter_run
 from gcron.supervise.timing import TIMING, Timing
+from gcron.supervise.usage import NO_USAGE
 
 __all__ = ["HoldBack", "Runs", "StopReport"]
 
@@ -210,12 +211,14 @@ class Runs:
 
     def _result(self, job: Job, run: Run, begun: AnyAttempt | None = None) -> RunResult:
         """Attempts until one succeeds, no more are allowed, or somebody ends the run."""
+        usage = NO_USAGE
         while True:
             result = run.perform(begun or self._attempt(job, run, run.attempt + 1))
             begun = None
             number = run.attempt
+            usage = usage.plus(result.usage)
             if number > 1:
-                result = replace(result, attempts=number)
+                result = replace(result, attempts=number, usage=usage)
             delay = job.policy.delay_after(number) if _may_be_retried(result, job) else None
             if delay is None:
                 return result
@@ -228,8 +231,16 @@ class Runs:
         if not isinstance(job.action, Command):
             emit_call = self._observers.tell
             return python_call(job.action, job.policy, run, identity, emit_call, self._clock, self._threads)
+        if job.action.cgroup_limits:
+            self._report_lost_limits(job.action, run)
         emit, sweep = self._emitter(run), is_service(job)
         return Attempt(job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
+
+    def _report_lost_limits(self, command: Command, run: Run) -> None:
+        from gcron.supervise.cgroup_limits import report_once  # few jobs have such limits
+
+        if problem := report_once(run.job, command.cgroup_limits):
+            self._observers.tell(Notice(self._clock.now(), run.job, run.run_id, problem, is_warning=True))
 
     def _emitter(self, run: Run) -> Emit:
         def emit(event: JobEvent) -> None:

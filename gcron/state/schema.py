@@ -78,6 +78,10 @@ STEPS = (
     CREATE INDEX run_outcome ON run (outcome, created);
     CREATE INDEX run_job_outcome ON run (job, outcome, created);
     """,
+    """
+    ALTER TABLE run ADD COLUMN cpu_seconds REAL;
+    ALTER TABLE run ADD COLUMN max_rss_bytes INTEGER;
+    """,
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

@@ -31,6 +31,7 @@ from gcron.supervise.start_script import ScriptMessages, why_refused
 from gcron.supervise.start_turns import start_turns
 from gcron.supervise.surroundings import find_surroundings
 from gcron.supervise.timing import TIMING, Timing
+from gcron.supervise.usage import NO_USAGE
 
 __all__ = ["Attempt"]
 
@@ -80,6 +81,7 @@ class Attempt:
         self._no_capacity = ""
         """Why it cannot start at the moment; empty otherwise."""
         self._end = TreeEnd()
+        self._usage = NO_USAGE
         self._script_says: list[str] = []
         self._excerpt = Excerpt()
         self._started_at = 0.0
@@ -122,6 +124,7 @@ class Attempt:
             self._sweep(tree)
         self._wait_for_stopper()
         verdict = self._verdict(code, tree)
+        self._usage = tree.usage()
         self._tree = None  # from here on there is nothing to stop
         if not self._reach_their_ends(pumps, pumping):
             self._leave_to_late_reader(tree, pumps, pumping)
@@ -134,6 +137,8 @@ class Attempt:
         identity = self._identity
         now, since_boot = self._clock.now(), self._clock.monotonic()
         self._emit(ProcessStarted(now, identity.job, identity.run_id, tree.pid, identity.attempt, since_boot))
+        if tree.problem:
+            self._notice(tree.problem)
 
     def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None:
         """End the whole tree, first by the stop signal unless `now`; returns at once. The outcome will be `outcome`.
@@ -296,8 +301,9 @@ class Attempt:
         if code in self._policy.success_codes:
             return Outcome.SUCCEEDED, NO_REASON if code == 0 else exit_reason(code)
         reason = exit_reason(code)
-        oom_kill = tree.describe_oom_kill() if code in _LIKE_OUT_OF_MEMORY else ""
-        return Outcome.FAILED, reason.extended(f"; {oom_kill}") if oom_kill else reason
+        if oom_kill := tree.describe_oom_kill(looks_like_one=code in _LIKE_OUT_OF_MEMORY):
+            reason = Reason(ReasonCode.OUT_OF_MEMORY, f"{reason}; {oom_kill}")
+        return Outcome.FAILED, reason
 
     def _result(self, outcome: Outcome, reason: Reason, code: int | None = None) -> RunResult:
         return RunResult(
@@ -309,6 +315,7 @@ class Attempt:
             output_tail=self._excerpt.tail,
             output_size=self._excerpt.size,
             left_behind=describe(self._end.left),
+            usage=self._usage,
         )
 
     # -- after the end --------------------------------------------------------------------------------------

@@ -7,87 +7,57 @@ run is removed when they have gone.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import re
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
+from gcron.supervise.cgroup_files import Cgroup, own_directories, remove_group
+
 __all__ = [
-    "Cgroup",
     "abandoned_groups",
-    "count_oom_kills",
     "enter_cgroup",
     "group_of_run",
+    "hand_down",
+    "make_cgroup",
+    "own_group",
     "remove_cgroups",
     "use_cgroups",
+    "uses_cgroups",
 ]
 
-# Of mountinfo, see proc_pid_mountinfo(5): the root of the mount in its file system, where it is mounted, its type, and
-# the options of its file system: the controllers of version 1.
-_MOUNT = re.compile(r"^\S+ \S+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$")
-_OOM_KILLS = re.compile(rb"^oom_kill ([0-9]+)$", re.MULTILINE)
 
 _OF_GCRON, _OF_RUN = "gcron-{}", "run-{}-{}"
+_OF_ITSELF = "gcron"
 # Others may look, and only root may make groups below, whatever the umask.
 _MODE = 0o755
 
+_home: Path | None = None
+"""The group in which this process was when it began to use groups."""
 _parent: Path | None = None
+"""The group below that, with the groups of runs; None while groups are not used."""
+_handed_down: list[tuple[Path, str]] = []
+"""Which group has begun to hand down which controller, in order."""
 _lock: int | None = None
 """Holds a lock on the group of this gcron: it shows others that this gcron lives."""
-_left: set[Path] = set()
-
-
-class Cgroup:
-    """The group of one run, with its leader in it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def pids(self) -> set[int]:
-        """Who is in it, or in a group that a job has made below it."""
-        pids: set[int] = set()
-        for directory, _, _ in os.walk(self._path):
-            with suppress(OSError):
-                pids.update(map(int, Path(directory, "cgroup.procs").read_text().split()))
-        return pids
-
-    def is_populated(self) -> bool:
-        """True while a process in it has not ended."""
-        try:
-            return "populated 1" in (self._path / "cgroup.events").read_text()
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        """Kill everybody in it, at once: who is just forking does not get away (Linux 5.14)."""
-        with suppress(OSError):
-            (self._path / "cgroup.kill").write_text("1")
-
-    def count_oom_kills(self) -> int | None:
-        """How many of its processes the kernel has killed for lack of memory; None without the memory controller."""
-        return _read_oom_kills(self._path / "memory.events")
-
-    def remove(self) -> None:
-        """Remove it, as soon as it is empty."""
-        _left.add(self._path)
-        for path in list(_left):
-            if _remove(path):
-                _left.discard(path)
 
 
 def use_cgroups() -> bool:
     """Have each run that this process starts from now on put into a group of its own; False where that cannot be."""
-    global _parent, _lock
-    own = _own_group()
+    global _home, _parent, _lock
+    if _parent is None:
+        _home = None  # it may be in another group than the last time
+    own = own_group()
     if own is None:
         return False
     for group in abandoned_groups():
-        _remove(group)
+        remove_group(group)
     if _parent is not None:
         return True
+    _home = own
     parent = _new_path(own / _OF_GCRON.format(os.getpid()))
     try:
         _make(parent)
@@ -111,7 +81,9 @@ def remove_cgroups() -> None:
     global _parent, _lock
     parent, _parent = _parent, None
     if parent is not None:
-        _remove(parent)
+        if not any(Cgroup(path).is_populated() for path in parent.glob(_OF_RUN.format("*", "*"))):
+            _take_back(parent)  # else what is left would lose its limits
+        remove_group(parent)
     if _lock is not None:
         os.close(_lock)
         _lock = None
@@ -119,7 +91,7 @@ def remove_cgroups() -> None:
 
 def abandoned_groups() -> list[Path]:
     """The groups, below that of this process, of each gcron that has ended without removing them."""
-    own = _own_group()
+    own = own_group()
     groups = [] if own is None else sorted(own.glob(_OF_GCRON.format("*")))
     abandoned = []
     for group in groups:
@@ -139,21 +111,85 @@ def group_of_run(run_id: str) -> Cgroup | None:
 
 
 def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
-    """Put a process, of which the caller has the status still to collect, into a new group; None where it cannot be.
-
-    What the process has started before stays outside.
-    """
+    """Put a process into a new group, as `Cgroup.enter` does; None where it cannot be."""
     if _parent is None:
         return None
     path = _parent / _OF_RUN.format(run_id, pid)
+    cgroup = Cgroup(path)
     try:
         _make(path)
-        (path / "cgroup.procs").write_bytes(b"%d" % pid)
+        cgroup.enter(pid)
     except OSError:
         with suppress(OSError):
             path.rmdir()
         return None
+    return cgroup
+
+
+def make_cgroup(run_id: str, settings: Mapping[str, str]) -> Cgroup:
+    """A new group for a run, without processes; `settings`: what to write into its files. Raises OSError."""
+    assert _parent is not None, "use_cgroups was not called"
+    path = _new_path(_parent / _OF_RUN.format(run_id, "limited"))
+    _make(path)
+    try:
+        for name, text in settings.items():
+            (path / name).write_text(text)
+    except OSError:
+        path.rmdir()
+        raise
     return Cgroup(path)
+
+
+# -- controllers ------------------------------------------------------------------------------------------------
+
+
+def uses_cgroups() -> bool:
+    """Whether runs are put into groups."""
+    return _parent is not None
+
+
+def hand_down(controller: str) -> None:
+    """Let the groups of runs have the files of a controller: `memory`, `cpu` or `pids`. Raises OSError.
+
+    All groups but the root hand down only while there is no process in them ("No Internal Process Constraint" in
+    cgroup-v2.rst). So this process may move into a group below. The kernel would not refuse `cpu` and `pids` beside a
+    process, but then no process could enter a group below.
+    """
+    assert _home is not None, "use_cgroups was not called"
+    assert _parent is not None, "use_cgroups was not called"
+    for group in (_home, _parent):
+        control = group / "cgroup.subtree_control"
+        if controller not in control.read_text().split():
+            if group is _home and (_home / "cgroup.type").exists():  # it is not the root
+                _move_out(_home, _parent / _OF_ITSELF)
+            control.write_text(f"+{controller}")
+            _handed_down.append((group, controller))
+
+
+def _move_out(home: Path, leaf: Path) -> None:
+    """Move this process, and its init in a container (`gcron_boot`), into a group below, unless that was done."""
+    own = {os.getpid()} | ({1} if os.getppid() == 1 else set())
+    members = set(map(int, (home / "cgroup.procs").read_text().split()))
+    if others := sorted(members - own):
+        raise OSError(errno.EBUSY, f"other processes are in it: {', '.join(f'pid {pid}' for pid in others[:5])}")
+    if members:
+        _make(leaf)
+    for pid in members:
+        Cgroup(leaf).enter(pid)
+
+
+def _take_back(parent: Path) -> None:
+    """Undo what `hand_down` did, as far as the kernel allows it now."""
+    while _handed_down:
+        group, controller = _handed_down.pop()
+        with suppress(OSError):
+            (group / "cgroup.subtree_control").write_text(f"-{controller}")
+    with suppress(OSError):
+        for pid in (parent / _OF_ITSELF / "cgroup.procs").read_text().split():
+            Cgroup(parent.parent).enter(int(pid))
+
+
+# -- files ------------------------------------------------------------------------------------------------------
 
 
 def _make(path: Path) -> None:
@@ -173,60 +209,6 @@ def _try_to_lock(path: Path) -> int | None:
     return fd
 
 
-def count_oom_kills() -> int | None:
-    """How many processes the kernel has killed for lack of memory, in the group of this process and those below it.
-
-    None where the kernel does not count them.
-    """
-    path = _oom_kills_path()
-    return None if path is None else _read_oom_kills(path)
-
-
-@cache
-def _oom_kills_path() -> Path | None:
-    paths = [directory / "memory.events" for directory in _own_directories()]
-    paths += [directory / "memory.oom_control" for directory in _own_directories("memory")]
-    return next((path for path in paths if _read_oom_kills(path) is not None), None)
-
-
-def _read_oom_kills(path: Path) -> int | None:
-    try:
-        match = _OOM_KILLS.search(path.read_bytes())
-    except OSError:
-        return None
-    return int(match[1]) if match else None
-
-
-def _own_group() -> Path | None:
-    """The group of this process, if it may make groups there."""
-    return next((path for path in _own_directories() if os.access(path, os.W_OK)), None)
-
-
-def _own_directories(controller: str = "") -> list[Path]:
-    """Where the group of this process is mounted; `controller`: one of version 1 of control groups."""
-    try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return []
-    of_group = {name: path for _, names, path in (line.split(":", 2) for line in groups) for name in names.split(",")}
-    own = of_group.get(controller)
-    directories = []
-    for match in filter(None, map(_MOUNT.match, mounts)):
-        root, where, kind, options = match.groups()
-        is_it = controller in options.split(",") if controller else kind == "cgroup2"
-        if own is not None and is_it and not (below := os.path.relpath(own, root)).startswith(".."):
-            directories.append(Path(where, below))
-    return directories
-
-
-def _remove(path: Path) -> bool:
-    """Remove a group, and those that a job has made below it, as far as they are empty; True when it is gone."""
-    try:
-        path.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:  # somebody is in it, or a group
-        below = [entry for entry in path.glob("*/") if _remove(entry)]
-        return bool(below) and _remove(path)
-    return True
+def own_group() -> Path | None:
+    """The group of this process, if it may make groups there. `hand_down` does not change it."""
+    return _home or next((path for path in own_directories() if os.access(path, os.W_OK)), None)

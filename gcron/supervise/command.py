@@ -19,6 +19,7 @@ __all__ = [
     "Command",
     "Identity",
     "Limits",
+    "cgroup_limits_of",
     "command_of",
     "environment",
     "maker_of",
@@ -30,9 +31,10 @@ __all__ = [
 OF_PROCESSES = options_of("processes")
 """The fields of a policy that say how a process is set up; None means as gcron itself."""
 _LIMITS = tuple(name for name in OF_PROCESSES if name.startswith("rlimit_"))
+_CGROUP_LIMITS = ("memory_max", "cpu_max", "tasks_max")
 _values_of = attrgetter(*_LIMITS)
+_cgroup_values_of = attrgetter(*_CGROUP_LIMITS)
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
-_UNLIMITED = (None,) * len(_LIMITS)
 # See sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
 _OF_SERVICE_MANAGER = frozenset(
     {b"NOTIFY_SOCKET", b"WATCHDOG_PID", b"WATCHDOG_USEC", b"LISTEN_PID", b"LISTEN_FDS", b"LISTEN_FDNAMES"}
@@ -66,6 +68,9 @@ class Command(NamedTuple):
     trusted_owners: frozenset[int] = frozenset()
     """Ids of users other than root whose env-file root reads."""
     limits: Limits = ()
+    """Of each process."""
+    cgroup_limits: Limits = ()
+    """Of all processes together: see `gcron.supervise.cgroup_limits`."""
 
 
 class Identity(NamedTuple):
@@ -136,15 +141,20 @@ def command_of(
         nice=policy.nice or 0,
         env_file=policy.env_file,
         trusted_owners=trusted_owners,
-        limits=_limits_of(policy),
+        limits=_limits(_LIMITS, _values_of(policy)),
+        cgroup_limits=cgroup_limits_of(policy),
     )
 
 
-def _limits_of(policy: Policy) -> Limits:
-    values = _values_of(policy)
-    if values == _UNLIMITED:
+def cgroup_limits_of(policy: Policy) -> Limits:
+    """The limits of all processes of a job together, as a policy has them."""
+    return _limits(_CGROUP_LIMITS, _cgroup_values_of(policy))
+
+
+def _limits(names: tuple[str, ...], values: tuple[int | None, ...]) -> Limits:
+    if values.count(None) == len(values):
         return ()  # as most of 100,000 jobs are
-    return tuple((name, value) for name, value in zip(_LIMITS, values, strict=True) if value is not None)
+    return tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
 
 
 def environment(

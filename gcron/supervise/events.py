@@ -76,6 +76,8 @@ class Notice(JobEvent):
     kind: ClassVar[str] = "notice"
     run_id: str
     text: str
+    is_warning: bool = False
+    """Something that a person should act on."""
 
 
 Emit = Callable[[JobEvent], object]

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from functools import partial
 
-from gcron.supervise.cgroup import Cgroup, abandoned_groups
+from gcron.supervise.cgroup import abandoned_groups
+from gcron.supervise.cgroup_files import Cgroup
 from gcron.supervise.command import MARK, maker_of, new_mark
 from gcron.supervise.process_reader import ProcessInfo, Reader, describe, new_reader, send_signal
 from gcron.supervise.scan_thread import Guard, ScanThread

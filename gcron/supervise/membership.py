@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from gcron.supervise.cgroup import Cgroup
+from gcron.supervise.cgroup_files import Cgroup
 from gcron.supervise.command import MARK
 from gcron.supervise.process_reader import Key, NotReadable, ProcessInfo, Reader
 from gcron.supervise.scan_thread import Guard

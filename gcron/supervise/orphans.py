@@ -10,6 +10,7 @@ import os
 import select
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from resource import struct_rusage
 
 from gcron.frozen import frozen
 from gcron.policy import Policy
@@ -152,6 +153,7 @@ class _Stranger:
     """A leader that is no child of gcron: its end can be learnt, but not its exit status."""
 
     script = ""
+    usage: struct_rusage | None = None
 
     def __init__(self, process: ProcessInfo) -> None:
         self.pid = process.pid

@@ -6,6 +6,7 @@ import signal
 from enum import StrEnum
 
 from gcron.frozen import frozen, replace
+from gcron.supervise.usage import NO_USAGE, Usage
 
 __all__ = ["FAILURES", "NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason", "is_failure"]
 
@@ -40,6 +41,8 @@ class ReasonCode(StrEnum):
     INTERRUPTED = "interrupted"
     EXIT_STATUS_LOST = "exit-status-lost"
     """Another part of the program collected the exit status."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """The kernel killed one of its processes for lack of memory."""
     INTERNAL_ERROR = "internal-error"
     GCRON_ENDED = "gcron-ended"
     """gcron was killed, or the machine stopped, while the run was under way."""
@@ -148,6 +151,8 @@ class RunResult:
     """Number of attempts, retries included."""
     left_behind: str = ""
     """Names of processes that could not be ended; empty when there are none."""
+    usage: Usage = NO_USAGE
+    """Processor time and memory of all attempts."""
     error: BaseException | None = None
     """What a Python job raised."""
 

@@ -10,12 +10,15 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from resource import struct_rusage
 from typing import Protocol
 
 from gcron.frozen import frozen
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
-from gcron.supervise.cgroup import Cgroup, count_oom_kills, enter_cgroup
+from gcron.sizes import describe_size, option_size
+from gcron.supervise.cgroup import enter_cgroup
+from gcron.supervise.cgroup_files import Cgroup, count_oom_kills
 from gcron.supervise.command import Command, Identity, new_mark
 from gcron.supervise.membership import Membership
 from gcron.supervise.output import Stream
@@ -25,6 +28,7 @@ from gcron.supervise.spawning import PipeEnd, start
 from gcron.supervise.start_turns import start_turns
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
+from gcron.supervise.usage import Usage, own_peak, usage_of
 
 __all__ = ["Leader", "ProcessTree", "TreeEnd", "start_tree"]
 
@@ -50,6 +54,8 @@ class Leader(Protocol):
     pid: int
     ended: bool
     """True once its status is collected, or once it is known that it has gone."""
+    usage: struct_rusage | None
+    """What it and the children that it waited for have used; None before its end, and if that is not known."""
 
     @property
     def script(self) -> str:
@@ -77,9 +83,18 @@ def start_tree(
     Raises `OSError` when it cannot be started, `ValueError` when what it is started with is wrong.
     """
     identity = identity if identity.mark else identity._replace(mark=new_mark())
-    leader = start(command, surroundings, identity, discard)
+    cgroup: Cgroup | None = None
+    problem = ""
+    if command.cgroup_limits:
+        from gcron.supervise.limited_start import start_limited  # few jobs have such limits
+
+        leader, cgroup, problem = start_limited(command, surroundings, identity, discard)
+    else:
+        leader = start(command, surroundings, identity, discard)
     account = surroundings.account
     tree = ProcessTree(leader, identity, os.getuid() if account is None else account.uid, timing)
+    tree.use_cgroup(cgroup)
+    tree.problem = problem
     pipes: dict[Stream, PipeEnd | None] = {"stdout": leader.stdout, "stderr": leader.stderr}
     tree.outputs = {stream: pipe for stream, pipe in pipes.items() if pipe is not None}
     # After all other starts of this instant: the kernel stops every fork and exec while it moves a process.
@@ -97,11 +112,14 @@ class ProcessTree:
         self.pid = leader.pid
         self._membership = Membership(leader, identity.mark, uid)
         self._oom_kills_before: int | None = None
+        self._peak_at_start = own_peak()
         self.unseen = ""
         """Why the last look did not show all members; empty when it did."""
         self._cannot_look: NotReadable | None = None
         self.was_killed = False
         """The stop signal was not enough, or was not tried."""
+        self.problem = ""
+        """What did not work when it was started; empty when all did."""
         self.outputs: dict[Stream, PipeEnd] = {}
         """Its pipes; none when its output is discarded."""
 
@@ -133,16 +151,26 @@ class ProcessTree:
         """Every process of this tree that is alive now, as far as one look can show."""
         return self._look() or ()
 
-    def describe_oom_kill(self) -> str:
-        """Say that the kernel has killed a process for lack of memory; empty when it did not, or cannot be asked."""
+    def describe_oom_kill(self, looks_like_one: bool) -> str:
+        """Say that the kernel has killed a process for lack of memory; empty when it did not, or cannot be asked.
+
+        `looks_like_one`: its exit status is that of a kill. Only then it counts what happened outside of its own group.
+        """
         cgroup = self._membership.cgroup
         own = None if cgroup is None else cgroup.count_oom_kills()
-        if own is not None:
-            return "out of memory: the kernel killed a process of the job" if own else ""
-        before, after = self._oom_kills_before, count_oom_kills()
+        if cgroup is not None and own is not None:
+            return f"out of memory{_describe_memory(cgroup)}: the kernel killed a process of the job" if own else ""
+        before, after = self._oom_kills_before, count_oom_kills() if looks_like_one else None
         if before is None or after is None or after <= before:
             return ""
         return "out of memory: the kernel killed a process of gcron's control group meanwhile"
+
+    def usage(self) -> Usage:
+        """What it has used so far, once its leader has ended."""
+        usage = usage_of(self.leader.usage, self._peak_at_start)
+        cgroup = self._membership.cgroup
+        # The group does not know what its members did before they entered it.
+        return usage if cgroup is None else usage.at_least(cgroup.usage())
 
     def release(self) -> None:
         """The run is over: remove its control group as soon as that is empty."""
@@ -153,7 +181,8 @@ class ProcessTree:
         """Put it into a control group, where that is possible, and have a thread for looks at it."""
         if self.leader.poll() is None:
             self._oom_kills_before = count_oom_kills()
-            self._membership.cgroup = enter_cgroup(self.run_id, self.pid)
+            if self._membership.cgroup is None:
+                self._membership.cgroup = enter_cgroup(self.run_id, self.pid)
         with suppress(NotReadable):
             process_table().prepare()
 
@@ -234,6 +263,12 @@ def _describe_unread(pids: tuple[int, ...]) -> str:
         return ""
     numbers = ", ".join(f"pid {pid}" for pid in pids)
     return f"processes of its user hang so that they cannot be read, and may belong to it: {numbers}"
+
+
+def _describe_memory(cgroup: Cgroup) -> str:
+    limit, peak = cgroup.memory_max(), cgroup.usage().max_rss_bytes
+    words = f" at memory-max={option_size(limit)}" if limit is not None else ""
+    return words + (f" (peak {describe_size(peak)})" if peak is not None else "")
 
 
 def _is_in_group(pid: int, pgid: int) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import GeneratorType, MappingProxyType
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from gcron.frozen import frozen
+from gcron.frozen import frozen, replace
 from gcron.policy import Policy
 from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.greenlet import Greenlet, GreenletExit, spawn
@@ -25,6 +26,7 @@ from gcron.supervise.command import Identity
 from gcron.supervise.events import Emit, JobOutput, Notice
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.run import Run, enter_run
+from gcron.supervise.usage import NO_USAGE, Usage
 
 __all__ = [
     "JOB_CALL",
@@ -229,7 +231,9 @@ class ThreadCall:
         if not self._take_turn():
             return None
         self._has_begun.set()
-        return _make_call(self._call, self._run, self._coroutine)
+        before = time.thread_time()
+        end = _make_call(self._call, self._run, self._coroutine)
+        return replace(end, usage=Usage(time.thread_time() - before))
 
 
 class _CoroutineRunner:
@@ -282,12 +286,12 @@ class _End:
     reason: Reason = NO_REASON
     value: object = None
     error: BaseException | None = None
+    usage: Usage = NO_USAGE
 
     def result(self, duration: float, stopped: tuple[Outcome, Reason] | None) -> RunResult:
         """The result of the attempt. If it was stopped, that decides."""
-        if stopped is not None:
-            return RunResult(*stopped, duration=duration, error=self.error)
-        return RunResult(self.outcome, self.reason, duration=duration, value=self.value, error=self.error)
+        verdict, value = ((self.outcome, self.reason), self.value) if stopped is None else (stopped, None)
+        return RunResult(*verdict, duration=duration, value=value, error=self.error, usage=self.usage)
 
 
 def _emit_traceback(error: BaseException | None, identity: Identity, emit: Emit, clock: Clock) -> None:

@@ -26,6 +26,8 @@ _ENTER = """cd -- "$1" 2>/dev/null || {
   refuse "there is no directory $1, or it may not be seen"
 }
 unset OLDPWD"""
+# gcron lets it go on once it is in its control group (`gcron.supervise.limited_start`): no child escapes the limits.
+_HOLD = "kill -STOP $$"
 _NOTE = "note: "
 # As cron does it.
 _ENTER_HOME = f"""cd -- "$1" 2>/dev/null || {{
@@ -68,7 +70,7 @@ def new_script_name() -> str:
 def needs_start_script(command: Command, home: str | None = None) -> bool:
     """True when /bin/sh has something to do before it executes the command's own shell."""
     # A negative niceness takes privileges that the job's user may not have: see `gcron.supervise.spawning`.
-    asks = command.cwd or home or command.limits or command.nice > 0
+    asks = command.cwd or home or command.limits or command.cgroup_limits or command.nice > 0
     return bool(asks) or not _shell_of(command).startswith(_NEAR)
 
 
@@ -83,7 +85,7 @@ def arguments(
     if not needs_start_script(command, home):
         return [shell, "-c", command.text]
     cwd = command.cwd or home
-    steps = [_REFUSE]
+    steps = [*([_HOLD] if command.cgroup_limits else []), _REFUSE]
     if cwd is not None:
         steps.append(_ENTER if command.cwd else _ENTER_HOME)
         # `cd` looks a bare name up in CDPATH, and takes `-` for the directory before.

@@ -106,10 +106,12 @@ def test_history_in_words_and_as_json(ask: Callable[..., str]) -> None:
     ask("trigger", "fails", "--wait", status=3)
     until(lambda: "exit status 3" in ask("history", "fails"))
     header, row = ask("history", "fails").splitlines()
-    assert header.split() == ["WHEN", "JOB", "OUTCOME", "TOOK", "RUN", "WHY"]
+    assert header.split() == ["WHEN", "JOB", "OUTCOME", "TOOK", "CPU", "PEAK", "RUN", "WHY"]
     assert row.endswith("exit status 3")
     record = json.loads(ask("history", "fails", "--json"))
     assert (record["outcome"], record["exit_code"], record["output_bytes"]) == ("failed", 3, 4)
+    assert 0 <= record["cpu_seconds"] < 5
+    assert re.search(r" 0\.\ds +0\.\ds +", row), "TOOK and CPU"
     assert len(ask("history", "tick", "-n", "1").splitlines()) == 2
     assert {json.loads(line)["job"] for line in ask("history", "--failed", "--json").splitlines()} == {"fails"}
     assert ask("history", "--since", "+1d") == "no runs\n"

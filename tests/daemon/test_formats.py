@@ -36,6 +36,7 @@ from gcron.scheduler import (
     SuccessOverdue,
     SuccessResumed,
 )
+from gcron.supervise.usage import NO_USAGE, Usage
 
 AT = 1767225600.25
 
@@ -95,6 +96,23 @@ def test_every_event_is_at_most_one_line_of_text_without_control_characters(even
         assert record.count(b"\n") <= 1
         assert b"\x1b[2J" not in record
         assert colour or b"\x1b" not in record
+
+
+@pytest.mark.parametrize(
+    ("usage", "shown"),
+    [
+        (NO_USAGE, b"(after 2.10 s)\n"),
+        (Usage(0.09, 16 * 1024 * 1024 - 1), b"(after 2.10 s)\n"),
+        (Usage(1.8, None), b"(after 2.10 s, cpu 1.80 s)\n"),
+        (Usage(125.0, 34 << 20), b"(after 2.10 s, cpu 2m05s, peak 34.0 MiB)\n"),
+        (Usage(None, 3 << 30), b"(after 2.10 s, peak 3.0 GiB)\n"),
+    ],
+)
+def test_a_line_shows_what_a_run_used_if_that_is_much(usage: Usage, shown: bytes) -> None:
+    event = finished(Outcome.SUCCEEDED, duration=2.1, usage=usage)
+    assert TextFormat(UTC).event(event).endswith(shown)
+    record = json.loads(JsonFormat().event(event))
+    assert (record["cpu_seconds"], record["max_rss_bytes"]) == (usage.cpu_seconds, usage.max_rss_bytes)
 
 
 NO_DATA = object()

@@ -22,6 +22,9 @@ OPTIONS = {
     "rlimit-core": 0,
     "rlimit-cpu": "unlimited",
     "rlimit-nofile": 100,
+    "memory-max": "512M",
+    "cpu-max": "150%",
+    "tasks-max": 20,
 }
 COMMAND = Command(
     "true",
@@ -32,6 +35,7 @@ COMMAND = Command(
     nice=5,
     env_file="/etc/environment",
     limits=(("rlimit_as", 1 << 30), ("rlimit_core", 0), ("rlimit_cpu", -1), ("rlimit_nofile", 100)),
+    cgroup_limits=(("memory_max", 512 << 20), ("cpu_max", 150), ("tasks_max", 20)),
 )
 
 

@@ -86,6 +86,7 @@ class Stores(RuleBasedStateMachine):
         for outcome in outcomes[: len(self.open)]:
             run = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
             end = {"outcome": outcome, "finished": self.time, "duration": data.draw(st.sampled_from([None, 0.5, 7.25]))}
+            end |= {"cpu_seconds": data.draw(st.sampled_from([None, 0.25])), "max_rss_bytes": 1 << 40}
             ended.append(replace(run, exit_code=0, output_size=9, reason="says ü \udcff", **end))
         self.write(runs=tuple(ended))
 

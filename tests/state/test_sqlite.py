@@ -133,6 +133,25 @@ def test_steps_are_taken_in_a_transaction_and_each_once(tmp_path: Path, monkeypa
         database.close()
 
 
+def test_a_history_of_before_runs_had_their_usage_is_moved_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(schema, "STEPS", schema.STEPS[:1])
+        before.setattr(schema, "NEWEST", 1)
+        with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as connection:
+            schema.move_forward(connection)
+            connection.execute(
+                "INSERT INTO run (run_id, job, created, outcome, reason_code, reason, fires, attempts, output_size, "
+                "left_behind, session) VALUES ('run1', 'job', 1.0, 'succeeded', '', '', 1, 1, 0, '', 1)"
+            )
+    store = SqliteStore(str(tmp_path))
+    store.write(Batch(runs=(ended(2, cpu_seconds=1.5, max_rss_bytes=1 << 33),)))
+    used = {run.run_id: (run.cpu_seconds, run.max_rss_bytes) for run in store.runs(RunQuery()).runs}
+    store.close()
+    assert used == {"run1": (None, None), "run2": (1.5, 1 << 33)}
+
+
 QUERIES = {
     "all": RunQuery(),
     "of a job": RunQuery("job"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gcron.greenlet import spawn
+from gcron.greenlet import sleep, spawn
 from gcron.policy import Policy
 from gcron.schedule.clock import SystemClock
+from gcron.supervise import cgroup as cgroup_module
 from gcron.supervise.attempt import Attempt
+from gcron.supervise.cgroup import remove_cgroups, use_cgroups
 from gcron.supervise.command import Command, Identity
 from gcron.supervise.events import JobEvent, JobOutput, Notice, ProcessStarted, RawOutput
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
@@ -98,3 +101,21 @@ def stop(make: Callable[..., Attempt], listening: Listening) -> Callable[..., Ru
         return result
 
     return stop
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Use control groups during the test; return their directory."""
+    monkeypatch.setattr(cgroup_module, "_parent", None)
+    if not use_cgroups():
+        pytest.skip("no control groups can be made here")
+    parent = cgroup_module._parent
+    assert parent is not None
+    yield parent
+    for _ in range(200):  # dead processes stay in a group for a moment
+        remove_cgroups()
+        if not parent.exists():  # or another gcron has removed it
+            break
+        monkeypatch.setattr(cgroup_module, "_parent", parent)
+        sleep(0.02)
+    assert not parent.exists()

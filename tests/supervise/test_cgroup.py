@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from gcron.greenlet import sleep, spawn
+from gcron.greenlet import spawn
 from gcron.runtime.waiting import joinall
 from gcron.supervise import cgroup as cgroup_module
 from gcron.supervise import process_tree as tree_module
-from gcron.supervise.cgroup import enter_cgroup, remove_cgroups, use_cgroups
+from gcron.supervise.cgroup import enter_cgroup, use_cgroups
+from gcron.supervise.cgroup_files import Cgroup
 from gcron.supervise.outcome import Outcome, RunResult
 from tests.waiting import until
 
@@ -27,24 +28,6 @@ Find = Callable[[str], list[int]]
 IN_GROUP = "until grep -q run- /proc/$$/cgroup; do sleep 0.02; done"
 # Starts a child without the mark, the session and the parent of its job.
 ESCAPE = IN_GROUP + "; setsid env -i sh -c 'setsid env -i sleep {0} & exit'; echo escaped; exec sleep 60"
-
-
-@pytest.fixture
-def groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Use control groups during the test; return their directory."""
-    monkeypatch.setattr(cgroup_module, "_parent", None)
-    if not use_cgroups():
-        pytest.skip("no control groups can be made here")
-    parent = cgroup_module._parent
-    assert parent is not None
-    yield parent
-    for _ in range(200):  # dead processes stay in a group for a moment
-        remove_cgroups()
-        if not parent.exists():  # or another gcron has removed it
-            break
-        monkeypatch.setattr(cgroup_module, "_parent", parent)
-        sleep(0.02)
-    assert not parent.exists()
 
 
 def test_without_use_cgroups_no_process_enters_a_group() -> None:
@@ -158,8 +141,8 @@ def test_only_the_owner_may_change_a_group_whatever_the_umask(groups: Path) -> N
 
 def test_a_group_counts_the_kills_for_lack_of_memory(tmp_path: Path) -> None:
     (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n")
-    assert cgroup_module.Cgroup(tmp_path).count_oom_kills() == 2
-    assert cgroup_module.Cgroup(tmp_path / "without-the-controller").count_oom_kills() is None
+    assert Cgroup(tmp_path).count_oom_kills() == 2
+    assert Cgroup(tmp_path / "without-the-controller").count_oom_kills() is None
 
 
 @pytest.fixture

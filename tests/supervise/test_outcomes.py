@@ -18,6 +18,7 @@ from gcron.supervise.command import Command, Identity
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.python_call import PythonCall, python_call
 from gcron.supervise.run import Run
+from gcron.supervise.usage import NO_USAGE
 from gcron.threadpool import ThreadPool
 from gcron.timeout import Timeout
 from tests.waiting import PATIENCE, until
@@ -105,6 +106,7 @@ def test_an_exit_status_that_other_code_collected_is_unknown(make: Callable[...,
         Outcome.UNKNOWN_EXIT,
         "another part of the program collected the exit status",
     )
+    assert result.usage == NO_USAGE
 
 
 # -- Python functions -------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ from gcron.scheduler.events import (
     StoreFailed,
     StoreRecovered,
 )
+from gcron.sizes import describe_size
+from gcron.supervise.usage import Usage
 
 __all__ = ["TextFormat", "duration"]
 
@@ -39,6 +41,8 @@ _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
 _JOB_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
 _OUTCOME_COLOURS = {Outcome.SUCCEEDED: "32", Outcome.STOPPED: "32", Outcome.SKIPPED: "33", Outcome.MISSED: "33"}
 _LONGEST_LABEL = 256
+# Seconds of processor time and bytes of memory that are not worth a word.
+_LITTLE_TIME, _LITTLE_MEMORY = 0.1, 16 * 1024 * 1024
 _BAD = "31"
 _LEVEL_COLOURS: dict[Level, str] = {"info": "", "warning": "33", "error": _BAD}
 _DIM = "2"
@@ -141,10 +145,17 @@ def _describe_finished(event: RunFinished) -> tuple[str, str]:
         text += f": {result.reason}"
     if result.outcome not in (Outcome.SKIPPED, Outcome.LOST):
         attempt = f"attempt {result.attempts}, " if result.attempts > 1 else ""
-        text += f" ({attempt}after {duration(result.duration)})"
+        text += f" ({attempt}after {duration(result.duration)}{_describe_usage(result.usage)})"
     if result.left_behind:
         text += f"; could not be killed: {result.left_behind}"
     return text, colour
+
+
+def _describe_usage(usage: Usage) -> str:
+    """What it used, as far as that is much and known: most lines stay short."""
+    cpu, peak = usage.cpu_seconds, usage.max_rss_bytes
+    seconds = "" if cpu is None or cpu < _LITTLE_TIME else f", cpu {duration(cpu)}"
+    return seconds + ("" if peak is None or peak < _LITTLE_MEMORY else f", peak {describe_size(peak)}")
 
 
 def _describe_retry(event: RetryPlanned) -> tuple[str, str]:
