@@ -32,6 +32,7 @@ __all__ = [
 
 _OF_GCRON, _OF_RUN = "gcron-{}", "run-{}-{}"
 _OF_ITSELF = "gcron"
+_LIMITED = "limited"
 # Others may look, and only root may make groups below, whatever the umask.
 _MODE = 0o755
 
@@ -106,7 +107,7 @@ def group_of_run(run_id: str) -> Cgroup | None:
     """The group into which a gcron that has ended had put a run; None where there is none."""
     for group in abandoned_groups():
         for path in group.glob(_OF_RUN.format(run_id, "*")):
-            return Cgroup(path)
+            return Cgroup(path, is_whole=_LIMITED in path.name)
     return None
 
 
@@ -129,7 +130,7 @@ def enter_cgroup(run_id: str, pid: int) -> Cgroup | None:
 def make_cgroup(run_id: str, settings: Mapping[str, str]) -> Cgroup:
     """A new group for a run, without processes; `settings`: what to write into its files. Raises OSError."""
     assert _parent is not None, "use_cgroups was not called"
-    path = _new_path(_parent / _OF_RUN.format(run_id, "limited"))
+    path = _new_path(_parent / _OF_RUN.format(run_id, _LIMITED))
     _make(path)
     try:
         for name, text in settings.items():
@@ -137,7 +138,7 @@ def make_cgroup(run_id: str, settings: Mapping[str, str]) -> Cgroup:
     except OSError:
         path.rmdir()
         raise
-    return Cgroup(path)
+    return Cgroup(path, is_whole=True)
 
 
 # -- controllers ------------------------------------------------------------------------------------------------

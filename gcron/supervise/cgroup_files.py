@@ -26,10 +26,11 @@ _left: set[Path] = set()
 
 
 class Cgroup:
-    """The group of one run."""
+    """The group of one run. `is_whole`: all its processes were in it from their first command on."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_whole: bool = False) -> None:
         self._path = path
+        self._is_whole = is_whole
 
     def enter(self, pid: int) -> None:
         """Put a process into it, of which the caller has the status still to collect. Raises OSError.
@@ -70,7 +71,8 @@ class Cgroup:
     def usage(self) -> Usage:
         """What all that were ever in it have used, as far as the kernel counts it."""
         match = _CPU_TIME.search(_read(self._path / "cpu.stat"))
-        peak = _read(self._path / "memory.peak")  # Linux 5.19, with the memory controller
+        # Since Linux 5.19, with the memory controller. Memory that a process had before it entered is not counted.
+        peak = _read(self._path / "memory.peak") if self._is_whole else b""
         return Usage(int(match[1]) / 1e6 if match else None, int(peak) if peak else None)
 
     def remove(self) -> None:

@@ -170,7 +170,7 @@ class ProcessTree:
         usage = usage_of(self.leader.usage, self._peak_at_start)
         cgroup = self._membership.cgroup
         # The group does not know what its members did before they entered it.
-        return usage if cgroup is None else usage.at_least(cgroup.usage())
+        return usage if cgroup is None else usage.completed_by(cgroup.usage())
 
     def release(self) -> None:
         """The run is over: remove its control group as soon as that is empty."""

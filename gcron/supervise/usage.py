@@ -41,14 +41,16 @@ class Usage:
             seconds = self.cpu_seconds + later.cpu_seconds
         return Usage(seconds, _larger(self.max_rss_bytes, later.max_rss_bytes))
 
-    def at_least(self, other: Usage) -> Usage:
-        """The usage of a tree that was measured in two ways, each of which may miss a part.
+    def completed_by(self, group: Usage) -> Usage:
+        """The usage of a tree, from that of its leader and that of its control group.
 
-        >>> Usage(1.5, None).at_least(Usage(1.0, 1000))
-        Usage(cpu_seconds=1.5, max_rss_bytes=1000)
+        Each may miss a part of the time. What the group knows of memory is complete.
+
+        >>> Usage(1.5, 3000).completed_by(Usage(1.0, 2000))
+        Usage(cpu_seconds=1.5, max_rss_bytes=2000)
         """
-        seconds = _larger(self.cpu_seconds, other.cpu_seconds)
-        return Usage(seconds, _larger(self.max_rss_bytes, other.max_rss_bytes))
+        peak = self.max_rss_bytes if group.max_rss_bytes is None else group.max_rss_bytes
+        return Usage(_larger(self.cpu_seconds, group.cpu_seconds), peak)
 
 
 NO_USAGE = Usage()

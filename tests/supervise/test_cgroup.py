@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -165,9 +166,13 @@ def test_a_kill_for_lack_of_memory_is_named(gcron_run: Callable[..., Any], littl
     eat = f'{sys.executable} -c "x = bytearray(400_000_000)"'
     daemon = gcron_run(
         f"# gcron: name=one\n@reboot exec {eat}\n# gcron: name=two\n@reboot {eat}; exit $?\n",
+        *("--log-format", "json"),
         before=("sh", "-c", f'echo $$ > {little_memory}/cgroup.procs; exec "$@"', "sh"),
     )
     why = "; out of memory: the kernel killed a process of gcron's control group meanwhile"
-    daemon.wait_for(rf"one +failed: killed by signal 9 \(SIGKILL\){why}")
-    daemon.wait_for(rf"two +failed: exit status 137 \(128 \+ 9: a shell's command was killed by SIGKILL\){why}")
+    daemon.wait_for('"event":"run-finished"', count=2)
+    ends = {record["job"]: record for line in daemon.log.splitlines() if "outcome" in (record := json.loads(line))}
+    assert ends["one"]["reason"] == f"killed by signal 9 (SIGKILL){why}"
+    assert ends["two"]["reason"] == f"exit status 137 (128 + 9: a shell's command was killed by SIGKILL){why}"
+    assert {end["reason_code"] for end in ends.values()} == {"out-of-memory"}
     assert daemon.stop() == 0
