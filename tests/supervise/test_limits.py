@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gcron.scheduler import RunResult
@@ -327,6 +328,20 @@ def test_gcron_run_in_a_group_of_its_own_keeps_limits(
     )
     assert daemon.stop() == 0
     assert (own_group / "cgroup.subtree_control").read_text().split() == []
+
+
+def test_process_1_moves_out_of_the_way_with_its_init(
+    kept: Path, own_group: Path, gcron_run: Callable[..., Any]
+) -> None:
+    """In a container, process 1 is the init that gcron leaves behind, and stays in the group of the container."""
+    enter = f'echo $$ >{own_group}/cgroup.procs; exec "$@"'
+    before = ("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", enter, "sh")
+    daemon = gcron_run(f"# gcron: name=hungry memory-max=64M\n@every 1s exec {EAT}\n", before=before)
+    daemon.wait_for("hungry +failed: .*; out of memory at memory-max=64M")
+    assert len((own_group / "gcron-2/gcron/cgroup.procs").read_text().split()) == 2
+    (init,) = psutil.Process(daemon.process.pid).children()
+    init.terminate()
+    assert daemon.wait() == 0
 
 
 def test_a_controller_that_is_not_there_is_an_error(groups: Path) -> None:
