@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from datetime import UTC
 
 from gcron import sleep
 from gcron.crontab import Target, parse
 from gcron.notify.channel import Patience
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.message import DIGEST, Message
+from gcron.notify.rules import Occasion
 from gcron.notify.store import MemoryMessages
+from gcron.notify.wording import message_of
+from gcron.policy import Policy
+from gcron.schedule import every
 from gcron.schedule.clock import SystemClock
-from gcron.scheduler.job import jobs_of
+from gcron.scheduler import RunFinished, RunResult
+from gcron.scheduler.job import Job, jobs_of
+from gcron.supervise.command import Command
+from gcron.supervise.outcome import NO_REASON, Outcome
+from gcron.supervise.usage import Usage
 from gcron.testing import VirtualClock
 from tests.notify.conftest import House, Postbox
 from tests.waiting import PATIENCE, until
@@ -46,7 +56,18 @@ def test_a_failure_and_the_recovery_are_told(house: Callable[..., House], postbo
         "backup failed: exit status 1",
         "backup works again (it did not since 2026-01-01 00:00:00 UTC)",
     ]
-    assert postbox.delivered[0][1].record["outcome"] == "failed"
+    message = postbox.delivered[0][1]
+    assert message.record["outcome"] == "failed"
+    assert 0 <= message.record["cpu_seconds"] < 5
+    assert re.search(r"^used: \d\.\d s of processor time$", message.text, re.MULTILINE)
+
+
+def test_the_peak_of_memory_is_told_where_it_is_known() -> None:
+    usage = Usage(1.8, 34 << 20)
+    event = RunFinished(0.0, "job", "r1", 0, RunResult(Outcome.SUCCEEDED, NO_REASON, usage=usage))
+    job = Job("job", every(60), Command("true"), Policy())
+    text = message_of(Occasion(event, ("success",)), "success", job, UTC).text
+    assert "used: 1.8 s of processor time, at most 34.0 MiB of memory\n" in text
 
 
 def test_a_job_without_targets_tells_nobody(house: Callable[..., House], postbox: Postbox) -> None:
