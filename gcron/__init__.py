@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from gcron.runtime.timeout import Timeout, with_timeout
     from gcron.runtime.waiting import iwait, joinall, killall, wait
-    from gcron.schedule import ScheduleError, after_end, at, cron, every
+    from gcron.schedule import ScheduleError, after_end, after_jobs, at, cron, every
     from gcron.scheduler import (
         Job,
         JobStatus,
@@ -88,6 +88,7 @@ __all__ = [
     "Timeout",
     "__version__",
     "after_end",
+    "after_jobs",
     "at",
     "cron",
     "current_run",

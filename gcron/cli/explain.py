@@ -25,6 +25,7 @@ from gcron.frozen import frozen
 from gcron.schedule import (
     LAYOUTS,
     AfterEndSchedule,
+    AfterJobsSchedule,
     CronSchedule,
     DelayedSchedule,
     EverySchedule,
@@ -42,7 +43,14 @@ from gcron.schedule.clock import SystemClock
 from gcron.schedule.layouts import DAY, NICKNAMES, WEEKDAY
 from gcron.schedule.limit_wording import describe_limits
 from gcron.schedule.wall_clock import DayGrid
-from gcron.schedule.wording import FieldWords, describe, describe_delay, describe_fields, describe_period
+from gcron.schedule.wording import (
+    FieldWords,
+    describe,
+    describe_after_jobs,
+    describe_delay,
+    describe_fields,
+    describe_period,
+)
 
 __all__ = ["main"]
 
@@ -62,6 +70,10 @@ _FIXED = (
     "first time."
 )
 _EVERY = "fixed grid: every multiple of the period since 1970 in UTC, the same on every host and after every restart."
+_AFTER_JOBS = (
+    "chained job: it runs when each of them has succeeded since its own last start. Two successes of one of them count "
+    "as one."
+)
 _ANCHORED = "fixed grid: every multiple of the period since its start, the same on every host and after every restart."
 
 
@@ -200,6 +212,8 @@ def _fires(schedule: Schedule, start: int) -> Iterator[int]:
 
 def _words(subject: _Subject) -> str:
     schedule = core_of(subject.schedule)
+    if isinstance(schedule, AfterJobsSchedule):
+        return f"Runs {describe_after_jobs(schedule.jobs)}"
     if isinstance(schedule, Unscheduled):
         return _UNSCHEDULED[schedule.kind]
     if isinstance(schedule, EverySchedule):
@@ -216,6 +230,8 @@ def _notes(subject: _Subject, fields: Sequence[FieldWords]) -> Iterator[tuple[st
     schedule = core_of(subject.schedule)
     if isinstance(schedule, EverySchedule):
         yield "kind", _EVERY if schedule.anchor is None else _ANCHORED
+    if isinstance(schedule, AfterJobsSchedule):
+        yield "kind", _AFTER_JOBS
     if isinstance(subject.schedule, DelayedSchedule):
         yield "RANDOM_DELAY", f"{subject.schedule.delay // 60} minutes, by the job's name; always the same."
     if not isinstance(schedule, CronSchedule):

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from gcron.cli.times import utc_text
 from gcron.crontab import Entry
-from gcron.schedule import AfterEndSchedule, Unscheduled, core_of
+from gcron.schedule import AfterEndSchedule, AfterJobsSchedule, Unscheduled, core_of
 from gcron.schedule.limit_wording import describe_limits
-from gcron.schedule.wording import describe_delay
+from gcron.schedule.wording import describe_after_jobs, describe_delay
 
 __all__ = ["job_record", "limits_of", "next_fire", "place_of", "schedule_of", "user_of", "why_never"]
 
@@ -50,6 +50,8 @@ def why_never(entry: Entry) -> tuple[str, str]:
     if not entry.policy.enabled:
         return "off", "is switched off (enabled=no)"
     schedule = core_of(entry.schedule)
+    if isinstance(schedule, AfterJobsSchedule):
+        return "after jobs", f"runs {describe_after_jobs(schedule.jobs)}"
     if isinstance(schedule, Unscheduled):
         return _UNSCHEDULED[schedule.kind]
     if isinstance(schedule, AfterEndSchedule):

@@ -5,6 +5,7 @@ The checks are functions from entries to problems. This module touches no file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -12,7 +13,14 @@ from gcron.crontab.entry import Crontab, Entry
 from gcron.crontab.problem import Problem, Severity
 from gcron.crontab.target import Target
 from gcron.policy import nearest
-from gcron.policy.services import describe_kind, find_mistakes, find_useless, is_service
+from gcron.policy.services import (
+    describe_kind,
+    find_chain_mistakes,
+    find_mistakes,
+    find_useless,
+    is_chained,
+    is_service,
+)
 
 __all__ = [
     "find_group_mistakes",
@@ -21,6 +29,7 @@ __all__ = [
     "find_target_mistakes",
     "find_useless_options",
     "find_wrong_after",
+    "find_wrong_after_jobs",
     "group_limits",
     "targets_of",
 ]
@@ -42,9 +51,9 @@ def find_taken_names(entries: Sequence[Entry]) -> Iterator[Problem]:
 
 def find_useless_options(entries: Sequence[Entry]) -> Iterator[Problem]:
     """Yield a warning for options that mean nothing to an entry: restart= of a job, retries= of a service."""
-    seen: set[tuple[int, bool]] = set()  # entries share what `# gcron-defaults:` says: it is reported once
+    seen: set[tuple[int, bool, bool]] = set()  # entries share what `# gcron-defaults:` says: it is reported once
     for entry in entries:
-        kind = (id(entry.policy), is_service(entry))
+        kind = (id(entry.policy), is_service(entry), is_chained(entry))
         if kind in seen:
             continue
         seen.add(kind)
@@ -57,6 +66,26 @@ def find_wrong_after(entries: Sequence[Entry]) -> Iterator[Problem]:
     """Yield an error for each entry that waits for what never comes (see `find_mistakes`)."""
     for entry, message, hint in find_mistakes(entries):
         yield _problem("error", entry, message, hint)
+
+
+def find_wrong_after_jobs(crontabs: Sequence[Crontab]) -> Iterator[Problem]:
+    """Yield an error for each wrong name of an `@after`, at its place in the line."""
+    lines = {(crontab.path, number): line for crontab in crontabs for number, line in crontab.after_lines.items()}
+    entries = [entry for crontab in crontabs for entry in crontab.entries]
+    for entry, name, message, hint in find_chain_mistakes(entries):
+        line = lines.get((entry.path, entry.line))
+        if line is None:  # a directive says it
+            yield _problem("error", entry, message, hint)
+            continue
+        start, end = _place_of_name(line, name.removeprefix(f"{entry.owner}:" if entry.owner else ""))
+        yield Problem(entry.path, entry.line, start + 1, end + 1, "error", message, hint, line)
+
+
+def _place_of_name(line: str, name: str) -> tuple[int, int]:
+    """Return the columns, from 0, of a name that stands after the `@after` of the line."""
+    found = re.search(rf"@after[ \t]+(?:[^ \t]*,)?({re.escape(name)})(?=[, \t]|$)", line)
+    assert found is not None, f"no {name!r} in {line!r}"
+    return found.span(1)
 
 
 def find_lines_of_others(entries: Sequence[Entry], uid: int, name: str) -> Iterator[Problem]:

@@ -46,7 +46,7 @@ NOTIFY = "gcron-notify"
 """A target for messages: its name, then its options."""
 _SCOPES = (ENTRY, DEFAULTS, FILE, GROUP, NOTIFY)
 
-_OF_ONE_ENTRY = ("name", "every", "after-end", "now")
+_OF_ONE_ENTRY = ("name", "every", "after-end", "after-jobs", "now")
 
 # As text: `re` compiles each at its first use.
 _DIRECTIVE = r"(?i)[ \t]*+#[ \t]*+(gcron(?>(?:-[\w-]*+)?))[ \t]*+:"
@@ -105,7 +105,8 @@ def read_settings(line: str, directive: Directive, report: Callable[[LineError],
     """Return the options that a directive sets, by key. Calls `report` with what is wrong.
 
     The keys of entries are those of `gcron.policy.OPTIONS`, `name`, and those of schedules: `tz`, `every`, `after-end`,
-    `start`, `end`, `except-on` and `now`. A file has `fields`, a group has `limit`, a target those of `TARGET_OPTIONS`.
+    `after-jobs`, `start`, `end`, `except-on` and `now`. A file has `fields`, a group has `limit`, a target those of
+    `TARGET_OPTIONS`.
     """
     settings: dict[str, Setting] = {}
     errors = 0
@@ -214,11 +215,11 @@ def _read_zone(text: str) -> str:
     raise PolicyError(f"unknown time zone {text!r}", key="tz", hint=hint)
 
 
-def _instead(key: str) -> Callable[[str], str]:
+def _instead(key: str, nickname: str) -> Callable[[str], str]:
     """Return a reader for the schedule that is used instead of the line's own fields, which other crons read."""
 
     def read(text: str) -> str:
-        schedule = f"@{key} {text}"
+        schedule = f"{nickname} {re.sub(' *, *', ',', text)}"
         try:
             parse_schedule(schedule)
         except ScheduleError as error:
@@ -260,8 +261,9 @@ _ENTRY_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     {
         "name": Option("name", read_name_value).read,
         "tz": _read_zone,
-        "every": _instead("every"),
-        "after-end": _instead("after-end"),
+        "every": _instead("every", "@every"),
+        "after-end": _instead("after-end", "@after-end"),
+        "after-jobs": _instead("after-jobs", "@after"),
         "start": _limit("start", read_moment),
         "end": _limit("end", read_moment),
         "except-on": _limit("except-on", read_days),

@@ -7,6 +7,7 @@ for each.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gcron.crontab.problem import Problem
@@ -68,6 +69,8 @@ class Crontab(NamedTuple):
     """The .ics files that its `except-on=` names: a change of one changes the crontab."""
     targets: tuple[Target, ...] = ()
     """Where messages may go: `# gcron-notify:` lines."""
+    after_lines: Mapping[int, str] = MappingProxyType({})
+    """By number, the lines with `@after`: what is wrong with their names shows only beside all other jobs."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -68,6 +68,8 @@ class EntryReader:
         self._prefix = "" if user is None else job_name(user, "")
         self._plain_context: Context | None = None
         self._user_hints: dict[str, str | None] = {}
+        self.after_lines: dict[int, str] = {}
+        """See `Crontab.after_lines`."""
 
     def read(self, places: list[Place], names: Names) -> tuple[Entry, ...]:
         """Return the entries of the lines that are right; what is wrong is in the problems."""
@@ -192,6 +194,8 @@ class EntryReader:
         quiet, schedule, schedule_start, user, option_start, text, text_start, command, _ = parts
         if not command.strip(" \t"):
             raise _no_command(parts)
+        if schedule.startswith("@after") and not schedule.startswith("@after-"):
+            self.after_lines[number] = line
         warn = self._problems.warning
         if user is not None:
             self._warn_of_unknown_user(number, line, parts, user)

@@ -16,6 +16,7 @@ from gcron.crontab.checks import (
     find_target_mistakes,
     find_useless_options,
     find_wrong_after,
+    find_wrong_after_jobs,
     group_limits,
     targets_of,
 )
@@ -234,6 +235,7 @@ def _find_wrong_options(crontabs: Sequence[Crontab], settings: LoadSettings, has
         yield from find_useless_options(entries)
         if not has_errors:  # else the service or the group may be in a wrong line
             yield from find_wrong_after(entries)
+            yield from find_wrong_after_jobs(crontabs)
             yield from find_group_mistakes(crontabs)
             yield from find_target_mistakes(crontabs)
 

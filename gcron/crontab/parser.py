@@ -90,7 +90,8 @@ class Draft:
             entries = reader.read(scanner.entries, names)
         groups = tuple(scanner.groups.values())
         targets = tuple(scanner.targets.values())
-        crontab = Crontab(self.path, entries, self._problems.in_order(), groups, self._calendars.paths, targets)
+        problems, calendars = self._problems.in_order(), self._calendars.paths
+        crontab = Crontab(self.path, entries, problems, groups, calendars, targets, reader.after_lines)
         return crontab if self._user is None else as_of_user(crontab, self._user)
 
 

@@ -47,6 +47,7 @@ _MINUTES = r"[0-9]{0,6}"
 _OPTIONS = r"(?<=\s)-\S.*"
 _FILES = ("env-file", "url-file", "secret-file", "body-file")
 """Options that name a file beside the crontab."""
+_INSTEAD = ("every", "after-end", "after-jobs")
 _LIMITS = ("start", "end", "except-on", "now")
 _OF_THE_USER = ("USER", "LOGNAME")
 
@@ -63,7 +64,7 @@ class Context(NamedTuple):
     random_delay: int = 0
     """From RANDOM_DELAY: the most minutes by which its fires are delayed."""
     instead: str | None = None
-    """From `every=` or `after-end=`: the schedule that is used instead of the line's own."""
+    """From `every=`, `after-end=` or `after-jobs=`: the schedule that is used instead of the line's own."""
     limits: Limits = NO_LIMITS
     """From `start=`, `end=`, `except-on=` and `now=`."""
 
@@ -133,7 +134,7 @@ class Scanner:
         if name is not None:
             self.names.setdefault(name, number)
         tz = cast("str | None", values.pop("tz", self._below.tz))
-        instead = cast("str | None", values.pop("every", None) or values.pop("after-end", None))
+        instead = cast("str | None", next((values.pop(key) for key in _INSTEAD if key in values), None))
         limits = _with_limits(self._below.limits, values)
         policy = self._below.policy.with_options(values)
         self._pending = {}
@@ -182,8 +183,8 @@ class Scanner:
             if key in self._pending:
                 error = LineError(f"{key} is given twice", setting.start, setting.end, "once for an entry")
                 self._problems.error(number, line, error)
-            elif {key, *self._pending} >= {"every", "after-end"}:
-                error = LineError("every and after-end exclude each other", setting.start, setting.end, "choose one")
+            elif key in _INSTEAD and (other := next((name for name in _INSTEAD if name in self._pending), None)):
+                error = LineError(f"{other} and {key} exclude each other", setting.start, setting.end, "choose one")
                 self._problems.error(number, line, error)
             elif key == "name" and (taken := self.names.get(str(setting.value))):
                 message = f"the name {setting.value} is taken by line {taken}"

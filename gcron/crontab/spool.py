@@ -15,6 +15,7 @@ from gcron.crontab.problem import Problem
 from gcron.crontab.source import reason_of, unreadable
 from gcron.frozen import replace
 from gcron.policy import Policy
+from gcron.schedule import AfterJobsSchedule, Schedule
 
 __all__ = ["UserFile", "as_of_user", "files_of", "job_name", "left_out"]
 
@@ -74,7 +75,10 @@ def as_of_user(crontab: Crontab, user: UserFile) -> Crontab:
         errors.append(Problem(target.path, target.line, 1, 2, "error", message, hint))
     groups = tuple(group._replace(name=job_name(user.user, group.name)) for group in crontab.groups)
     return crontab._replace(
-        entries=tuple(entry._replace(policy=policies[id(entry.policy)]) for entry in crontab.entries),
+        entries=tuple(
+            entry._replace(policy=policies[id(entry.policy)], schedule=_own_jobs(entry.schedule, user.user))
+            for entry in crontab.entries
+        ),
         problems=(*crontab.problems, *errors),
         groups=groups,
         targets=(),
@@ -86,6 +90,12 @@ def _own_names(policy: Policy, user: str) -> Policy:
         return policy
     group = None if policy.group is None else job_name(user, policy.group)
     return replace(policy, group=group, after=tuple(job_name(user, name) for name in policy.after))
+
+
+def _own_jobs(schedule: Schedule, user: str) -> Schedule:
+    if not isinstance(schedule, AfterJobsSchedule):
+        return schedule
+    return replace(schedule, jobs=tuple(job_name(user, name) for name in schedule.jobs))
 
 
 def _refusals(entry: Entry, user: UserFile) -> Iterator[Problem]:

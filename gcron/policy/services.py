@@ -1,24 +1,26 @@
-"""Which options mean something to a job, and which services and jobs it may wait for.
+"""Which options mean something to a job, and which services and jobs it may wait for or run after.
 
 The same for the entries of crontabs and for jobs made in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from gcron.frozen import replace
 from gcron.policy.options import options_of
 from gcron.policy.policy import Policy
-from gcron.schedule import Schedule, Unscheduled
+from gcron.schedule import AfterJobsSchedule, Schedule, Unscheduled
 from gcron.spelling import nearest
 
 __all__ = [
     "Subject",
     "describe_kind",
+    "find_chain_mistakes",
     "find_mistakes",
     "find_useless",
+    "is_chained",
     "is_service",
     "runs_at_start",
     "without_useless",
@@ -26,7 +28,11 @@ __all__ = [
 
 _OF_SERVICES = options_of("services")
 _OF_SCHEDULES = options_of("scheduled jobs")
+_OF_CLOCKS = (*_OF_SERVICES, "catchup")
+"""What means nothing to a job that runs after others."""
 _DEFAULTS = Policy()
+# To look for the nearest of more names takes too long.
+_MOST_COMPARED = 1000
 
 
 class Subject(Protocol):
@@ -60,8 +66,15 @@ def runs_at_start(subject: Subject) -> bool:
     return type(schedule) is Unscheduled and schedule.kind == "reboot"
 
 
+def is_chained(subject: Subject) -> bool:
+    """Whether it is an `@after`: it runs after other jobs."""
+    return type(subject.schedule) is AfterJobsSchedule
+
+
 def describe_kind(subject: Subject) -> str:
     """Return what it is, for messages about options that mean nothing to it."""
+    if is_chained(subject):
+        return "a job with @after"
     return "a service" if is_service(subject) else "a job that is no service"
 
 
@@ -115,4 +128,52 @@ def _find_circle(awaitable: Mapping[str, S]) -> Iterator[tuple[S, str, str]]:
 
 
 def _useless_to(subject: Subject) -> tuple[str, ...]:
+    if is_chained(subject):
+        return _OF_CLOCKS
     return _OF_SCHEDULES if is_service(subject) else _OF_SERVICES
+
+
+# -- jobs that run after others -------------------------------------------------------------------------------------
+
+
+def find_chain_mistakes(subjects: Sequence[S], gone: Collection[str] = ()) -> Iterator[tuple[S, str, str, str]]:
+    """Yield each `@after` with a wrong name: (subject, the name, what is wrong, what would be right).
+
+    `gone`: names of jobs that ran once, and are over.
+    """
+    chained = {subject.name: subject for subject in subjects if is_chained(subject)}
+    if not chained:
+        return
+    others = {subject.name: subject for subject in subjects}
+    for subject in chained.values():
+        for name in _upstream(subject):
+            if name == subject.name:
+                yield subject, name, "@after names the job itself", "name the jobs that must succeed before it"
+            elif name in others and is_service(others[name]):
+                message = f"@after names {name!r}, which is a service: it is kept running, and does not succeed"
+                yield subject, name, message, f"after={name} waits until a service is ready"
+            elif name not in others and name not in gone:
+                known = others.keys() - {subject.name}
+                hint = nearest(name, known) if 0 < len(known) <= _MOST_COMPARED else "gcron list shows the names"
+                yield subject, name, f"@after names {name!r}, which does not exist", hint
+    if circle := _circle_of(chained):
+        message = f"jobs run after one another in a circle: {' after '.join(circle)}"
+        yield chained[circle[0]], circle[1], message, "leave one of these @after out"
+
+
+def _upstream(subject: Subject) -> tuple[str, ...]:
+    schedule = subject.schedule
+    return schedule.jobs if isinstance(schedule, AfterJobsSchedule) else ()
+
+
+def _circle_of(chained: Mapping[str, Subject]) -> list[str]:
+    """Return names that lead from a job back to itself; none when there is no circle."""
+    from graphlib import CycleError, TopologicalSorter  # only where jobs run after others
+
+    graph = {name: [each for each in _upstream(subject) if each != name] for name, subject in chained.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1][::-1]
+        return circle
+    return []

@@ -6,13 +6,14 @@ time zones, by the standard library, and the .ics files that a program names.
 
 from gcron.schedule.checks import check
 from gcron.schedule.errors import ScheduleError, ScheduleWarning
-from gcron.schedule.factories import CronTrigger, after_end, at, cron, every, resolve
+from gcron.schedule.factories import CronTrigger, after_end, after_jobs, at, cron, every, resolve
 from gcron.schedule.layouts import LAYOUTS
 from gcron.schedule.limits import NO_LIMITS, Limits, limited
 from gcron.schedule.occurrences import Occurrence, occurrence
 from gcron.schedule.parsing import parse, parse_duration, split_schedule
 from gcron.schedule.schedules import (
     AfterEndSchedule,
+    AfterJobsSchedule,
     CronSchedule,
     EverySchedule,
     OnceSchedule,
@@ -26,6 +27,7 @@ __all__ = [
     "LAYOUTS",
     "NO_LIMITS",
     "AfterEndSchedule",
+    "AfterJobsSchedule",
     "CronSchedule",
     "CronTrigger",
     "DelayedSchedule",
@@ -41,6 +43,7 @@ __all__ = [
     "Unscheduled",
     "Zone",
     "after_end",
+    "after_jobs",
     "at",
     "check",
     "core_of",

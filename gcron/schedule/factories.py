@@ -1,4 +1,4 @@
-"""`cron(…)`, `every(…)`, `after_end(…)`, `at(…)`: schedules as Python programs write them.
+"""`cron(…)`, `every(…)`, `after_end(…)`, `after_jobs(…)`, `at(…)`: schedules as Python programs write them.
 
 What such a call leaves open (the zone, the values of `H`) is decided by the scheduler and the job that get it.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from gcron.frozen import frozen
+from gcron.frozen import frozen, replace
 from gcron.schedule.errors import ScheduleError
 from gcron.schedule.ics import read_file
 from gcron.schedule.layouts import LAYOUTS
 from gcron.schedule.limits import NO_LIMITS, Limits, limited, read_days, read_moment
 from gcron.schedule.parsing import parse, parse_duration
-from gcron.schedule.schedules import EverySchedule, OnceSchedule, Schedule
+from gcron.schedule.schedules import AfterJobsSchedule, EverySchedule, OnceSchedule, Schedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, find_zone
 
-__all__ = ["CronTrigger", "after_end", "at", "cron", "every", "resolve"]
+__all__ = ["CronTrigger", "after_end", "after_jobs", "at", "cron", "every", "resolve"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -121,6 +121,23 @@ def after_end(
     return _checked(CronTrigger(f"@after-end {seconds}s", tz, None, _limits(start, end, except_on, now)))
 
 
+def after_jobs(*jobs: str) -> AfterJobsSchedule:
+    """When each of these jobs has succeeded since the last start of this one (docs/running.md, section 4).
+
+        @scheduler.job(after_jobs("extract", "load"))
+        def transform() -> None: ...
+
+    `jobs`: their names. The jobs may be added later, but before the start of the scheduler. Raises ScheduleError
+    without a name, TypeError for what is no name.
+    """
+    if wrong := [job for job in jobs if not isinstance(job, str)]:
+        raise TypeError(f"after_jobs() takes names of jobs: after_jobs('extract', 'load'), not {wrong[0]!r}")
+    if not jobs or "" in jobs:
+        raise ScheduleError("after_jobs() needs the names of jobs", hint="such as after_jobs('extract', 'load')")
+    names = tuple(dict.fromkeys(jobs))
+    return AfterJobsSchedule(f"@after {','.join(names)}", find_zone(None), "after-jobs", names)
+
+
 def at(moment: datetime) -> OnceSchedule:
     """Once, at an aware `moment`: `at(datetime(2027, 1, 1, tzinfo=UTC))`. Parts of a second are rounded up.
 
@@ -143,6 +160,8 @@ def resolve(trigger: str | CronTrigger | Schedule, timezone: str | tzinfo | None
     """Return the schedule of any of these, as `CronTrigger.schedule` does. Raises ScheduleError."""
     if isinstance(trigger, str):
         return parse(trigger, timezone, seed=seed)
+    if isinstance(trigger, AfterJobsSchedule):
+        return replace(trigger, zone=find_zone(timezone))
     return trigger.schedule(timezone, seed) if isinstance(trigger, CronTrigger) else trigger
 
 

@@ -22,7 +22,14 @@ from gcron.schedule.layouts import (
     FieldKind,
     layout_of,
 )
-from gcron.schedule.schedules import AfterEndSchedule, CronSchedule, EverySchedule, Schedule, Unscheduled
+from gcron.schedule.schedules import (
+    AfterEndSchedule,
+    AfterJobsSchedule,
+    CronSchedule,
+    EverySchedule,
+    Schedule,
+    Unscheduled,
+)
 from gcron.schedule.wall_clock import SecondPattern, WallPattern
 from gcron.schedule.zones import LAST_INSTANT, Zone, find_zone
 from gcron.spelling import closest
@@ -31,10 +38,10 @@ __all__ = ["parse", "parse_duration", "split_schedule"]
 
 _LIKENESS = 0.8  # `@fortnightly` is no misspelt `@monthly`
 _UNSCHEDULED = {"@reboot": "reboot", "@service": "service", "@manual": "manual"}
-_EVERY, _AFTER_END = "@every", "@after-end"
-_WITH_DURATION = (_EVERY, _AFTER_END)
+_EVERY, _AFTER_END, _AFTER = "@every", "@after-end", "@after"
+_WITH_ARGUMENT = (_EVERY, _AFTER_END, _AFTER)
 _EVERY_YEAR = sum(1 << year for year in range(YEAR.low, YEAR.high + 1))
-_ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, *_WITH_DURATION)
+_ALL_NICKNAMES = (*NICKNAMES, *_UNSCHEDULED, *_WITH_ARGUMENT)
 
 _WORD = re.compile(r"[^ \t]+")
 # No command begins like this, but a sixth and a seventh field do.
@@ -54,7 +61,7 @@ _DURATION_HINT = "write a number of seconds or parts with units from large to sm
 def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: str | None = None) -> Schedule:
     """Return the schedule that `text` stands for: five or seven fields, or a nickname.
 
-    `@every` and `@after-end` have a duration after them.
+    `@every` and `@after-end` have a duration after them, `@after` the names of jobs: `@after extract,load`.
 
     `tz` is the zone of its wall clock: a name of the tz database, a `tzinfo`, or None for UTC. `seed` is the job's
     name, which decides the values of `H` and `~`. `fields` says which fields `text` has, as a key of `LAYOUTS`
@@ -79,8 +86,8 @@ def parse(text: str, tz: str | tzinfo | None = None, *, seed: str = "", fields: 
 def split_schedule(text: str, *, fields: str | None = None) -> int:
     """Return the column at which the schedule ends in an entry's text, which begins without blanks.
 
-    The schedule is five fields, seven, as many as `fields` (see `parse`) has, or a nickname, with its duration for
-    `@every` and `@after-end`. It is not checked further. Raises ScheduleError if there is too little, or if only a
+    The schedule is five fields, seven, as many as `fields` (see `parse`) has, or a nickname, with its duration or its
+    names of jobs. It is not checked further. Raises ScheduleError if there is too little, or if only a
     sixth field seems to follow.
     """
     if text.startswith("@"):
@@ -123,12 +130,12 @@ def parse_duration(text: str) -> float:
 def _nickname_end(text: str) -> int:
     nickname = _WORD.match(text)
     assert nickname is not None
-    if nickname[0] not in _WITH_DURATION:
+    if nickname[0] not in _WITH_ARGUMENT:
         return nickname.end()
-    duration = _WORD.search(text, nickname.end())
-    if duration is None:
-        raise _duration_missing(nickname[0], text)
-    return duration.end()
+    argument = _WORD.search(text, nickname.end())
+    if argument is None:
+        raise _argument_missing(nickname[0], text)
+    return argument.end()
 
 
 def _declared_end(text: str, fields: str) -> int:
@@ -228,9 +235,10 @@ def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
     name = words[0][0]
     if name not in _ALL_NICKNAMES:
         raise _unknown_nickname(words[0])
-    count = 2 if name in _WITH_DURATION else 1
+    count = 2 if name in _WITH_ARGUMENT else 1
     if len(words) < count:
-        raise _duration_missing(name, text)
+        raise _argument_missing(name, text)
+    jobs = _names(words[1]) if name == _AFTER else ()
     if len(words) > count:
         known = text[: words[count - 1].end()].lstrip()
         raise ScheduleError(f"nothing may follow {known}", words[count].start(), words[-1].end())
@@ -238,6 +246,8 @@ def _parse_nickname(text: str, zone: Zone, seed: str) -> Schedule:
         return EverySchedule(text, zone, _seconds(name, words[1]))
     if name == _AFTER_END:
         return AfterEndSchedule(text, zone, _seconds(name, words[1]))
+    if name == _AFTER:
+        return AfterJobsSchedule(text, zone, "after-jobs", jobs)
     if name in _UNSCHEDULED:
         return Unscheduled(text, zone, _UNSCHEDULED[name])
     return _cron(text, FIELDS, NICKNAMES[name].split(), zone, seed)
@@ -256,6 +266,14 @@ def _seconds(name: str, word: re.Match[str]) -> int:
     return int(seconds)
 
 
+def _names(word: re.Match[str]) -> tuple[str, ...]:
+    names = word[0].split(",")
+    if "" in names:
+        hint = "write the names with commas and no blanks between them: @after extract,load"
+        raise ScheduleError("@after has a comma without a name", *word.span(), hint)
+    return tuple(dict.fromkeys(names))
+
+
 def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
     message = f"{word[0]!r} is not a nickname"
     if word[0].lower() in _ALL_NICKNAMES:
@@ -265,5 +283,7 @@ def _unknown_nickname(word: re.Match[str]) -> ScheduleError:
     return ScheduleError(message, *word.span(), "the nicknames are " + " ".join(_ALL_NICKNAMES))
 
 
-def _duration_missing(name: str, text: str) -> ScheduleError:
+def _argument_missing(name: str, text: str) -> ScheduleError:
+    if name == _AFTER:
+        return ScheduleError(f"{name} needs the names of jobs", 0, len(text), f"write {name} extract,load")
     return ScheduleError(f"{name} needs a duration", 0, len(text), f"write {name} 90s or {name} 1h30m")

@@ -15,6 +15,7 @@ from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone
 
 __all__ = [
     "AfterEndSchedule",
+    "AfterJobsSchedule",
     "CronSchedule",
     "EverySchedule",
     "OnceSchedule",
@@ -184,7 +185,10 @@ class OnceSchedule(Schedule):
 
 @frozen
 class Unscheduled(Schedule):
-    """Never fires by the clock. `kind` is `reboot` (once at start), `service` (keep running) or `manual`."""
+    """Never fires by the clock.
+
+    `kind` is `reboot` (once at start), `service` (keep running), `manual` or `after-jobs` (`AfterJobsSchedule`).
+    """
 
     text: str
     zone: Zone
@@ -202,6 +206,17 @@ class Unscheduled(Schedule):
     def previous_before(self, instant: int) -> int | None:
         """Return None."""
         return None
+
+
+@frozen
+class AfterJobsSchedule(Unscheduled):
+    """Due when each of `jobs` has succeeded since the last start of this job.
+
+    The ends of runs are not known here: `gcron.scheduler.chains` follows them.
+    """
+
+    jobs: tuple[str, ...]
+    """Names, each once."""
 
 
 @frozen

@@ -17,6 +17,7 @@ from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, YE
 __all__ = [
     "FieldWords",
     "describe",
+    "describe_after_jobs",
     "describe_delay",
     "describe_fields",
     "describe_period",
@@ -89,6 +90,13 @@ def describe_delay(seconds: int) -> str:
     """Return what `@after-end` says: `5 minutes after the end of the last run`."""
     words = describe_period(seconds).removeprefix("every ")
     return f"{words if words[0].isdigit() else f'1 {words}'} after the end of the last run"
+
+
+def describe_after_jobs(jobs: Sequence[str]) -> str:
+    """Return what `@after` says: `after extract and load have each succeeded`."""
+    if len(jobs) == 1:
+        return f"after {jobs[0]} has succeeded"
+    return f"after {join_words(jobs)} have each succeeded"
 
 
 def join_words(words: Sequence[str], last: str = "and") -> str:

@@ -182,6 +182,8 @@ def test_explain_counts_each_skipped_second(call: Callable[..., Any]) -> None:
         (("@daily",), "@daily = 0 0 * * *\nAt 00:00 every day."),
         (("@every 90s",), "Every 90 seconds."),
         (("@after-end 5m",), "5 minutes after the end of the last run."),
+        (("@after Extract,load",), "Runs after Extract and load have each succeeded."),
+        (("@after", "extract"), "kind: chained job: it runs when each of them has succeeded"),
         (("@reboot",), "Once, when gcron starts"),
         (("@manual",), "only when it is triggered"),
         (("@service",), "Kept running"),
@@ -540,6 +542,7 @@ def test_gaps_of_short_windows_are_those_of_the_long_one(start: int, steps: list
         ("# gcron: name=job\n@manual true\n", "runs only when it is triggered"),
         ("# gcron: name=job\n0 0 0 1 1 * 1999 true\n", "never fires again: its schedule names no day to come"),
         ("# gcron: name=job after-end=5m\n@daily true\n", "runs 5 minutes after the end of the last run"),
+        ("# gcron: name=job\n@after other true\n", "runs after other has succeeded"),
     ],
 )
 def test_next_says_why_a_job_is_never_due(call: Callable[..., Any], write: Write, line: str, reason: str) -> None:

@@ -25,6 +25,8 @@ JOBS = """\
 @daily         true
 # gcron: name=again after-end=5m
 * * * * *      poll
+# gcron: name=then
+@after backup,hand tell
 """
 WITHOUT_FIRE = {
     "warm-up": "at start",
@@ -33,6 +35,7 @@ WITHOUT_FIRE = {
     "off": "off",
     "over": "never",
     "again": "after runs",
+    "then": "after jobs",
 }
 
 

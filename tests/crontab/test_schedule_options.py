@@ -96,7 +96,7 @@ def test_a_wrong_option_is_an_error(directive: str, message: str) -> None:
     assert [problem.message for problem in read(f"# gcron: {directive}\n0 9 * * * a\n").errors] == [message]
 
 
-@pytest.mark.parametrize("key", ["every=5m", "after-end=5m", "now=yes", "name=x"])
+@pytest.mark.parametrize("key", ["every=5m", "after-end=5m", "after-jobs=x", "now=yes", "name=x"])
 def test_what_belongs_to_one_entry_is_no_default(key: str) -> None:
     (problem,) = read(f"# gcron-defaults: {key}\n").errors
 
