@@ -173,3 +173,18 @@ def test_two_simulations_with_the_same_arguments_are_equal() -> None:
 
 def test_the_fixture_is_the_function(simulate_crontab: object) -> None:
     assert simulate_crontab is simulate
+
+
+def test_a_simulated_chain() -> None:
+    night = simulate(
+        "# gcron: name=extract\n0 2 * * * x\n# gcron: name=load\n15 2 * * * x\n"
+        "# gcron: name=transform\n@after extract,load x\n# gcron: name=never\n@after bad x\n"
+        "# gcron: name=bad\n0 3 * * * x\n",
+        DAY,
+        DAY + timedelta(days=2),
+        takes={"extract": 1800, "load": 300},
+        fails={"bad"},
+    )
+
+    assert night.fires("transform") == ["2027-01-11 02:30", "2027-01-12 02:30"]
+    assert night.of("never") == ()

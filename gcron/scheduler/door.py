@@ -14,7 +14,7 @@ from gcron.runtime.greenlet import spawn
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
-from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
+from gcron.scheduler.history import Chain, JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
 from gcron.scheduler.recorder import Recorder
@@ -144,6 +144,12 @@ class StoreDoor:
         """These jobs are new, or have changed; returns at once."""
         if self.store.keeps_history:
             self._journal.define(jobs)
+            self._recorder.wake()
+
+    def keep_chain(self, job: str, chain: Chain) -> None:
+        """Remember that for a job that runs after others; returns at once."""
+        if self.store.keeps_history:
+            self._journal.keep_chain(job, chain)
             self._recorder.wake()
 
     def adopt(self, run: StoredRun) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "FAILURES",
     "RECENT",
     "UNDER_WAY",
+    "Chain",
     "JobMemory",
     "JobSummary",
     "OpenRun",
@@ -25,6 +26,7 @@ __all__ = [
     "RunQuery",
     "StoreFacts",
     "StoredRun",
+    "Upstream",
     "letter_of",
 ]
 
@@ -185,6 +187,35 @@ class JobSummary:
 
 
 @frozen
+class Upstream:
+    """How a job has done that another job runs after, since the last start of that other job."""
+
+    job: str
+    """Name of the job."""
+    outcome: str = ""
+    """Of its last run, or of a fire without one; empty: none has ended since. A success that counts stays."""
+    ended: float | None = None
+    reason: str = ""
+    counts: bool = True
+    """False for a run that had begun before that last start."""
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it has succeeded, in a run that began after that last start."""
+        return self.counts and self.outcome == Outcome.SUCCEEDED
+
+
+@frozen
+class Chain:
+    """What is remembered for a job that runs after others."""
+
+    start: int = 0
+    """The number of its last start. A later start has a larger number, which is claimed before the process starts."""
+    upstream: tuple[Upstream, ...] = ()
+    """Those of which something is known since that start. When all have succeeded, the next start is still to come."""
+
+
+@frozen
 class JobMemory:
     """What the store knew of a job before this start."""
 
@@ -197,6 +228,7 @@ class JobMemory:
     pause: Pause | None = None
     since: float = 0.0
     """From then on the job is as it is."""
+    chain: Chain | None = None
 
 
 @frozen

@@ -5,21 +5,26 @@ It belongs to one thread. It must not know where jobs come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
-from gcron.policy.services import find_mistakes, is_service, runs_at_start
+from gcron.policy.services import find_chain_mistakes, find_mistakes, is_chained, is_service, runs_at_start
 from gcron.schedule import OnceSchedule, Schedule, core_of
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
+from gcron.scheduler.history import Chain, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import Services
 from gcron.scheduler.status import Counts
 from gcron.scheduler.watch import Watch
+
+if TYPE_CHECKING:
+    from gcron.scheduler.chains import Chains
 
 __all__ = ["JobTable"]
 
@@ -29,7 +34,7 @@ _MOST_OVER = 1000
 
 
 class JobTable:
-    """All jobs by name, in the order in which they were added."""
+    """All jobs by name, in the order in which they were added. `make_chains`: called once a job runs after others."""
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class JobTable:
         expectations: Expectations,
         counts: Counts,
         door: StoreDoor,
+        make_chains: Callable[[], Chains],
     ) -> None:
         self._jobs: dict[str, Job] = {}
         self._watch = watch
@@ -49,6 +55,8 @@ class JobTable:
         self._over: dict[str, tuple[Job, RunFinished | FiresMissed]] = {}
         """Jobs that ran once, and how that ended; the latest of them."""
         self._door = door
+        self._make_chains = make_chains
+        self._chains: Chains | None = None
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -73,20 +81,26 @@ class JobTable:
         return job
 
     def prepare(self) -> float:
-        """The time from which on jobs will be due. Raises ValueError when `after` names something but a service."""
-        _check_after(self.jobs)
+        """The time from which on jobs will be due. Raises ValueError for a wrong name in `after` or `@after`."""
+        _check_after(self.jobs, self._over)
         self._follow_one_shots()
         return self._watch.prepare()
 
     def start(
-        self, began: float, handled: Mapping[str, float], silences: Mapping[str, tuple[float, float | None]]
+        self,
+        began: float,
+        handled: Mapping[str, float],
+        silences: Mapping[str, tuple[float, float | None]],
+        chains: Mapping[str, tuple[Chain, float]],
     ) -> None:
-        """Begin to fire; see `Watch.start` and `Expectations.remember`."""
+        """Begin to fire; see `Watch.start`, `Expectations.remember` and `Chains.start`."""
         self._door.define(self.jobs)
         self._watch.start(self.jobs, began, handled)
         self._expectations.remember(silences)
         self._expectations.replace(self._expected())
         self._services.start()
+        if self._chains is not None:
+            self._chains.start(chains)
 
     def longest_kill_after(self) -> float:
         """Seconds that ending the runs may take: of jobs, and then of services. Any thread may ask."""
@@ -137,9 +151,9 @@ class JobTable:
                 raise JobExistsError(f"there is a job named {job.name!r} already ({hint})")
             if job.policy.group is not None:
                 self._groups.check([job])
-        # Before the start, the services of a job's `after` may be added later than the job.
-        if self._watch.is_started and any(job.policy.after for job in jobs):
-            _check_after([*self.jobs, *jobs])
+        # Before the start, what a job waits for may be added later than the job.
+        if self._watch.is_started and any(job.policy.after or is_chained(job) for job in jobs):
+            _check_after([*self.jobs, *jobs], self._over)
 
     def _add(self, job: Job) -> None:
         if job.policy.group is not None:
@@ -150,10 +164,21 @@ class JobTable:
             self._services.add(job)
         else:
             self._watch.follow(job)
+            self._follow_chain(job)
         if self._watch.is_started:
             self._follow_one_shots()
             self._expectations.add(job)
             self._door.define([job])
+
+    def _follow_chain(self, job: Job) -> None:
+        if self._chains is None and is_chained(job):
+            self._chains = self._make_chains()
+        if self._chains is not None:
+            self._chains.follow(job)
+
+    def upstream(self, job: Job) -> tuple[Upstream, ...]:
+        """The jobs that a job runs after, and how they have done since its last start."""
+        return () if self._chains is None else self._chains.upstream(job)
 
     def _follow_one_shots(self) -> None:
         self._services.follow_one_shots(job.name for job in self._jobs.values() if runs_at_start(job))
@@ -174,7 +199,7 @@ class JobTable:
         for job in jobs:
             if wanted.setdefault(job.name, job) is not job:
                 raise JobExistsError(f"there are two jobs named {job.name!r}")
-        _check_after(list(wanted.values()))
+        _check_after(list(wanted.values()), ())
         self._groups.adopt(wanted.values(), anew=True)
         self._watch.settle()
         before, self._jobs = self._jobs, wanted
@@ -186,6 +211,7 @@ class JobTable:
         added = [job for name, job in wanted.items() if name not in before]
         for job in [*added, *changed]:
             self._watch.follow(job, before.get(job.name))
+            self._follow_chain(job)
         if self._watch.is_started:
             self._follow_one_shots()
             self._expectations.replace(self._expected())
@@ -195,6 +221,8 @@ class JobTable:
     def _forget(self, name: str) -> None:
         self._watch.forget(name)
         self._counts.forget(name)
+        if self._chains is not None:
+            self._chains.forget(name)
 
     # -- at run time ----------------------------------------------------------------------------------------
 
@@ -205,8 +233,11 @@ class JobTable:
         job = replace(before, schedule=schedule)
         if is_service(job):
             raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
+        if self._watch.is_started and is_chained(job):
+            _check_after((self._jobs | {name: job}).values(), self._over)
         self._jobs[name] = job
         self._watch.follow(job, before)
+        self._follow_chain(job)
         self._door.define([job])
         return job
 
@@ -228,6 +259,8 @@ class JobTable:
         self._watch.resume(job)
         if self._watch.is_started:
             self._expectations.add(job)
+        if self._chains is not None:
+            self._chains.resume(name)
         return True
 
     def _scheduled(self, name: str, why_not: str) -> Job:
@@ -240,6 +273,10 @@ class JobTable:
         return [job for job in self.jobs if not self._watch.is_paused(job.name)]
 
 
-def _check_after(jobs: Sequence[Job]) -> None:
+def _check_after(jobs: Iterable[Job], gone: Collection[str]) -> None:
+    """Raise JobError for what a job cannot wait for, or run after. `gone`: names of jobs that are over."""
+    jobs = list(jobs)
     for job, message, hint in find_mistakes(jobs):
+        raise JobError(f"job {job.name!r}: {message} ({hint})")
+    for job, _, message, hint in find_chain_mistakes(jobs, gone):
         raise JobError(f"job {job.name!r}: {message} ({hint})")

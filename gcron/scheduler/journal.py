@@ -24,7 +24,7 @@ from gcron.scheduler.events import (
     RunStarted,
     SchedulerEvent,
 )
-from gcron.scheduler.history import Pause, StoredRun
+from gcron.scheduler.history import Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.output_buffer import OutputBuffer, OutputPiece
 from gcron.supervise.command import new_run_id
@@ -55,6 +55,8 @@ class Batch(NamedTuple):
     """The latest fire of a job that was handled: started, skipped or missed."""
     pauses: Mapping[str, Pause | None] = MappingProxyType({})
     """None: the job is not paused any more."""
+    chains: Mapping[str, Chain] = MappingProxyType({})
+    """For jobs that run after others."""
 
     def __bool__(self) -> bool:
         return any(self)
@@ -78,6 +80,7 @@ class Journal:
         self._restarted: dict[str, float] = {}
         self._handled: dict[str, int] = {}
         self._pauses: dict[str, Pause | None] = {}
+        self._chains: dict[str, Chain] = {}
         self._keep_output = _limit(keep_output)
         self._output_limits: dict[str, int] = {}
         """By name of the job, where it has its own."""
@@ -110,7 +113,13 @@ class Journal:
         """The job of that name is gone."""
         with self._lock:
             self._jobs[name] = None
+            self._chains.pop(name, None)
         self._output_limits.pop(name, None)
+
+    def keep_chain(self, job: str, chain: Chain) -> None:
+        """Remember that for a job that runs after others."""
+        with self._lock:
+            self._chains[job] = chain
 
     def adopt(self, run: StoredRun) -> None:
         """A run of an earlier gcron goes on here, or gets its outcome here."""
@@ -243,6 +252,7 @@ class Journal:
             restarted, self._restarted = self._restarted, {}
             handled, self._handled = self._handled, {}
             pauses, self._pauses = self._pauses, {}
+            chains, self._chains = self._chains, {}
         return Batch(
             tuple(name for name, job in jobs.items() if job is None),
             tuple(job for job in jobs.values() if job is not None),
@@ -250,6 +260,7 @@ class Journal:
             restarted,
             handled,
             pauses,
+            chains,
         )
 
     def take_output(self) -> list[OutputPiece]:
@@ -281,6 +292,9 @@ class Journal:
             self._handled = handled
             self._restarted = {**batch.restarted, **self._restarted}
             self._pauses = {**batch.pauses, **self._pauses}
+            removed = {name for name, job in self._jobs.items() if job is None}
+            chains = {name: chain for name, chain in batch.chains.items() if name not in removed}
+            self._chains = {**chains, **self._chains}
 
 
 def _limit(size: int) -> int:

@@ -45,9 +45,12 @@ class Overlap:
         for fire_at in due.fires:  # one, unless they are caught up
             self._admit(due.job, fire_at)
 
-    def trigger(self, job: Job) -> Run:
-        """Somebody wants the job to run now. Returns its run, which has ended already when it was skipped."""
-        return self._admit(job, None)
+    def trigger(self, job: Job, fire_at: int | None = None) -> Run:
+        """The job is to run now: somebody wants it to or, with a `fire_at`, the jobs before it have succeeded.
+
+        Returns its run, which has ended already when it was skipped.
+        """
+        return self._admit(job, fire_at)
 
     def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
         """End these fires without a run."""

@@ -14,7 +14,7 @@ from gcron.policy.services import is_service
 from gcron.schedule.clock import Clock
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import JobResumed, RunFinished
-from gcron.scheduler.history import JobMemory, OpenRun, StoredRun
+from gcron.scheduler.history import Chain, JobMemory, OpenRun, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.pauses import Pauses
@@ -123,6 +123,15 @@ class Takeover:
         """Whether the job succeeded before this start."""
         memory = self._past.memories.get(job.name)
         return memory is not None and memory.last_success is not None
+
+    def chains(self) -> dict[str, tuple[Chain, float]]:
+        """For jobs that run after others, what is remembered, and when a pause ended that has ended meanwhile."""
+        chains = {}
+        for name, memory in self._past.memories.items():
+            if memory.chain is not None:
+                until = None if memory.pause is None else memory.pause.until
+                chains[name] = memory.chain, until or 0.0
+        return chains
 
     # -- pauses and silences ----------------------------------------------------------------------------------
 

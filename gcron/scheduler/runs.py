@@ -74,6 +74,8 @@ class Runs:
         self._timing = timing
         self._group = Group()
         self._active: dict[Run, Job] = {}
+        self.before_start: Callable[[Job, Run], Reason] | None = None
+        """Called before the first process of a run starts; parks; returns why it shall not start, or `NO_REASON`."""
         self._of_job: dict[str, list[Run]] = {}
         """The same by job: otherwise each of a thousand that start at once would look through all others."""
 
@@ -192,6 +194,8 @@ class Runs:
             if why_not := self._enter_group(job, run, deadline):
                 return why_not
             lateness.note(ReasonCode.GROUP_FULL, f"for the group {job.policy.group}")
+        if self.before_start is not None and (why_not := self.before_start(job, run)):
+            return why_not
         if run.fire_at is not None and lateness.total >= LATE_AFTER:
             late = RunLate(self._clock.now(), job.name, run.run_id, run.fire_at, lateness.total, lateness.reason)
             self._observers.tell(late)

@@ -85,6 +85,8 @@ from gcron.supervise.timing import TIMING, Timing
 if TYPE_CHECKING:
     from logging import Logger
 
+    from gcron.scheduler.chains import Chains
+
 __all__ = ["Scheduler", "When"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -192,7 +194,10 @@ class Scheduler(Observable):
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._pauses = Pauses(clock, self._end_pause)
         self._watch = Watch(clock, claims, overlap, self._runs, self._look)
-        self._table = JobTable(self._watch, self._services, self._groups, self._expectations, self._counts, self._door)
+        self._chains: Chains | None = None
+        self._table = JobTable(
+            self._watch, self._services, self._groups, self._expectations, self._counts, self._door, self._make_chains
+        )
         observers.add_own("run-finished", self._expectations.notice)
         observers.add_own("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
@@ -203,6 +208,9 @@ class Scheduler(Observable):
             for kind in self._log.kinds:
                 observers.add_own(kind, self._log)
         observers.add_own("service-state-changed", self._stop_if_failed)
+        for kind in ("run-finished", "fires-missed"):
+            # Before the history: else a crash may find a success there that no chained job knows of.
+            observers.add_own(kind, self._note_for_chains)
         if self._door.store.keeps_history:
             for kind in KINDS:
                 observers.add_own(kind, self._door.note)
@@ -219,6 +227,18 @@ class Scheduler(Observable):
         """Take a job that ran once, and is over, out of the table."""
         if not self._stopping and not self._runs.of(event.job):
             self._table.retire(event)
+
+    def _make_chains(self) -> Chains:
+        # Few programs have jobs that run after others.
+        from gcron.scheduler.chains import Chains
+
+        self._chains = Chains(self._clock, self._runs, self._overlap, self._door, self._watch.is_paused)
+        self._runs.before_start = self._chains.begin
+        return self._chains
+
+    def _note_for_chains(self, event: RunFinished | FiresMissed) -> None:
+        if self._chains is not None:
+            self._chains.notice(event)
 
     def _look(self) -> None:
         """The watch has read the clock, which may have been set."""
@@ -423,7 +443,10 @@ class Scheduler(Observable):
         self._runs.tell(JobPaused(pause.since, name, until, who, why))
 
     def resume(self, name: str) -> None:
-        """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError."""
+        """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError.
+
+        A job that runs after others runs at once if all of them have succeeded meanwhile.
+        """
         self._owner.call(self._resume, name)
 
     def _resume(self, name: str) -> None:
@@ -541,8 +564,18 @@ class Scheduler(Observable):
         counts = self._counts.of(job.name).copy()
         pause = self._pauses.get(job.name) if is_paused else None
         is_overdue = self._expectations.is_overdue(job.name)
-        due = self._watch.due(job.name)
-        return JobStatus(job, due, is_paused, tuple(running), counts, service, is_overdue=is_overdue, pause=pause)
+        due, upstream = self._watch.due(job.name), self._table.upstream(job)
+        return JobStatus(
+            job,
+            due,
+            is_paused,
+            tuple(running),
+            counts,
+            service,
+            is_overdue=is_overdue,
+            pause=pause,
+            upstream=upstream,
+        )
 
     def is_paused(self, name: str) -> bool:
         """Whether the job of that name is paused."""
@@ -648,7 +681,7 @@ class Scheduler(Observable):
         takeover = Takeover(past, self._table, self._runs, self._services, self._pauses, self._door, self._clock)
         takeover.restore_pauses()
         takeover.take_over_runs()
-        self._table.start(began, takeover.handled(), takeover.silences())
+        self._table.start(began, takeover.handled(), takeover.silences(), takeover.chains())
         self._watch_loop()
         for job in self._table.jobs:
             if not job.starts_with_scheduler or not job.policy.enabled or self._watch.is_paused(job.name):
@@ -783,6 +816,8 @@ class Scheduler(Observable):
     def _stop(self, grace: float) -> StopReport:
         try:
             self._watch.stop()
+            if self._chains is not None:
+                self._chains.stop()
             self._expectations.close()
             self._pauses.close()
             return self._runs.stop(grace) + self._services.stop()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from gcron.frozen import frozen
 from gcron.scheduler.events import FiresMissed, LoopBlocked, RunFinished, RunLate, SchedulerEvent
-from gcron.scheduler.history import Pause
+from gcron.scheduler.history import Pause, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.services import ServiceStatus
 from gcron.supervise.run import Run
@@ -125,11 +125,18 @@ class JobStatus:
     """It has not succeeded within its `expect-within`."""
     pause: Pause | None = None
     """Since when it is paused, until when, by whom and why; None when it is not paused."""
+    upstream: tuple[Upstream, ...] = ()
+    """The jobs that it runs after, and how they have done since its last start."""
 
     @property
     def name(self) -> str:
         """Of the job."""
         return self.job.name
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Names of the jobs that must still succeed before it is due."""
+        return tuple(each.job for each in self.upstream if not each.has_succeeded)
 
     def __repr__(self) -> str:
         state = "paused" if self.is_paused else f"next at {self.next_fire:%Y-%m-%d %H:%M:%SZ}" if self.next_fire else ""

@@ -13,7 +13,7 @@ from math import ceil
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
-from gcron.schedule import OnceSchedule, Schedule, core_of
+from gcron.schedule import AfterJobsSchedule, OnceSchedule, Schedule, core_of
 from gcron.schedule.clock import Clock
 from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.alarm import new_alarm
@@ -121,7 +121,7 @@ class Watch:
         self._following_ends = {job.name: job for job in jobs if job.schedule.follows_end}
         self._timetable.fill((job, instant) for job, instant in due if instant is not None)
         self._watcher = spawn(self._watch)
-        known = [job for job in watched if job.name in handled and not job.schedule.follows_end]
+        known = [job for job in watched if job.name in handled and not _has_no_instants(job.schedule)]
         newest = {key: schedule.previous_before(now + 1) for key, schedule in schedules.items()} if known else {}
         made_up: list[DueFires] = []
         for job in known:
@@ -317,6 +317,10 @@ def _first_due(schedule: Schedule, after: float) -> int | None:
         # Once it has fired, too, in case no run comes of that: the end of a run plans it anew.
         return schedule.next_after_end(ceil(after))
     return schedule.next_after(int(after))
+
+
+def _has_no_instants(schedule: Schedule) -> bool:
+    return schedule.follows_end or isinstance(schedule, AfterJobsSchedule)
 
 
 def _firing(job: Job) -> object:

@@ -64,6 +64,7 @@ class Engine:
         with self._database.transaction() as connection:
             writing.mark_removed(connection, batch.removed, now)
             writing.write_pauses(connection, batch.pauses, batch.restarted, now)
+            writing.write_chains(connection, batch.chains, now)
             writing.write_runs(connection, batch.runs, self._session)
             writing.write_jobs(connection, batch.runs, batch.handled, now)
         self._retention.note(batch.runs)

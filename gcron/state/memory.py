@@ -14,6 +14,7 @@ from typing import Literal
 from gcron.frozen import replace
 from gcron.scheduler.history import (
     FAILURES,
+    Chain,
     JobMemory,
     JobSummary,
     OutputPart,
@@ -28,7 +29,17 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, read_cursor, schedule_digests, write_cursor
+from gcron.state.rules import (
+    KEEP,
+    KEPT_FAILURES,
+    Keep,
+    Tally,
+    keep_of,
+    read_cursor,
+    schedule_digests,
+    valid_chain,
+    write_cursor,
+)
 
 __all__ = ["MemoryStore"]
 
@@ -91,6 +102,8 @@ class MemoryStore:
                 self._jobs[name].restart(since)
         for name, pause in batch.pauses.items():
             self._job(name).pause = pause
+        for name, chain in batch.chains.items():
+            self._job(name).chain = chain
         for run in batch.runs:
             self._write_run(run)
         for name, fire in batch.handled.items():
@@ -116,7 +129,7 @@ class MemoryStore:
         for name in names:
             if name in self._jobs:
                 job = self._jobs[name]
-                job.removed, job.claimed, job.pause = now, None, None
+                job.removed, job.claimed, job.pause, job.chain = now, None, None, None
 
     def _write_run(self, run: StoredRun) -> None:
         before = self._runs.get(run.run_id)
@@ -254,6 +267,7 @@ class _Job:
         self.last_fire: int | None = None
         self.claimed: int | None = None
         self.pause: Pause | None = None
+        self.chain: Chain | None = None
         self.sums = Tally()
 
     def claim(self, fire_at: int) -> bool:
@@ -275,7 +289,8 @@ class _Job:
         """What a start has to know."""
         times = [self.since, self.last_fire, self.claimed]
         handled = self.since if is_new else max(time for time in times if time is not None)
-        return JobMemory(handled, is_new, self.sums.last_success, self.pause, self.since)
+        chain = valid_chain(self.chain, self.claimed)
+        return JobMemory(handled, is_new, self.sums.last_success, self.pause, self.since, chain)
 
     def summary(self, name: str) -> JobSummary:
         """How it did."""

@@ -9,7 +9,7 @@ from typing import Any
 from gcron.scheduler.history import JobMemory, JobSummary, OpenRun, Pause, RunPage, RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.state.database import chunks, marks, storable
-from gcron.state.rules import read_cursor, write_cursor
+from gcron.state.rules import read_chain, read_cursor, valid_chain, write_cursor
 from gcron.state.writing import RUN_COLUMNS
 
 __all__ = [
@@ -29,7 +29,7 @@ _SUMMARY = (
     "CASE WHEN succeeded THEN seconds / succeeded END, longest, last_fire, "
     "paused, paused_until, paused_by, paused_why"
 )
-_MEMORY = "name, since, last_fire, claimed, last_success, paused, paused_until, paused_by, paused_why"
+_MEMORY = "name, since, last_fire, claimed, last_success, paused, paused_until, paused_by, paused_why, chain"
 _NEWEST_FIRST = "ORDER BY created DESC, number DESC LIMIT ?"
 
 Parameters = list[object]
@@ -139,7 +139,7 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
     texts = {storable(job.name): job.name for job in jobs}
     memories = {}
     for row in connection.execute(f"SELECT {_MEMORY} FROM job WHERE removed IS NULL"):
-        text, since, last_fire, claimed, last_success, paused, until, who, why = row
+        text, since, last_fire, claimed, last_success, paused, until, who, why, chain = row
         if (name := texts.get(text)) is None:
             continue
         times = (since, last_fire, claimed)
@@ -149,6 +149,7 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
             last_success,
             _pause(paused, until, who, why),
             since,
+            valid_chain(read_chain(chain), claimed),
         )
     return memories
 

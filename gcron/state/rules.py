@@ -11,7 +11,7 @@ from math import isfinite
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
 from gcron.schedule.seeded import digest
-from gcron.scheduler.history import RECENT, StoredRun, letter_of
+from gcron.scheduler.history import RECENT, Chain, StoredRun, Upstream, letter_of
 from gcron.scheduler.job import Job
 from gcron.supervise.outcome import Outcome, is_failure
 
@@ -21,9 +21,12 @@ __all__ = [
     "Keep",
     "Tally",
     "keep_of",
+    "read_chain",
     "read_cursor",
     "schedule_digests",
     "tally",
+    "valid_chain",
+    "write_chain",
     "write_cursor",
 ]
 
@@ -145,6 +148,34 @@ def tally(runs: Iterable[StoredRun]) -> dict[str, Tally]:
         if run.outcome:
             tallies.setdefault(run.job, Tally()).add(run)
     return tallies
+
+
+# -- jobs that run after others ---------------------------------------------------------------------------------
+
+
+def valid_chain(chain: Chain | None, claimed: int | None) -> Chain | None:
+    """What is remembered of a chain: nothing that was before a start that was claimed since."""
+    if chain is None or claimed is None or claimed <= chain.start:
+        return chain
+    return Chain(claimed)
+
+
+def write_chain(chain: Chain) -> str:
+    """A chain as text."""
+    import json  # 2 ms that most starts need not
+
+    ends = [[getattr(each, name) for name in Upstream.__match_args__] for each in chain.upstream]
+    return json.dumps({"start": chain.start, "upstream": ends})
+
+
+def read_chain(text: str | None) -> Chain | None:
+    """The chain that a text stands for."""
+    if text is None:
+        return None
+    import json
+
+    read = json.loads(text)
+    return Chain(read["start"], tuple(Upstream(*values) for values in read["upstream"]))
 
 
 # -- the places where pages of history end ----------------------------------------------------------------------

@@ -82,6 +82,8 @@ STEPS = (
     ALTER TABLE run ADD COLUMN cpu_seconds REAL;
     ALTER TABLE run ADD COLUMN max_rss_bytes INTEGER;
     """,
+    # Of a job that runs after others: JSON. SQLite would keep a comment at the end, and then not find the end.
+    "ALTER TABLE job ADD COLUMN chain TEXT",
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

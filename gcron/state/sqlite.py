@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
+from gcron.policy.services import is_chained
 from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
@@ -59,8 +60,11 @@ class SqliteStore:
     # -- claims ---------------------------------------------------------------------------------------------
 
     def must_claim(self, job: Job) -> bool:
-        """Return True for jobs with `catchup`: after a crash, only the claim shows that a fire was not missed."""
-        return job.policy.catchup != "none"
+        """Return True for jobs with `catchup`, and for those that run after others.
+
+        After a crash, only the claim shows that a fire was not missed, or that a chained job has started.
+        """
+        return job.policy.catchup != "none" or is_chained(job)
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool]:
         """See `Store.claim`. The fires of a job come in order: one is claimed if it is later than the latest."""

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from gcron.scheduler.history import Pause, StoredRun
+from gcron.scheduler.history import Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.store import Fire
 from gcron.state.database import chunks, insert, marks, storable
-from gcron.state.rules import Keep, Tally, keep_of, schedule_digests, tally
+from gcron.state.rules import Keep, Tally, keep_of, schedule_digests, tally, write_chain
 from gcron.version import __version__
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "forget_claims",
     "mark_others_removed",
     "mark_removed",
+    "write_chains",
     "write_jobs",
     "write_pauses",
     "write_runs",
@@ -136,7 +137,7 @@ def _definitions(connection: sqlite3.Connection, names: Sequence[str]) -> dict[s
 def mark_removed(connection: sqlite3.Connection, names: Iterable[str], now: float) -> None:
     """Note that these jobs are gone, and their pauses and claims with them."""
     connection.executemany(
-        "UPDATE job SET removed = ?, claimed = NULL, paused = NULL WHERE name = ?",
+        "UPDATE job SET removed = ?, claimed = NULL, paused = NULL, chain = NULL WHERE name = ?",
         [(now, storable(name)) for name in names],
     )
 
@@ -170,6 +171,14 @@ def write_pauses(
 
 def _who_and_why(pause: Pause) -> tuple[str, str]:
     return storable(pause.who), storable(pause.why)
+
+
+def write_chains(connection: sqlite3.Connection, chains: Mapping[str, Chain], now: float) -> None:
+    """Note what is known of the jobs before those that run after others."""
+    connection.executemany(
+        "INSERT INTO job (name, since, chain) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET chain = excluded.chain",
+        [(storable(name), now, write_chain(chain)) for name, chain in chains.items()],
+    )
 
 
 # -- claims, and sessions: each start of gcron is one -----------------------------------------------------------

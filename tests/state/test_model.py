@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gcron.frozen import replace
 from gcron.policy import Policy
 from gcron.schedule import parse
-from gcron.scheduler.history import FAILURES, Pause, RunQuery, StoredRun
+from gcron.scheduler.history import FAILURES, Chain, Pause, RunQuery, StoredRun, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
@@ -123,6 +123,12 @@ class Stores(RuleBasedStateMachine):
     @rule(name=NAMES)
     def resume(self, name: str) -> None:
         self.write(pauses={name: None}, restarted={name: self.time})
+
+    @rule(name=NAMES, offset=st.integers(-2, 2), outcomes=st.lists(OUTCOMES, max_size=2))
+    def remember_chain(self, name: str, offset: int, outcomes: list[str]) -> None:
+        """A later claim makes void what is remembered."""
+        ends = tuple(Upstream(f"ü{n}\udce9", outcome, self.time, "…", n > 0) for n, outcome in enumerate(outcomes))
+        self.write(chains={name: Chain(int(self.time) + offset, ends)})
 
     @rule(names=st.lists(NAMES, max_size=3))
     def forget(self, names: list[str]) -> None:
