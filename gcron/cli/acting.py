@@ -135,7 +135,7 @@ def _resume(client: Client, options: argparse.Namespace) -> int:
     before = find(client, options.job)
     name = before["job"]
     job = client.post("jobs", name, "resume")
-    due = f"due next at {local_time(job['next_fire'])}" if job["next_fire"] else "not due at any time"
+    due = f"due next at {local_time(job['next_fire'])}" if job["next_fire"] else job["waits"] or "not due at any time"
     _report(options, job, f"{name}: {'resumed' if before['paused'] else 'was not paused'}, {due}")
     return 0
 

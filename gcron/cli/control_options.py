@@ -196,6 +196,7 @@ def _add_why_command(commands: _Commands) -> None:
         "what a clock change did, and what came of it.",
         """\
 examples:
+  gcron why transform                     now
   gcron why backup 02:30                  the last 02:30 of its time zone
   gcron why backup 2027-03-28T02:30
   gcron why backup 2027-03-28T01:30Z
@@ -203,7 +204,11 @@ examples:
     )
     parser.add_argument("job", metavar="JOB", help=_JOB)
     parser.add_argument(
-        "time", metavar="TIME", help="02:30, 2027-03-28, or 2027-03-28T02:30, with Z or +02:00 if you like"
+        "time",
+        metavar="TIME",
+        nargs="?",
+        default="now",
+        help="02:30, 2027-03-28, or 2027-03-28T02:30, with Z or +02:00 if you like; without it: now",
     )
 
 

@@ -148,6 +148,8 @@ def _next(job: Record, now: str) -> str:
         return "paused" if until is None else f"paused {ago(seconds_since(now, until))}"
     if not job["enabled"]:
         return "off"
+    if awaited := [each["job"] for each in job["after_jobs"] if not each["succeeded"]]:
+        return f"waits for {awaited[0] if len(awaited) == 1 else plural(len(awaited), 'job')}"
     return "-" if job["next_fire"] is None else f"in {ago(seconds_since(now, job['next_fire']))}"
 
 
@@ -199,7 +201,7 @@ def _facts(job: Record, now: str) -> list[tuple[str, str]]:
         ("limits", job["limits_problem"] or ""),
         ("state", _state(job, now)),
         ("service", "" if service is None else _service(service)),
-        ("next", ", ".join(local_time(fire) for fire in job["next_fires"][:5])),
+        ("next", job["waits"] or ", ".join(local_time(fire) for fire in job["next_fires"][:5])),
         ("so far", done if job["runs"] else ""),
         ("", "" if rate is None else f"{rate:.1%} of the runs succeeded"),
         ("takes", durations if job["mean_duration"] is not None else ""),

@@ -35,7 +35,7 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
         sign = "ok" if field["fits"] else colour("no", "red")
         text = f"{field['text']} ({field['words']}); it was {field['value']}"
         print_wrapped(text, f"  {sign}  {escape_line(field['field']):14}", " " * 20)
-    if not found["due"]:
+    if not found["due"] and (found["previous_fire"] or found["following_fire"]):
         print_wrapped(_neighbours(found), "fires     ", " " * 10)
     if found["run"] is not None:
         _print_run(found["run"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from gcron.control.chain_words import waits_words
 from gcron.control.errors import ControlError
 from gcron.control.instance import AT_ONCE, Instance
 from gcron.control.records import full_run_record, job_details, job_record, live_run_record
@@ -153,7 +154,9 @@ def job(gcron: Instance, name: str) -> Record:
     """All about one job: how it stands, its definition, its next fires."""
     found = gcron.job(name)
     (record,) = _job_records(gcron, [found])
-    return record | job_details(found) | {"next_fires": [instant(fire) for fire in _next_fires(gcron, found)]}
+    fires = [instant(fire) for fire in _next_fires(gcron, found)]
+    waits = waits_words(gcron.scheduler.status(found.name), gcron.clock.now())
+    return record | job_details(found) | {"next_fires": fires, "waits": waits}
 
 
 def _next_fires(gcron: Instance, job: Job) -> Iterable[int]:

@@ -15,6 +15,7 @@ from gcron.policy import Policy
 from gcron.policy.options import OPTIONS
 from gcron.schedule import (
     AfterEndSchedule,
+    AfterJobsSchedule,
     CronSchedule,
     EverySchedule,
     OnceSchedule,
@@ -25,8 +26,8 @@ from gcron.schedule import (
 )
 from gcron.schedule.layouts import NICKNAMES
 from gcron.schedule.limit_wording import describe_limits
-from gcron.schedule.wording import describe, describe_delay, describe_period
-from gcron.scheduler.history import JobSummary, StoredRun
+from gcron.schedule.wording import describe, describe_after_jobs, describe_delay, describe_period
+from gcron.scheduler.history import JobSummary, StoredRun, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import (
     Record,
@@ -76,6 +77,7 @@ def job_record(status: JobStatus, summary: JobSummary | None, now: float) -> Rec
         "overdue": status.is_overdue,
         "next_fire": None if status.next_fire is None else instant(int(status.next_fire.timestamp())),
         "running": [live_run_record(run, now) for run in status.running],
+        "after_jobs": [_upstream_record(each) for each in status.upstream],
         "group": job.policy.group,
         **done,
         "pause": pause,
@@ -83,6 +85,16 @@ def job_record(status: JobStatus, summary: JobSummary | None, now: float) -> Rec
     if status.service is not None:
         record["service"] = service_record(status.service, now)
     return record
+
+
+def _upstream_record(each: Upstream) -> Record:
+    return {
+        "job": each.job,
+        "succeeded": each.has_succeeded,
+        "outcome": each.outcome or None,
+        "ended": instant(each.ended),
+        "reason": each.reason,
+    }
 
 
 def job_details(job: Job) -> Record:
@@ -146,6 +158,8 @@ def schedule_words(schedule: Schedule, job: str) -> str:
 
 
 def _core_words(core: Schedule, job: str) -> str:
+    if isinstance(core, AfterJobsSchedule):
+        return f"Runs {describe_after_jobs(core.jobs)}"
     if isinstance(core, Unscheduled):
         return _UNSCHEDULED.get(core.kind, core.kind)
     if isinstance(core, EverySchedule):

@@ -101,7 +101,7 @@ _SUMMARY: Mapping[str, Schema] = {
 }
 _JOB: Mapping[str, Schema] = {
     "job": TEXT,
-    "kind": _one_of("cron", "every", "once", "after-end", "manual", "reboot", "service", "custom"),
+    "kind": _one_of("cron", "every", "once", "after-end", "after-jobs", "manual", "reboot", "service", "custom"),
     "schedule": TEXT,
     "timezone": TEXT,
     "source": {**TEXT, "description": "file:line"},
@@ -111,6 +111,10 @@ _JOB: Mapping[str, Schema] = {
     "overdue": {**BOOLEAN, "description": "it has not succeeded within its expect-within"},
     "next_fire": _or_null(TIME),
     "running": _list(reference("Run")),
+    "after_jobs": {
+        **_list(reference("Upstream")),
+        "description": "the jobs that it runs after, and how each has done since its last start",
+    },
     "group": _or_null(TEXT),
     **_SUMMARY,
     "pause": _or_null(reference("Pause")),
@@ -124,6 +128,7 @@ _DETAILS: Mapping[str, Schema] = {
     "options": {"type": "object", "description": "the options that are not at their defaults"},
     "limits_problem": {**_or_null(TEXT), "description": "which of its limits cannot be kept here, and why"},
     "next_fires": _list(TIME),
+    "waits": {**TEXT, "description": "what a job that runs after others waits for; empty for other jobs"},
 }
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
@@ -202,6 +207,14 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         ),
         "Job": _object("How a job stands.", ("service",), **_JOB),
         "JobDetails": _object("All about a job.", ("service",), **_JOB, **_DETAILS),
+        "Upstream": _object(
+            "A job that another one runs after.",
+            job=TEXT,
+            succeeded={**BOOLEAN, "description": "in a run that began after the last start of the other job"},
+            outcome=_or_null(_OUTCOME),
+            ended=_or_null(TIME),
+            reason=TEXT,
+        ),
         "Stopped": _object("The runs that were told to stop.", job=TEXT, stopped=_list(TEXT)),
         "Group": _object(
             "A group and its runs.",
@@ -240,7 +253,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             following_fire=_or_null(TIME),
             verdict=_one_of(
                 *("not-due", "ran", "under-way", "skipped", "missed", "paused", "not-enabled"),
-                *("to-come", "before-start", "no-record"),
+                *("to-come", "before-start", "no-record", "waiting"),
             ),
             explanation=TEXT,
             run=_or_null(reference("Run")),

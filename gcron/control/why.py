@@ -11,7 +11,9 @@ from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
 from gcron.control.operations import ask_history
 from gcron.control.records import full_run_record, live_run_record, schedule_words, zone_name
+from gcron.control.why_chained import why_chained
 from gcron.frozen import replace
+from gcron.policy.services import is_chained
 from gcron.schedule import (
     CronSchedule,
     DelayedSchedule,
@@ -77,6 +79,8 @@ def why(gcron: Instance, name: str, at: str) -> Record:
         "following_fire": instant(after),
         "run": None,
     }
+    if is_chained(job):
+        return record | why_chained(gcron, job, moment.instant, moment.width)
     if is_due and fire is not None:
         return record | _what_came(gcron, job, fire)
     return record | {"verdict": "not-due", "explanation": _why_not_due(job, moment, record["fields"])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gcron.daemon.formats.text import duration
 from gcron.daemon.reloading import Reloader
+from gcron.policy.services import is_chained
 from gcron.scheduler import Run, Scheduler, ServiceStatus
 from gcron.scheduler.records import Record, instant, run_record, service_record
 
@@ -22,6 +23,7 @@ def status_lines(now: float, scheduler: Scheduler, reloader: Reloader) -> list[s
     lines += [f"  running  {run.job}: {_process(now, run)}, run {run.run_id}" for run in jobs]
     lines += [f"  service  {_service(now, service)}" for service in scheduler.services.values()]
     lines += [f"  next     {due:%Y-%m-%d %H:%M:%SZ}  {name}" for due, name in scheduler.upcoming(_MOST_NEXT)]
+    lines += [f"  chain    {name}: {waits}" for name, waits in _chains(now, scheduler)]
     lines += [f"  files    {line}" for line in _files(reloader)]
     return lines + [f"  history  {line}" for line in _history_lines(scheduler)]
 
@@ -34,6 +36,7 @@ def status_fields(now: float, scheduler: Scheduler, reloader: Reloader) -> Recor
         "running": [run_record(run, now) for run in _runs_of_jobs(scheduler)],
         "services": [service_record(service, now) for service in scheduler.services.values()],
         "next": [{"job": name, "due": instant(int(due.timestamp()))} for due, name in scheduler.upcoming(_MOST_NEXT)],
+        "chains": [{"job": name, "waits": waits} for name, waits in _chains(now, scheduler)],
         "last_reload": instant(reloader.last_read),
         "reading_since": instant(reloader.reading_since),
         "problem": reloader.problem or None,
@@ -44,6 +47,14 @@ def status_fields(now: float, scheduler: Scheduler, reloader: Reloader) -> Recor
 def _runs_of_jobs(scheduler: Scheduler) -> list[Run]:
     services = scheduler.services
     return [run for run in scheduler.running() if run.job not in services]
+
+
+def _chains(now: float, scheduler: Scheduler) -> list[tuple[str, str]]:
+    """The jobs that run after others, and what each waits for."""
+    from gcron.control.chain_words import waits_words  # no start needs it
+
+    chained = scheduler.statuses(job.name for job in scheduler.jobs if is_chained(job))
+    return [(status.name, waits_words(status, now)) for status in chained]
 
 
 def _counts(scheduler: Scheduler) -> dict[str, int]:

@@ -47,6 +47,7 @@ def real(make_scheduler: Callable[..., tuple[Scheduler, Any]]) -> Asker:
     scheduler.command("true", "@reboot", name="once")
     scheduler.job("0 0 1 1 *", name="python", enabled=False, greenlet=True)(lambda: None)
     scheduler.service("sleep 100", name="web")
+    scheduler.command("true", "@after works,fails", name="chained")
     asker = Asker(Instance(scheduler, "test", ("crontab",), Reloader(), scheduler.clock.now(), scheduler.clock))
     scheduler.start()
     scheduler.trigger("fails").result.get(timeout=60)
@@ -79,6 +80,7 @@ def test_real_answers_are_as_the_document_says(real: Asker) -> None:
         ("GET", "/jobs", "/jobs?limit=100", {}),
         ("GET", "/jobs", "/jobs?find=fail", {}),
         *(("GET", "/jobs/{name}", f"/jobs/{name}", {}) for name in ("fails", "works", "web", "python", "once", "long")),
+        ("GET", "/jobs/{name}", "/jobs/chained", {}),
         ("GET", "/jobs/{name}/runs", "/jobs/fails/runs?outcome=failed", {}),
         ("GET", "/runs", "/runs?limit=2", {}),
         ("GET", "/runs/{run_id}", f"/runs/{ended}", {}),
@@ -89,6 +91,7 @@ def test_real_answers_are_as_the_document_says(real: Asker) -> None:
         ("GET", "/upcoming", "/upcoming?limit=5", {}),
         ("GET", "/why", "/why?job=fails&at=02:30", {}),
         ("GET", "/why", "/why?job=works&at=now", {}),
+        ("GET", "/why", "/why?job=chained&at=now", {}),
         ("POST", "/jobs/{name}/trigger", "/jobs/works/trigger", {"why": "a test"}),
         ("POST", "/jobs/{name}/trigger", "/jobs/long/trigger", {}),
         ("POST", "/jobs/{name}/trigger", "/jobs/web/trigger", {}),
