@@ -14,7 +14,7 @@ from tests.waiting import PATIENCE
 DOCS = Path(__file__).parent.parent / "docs"
 SNIPPETS = {
     f"{page}-{number}": snippet
-    for page in ("library", "runtime", "coming-from-gevent", "wsgi", "services", "testing")
+    for page in ("library", "runtime", "coming-from-gevent", "wsgi", "services", "testing", "chains")
     for number, snippet in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL), 1
     )

@@ -20,6 +20,7 @@ from gcron.crontab import Entry, machine, parse, render
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = (
+    "chains.md",
     "crontab.md",
     "coming-from-cron.md",
     "coming-from-supercronic.md",
