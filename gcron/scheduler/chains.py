@@ -123,10 +123,9 @@ class Chains:
             self._end_due(own, event)
         for name in tuple(self._followers.get(event.job, ())):
             found = self._rounds[name]
-            if found.due is None:
-                found.note(event)
-                self._remember(found)
-                self._fire(found)
+            found.note(event)
+            self._remember(found)
+            self._fire(found)
 
     def _end_due(self, own: _Round, event: RunFinished) -> None:
         """The run that was due has ended before it began. A stop of gcron leaves it to the next start."""

@@ -464,6 +464,58 @@ def test_what_has_succeeded_is_known_after_a_restart(restarts: Restarts, end: st
     assert (third.starts(), third.waits_for) == ([], ("extract", "load"))
 
 
+class DyingStore(MemoryStore):
+    """Its gcron is killed at the claim of a start, `before` or `after` it. Nothing is written from then on."""
+
+    def __init__(self, moment: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.moment = moment
+        self.is_dead = False
+
+    def must_claim(self, job: Any) -> bool:
+        return job.name == "transform"
+
+    def claim(self, fires: Any) -> list[bool]:
+        self.is_dead = self.is_dead or self.moment == "before"
+        answers = [True] if self.is_dead else super().claim(fires)
+        self.is_dead = self.is_dead or self.moment == "after"
+        return answers
+
+    def write(self, batch: Any) -> None:
+        if not self.is_dead:
+            super().write(batch)
+
+
+@pytest.mark.parametrize(("moment", "starts"), [("before", 1), ("after", 0)])
+def test_the_claim_of_a_start_decides_whether_the_next_gcron_starts_it(
+    restarts: Restarts, moment: str, starts: int
+) -> None:
+    """When it is on disk, the process may have started already."""
+    store = restarts.store = DyingStore(moment, now=restarts.clock.now)
+    first = restarts.begin()
+    first.run("extract", "load")
+    assert store.is_dead
+    first.scheduler.kill()
+    first.scheduler.stop(grace=0)
+    store.is_dead, store.moment = False, ""
+    second = restarts.begin()
+    sleep(1)
+    assert len(second.starts()) == starts
+    assert second.waits_for == ("extract", "load")
+    second.run("load", "extract")
+    assert len(second.starts()) == starts + 1
+
+
+def test_a_store_that_does_not_answer_does_not_keep_a_chained_job(clock: VirtualClock, make_scheduler: Make) -> None:
+    class Broken(DyingStore):
+        def claim(self, fires: Any) -> list[bool]:
+            raise OSError("the disk is gone")
+
+    chain = Chain(clock, make_scheduler, Broken("", now=clock.now)).start()
+    chain.run("extract", "load")
+    assert chain.recorder.outcomes("transform") == ["succeeded"]
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 @pytest.mark.parametrize(("hours", "outcomes"), [(0.5, ["succeeded"]), (2, [])])
 def test_a_job_that_was_due_and_had_not_begun_runs_once_after_the_restart(
