@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,6 @@ from tests.waiting import PATIENCE, until
 
 Run = Callable[..., Any]
 Find = Callable[[str], list[int]]
-
-
-@pytest.fixture(autouse=True)
-def _end_what_is_left(marked_processes: Find, unique: str) -> Iterator[None]:
-    yield
-    for pid in marked_processes(unique):
-        with suppress(psutil.Error):
-            psutil.Process(pid).kill()
 
 
 class Chain:
@@ -180,13 +171,15 @@ def test_a_kill_between_the_last_success_and_the_start_runs_it_once(
     chain.ask("trigger", "load", "--wait")
     chain.ended("extract")
     chain.ended("load")
-    for _ in range(2):
+    try:
+        for _ in range(2):
+            chain.daemon.wait_for("transform +waits for its turn in the group one")
+            chain.kill()
+            assert chain.lines() == []
+            chain.start()
         chain.daemon.wait_for("transform +waits for its turn in the group one")
-        chain.kill()
-        assert chain.lines() == []
-        chain.start()
-    chain.daemon.wait_for("transform +waits for its turn in the group one")
-    psutil.Process(pid).kill()
+    finally:
+        psutil.Process(pid).kill()
     chain.daemon.wait_for("transform +succeeded")
     assert len(chain.lines()) == 1
     chain.ended("transform")
