@@ -155,9 +155,9 @@ def tally(runs: Iterable[StoredRun]) -> dict[str, Tally]:
 
 def valid_chain(chain: Chain | None, claimed: int | None) -> Chain | None:
     """What is remembered of a chain: nothing that was before a start that was claimed since."""
-    if chain is None or claimed is None or claimed <= chain.start:
+    if claimed is None or (chain is not None and claimed <= chain.start):
         return chain
-    return Chain(claimed)
+    return Chain(claimed)  # later starts have larger numbers
 
 
 def write_chain(chain: Chain) -> str:
