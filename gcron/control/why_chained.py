@@ -47,6 +47,9 @@ def why_chained(gcron: Instance, job: Job, at: int, width: int) -> Record:
         return _waits_now(status, now)
     zone = job.schedule.zone.tz
     upstream = list(_at_that_time(gcron, job.name, names, at + width))
+    if at < gcron.since and not any(each.outcome for each in upstream):
+        text = f"this gcron started only at {instant(int(gcron.since))}, and the history has no record of that time"
+        return {"verdict": "before-start", "explanation": text}
     lead = "not due: it waited for" if any(not each.has_succeeded for each in upstream) else "not due"
     return {"verdict": "not-due", "explanation": upstream_words(upstream, lead, zone, at)}
 

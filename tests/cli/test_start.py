@@ -44,6 +44,7 @@ def test_nothing_slow_is_imported_before_the_first_job(write: Callable[..., str]
     imported = set(re.findall(r"^import time: .*\| +(\S+)$", before, re.MULTILINE))
     assert {"gcron.cli.main", "gcron.scheduler.scheduler"} <= imported
     assert imported & SLOW == set()
+    assert "gcron.scheduler.chains" not in imported, "it is for jobs that run after others"
 
 
 def test_only_the_command_that_runs_is_made_and_loaded() -> None:

@@ -72,6 +72,9 @@ def test_why_says_what_is_waited_for_and_what_was(chain: Asker) -> None:
     assert early["explanation"] == "not due: it waited for load; extract succeeded at 01:10"
     assert why(chain, "02:30")["explanation"] == "not due: it waited for extract and load"
     assert why(chain)["explanation"] == "waits for extract and load"
+    before = why(chain, "2025-12-31T03:00")
+    assert (before["due"], before["verdict"]) == (False, "before-start")
+    assert before["explanation"].startswith("this gcron started only at 2026-01-01T00:00:00Z")
 
 
 def test_the_past_is_told_by_its_own_day(chain: Asker) -> None:
