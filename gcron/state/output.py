@@ -64,6 +64,10 @@ class OutputFiles:
         data = memoryview(b"".join(piece.chunks))
         start = place.position + piece.skipped
         place.position = start + len(data)
+        if piece.skipped and not data:  # an empty file remembers where the next bytes belong
+            part, _ = _next_part(place.parts, start, half)
+            self._write(piece.run_id, part, data)
+            place.parts.append(part)
         while data:
             part, room = _next_part(place.parts, start, half)
             if not part.is_head and len(data) > half:  # more than a tail takes

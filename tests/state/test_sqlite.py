@@ -17,10 +17,12 @@ import pytest
 
 from gcron.greenlet import sleep
 from gcron.scheduler import journal as journal_module
-from gcron.scheduler.history import FAILURES, RunQuery, StoredRun
+from gcron.scheduler.history import FAILURES, OutputPart, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
+from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state import schema
 from gcron.state.database import Damaged, Database
+from gcron.state.output import OutputFiles
 from gcron.state.rules import KEEP, Keep
 from gcron.state.sqlite import SqliteStore
 from tests.waiting import PATIENCE, until
@@ -336,3 +338,16 @@ def test_what_is_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path, pyte
         writer.stdin.close()
         writer.wait(PATIENCE)
         writer.stdout.close()
+
+
+def test_a_gap_at_the_end_of_the_output_outlives_a_restart(tmp_path: Path) -> None:
+    """It was forgotten, and what the run printed later stood where the lost bytes belong."""
+    for piece in (
+        OutputPiece("run", [b"12345"], 0, 64),
+        OutputPiece("run", [], 5, 64),
+        OutputPiece("run", [b"x"], 0, 64),
+    ):
+        OutputFiles(str(tmp_path)).append(piece)
+    files = OutputFiles(str(tmp_path))
+    assert files.read("run", 0, 64) == OutputPart(0, b"12345", 11)
+    assert files.read("run", 5, 64) == OutputPart(10, b"x", 11)
