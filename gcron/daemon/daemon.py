@@ -14,8 +14,8 @@ from gcron.daemon.dispositions import hand_down_defaults
 from gcron.daemon.formats.format import Level
 from gcron.daemon.log import Log, LogSettings
 from gcron.daemon.lost_limits import report_limits
-from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloader
+from gcron.daemon.sd_notify import Notifier
 from gcron.daemon.self_check import SelfCheck
 from gcron.daemon.status import status_fields, status_lines
 from gcron.daemon.stop_signals import StopRequests

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gcron.daemon.formats.format import Level
-from gcron.daemon.notify import Notifier
+from gcron.daemon.sd_notify import Notifier
 from gcron.daemon.watching import FileWatch, Snapshot
 from gcron.frozen import frozen
 from gcron.runtime.greenlet import Greenlet, spawn

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from gcron.daemon import reloading, watching
-from gcron.daemon.notify import Notifier
 from gcron.daemon.reloading import Reloaded, Reloader
+from gcron.daemon.sd_notify import Notifier
 from gcron.daemon.watching import FileWatch
 from gcron.greenlet import sleep, spawn
 from gcron.hub import get_hub

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gcron.daemon.formats.format import Level
-from gcron.daemon.notify import Notifier
+from gcron.daemon.sd_notify import Notifier
 from gcron.daemon.self_check import EXIT_BROKEN, SelfCheck
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler

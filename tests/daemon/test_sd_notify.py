@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gcron.daemon.notify import Notifier
+from gcron.daemon.sd_notify import Notifier
 from tests.waiting import PATIENCE
 
 Run = Callable[..., Any]
