@@ -8,7 +8,7 @@ import time
 from gcron.cli.files import load_or_complain
 from gcron.cli.messages import say
 from gcron.crontab import Loaded, Target
-from gcron.notify.delivery import DeliveryError, Threads
+from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.mailer import default_mailer, read_mailer
 from gcron.notify.routes import MailRoute, Route, TargetRoute
 from gcron.notify.senders import SenderSettings, make_sender, where_of
@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
     sender = make_sender(route, SenderSettings(clock, lambda event: None, mailer, frozenset(options.trust_owner)))
     started = time.monotonic()
     try:
-        call = Threads().call(sender.send, test_message(route.name, clock.now()), _PATIENCE)
+        call = DeliveryThreads().call(sender.send, test_message(route.name, clock.now()), _PATIENCE)
         if not call.is_over:
             raise DeliveryError(f"no answer within {_PATIENCE:g} s")
         answer = call.result.get()

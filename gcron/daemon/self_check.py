@@ -45,7 +45,7 @@ class Log(Watched, Protocol):
         """Write what is left, for at most `timeout` seconds."""
 
 
-class Watchdog(Protocol):
+class ManagersWatchdog(Protocol):
     """The service manager's watchdog."""
 
     @property
@@ -64,7 +64,7 @@ class SelfCheck:
         scheduler: Scheduler,
         log: Log,
         follower: Watched,
-        watchdog: Watchdog,
+        watchdog: ManagersWatchdog,
         exit: Callable[[int], object] = os._exit,
     ) -> None:
         self._scheduler = scheduler

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gcron.frozen import frozen
-from gcron.notify.delivery import Call, DeliveryError, Sender, Threads
+from gcron.notify.delivery import Call, DeliveryError, DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox
 from gcron.notify.space import Space
-from gcron.notify.store import Journal
+from gcron.notify.store import MessageJournal
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
@@ -72,12 +72,12 @@ class Channel:
         where: str,
         sender: Sender,
         outbox: Outbox,
-        threads: Threads,
+        threads: DeliveryThreads,
         clock: Clock,
         say: Callable[[str], object],
         space: Space,
         owner: str = "",
-        journal: Journal | None = None,
+        journal: MessageJournal | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.name = name

@@ -15,7 +15,7 @@ from gcron.runtime.event import AsyncResult
 from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.lock import Semaphore
 
-__all__ = ["DeliveryError", "Sender", "Threads"]
+__all__ = ["DeliveryError", "DeliveryThreads", "Sender"]
 
 
 class DeliveryError(Exception):
@@ -40,7 +40,7 @@ class Sender(Protocol):
         """Deliver it; returns what came back, for people. Raises DeliveryError."""
 
 
-class Threads:
+class DeliveryThreads:
     """Threads for deliveries, at most `most` at once. They are made when needed, and end after one delivery.
 
     A thread that does not come back in time is left to itself: nothing can end a thread in a lookup of a name, or in a

@@ -11,14 +11,14 @@ from datetime import UTC, tzinfo
 
 from gcron.crontab import Target
 from gcron.notify.channel import Channel, Patience, TargetCounts
-from gcron.notify.delivery import Sender, Threads
+from gcron.notify.delivery import DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox, Quiet
 from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, routes_of
 from gcron.notify.rules import EVENTS_READ, Occasion, Rules
 from gcron.notify.senders import SenderSettings, make_sender, where_of
 from gcron.notify.space import Space
-from gcron.notify.store import Journal, MessageStore
+from gcron.notify.store import MessageJournal, MessageStore
 from gcron.notify.wording import message_about_reload, message_of
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import Timer, get_hub
@@ -64,9 +64,9 @@ class Notifications:
         self._zone = zone
         self._make = make
         self._patience = patience or Patience()
-        self._journal = None if store is None else Journal(store, lambda text: say(f"notify: {text}"))
+        self._journal = None if store is None else MessageJournal(store, lambda text: say(f"notify: {text}"))
         self._space = Space(say)
-        self._threads: dict[str, Threads] = {}
+        self._threads: dict[str, DeliveryThreads] = {}
         """By owner: one user's mails that hang do not hold up another's."""
         self._rules = Rules()
         self._for_all: dict[str, Target] = {}
@@ -200,9 +200,9 @@ class Notifications:
         self._used[route.name] = route
         return channel
 
-    def _threads_of(self, owner: str) -> Threads:
+    def _threads_of(self, owner: str) -> DeliveryThreads:
         if owner not in self._threads:
-            self._threads[owner] = Threads(_THREADS_OF_A_USER) if owner else Threads()
+            self._threads[owner] = DeliveryThreads(_THREADS_OF_A_USER) if owner else DeliveryThreads()
         return self._threads[owner]
 
     def _outbox(self, route: Route) -> Outbox:
@@ -213,7 +213,7 @@ class Notifications:
 
     # -- after a restart ------------------------------------------------------------------------------------
 
-    def _restore(self, journal: Journal) -> None:
+    def _restore(self, journal: MessageJournal) -> None:
         kept = journal.list(self._clock.now() - self._patience.keep)
         if not kept:
             return

@@ -1,8 +1,8 @@
 """Where messages are kept until they are delivered, so that a restart loses none.
 
 `MessageStore` is what is asked of a store. The stores of gcron.state do not implement it, and `gcron run` gives none:
-what is not delivered when it ends is lost. `Journal` asks a store in batches, in a thread, and goes on without it when
-it fails: a message is then only in memory.
+what is not delivered when it ends is lost. `MessageJournal` asks a store in batches, in a thread, and goes on without
+it when it fails: a message is then only in memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gcron.notify.message import Message
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.threadpool import ThreadPool
 
-__all__ = ["Journal", "Kept", "MemoryMessages", "MessageStore"]
+__all__ = ["Kept", "MemoryMessages", "MessageJournal", "MessageStore"]
 
 _LARGEST_BATCH = 500
 _MOST_WAITING = 10_000
@@ -73,7 +73,7 @@ class MemoryMessages:
         return sorted(self._kept.values(), key=lambda kept: kept.time)
 
 
-class Journal:
+class MessageJournal:
     """Keeps messages in `store`, and forgets them; `fail` gets the text of what goes wrong, once in a row."""
 
     def __init__(self, store: MessageStore, fail: Callable[[str], object]) -> None:

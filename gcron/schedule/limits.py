@@ -17,7 +17,7 @@ from gcron.schedule.wall_clock import SECONDS_IN_DAY, DayGrid
 from gcron.schedule.wrapped import Days, LimitedSchedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Zone, instant_of
 
-__all__ = ["NO_LIMITS", "Limits", "Moment", "ReadDays", "Span", "limited", "read_days", "read_moment"]
+__all__ = ["NO_LIMITS", "Bound", "Limits", "ReadDays", "Span", "limited", "read_days", "read_moment"]
 
 _EPOCH = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)
@@ -27,7 +27,7 @@ _MOMENT = rf"{_DATE}(?:[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}})?(?:Z|[+-][0-9]{{
 _MOMENT_HINT = "a date such as 2026-01-05, or 2026-01-05T09:30, in the zone of the schedule, or with an offset from UTC"
 _DAYS_HINT = "dates such as 2026-12-24, ranges such as 2026-12-24..2027-01-01, or an .ics file, separated by commas"
 
-Moment = date | datetime
+Bound = date | datetime
 """A whole day, or a moment; without a zone of its own it is in that of the schedule."""
 Span = tuple[date, date]
 """The first and the last of some days."""
@@ -39,9 +39,9 @@ ReadDays = Callable[[str, Zone], Iterable[Span]]
 class Limits:
     """The limits of a schedule, as they were given."""
 
-    start: Moment | None = None
+    start: Bound | None = None
     """No fire is before it. A period is counted from it: see `limited`."""
-    end: Moment | None = None
+    end: Bound | None = None
     """No fire is after it. A date stands for its whole day."""
     except_on: tuple[Span | str, ...] = ()
     """Days without fires, and paths of .ics files."""
@@ -75,7 +75,7 @@ def limited(schedule: Schedule, limits: Limits, read_ics: ReadDays) -> Schedule:
     return found
 
 
-def read_moment(value: object) -> Moment | None:
+def read_moment(value: object) -> Bound | None:
     """Return the date or the moment that a text or an object of `datetime` stands for. `none` and None are None.
 
     Raises ScheduleError.
@@ -139,14 +139,14 @@ def _read_date(value: object) -> date:
 # -- in a zone --------------------------------------------------------------------------------------------------------
 
 
-def _wall(zone: Zone, moment: Moment) -> int:
+def _wall(zone: Zone, moment: Bound) -> int:
     """Return what the zone's wall clock shows at the moment, in seconds."""
     if isinstance(moment, datetime) and moment.tzinfo is not None:
         moment = moment.astimezone(zone.tz).replace(tzinfo=None)
     return _wall_of(moment)
 
 
-def _wall_of(moment: Moment) -> int:
+def _wall_of(moment: Bound) -> int:
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     return -((_EPOCH - moment.replace(tzinfo=None)) // _SECOND)
@@ -156,7 +156,7 @@ def _instant(zone: Zone, wall: int) -> int:
     return instant_of(zone, min(max(wall, FIRST_INSTANT + SECONDS_IN_DAY), LAST_INSTANT - SECONDS_IN_DAY))
 
 
-def _end_instant(zone: Zone, moment: Moment) -> int:
+def _end_instant(zone: Zone, moment: Bound) -> int:
     if isinstance(moment, datetime):
         return _instant(zone, _wall(zone, moment))
     return _instant(zone, _wall_of(moment) + SECONDS_IN_DAY) - 1

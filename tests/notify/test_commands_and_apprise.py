@@ -14,7 +14,7 @@ import pytest
 
 from gcron import spawn
 from gcron.notify.apprise import AppriseSender
-from gcron.notify.delivery import DeliveryError, Threads
+from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.message import Message
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import JobOutput
@@ -132,7 +132,7 @@ MESSAGE = Message("msg_1", "failure", 0.0, "backup failed", "backup", "job: back
 
 
 def deliver(url: str, message: Message = MESSAGE) -> str:
-    call = Threads().call(AppriseSender(url).send, message, 60)
+    call = DeliveryThreads().call(AppriseSender(url).send, message, 60)
     return call.result.get()
 
 

@@ -18,7 +18,7 @@ from gcron.crontab.parser import Draft
 from gcron.crontab.spool import UserFile
 from gcron.frozen import replace
 from gcron.notify.channel import Channel, Patience
-from gcron.notify.delivery import DeliveryError, Threads
+from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
 from gcron.notify.outbox import Outbox
@@ -193,7 +193,9 @@ def make_channel(clock: VirtualClock) -> Iterator[Callable[..., Channel]]:
 
     def make(space: Space, owner: str, sender: DeadSender, outbox: Outbox | None = None) -> Channel:
         name = f"{owner}:{len(channels)}"
-        channel = Channel(name, "here", sender, outbox or Outbox(), Threads(), clock, lambda text: None, space, owner)
+        channel = Channel(
+            name, "here", sender, outbox or Outbox(), DeliveryThreads(), clock, lambda text: None, space, owner
+        )
         channels.append(channel)
         return channel
 

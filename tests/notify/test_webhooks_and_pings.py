@@ -20,7 +20,7 @@ import pytest
 
 from gcron.crontab import Target
 from gcron.notify import http
-from gcron.notify.delivery import DeliveryError, Threads
+from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.message import Message
 from gcron.notify.ping import Ping, PingSender, ping_of
 from gcron.notify.routes import TargetRoute
@@ -73,7 +73,7 @@ def peer() -> Iterator[HTTPPeer]:
 
 def deliver(sender: Any, message: Message = FAILURE) -> str:
     """Deliver as a channel does: in a thread, while the servers of the test run in this one."""
-    call = Threads().call(sender.send, message, PATIENCE)
+    call = DeliveryThreads().call(sender.send, message, PATIENCE)
     return call.result.get()
 
 
