@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from gcron.cli.parser import CommandParser
+from gcron.cli.parser import CommandParser, read_count
 
 __all__ = ["CONTROL_COMMANDS", "add_run_options"]
 
@@ -64,7 +64,7 @@ examples:
 """,
     )
     parser.add_argument("job", nargs="?", metavar="JOB", help=_JOB)
-    parser.add_argument("-n", "--count", type=_count, metavar="N", help="how many (default 20; with --since, all)")
+    parser.add_argument("-n", "--count", type=read_count, metavar="N", help="how many (default 20; with --since, all)")
     parser.add_argument("--failed", action="store_true", help="only those that failed in any way")
     parser.add_argument("--outcome", metavar="LIST", help="only these outcomes, such as skipped,missed")
     parser.add_argument("--since", metavar="TIME", help="from this time on: -1d, 2027-03-28 or 2027-03-28T02:30")
@@ -89,7 +89,7 @@ examples:
     parser.add_argument("job", metavar="JOB", help=_JOB)
     parser.add_argument("run", nargs="?", metavar="RUN", help="id of a run, as gcron history shows it")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what it prints, until it has ended")
-    parser.add_argument("--tail", type=_count, metavar="N", help="only the last N lines")
+    parser.add_argument("--tail", type=read_count, metavar="N", help="only the last N lines")
 
 
 def _add_trigger(commands: _Commands) -> None:
@@ -245,9 +245,3 @@ CONTROL_COMMANDS: Mapping[str, Callable[[_Commands], None]] = MappingProxyType(
     }
 )
 """In the order of `gcron --help`."""
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)

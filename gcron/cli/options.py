@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from gcron.cli.control_options import CONTROL_COMMANDS, add_run_options
-from gcron.cli.parser import CommandParser, Parser, Several, variables_of
+from gcron.cli.parser import CommandParser, Parser, Several, read_count, variables_of
 from gcron.version import __version__
 
 __all__ = ["describe_unknown_settings", "make_parser"]
@@ -205,7 +205,7 @@ wrong
     )
     _add_files(parser)
     count = "how many fires, in their order (default 10; with --to, all of them up to 1000)"
-    parser.add_argument("-n", "--count", type=_count, metavar="N", help=count)
+    parser.add_argument("-n", "--count", type=read_count, metavar="N", help=count)
     parser.add_argument("--job", metavar="JOB", help="only the fires of this job: its name, a part of it, or FILE:LINE")
     parser.add_argument("--all", action="store_true", help="all fires in their order, not only the first of each job")
     _add_from(parser)
@@ -284,7 +284,7 @@ line is wrong
     )
     parser.add_argument("--tz", metavar="ZONE", help="zone of the schedule (default: this machine's)")
     parser.add_argument("--job", metavar="JOB", help="the job's name, from which H and ~ draw their values")
-    parser.add_argument("-n", "--count", type=_count, default=5, metavar="N", help="how many fires (default 5)")
+    parser.add_argument("-n", "--count", type=read_count, default=5, metavar="N", help="how many fires (default 5)")
     _add_from(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -298,7 +298,7 @@ def _add_timeline(commands: _Commands) -> None:
     _add_files(parser)
     _add_from(parser)
     parser.add_argument("--to", dest="end", metavar="TIME", help="up to this time (default: one day)")
-    parser.add_argument("--rows", type=_count, metavar="N", help="how many jobs have their own row (default 40)")
+    parser.add_argument("--rows", type=read_count, metavar="N", help="how many jobs have their own row (default 40)")
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
@@ -535,13 +535,7 @@ def _seconds(text: str) -> float:
 
 
 def _record_limit(text: str) -> int:
-    limit = _count(text)
+    limit = read_count(text)
     if not 4096 <= limit <= 1 << 20:
         raise argparse.ArgumentTypeError(f"{text} is not a number of bytes from 4096 to 1048576")
     return limit
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from gcron.cli.terminal import columns
 from gcron.spelling import closest
 from gcron.variables import NO_SETTINGS
 
-__all__ = ["CommandParser", "Parser", "Several", "variables_of"]
+__all__ = ["CommandParser", "Parser", "Several", "read_count", "variables_of"]
 
 _PREFIX = "GCRON_"
 _SWITCH = {
@@ -162,3 +163,10 @@ def _read_switch(value: str) -> bool:
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     close = closest(word, known)
     return "" if close is None else f"; did you mean {close}?"
+
+
+def read_count(text: str) -> int:
+    """Read an option that is a number of things. Raises ArgumentTypeError."""
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):  # SQLite refuses larger ones
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
