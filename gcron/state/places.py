@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from gcron.frozen import frozen
 from gcron.schedule.seeded import digest
 from gcron.state.schema import why_file_is_refused
+from gcron.state.volumes import close_to_others, keep_entries
 from gcron.trust import Untrusted, check_directory
 
 __all__ = [
@@ -141,15 +142,19 @@ def find_instances(home: str) -> Iterator[str]:
 def open_place(directory: str, instance: str) -> Place:
     """Make the directory if it is missing, and take its lock.
 
-    Raises OSError when it cannot be written, StateError when somebody else has it or it should not be used.
+    A volume that is open to all users, as Kubernetes makes them, is closed for that. Raises OSError when the directory
+    cannot be written, StateError when somebody else has it or it should not be used.
     """
-    _check_way(_deepest_existing(os.path.dirname(directory)))
+    above = _deepest_existing(os.path.dirname(directory))
+    notes = [keep_entries(above)]
+    _check_way(above)
     try:
         os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
+    notes.append(close_to_others(directory))
     _check(directory)
     lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -160,7 +165,7 @@ def open_place(directory: str, instance: str) -> Place:
     except BaseException:
         os.close(lock)
         raise
-    return Place(directory, lock, note)
+    return Place(directory, lock, "; ".join(filter(None, [*notes, note])))
 
 
 def _deepest_existing(directory: str) -> str:

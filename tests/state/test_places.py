@@ -28,6 +28,7 @@ from gcron.state.places import (
 )
 from gcron.state.rules import KEEP
 from gcron.state.sqlite import SqliteStore
+from tests.waiting import PATIENCE
 
 IS_ROOT = os.geteuid() == 0
 
@@ -285,6 +286,86 @@ def test_root_follows_no_link_that_was_left_in_its_directory(tmp_path: Path, nam
     with pytest.raises(StateError, match=f"{name} belongs to user 1000"):
         open_store(str(directory), "x", KEEP)
     assert not os.listdir(victim)
+
+
+# Mounts a file system as Kubernetes mounts an `emptyDir`: it is root's, and all users can write it.
+IN_VOLUME = 'mount -t tmpfs -o mode=0777 volume "$1" && shift && exec "$@"'
+OPEN = """
+import os, sys
+from gcron.state.opening import open_store
+from gcron.state.places import StateError
+from gcron.state.rules import KEEP
+volume, below, theirs = sys.argv[1:]
+if theirs:
+    os.mkdir(os.path.join(volume, theirs))
+    os.chown(os.path.join(volume, theirs), 1000, 1000)
+try:
+    opened = open_store(os.path.join(volume, below), "x", KEEP)
+except StateError as error:
+    sys.exit(str(error))
+print(opened.note)
+for path in (volume, opened.place.directory):
+    print(oct(os.stat(path).st_mode & 0o7777))
+opened.close()
+again = open_store(os.path.join(volume, below), "x", KEEP)
+print("again:", again.note)
+"""
+
+
+def open_in_volume(tmp_path: Path, below: str, theirs: str = "", mode: str = "0777") -> tuple[int, list[str], str]:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mounting = IN_VOLUME.replace("0777", mode)
+    command = [*("unshare", "--mount", "sh", "-c", mounting, "sh"), volume, sys.executable, "-c", OPEN]
+    done = subprocess.run([*command, volume, below, theirs], capture_output=True, text=True, timeout=PATIENCE)
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("nobody may mount a file system here")
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can mount")
+@pytest.mark.parametrize(
+    ("below", "note", "modes"),
+    [
+        ("", "was a volume that all users can write: gcron has closed it to them (mode 0700)", ["0o700", "0o700"]),
+        ("jobs", "is a volume that all users can write: gcron has set its sticky bit", ["0o1777", "0o700"]),
+        ("a/b", "is a volume that all users can write: gcron has set its sticky bit", ["0o1777", "0o700"]),
+    ],
+)
+def test_an_empty_dir_of_kubernetes_is_used_and_closed_to_others(
+    tmp_path: Path, below: str, note: str, modes: list[str]
+) -> None:
+    """It has mode 0777 and belongs to root. gcron as root refused to start, and a pod has no easy way to change it."""
+    status, lines, errors = open_in_volume(tmp_path, below)
+    assert (status, errors) == (0, "")
+    assert f"{tmp_path}/volume {note}" in lines[0]
+    assert lines[1:] == [*modes, "again: "]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can mount")
+def test_a_mount_that_is_meant_to_be_shared_is_not_closed(tmp_path: Path) -> None:
+    """/tmp and /dev/shm are mounts of root's, too: closed, they would be of no use to anybody else."""
+    status, _, errors = open_in_volume(tmp_path, "", mode="1777")
+    assert status == 1
+    assert "volume can be written by others" in errors
+    (tmp_path / "volume").rmdir()
+    assert open_in_volume(tmp_path, "jobs", mode="1777")[1] == ["", "0o1777", "0o700", "again: "]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can mount")
+@pytest.mark.parametrize(
+    ("below", "theirs", "message"),
+    [
+        ("", "other", "volume can be written by others"),  # somebody else uses it: it is not closed
+        ("jobs", "jobs", "jobs belongs to user 1000, not to root"),
+    ],
+)
+def test_in_a_volume_root_writes_nothing_where_others_were_before(
+    tmp_path: Path, below: str, theirs: str, message: str
+) -> None:
+    status, _, errors = open_in_volume(tmp_path, below, theirs)
+    assert status == 1
+    assert message in errors
 
 
 def test_a_pipe_instead_of_the_lock_or_the_pid_is_not_waited_for(tmp_path: Path) -> None:
