@@ -134,7 +134,7 @@ def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str
     if grace is None and has_init():
         grace = GRACE_OF_INIT
         remark = f"; as process 1, jobs have {GRACE_OF_INIT:g} s to finish at a stop (--grace)"
-    return Settings(log, GRACE if grace is None else grace, remark, notes, options.watchdog)
+    return Settings(log, GRACE if grace is None else grace, remark, notes, options.watchdog, _instance(options))
 
 
 def _text_format(loaded: Loaded, jobs: list[Job], limit: int) -> TextFormat:

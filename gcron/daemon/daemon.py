@@ -30,6 +30,7 @@ from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, Run, Scheduler, SchedulerEvent, ServiceStateChanged, StopReport, Store
 from gcron.scheduler.watchdog import Blocker
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
+from gcron.supervise.command import use_instance
 from gcron.supervise.leftovers import find_leftovers
 from gcron.supervise.process_reader import NotReadable
 from gcron.supervise.run_state import RunState
@@ -94,6 +95,8 @@ class Settings:
     """What is to be said at the start, besides the greeting."""
     watchdog: float | None = WATCHDOG
     """Seconds after which the log names what blocks the loop; None: it does not."""
+    instance: str = ""
+    """The name of the instance: it tells what an earlier gcron has left of these crontabs from what others have."""
 
 
 class Daemon:
@@ -172,6 +175,7 @@ class Daemon:
         use_cgroups()
         report_limits(self._scheduler.jobs, self._log)  # before anything is in the way of preparing the kernel
         self.follow_reloads(lambda problem: report_limits(self._scheduler.jobs, self._log))
+        use_instance(self._settings.instance)
         self._scheduler.start(grace=self._settings.grace)
         for part in self._parts:
             part.start()
@@ -209,11 +213,9 @@ class Daemon:
         self._reloader.followers.append(follower)
 
     def _report_leftovers(self) -> None:
-        """Warn of what an earlier gcron has left running."""
-        import traceback  # noqa: F401 - now, while a file can be opened: an error may be that none can
-
+        """Warn of what an earlier gcron of this instance has left running."""
         try:
-            messages = find_leftovers({run.run_id for run in self._scheduler.running()})
+            messages = find_leftovers(self._settings.instance, {run.run_id for run in self._scheduler.running()})
         except NotReadable as error:
             messages = [f"cannot look for processes that an earlier gcron has left: {error}"]
         for message in messages:

@@ -268,7 +268,8 @@ class Runs:
             if job.policy.on_stop == "term" and run.has_begun and not is_in_thread:
                 run.stop(Outcome.STOPPED, reason, kill_after=max(grace, job.policy.kill_after))
         if not self._group.join(grace):
-            reason = Reason(ReasonCode.SHUTDOWN, f"still running {grace:g} s after gcron was told to stop")
+            when = f"{grace:g} s after gcron was told to stop" if grace else "when gcron was told to stop without grace"
+            reason = Reason(ReasonCode.SHUTDOWN, f"still running {when}")
             for run in self.running():
                 run.stop(Outcome.KILLED, reason)
         return self.await_end(unfinished)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from gcron.policy import Policy, options_of
+from gcron.schedule.seeded import digest
 from gcron.supervise.process_reader import new_reader
 from gcron.variables import MARK, OF_RUNS
 
@@ -19,13 +20,16 @@ __all__ = [
     "Command",
     "Identity",
     "Limits",
+    "Maker",
     "cgroup_limits_of",
     "command_of",
     "environment",
+    "instance_digest",
     "maker_of",
     "new_mark",
     "new_run_id",
     "open_stdin",
+    "use_instance",
 ]
 
 OF_PROCESSES = options_of("processes")
@@ -96,15 +100,40 @@ def new_run_id() -> str:
     return os.urandom(8).hex()
 
 
+class Maker(NamedTuple):
+    """The gcron that has made a mark."""
+
+    namespace: str
+    """Of its pid."""
+    pid: int
+    start: str
+    instance: str
+    """A digest of the name of its instance; empty in a program."""
+
+
+_instance = ""
+
+
+def use_instance(name: str) -> None:
+    """Let marks from now on say that they are of the instance of this name."""
+    global _instance
+    _instance = instance_digest(name)
+
+
+def instance_digest(name: str) -> str:
+    """How marks name an instance: they are public to their user, and the name may hold any character."""
+    return digest(name, 4).hex()
+
+
 def new_mark() -> str:
     """A value for `MARK`. It begins with the identity of this gcron: see `maker_of`."""
-    return f"{_own_identity(os.getpid())}-{os.urandom(16).hex()}"
+    return f"{_own_identity(os.getpid())}-{_instance}-{os.urandom(16).hex()}"
 
 
-def maker_of(mark: str) -> tuple[str, int, str]:
-    """PID namespace, pid and start of the gcron that has made the mark. Raises ValueError for what is none."""
-    namespace, pid, start, _ = mark.split("-")
-    return namespace, int(pid), start
+def maker_of(mark: str) -> Maker:
+    """Return the gcron that has made the mark. Raises ValueError for what is none."""
+    namespace, pid, start, instance, _ = mark.split("-")
+    return Maker(namespace, int(pid), start, instance)
 
 
 @cache

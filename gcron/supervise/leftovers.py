@@ -9,34 +9,45 @@ from __future__ import annotations
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from gcron.supervise.cgroup import abandoned_groups
 from gcron.supervise.cgroup_files import Cgroup
-from gcron.supervise.command import MARK, maker_of, new_mark
+from gcron.supervise.command import MARK, Maker, instance_digest, maker_of, new_mark
 from gcron.supervise.process_reader import ProcessInfo, Reader, describe, new_reader, send_signal
 from gcron.supervise.scan_thread import Guard, ScanThread
 
 __all__ = ["find_leftovers"]
 
 
-def find_leftovers(adopted: Collection[str] = ()) -> list[str]:
-    """Continue what was stopped, and return a message for each job that is left. Parks.
+def find_leftovers(instance: str, adopted: Collection[str] = ()) -> list[str]:
+    """Continue what was stopped, and return a message for each job of this instance that is left. Parks.
 
     `adopted`: ids of runs that this gcron goes on with. Raises NotReadable when processes are not shown.
     """
-    return ScanThread().run(partial(_search, adopted))
+    return ScanThread().run(partial(_search, instance_digest(instance), adopted))
 
 
-def _search(adopted: Collection[str], guard: Guard) -> list[str]:
+class _Leftover(NamedTuple):
+    process: ProcessInfo
+    job: str
+    run_id: str
+    instance: str | None
+    """None: it has no mark, and neither has any process of its gcron."""
+
+
+def _search(instance: str, adopted: Collection[str], guard: Guard) -> list[str]:
     reader = new_reader()
-    found = _find(reader, guard)
-    stopped = [process for processes in found.values() for process in processes if process.state == "stopped"]
+    found = list(_find(reader, guard))
+    stopped = [each.process for each in found if each.process.state == "stopped"]
     left: defaultdict[str, list[ProcessInfo]] = defaultdict(list)
-    for (job, run_id), processes in found.items():
-        if run_id not in adopted:
-            left[job] += processes
+    for each in found:
+        # What a gcron with other crontabs has left is for its successor to name.
+        if each.instance in (None, instance) and each.run_id not in adopted:
+            left[each.job].append(each.process)
     for process in stopped:
         send_signal(reader, process, signal.SIGCONT)
     messages = [
@@ -49,34 +60,47 @@ def _search(adopted: Collection[str], guard: Guard) -> list[str]:
     return messages
 
 
-def _find(reader: Reader, guard: Guard) -> dict[tuple[str, str], list[ProcessInfo]]:
-    """The processes that are left, by the name of their job and the id of their run."""
-    in_groups = {pid for group in abandoned_groups() for pid in Cgroup(group).pids()}
-    found = defaultdict(list)
+def _find(reader: Reader, guard: Guard) -> Iterator[_Leftover]:
+    """Yield the processes that are left, of any instance."""
+    groups = {pid: group for group in abandoned_groups() for pid in Cgroup(group).pids()}
+    instances: dict[Path, str] = {}
+    unmarked: list[tuple[Path, _Leftover]] = []
     for pid in guard.list_all(reader.list_all):
         process = guard.call(reader.read, pid)
         if process is None or not process.is_alive:
             continue
-        # Only of its own user: anybody may give a process a mark that gcron could have made.
-        is_marked = process.uid == os.getuid() and _is_abandoned(_variable_of(reader, guard, process, MARK), reader)
-        if is_marked or pid in in_groups:
-            job, run_id = (_variable_of(reader, guard, process, name) for name in ("GCRON_JOB", "GCRON_RUN_ID"))
-            found[job, run_id].append(process)
-    return found
+        group = groups.get(pid)
+        # Only of its own user, or in a group of gcron's: anybody may give a process a mark that gcron could have made.
+        may_be_marked = group is not None or process.uid == os.getuid()
+        maker = _abandoned_maker_of(_variable_of(reader, guard, process, MARK), reader) if may_be_marked else None
+        if maker is None and group is None:
+            continue
+        job, run_id = (_variable_of(reader, guard, process, name) for name in ("GCRON_JOB", "GCRON_RUN_ID"))
+        if maker is not None:
+            yield _Leftover(process, job, run_id, maker.instance)
+            if group is not None and process.uid == os.getuid():
+                instances[group] = maker.instance
+        elif group is not None:
+            unmarked.append((group, _Leftover(process, job, run_id, None)))
+    for group, leftover in unmarked:
+        yield leftover._replace(instance=instances.get(group))
 
 
 def _variable_of(reader: Reader, guard: Guard, process: ProcessInfo, name: str) -> str:
     return guard.call(lambda pid: reader.variable_of(pid, name), process.pid, process.uid) or ""
 
 
-def _is_abandoned(mark: str, reader: Reader) -> bool:
-    """Whether the gcron that has made the mark has ended."""
-    own_namespace = maker_of(new_mark())[0]
+def _abandoned_maker_of(mark: str, reader: Reader) -> Maker | None:
+    """The gcron that has made the mark, if it has ended."""
     try:
-        namespace, pid, start = maker_of(mark)
-        # In another namespace, somebody else has its pid.
-        return namespace == own_namespace and str(reader.start_of(pid)) != start
+        maker = maker_of(mark)
+    except ValueError:
+        return None
+    if maker.namespace != maker_of(new_mark()).namespace:  # there, somebody else has its pid
+        return None
+    try:
+        return maker if str(reader.start_of(maker.pid)) != maker.start else None
     except (FileNotFoundError, ProcessLookupError):
-        return True
-    except (OSError, ValueError):
-        return False
+        return maker
+    except OSError:
+        return None

@@ -136,13 +136,13 @@ def _as_recorded(orphan: Orphan, on_record: Wanted) -> Orphan:
 def _is_of(mark: str, makers: Collection[int], reader: Reader) -> bool:
     """Whether one of these gcrons has made the mark, and has ended."""
     try:
-        namespace, pid, start = maker_of(mark)
+        maker = maker_of(mark)
     except ValueError:
         return False
-    if namespace != maker_of(new_mark())[0] or pid not in makers:
+    if maker.namespace != maker_of(new_mark()).namespace or maker.pid not in makers:
         return False
     try:
-        return str(reader.start_of(pid)) != start
+        return str(reader.start_of(maker.pid)) != maker.start
     except (FileNotFoundError, ProcessLookupError):
         return True
     except OSError:
