@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gcron.crontab import Entry, machine, parse, render
+from gcron.crontab.target import VARIABLE
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = (
@@ -65,7 +66,11 @@ def _machine_sends_mail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.place)
-def test_each_crontab_in_the_documentation_does_what_the_page_says(example: Example) -> None:
+def test_each_crontab_in_the_documentation_does_what_the_page_says(
+    example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in re.findall(VARIABLE, example.text):
+        monkeypatch.setenv(name, "x")
     crontab = parse(example.text, "crontab", system=example.system, now=NOW.timestamp())
     entries = {entry.line: entry for entry in crontab.entries}
 

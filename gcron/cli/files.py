@@ -45,6 +45,7 @@ class Crontabs:
         self._timezone_from: str = options.variables.get("tz", "--tz")
         self._checks_options = options.command not in _ONLY_TIMES
         self._checks_users = options.command == "run"
+        self._names_mailer = getattr(options, "mailer", None) is not None  # not all commands have that option
         self._stdin: bytes | None = None
         self._calendars: tuple[str, ...] = ()
         self._previous: Loaded | None = None
@@ -58,6 +59,7 @@ class Crontabs:
             check_users=self._checks_users,
             spools=self.spools,
             trusted_owners=self.trusted_owners,
+            names_mailer=self._names_mailer,
         )
         paths = with_progress(self.paths, "reading") if self._previous is None else self.paths
         loaded = load_all(paths, settings, self._read_stdin, self._previous)

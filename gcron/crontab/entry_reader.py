@@ -9,7 +9,7 @@ from gcron.crontab.calendars import Calendars
 from gcron.crontab.entry import Entry
 from gcron.crontab.foreign import foreign_blank, is_of_anacron, recognize
 from gcron.crontab.lines import PLAIN_LINE, EntryLine, bare_percents, looks_like_user, read_entry_line
-from gcron.crontab.machine import MAX_ARGUMENT, check_user, is_too_long
+from gcron.crontab.machine import MAX_ARGUMENT, Users, is_too_long
 from gcron.crontab.naming import Names
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.scanner import Context, Place
@@ -42,7 +42,7 @@ _KnownSchedule = tuple[str, Schedule, list[ScheduleWarning]]
 
 
 class EntryReader:
-    """Makes an `Entry` of each entry's line. `user`: of all entries, in that user's own crontab."""
+    """Makes an `Entry` of each entry's line. `user`: of all entries, in that user's own crontab. `users`: all."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class EntryReader:
         problems: Problems,
         calendars: Calendars,
         user: str | None,
+        users: Users,
     ) -> None:
         self._path = path
         self._system = system
@@ -67,9 +68,9 @@ class EntryReader:
         self._user = user
         self._prefix = "" if user is None else job_name(user, "")
         self._plain_context: Context | None = None
-        self._user_hints: dict[str, str | None] = {}
         self.after_lines: dict[int, str] = {}
         """See `Crontab.after_lines`."""
+        self._users = users
 
     def read(self, places: list[Place], names: Names) -> tuple[Entry, ...]:
         """Return the entries of the lines that are right; what is wrong is in the problems."""
@@ -224,9 +225,7 @@ class EntryReader:
             warn(number, line, "this looks like a line of an anacrontab", text_start, text_start + len(text), hint)
 
     def _warn_of_unknown_user(self, number: int, line: str, parts: EntryLine, user: str) -> None:
-        if user not in self._user_hints:  # the answer may come over the network
-            self._user_hints[user] = check_user(user)
-        hint = self._user_hints[user]
+        hint = self._users.check(user)
         if hint is not None:
             start = line.index(user, parts.schedule_start + len(parts.schedule))
             message = f"there is no user {user!r} on this machine"

@@ -51,6 +51,8 @@ class LoadSettings(NamedTuple):
     """Directories of user crontabs, such as /var/spool/cron/crontabs: the name of a file is its user."""
     trusted_owners: frozenset[int] = frozenset()
     """Ids of users other than root whose files root reads: the owner in a bind mount, for example."""
+    names_mailer: bool = False
+    """Whether somebody has said what sends mail: then MAILTO is fine without a sendmail on this machine."""
 
 
 class Loaded(NamedTuple):
@@ -96,7 +98,7 @@ def load(
 ) -> Crontab:
     """Read and parse one file. The problems of its content are in the result. The parameters are those of `parse`.
 
-    Raises CrontabError if the file cannot be read (one problem), ValueError for an unknown `timezone`.
+    Raises CrontabError if the file cannot be read (one problem), ScheduleError for an unknown `timezone`.
     """
     return parse(read(path), os.fspath(path), system=system, timezone=timezone, taken=taken)
 
@@ -126,7 +128,7 @@ def load_all(
 
     With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the last load. Jobs
     keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. Raises
-    ValueError for an unknown time zone.
+    ScheduleError for an unknown time zone.
 
         loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
         print(render_all(loaded.problems))
@@ -162,7 +164,13 @@ def _drafts(
 ) -> Iterator[Draft]:
     """Yield the crontabs at a path, and add to `problems` what is wrong with the path."""
     owners = settings.trusted_owners
-    draft = partial(Draft, system=settings.system, timezone=settings.timezone, trusted_owners=owners)
+    draft = partial(
+        Draft,
+        system=settings.system,
+        timezone=settings.timezone,
+        trusted_owners=owners,
+        names_mailer=settings.names_mailer,
+    )
     with _reporting(problems):
         if path == _STDIN and read_stdin is not None:
             yield draft(read_stdin(), "<stdin>")
@@ -189,7 +197,7 @@ def _user_drafts(spool: str, settings: LoadSettings, problems: list[Problem]) ->
             except CrontabError as error:
                 problems += [problem._replace(severity="warning") for problem in error.problems]
                 continue
-            yield Draft(data, file.path, timezone=settings.timezone, user=file)
+            yield Draft(data, file.path, timezone=settings.timezone, user=file, names_mailer=settings.names_mailer)
 
 
 @contextmanager

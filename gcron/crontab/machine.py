@@ -1,4 +1,4 @@
-"""What this machine has: users, time zones (and which one a wrong name was meant to be), the longest argument, mail."""
+"""What there is here: users, time zones (and which one a wrong name was meant to be), variables, mail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from functools import lru_cache
 from gcron.policy import closest
 from gcron.schedule import ScheduleError, find_zone
 
-__all__ = ["MAX_ARGUMENT", "SENDMAIL", "check_user", "check_zone", "has_mailer", "is_too_long"]
+__all__ = [
+    "MAX_ARGUMENT",
+    "SENDMAIL",
+    "Users",
+    "check_user",
+    "check_zone",
+    "has_mailer",
+    "has_variable",
+    "is_too_long",
+]
 
 SENDMAIL = "/usr/sbin/sendmail"
 """Where every mail system has a program that takes mail."""
@@ -25,15 +34,36 @@ def is_too_long(text: str) -> bool:
 
 
 def check_user(name: str) -> str | None:
-    """Return None if the machine has the user (getpwnam(3)), else a hint at what would be right."""
+    """Return None if the machine has the user (getpwnam(3)) or nobody can say, else a hint at what would be right."""
     import pwd  # only for system crontabs
 
     try:
         pwd.getpwnam(name)
     except KeyError:
-        near = closest(name, [user.pw_name for user in pwd.getpwall()], _LIKENESS_OF_USERS)
+        known = [user.pw_name for user in pwd.getpwall()]
+        if not known:  # accounts cannot be read here, so nothing is known of any user
+            return None
+        near = closest(name, known, _LIKENESS_OF_USERS)
         return f"did you mean {near}?" if near else "cron leaves the line out where there is no such user"
     return None
+
+
+class Users:
+    """Looks each user up once: the answer may come over the network."""
+
+    def __init__(self) -> None:
+        self._hints: dict[str, str | None] = {}
+
+    def check(self, name: str) -> str | None:
+        """As `check_user`."""
+        if name not in self._hints:
+            self._hints[name] = check_user(name)
+        return self._hints[name]
+
+
+def has_variable(name: str) -> bool:
+    """Whether the environment of this process has a variable."""
+    return name in os.environ
 
 
 def has_mailer() -> bool:

@@ -16,11 +16,12 @@ from gcron.crontab.calendars import Calendars
 from gcron.crontab.entry import Crontab
 from gcron.crontab.entry_reader import EntryReader
 from gcron.crontab.lines import split_lines
-from gcron.crontab.machine import check_zone
+from gcron.crontab.machine import Users, check_zone
 from gcron.crontab.naming import Names
 from gcron.crontab.problem import Problems
 from gcron.crontab.scanner import Scanner
 from gcron.crontab.spool import UserFile, as_of_user, job_name
+from gcron.schedule import ScheduleError
 
 __all__ = ["Draft", "parse"]
 
@@ -38,11 +39,11 @@ def parse(
 
     With `system`, a user stands between schedule and command. `timezone` is for entries without `tz=` or CRON_TZ;
     None is UTC. A schedule that is over at `now`, in seconds since 1970 (None: the present), is warned about. `taken`:
-    names that no job without `name=` gets. Bad content is in the problems; raises ValueError only for an unknown
+    names that no job without `name=` gets. Bad content is in the problems; raises ScheduleError only for an unknown
     `timezone`.
     """
     if isinstance(timezone, str) and (hint := check_zone(timezone)) is not None:
-        raise ValueError(f"unknown time zone {timezone!r}: {hint}")
+        raise ScheduleError(f"unknown time zone {timezone!r}: {hint}")
     draft = Draft(data, path, system, timezone)
     return draft.finish(Names([*draft.given_names, *taken]), now)
 
@@ -50,7 +51,8 @@ def parse(
 class Draft:
     """A crontab whose lines are read, but not yet the names of all its jobs: other files may give them, too.
 
-    `user`: whose crontab it is, if it is one of a spool directory. The other parameters are those of `parse`.
+    `user`: whose crontab it is, if it is one of a spool directory. `names_mailer`: see `LoadSettings`. The other
+    parameters are those of `parse`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Draft:
         timezone: str | tzinfo | None = None,
         user: UserFile | None = None,
         trusted_owners: Set[int] = frozenset(),
+        names_mailer: bool = False,
     ) -> None:
         self.path = path
         self._system = system
@@ -68,7 +71,8 @@ class Draft:
         self._user = user
         self._calendars = Calendars(trusted_owners, may_read=user is None)
         self._problems = Problems(path)
-        self._scanner = Scanner(self._problems, path)
+        self._users = Users()
+        self._scanner = Scanner(self._problems, path, self._users, names_mailer)
         with _no_garbage_collection():
             self._scanner.read(split_lines(data, self._problems))
 
@@ -84,7 +88,15 @@ class Draft:
         now = time.time() if now is None else now
         user = None if self._user is None else self._user.user
         reader = EntryReader(
-            self.path, self._system, scanner.fields, self._timezone, now, self._problems, self._calendars, user
+            self.path,
+            self._system,
+            scanner.fields,
+            self._timezone,
+            now,
+            self._problems,
+            self._calendars,
+            user,
+            self._users,
         )
         with _no_garbage_collection():
             entries = reader.read(scanner.entries, names)

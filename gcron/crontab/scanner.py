@@ -26,10 +26,10 @@ from gcron.crontab.directive import (
     read_settings,
 )
 from gcron.crontab.entry import Group
-from gcron.crontab.machine import MAX_ARGUMENT, check_zone, has_mailer, is_too_long
+from gcron.crontab.machine import MAX_ARGUMENT, Users, check_zone, has_mailer, has_variable, is_too_long
 from gcron.crontab.mail_address import is_sender
 from gcron.crontab.problem import LineError, Problems
-from gcron.crontab.target import Target, target_of
+from gcron.crontab.target import VARIABLE, Target, target_of
 from gcron.frozen import replace
 from gcron.policy import Policy, PolicyError
 from gcron.schedule.limits import NO_LIMITS, Limits, Span
@@ -80,9 +80,9 @@ def _with_limits(limits: Limits, values: dict[str, object]) -> Limits:
 
 
 class Scanner:
-    """Reads the lines of one file in order."""
+    """Reads the lines of one file in order. `users`: those of this machine. `names_mailer`: see `LoadSettings`."""
 
-    def __init__(self, problems: Problems, path: str = "") -> None:
+    def __init__(self, problems: Problems, path: str, users: Users, names_mailer: bool) -> None:
         self._path = path
         self._directory = os.path.dirname(path)
         """Of the file; paths of files in directives are relative to it."""
@@ -94,6 +94,8 @@ class Scanner:
         self.groups: dict[str, Group] = {}
         self.targets: dict[str, Target] = {}
         self._problems = problems
+        self._users = users
+        self._names_mailer = names_mailer
         self._history = History()
         self._cron_tz: str | None = None
         self._defaults: dict[str, object] = {}
@@ -165,7 +167,19 @@ class Scanner:
             items = cast("tuple[Span | str, ...]", days.value)
             paths = tuple(self._beside(item) if isinstance(item, str) else item for item in items)
             settings["except-on"] = days._replace(value=paths)
+        if user := settings.get("user"):
+            self._warn_of_unknown_user(number, line, user)
         return settings
+
+    def _warn_of_unknown_user(self, number: int, line: str, setting: Setting) -> None:
+        user = str(setting.value)
+        if user.isdigit():  # a number needs no account
+            return
+        hint = self._users.check(user)
+        if hint is not None:
+            start = setting.start + len("user=")
+            message = f"there is no user {user!r} on this machine"
+            self._problems.warning(number, line, message, start, setting.end, hint)
 
     def _beside_files(self, settings: dict[str, Setting]) -> dict[str, Setting]:
         for key in _FILES:
@@ -251,10 +265,19 @@ class Scanner:
                 raise LineError(message, *columns, "once is enough")
             if not errors:
                 self.targets[name] = _target(name, settings, columns, self._path, number)
+                self._warn_of_missing_variables(number, line, settings)
         except LineError as error:
             errors.append(error)
         for found in errors:
             self._problems.error(number, hide_urls(line), found)
+
+    def _warn_of_missing_variables(self, number: int, line: str, settings: dict[str, Setting]) -> None:
+        for setting in (settings[key] for key in ("url", "ping") if key in settings):
+            for match in re.compile(VARIABLE).finditer(line, setting.start, setting.end):
+                if not has_variable(match[1]):
+                    message = f"the environment has no variable {match[1]}, so nothing can be sent to this target"
+                    hint = f"gcron run needs it: Environment={match[1]}=… in a unit, -e {match[1]}=… for a container"
+                    self._problems.warning(number, hide_urls(line), message, *match.span(), hint)
 
     # -- assignments --------------------------------------------------------------------------------------------------
 
@@ -290,7 +313,7 @@ class Scanner:
 
     def _warn_of_mistakes(self, number: int, line: str, assignment: Assignment) -> None:
         name, value, start, end = assignment
-        if name == "MAILTO" and value and not has_mailer():
+        if name == "MAILTO" and value and not self._names_mailer and not has_mailer():
             hint = "there is no /usr/sbin/sendmail: name a mailer with gcron run --mailer"
             self._problems.warning(number, line, "nothing on this machine sends mail", start, end, hint)
         if name == "MAILFROM" and value.strip() and not is_sender(value.strip()):

@@ -13,7 +13,7 @@ from gcron.frozen import frozen
 from gcron.policy import Option, PolicyError, nearest
 from gcron.policy.values import Refused, read_path
 
-__all__ = ["DEFAULT_ON", "KINDS", "PING_STYLES", "TARGET_OPTIONS", "Target", "target_of"]
+__all__ = ["DEFAULT_ON", "KINDS", "PING_STYLES", "TARGET_OPTIONS", "VARIABLE", "Target", "target_of"]
 
 KINDS = (
     "failure",
@@ -34,7 +34,8 @@ PING_STYLES = ("healthchecks", "cronitor", "uptime-kuma", "plain")
 # As text: `re` compiles each at its first use.
 _TIME = "([01][0-9]|2[0-3]):([0-5][0-9])"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:\S+"
-_VARIABLE = r"\$\{[A-Za-z_]\w*\}\S*"
+VARIABLE = r"\$\{([A-Za-z_]\w*)\}"
+"""A variable of gcron's own environment in a URL, with its name as the group."""
 
 
 @frozen
@@ -82,7 +83,7 @@ def target_of(name: str, settings: Mapping[str, object], path: str = "", line: i
 
 
 def _read_url(value: object) -> str:
-    if isinstance(value, str) and (re.fullmatch(_SCHEME, value) or re.fullmatch(_VARIABLE, value)):
+    if isinstance(value, str) and (re.fullmatch(_SCHEME, value) or re.fullmatch(VARIABLE + r"\S*", value)):
         return value
     # Without the value: it may be a secret, and this goes into the log.
     raise Refused("is no URL", "https://…, mailto:ops@example.com, or slack://… and others through Apprise")

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from gcron.crontab import CrontabError, Target
 from gcron.crontab.source import read
+from gcron.crontab.target import VARIABLE
 from gcron.notify.delivery import DeliveryError
 
 __all__ = ["read_secret", "read_text", "shown_url", "url_of"]
 
 _NOBODY: Set[int] = frozenset()
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
 def url_of(target: Target, owners: Set[int] = _NOBODY, variables: Mapping[str, str] = os.environ) -> str:
@@ -32,7 +32,7 @@ def url_of(target: Target, owners: Set[int] = _NOBODY, variables: Mapping[str, s
             raise DeliveryError(f"gcron's environment has no variable {match[1]}", final=True)
         return value
 
-    return _VARIABLE.sub(value_of, target.url)
+    return re.sub(VARIABLE, value_of, target.url)
 
 
 def read_secret(path: str, owners: Set[int] = _NOBODY) -> str:

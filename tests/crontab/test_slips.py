@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,27 @@ def test_a_user_is_guessed_only_when_the_name_is_very_near(name: str, guess: str
     assert hint is not None
     assert ("did you mean" in hint) == (guess is not None)
     assert guess is None or guess in hint
+
+
+@pytest.mark.parametrize("directive", ["# gcron: name=a user=nosuch", "# gcron-defaults: umask=022  user='nosuch'"])
+def test_an_unknown_user_of_a_directive_is_warned_about_at_its_place(directive: str) -> None:
+    """`gcron check` warned of the user column alone. With `user=nosuch`, each run failed to start."""
+    (problem,) = parse(f"{directive}\n@daily x\n").problems
+
+    assert (problem.severity, problem.message) == ("warning", "there is no user 'nosuch' on this machine")
+    assert (problem.line, problem.column) == (1, directive.index("user=") + len("user=") + 1)
+    assert problem.end_column == len(directive) + 1
+
+
+@pytest.mark.parametrize("user", ["root", "4242", "0"])
+def test_a_user_that_is_there_or_a_number_is_fine(user: str) -> None:
+    assert parse(f"# gcron: user={user}\n@daily x\n").problems == ()
+
+
+def test_where_no_account_can_be_read_no_user_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an image without /etc/passwd, gcron would say of each user that there is none."""
+    monkeypatch.setattr(pwd, "getpwall", list)
+    assert parse("# gcron: user=nosuch\n@daily x\n").problems == ()
 
 
 def test_a_command_that_no_system_starts_is_refused() -> None:

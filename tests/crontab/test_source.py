@@ -137,6 +137,15 @@ def test_root_refuses_a_file_that_a_group_can_write(crontab: Path) -> None:
     assert refusal(crontab) == "group 12345 can write it"
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="the rule is root's")
+def test_root_reads_a_file_that_its_own_group_can_write(crontab: Path) -> None:
+    """A checkout under umask 002 in an image has such files."""
+    os.chown(crontab, 0, 0)
+    crontab.chmod(0o664)
+
+    assert len(load(crontab).entries) == 1
+
+
 def test_others_may_read_what_anybody_can_write(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crontab.chmod(0o666)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

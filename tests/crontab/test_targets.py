@@ -105,6 +105,20 @@ def test_another_url_makes_it_no_other_job() -> None:
     assert one.targets != other.targets
 
 
+def test_a_variable_that_is_not_there_is_warned_about_at_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`gcron check` was silent, and the first failure that mattered was not sent."""
+    monkeypatch.setenv("THERE", "x")
+    monkeypatch.delenv("MISSING", raising=False)
+    text = "# gcron-notify: ops url=https://a.example/${THERE}/${MISSING}\n# gcron-notify: hc ping=${MISSING}\n"
+    problems = parse(text, "crontab").problems
+
+    assert [(problem.severity, problem.line) for problem in problems] == [("warning", 1), ("warning", 2)]
+    for line, problem in zip(text.splitlines(), problems, strict=True):
+        assert line[problem.column - 1 : problem.end_column - 1] == "${MISSING}"
+    assert all("no variable MISSING" in problem.message for problem in problems)
+    assert all("a.example" not in problem.source_line for problem in problems), "a URL may be a secret"
+
+
 def test_a_target_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     text = "# gcron-notify: ops url=mailto:ops@example.com\n# gcron: notify=opps\n@daily a\n"
     (tmp_path / "crontab").write_text(text)
@@ -138,10 +152,13 @@ def test_the_documentation_has_each_option_with_its_help() -> None:
 
 
 def test_mailto_is_warned_about_where_nothing_sends_mail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With `gcron run --mailer`, too, gcron warned that nothing sends mail, and asked for a mailer."""
     monkeypatch.setattr(machine, "SENDMAIL", str(tmp_path / "sendmail"))
     (warning,) = parse("MAILTO=ops@example.com\nMAILFROM=cron@example.com\n@daily -n a\n").warnings
     assert warning.message == "nothing on this machine sends mail"
 
+    (tmp_path / "crontab").write_text("MAILTO=ops@example.com\n@daily -n a\n")
+    assert load_all([str(tmp_path / "crontab")], LoadSettings(names_mailer=True)).problems == ()
     (tmp_path / "sendmail").touch(mode=0o755)
     assert parse("MAILTO=ops@example.com\n@daily -n a\n").problems == ()
 
