@@ -13,6 +13,7 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Protocol
 
+from gcron.schedule.errors import ScheduleError
 from gcron.schedule.zone_data import load_zone, read_zone
 
 __all__ = ["LAST_SECOND", "Clock", "SystemClock", "local_timezone"]
@@ -58,7 +59,7 @@ class SystemClock:
 def local_timezone() -> tzinfo:
     """Return the machine's zone: that of `TZ`, else of /etc/localtime (localtime(5)), else UTC.
 
-    Raises ValueError if TZ is neither a zone of the IANA data base nor a file with one (tzset(3)).
+    Raises ScheduleError if TZ is neither a zone of the IANA data base nor a file with one (tzset(3)).
     """
     name = os.environ.get("TZ")
     if name is None:
@@ -72,7 +73,7 @@ def local_timezone() -> tzinfo:
             return _zone_of_file(Path(name))
         return load_zone(name) if name else UTC
     except (OSError, ValueError):
-        raise ValueError(f"unknown time zone {name!r}, want one such as Europe/Berlin") from None
+        raise ScheduleError(f"unknown time zone {name!r}, want one such as Europe/Berlin") from None
 
 
 def _zone_of_file(path: Path) -> tzinfo:

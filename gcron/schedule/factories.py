@@ -6,13 +6,15 @@ What such a call leaves open (the zone, the values of `H`) is decided by the sch
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from gcron.frozen import frozen, replace
 from gcron.schedule.errors import ScheduleError
 from gcron.schedule.ics import read_file
 from gcron.schedule.layouts import LAYOUTS
 from gcron.schedule.limits import NO_LIMITS, Limits, limited, read_days, read_moment
+from gcron.schedule.other_words import OF_CRON, OF_PERIODS, answering
 from gcron.schedule.parsing import parse, parse_duration
 from gcron.schedule.schedules import AfterJobsSchedule, EverySchedule, OnceSchedule, Schedule
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, find_zone
@@ -47,6 +49,7 @@ class CronTrigger:
         return limited(schedule, self.limits, read_file)
 
 
+@answering(OF_CRON)
 def cron(
     expression: str,
     tz: str | tzinfo | None = None,
@@ -76,6 +79,7 @@ def cron(
     return _checked(CronTrigger(expression, tz, fields, _limits(start, end, except_on, now)))
 
 
+@answering(OF_PERIODS)
 def every(
     period: float | str | timedelta,
     tz: str | tzinfo | None = None,
@@ -92,8 +96,8 @@ def every(
 
         every("2w", start="2026-01-05T09:00")       every other Monday at 9:00, in summer and in winter
 
-    The other parameters are those of `cron`. Raises ScheduleError as `cron`, and for a text that is no duration;
-    ValueError for a period that is not a whole number of seconds from 1 up.
+    The other parameters are those of `cron`. Raises ScheduleError as `cron`, for a text that is no duration, and
+    for a period that is not a whole number of seconds from 1 up.
     """
     seconds = _whole_seconds(period, "a period")
     limits = _limits(start, end, except_on, now)
@@ -102,6 +106,7 @@ def every(
     return _checked(CronTrigger(f"@every {seconds}s", tz, None, limits))
 
 
+@answering(OF_PERIODS)
 def after_end(
     delay: float | str | timedelta,
     tz: str | tzinfo | None = None,
@@ -141,19 +146,29 @@ def after_jobs(*jobs: str) -> AfterJobsSchedule:
 def at(moment: datetime) -> OnceSchedule:
     """Once, at an aware `moment`: `at(datetime(2027, 1, 1, tzinfo=UTC))`. Parts of a second are rounded up.
 
-    Raises ValueError if it has no zone, or lies outside the calendar.
+    Raises ScheduleError if it has no zone, or lies outside the calendar; TypeError for what is no datetime.
     """
     if not isinstance(moment, datetime):
-        hint = (
-            "cron('30 10 * * *') is each day at 10:30" if isinstance(moment, str) else "give its time of the day, too"
-        )
-        raise TypeError(f"at() needs an aware datetime, not {moment!r}; {hint}")
+        raise TypeError(f"at() needs an aware datetime, not {moment!r}; {_hint_of_moment(moment)}")
     if moment.tzinfo is None:
         raise ScheduleError(f"{moment!r} has no zone: at() needs an aware datetime")
     instant = -((_EPOCH - moment) // _SECOND)
     if not FIRST_INSTANT <= instant <= LAST_INSTANT:
         raise ScheduleError(f"{moment!r} is outside the calendar")
     return OnceSchedule(moment.isoformat(), find_zone(moment.tzinfo), instant)
+
+
+def _hint_of_moment(given: object) -> str:
+    if not isinstance(given, str):
+        return "give its time of the day, too"
+    with suppress(ValueError):
+        daily = time.fromisoformat(given)
+        return f"cron('{daily.minute} {daily.hour} * * *') is each day at {daily:%H:%M}"
+    with suppress(ValueError):
+        once = datetime.fromisoformat(given)
+        zone = "" if once.tzinfo else ".replace(tzinfo=UTC)"
+        return f"at(datetime.fromisoformat({given!r}){zone}) is once, then"
+    return "at(datetime(2030, 1, 1, 10, 30, tzinfo=UTC)) is once, then"
 
 
 def resolve(trigger: str | CronTrigger | Schedule, timezone: str | tzinfo | None, seed: str) -> Schedule:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from gcron.frozen import frozen
+from gcron.schedule.errors import ScheduleError
 from gcron.schedule.wall_clock import SECONDS_IN_DAY, DayGrid, SecondPattern, WallPattern
 from gcron.schedule.zones import FIRST_INSTANT, LAST_INSTANT, Segment, Zone
 
@@ -65,10 +66,10 @@ class Schedule(ABC):
     def fires(self, start: datetime, end: datetime | None = None) -> Iterator[datetime]:
         """Iterate over the fires after `start` up to and including `end`, as datetimes in the schedule's zone.
 
-        Without `end` the iteration goes on to the end of the calendar. Raises ValueError if a bound has no time zone.
+        Without `end` the iteration goes on to the end of the calendar. Raises ScheduleError if a bound has no zone.
         """
         if start.tzinfo is None or (end is not None and end.tzinfo is None):
-            raise ValueError("the bounds of fires() must be aware datetimes: give them a tzinfo")
+            raise ScheduleError("the bounds of fires() must be aware datetimes: give them a tzinfo")
         last = None if end is None else (end - _EPOCH) // _SECOND
         return self._fires((start - _EPOCH) // _SECOND, last)
 

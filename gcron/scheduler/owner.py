@@ -48,12 +48,12 @@ class OwnerThread:
         return self._hub is not None and self._pid != os.getpid()
 
     def check_process(self) -> None:
-        """Raise RuntimeError in a forked child process."""
+        """Raise StateError in a forked child process."""
         if self.is_in_parent:
             raise StateError(f"this scheduler belongs to process {self._pid}, and this process was forked from it")
 
     def claim(self) -> None:
-        """Let the calling thread be the owner. Raises RuntimeError when another thread or process is."""
+        """Let the calling thread be the owner. Raises StateError when another thread or process is."""
         self.check_process()
         here = get_hub()
         if self._hub not in (None, here):
@@ -63,7 +63,7 @@ class OwnerThread:
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` in the owner's thread, wait, and return what it returns or raise what it raises.
 
-        Without an owner, or in its thread, the call is direct. Raises RuntimeError in a forked child process.
+        Without an owner, or in its thread, the call is direct. Raises StateError in a forked child process.
         """
         asked = self.ask(function, *args, **kwargs)
         return function(*args, **kwargs) if asked is None else get_across_threads(asked)

@@ -32,6 +32,7 @@ from gcron.runtime.hub import get_hub
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock, SystemClock, local_timezone
 from gcron.schedule.factories import Days, Moment
+from gcron.schedule.other_words import answering
 from gcron.scheduler.background import Background, Foreground, stop_at_exit
 from gcron.scheduler.claims import Claims
 from gcron.scheduler.door import StoreDoor
@@ -52,7 +53,7 @@ from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.journal import KINDS
 from gcron.scheduler.observers import Observable
-from gcron.scheduler.other_words import METHODS
+from gcron.scheduler.other_words import METHODS, OF_SCHEDULERS, OF_START
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, ready_within
 from gcron.scheduler.pauses import Pauses
@@ -152,6 +153,7 @@ class Scheduler(Observable):
     a time may call methods. As a context manager it stops at the end of the block.
     """
 
+    @answering(OF_SCHEDULERS)
     def __init__(
         self,
         timezone: str | tzinfo | None = None,
@@ -463,7 +465,7 @@ class Scheduler(Observable):
 
         While a run of the job is under way, `overlap` decides, as for a fire: the run that is returned starts, waits,
         replaces the other one, or has ended as `skipped`. `who` and `why` go into the log. Raises KeyError when there
-        is none of that name, RuntimeError once `stop` has been called.
+        is none of that name, StateError once `stop` has been called.
         """
         return self._owner.call(self._trigger, name, who, why)
 
@@ -495,7 +497,7 @@ class Scheduler(Observable):
     def restart_service(self, name: str, why: str = "restarted on request") -> None:
         """End the present life of a service, if it has one, and start it again; returns at once.
 
-        Raises as `stop_service`, RuntimeError once `stop` has been called.
+        Raises as `stop_service`, StateError once `stop` has been called.
         """
         self._owner.call(self._restart_service, name, Reason(ReasonCode.TRIGGERED, why))
 
@@ -644,6 +646,7 @@ class Scheduler(Observable):
             self._failed_service = event.job
             self._begin_to_stop(self._grace)
 
+    @answering(OF_START)
     def start(self, *, grace: Grace = 30.0) -> None:
         """Begin to fire, beside the caller's own greenlets: jobs start while these wait.
 
@@ -840,6 +843,11 @@ class Scheduler(Observable):
             stop()
         except Exception as error:
             get_hub().report_error(f"the end of {what}", error)
+
+    @property
+    def is_started(self) -> bool:
+        """True from a start to the end of its stop. `running()` is another thing: the runs under way."""
+        return not self.has_stopped and (self._is_starting or self._watch.is_started or self._stopping)
 
     @property
     def has_stopped(self) -> bool:

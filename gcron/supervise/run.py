@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gcron.errors import StateError
 from gcron.runtime.event import AsyncResult, Event
 from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.links import Linkable
@@ -244,10 +245,10 @@ class Run(Linkable):
     ) -> None:
         """End it soon: first by the job's stop signal, unless `now`. Returns at once. Any thread may call it.
 
-        `kill_after`: seconds until KILL, instead of those of the job. Raises RuntimeError in a forked child process.
+        `kill_after`: seconds until KILL, instead of those of the job. Raises StateError in a forked child process.
         """
         if os.getpid() != self._process:
-            raise RuntimeError(f"this run belongs to process {self._process}, and this process was forked from it")
+            raise StateError(f"this run belongs to process {self._process}, and this process was forked from it")
         if isinstance(reason, str):
             reason = Reason(ReasonCode.STOP_REQUESTED, reason)
         if get_hub() is self.hub:
@@ -288,11 +289,11 @@ def current_run() -> Run:
         def report() -> None:
             print("for", gcron.current_run().due)
 
-    Raises RuntimeError elsewhere.
+    Raises StateError elsewhere.
     """
     run = _current.get()
     if run is None:
-        raise RuntimeError("current_run() is for the function of a job, and for what it calls")
+        raise StateError("current_run() is for the function of a job, and for what it calls")
     return run
 
 

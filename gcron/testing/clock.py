@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from gcron.errors import ArgumentError
 from gcron.runtime.hub import RealTime, get_hub
 
 __all__ = ["VirtualClock"]
@@ -27,7 +28,7 @@ class VirtualClock:
     `longest_nap`: virtual seconds after which a scheduler looks whether the clock was `set`; 1 is what it does in
     real life, and costs a look for every second that passes.
 
-    Raises ValueError for a datetime without a zone: it would be another instant on each machine.
+    Raises ArgumentError for a datetime without a zone: it would be another instant on each machine.
     """
 
     def __init__(self, start: datetime | float, longest_nap: float = math.inf) -> None:
@@ -72,5 +73,5 @@ def _instant(moment: datetime | float) -> float:
     if not isinstance(moment, datetime):
         return float(moment)
     if moment.tzinfo is None:
-        raise ValueError(f"a virtual clock needs an aware datetime, not {moment!r}")
+        raise ArgumentError(f"a virtual clock needs an aware datetime, not {moment!r}")
     return moment.timestamp()

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, tzinfo
 from math import inf
 from typing import Any
 
-from gcron.crontab import load, parse
+from gcron.crontab import CrontabError, load, parse
+from gcron.errors import ArgumentError
 from gcron.policy.services import is_service
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler import Job, Outcome, RunFinished, RunStarted, Scheduler
@@ -76,11 +77,11 @@ def simulate(
 
     The same arguments give the same runs.
 
-    Raises CrontabError for what is wrong in the crontab, ValueError for bounds without a zone or in the wrong order, a
-    job that is not there and a time below 0, TypeError for what is no time or no collection.
+    Raises CrontabError for what is wrong in the crontab, ArgumentError for bounds without a zone or in the wrong order,
+    a job that is not there and a time below 0, TypeError for what is no time or no collection.
     """
     if start.tzinfo is None or end.tzinfo is None or end <= start:
-        raise ValueError(f"a simulation needs an aware start and a later end, not {start} and {end}")
+        raise ArgumentError(f"a simulation needs an aware start and a later end, not {start} and {end}")
     table = _jobs(jobs, timezone)
     if isinstance(fails, str):
         raise TypeError(f"fails is a collection of names, such as {{{fails!r}}}, not a text")
@@ -99,16 +100,23 @@ def simulate(
 def _jobs(jobs: str | os.PathLike[str] | Iterable[Job], timezone: str | tzinfo | None) -> list[Job]:
     if not isinstance(jobs, str | os.PathLike):
         return list(jobs)
-    is_text = isinstance(jobs, str) and "\n" in jobs
     timezone = timezone or UTC
-    return jobs_of(parse(str(jobs), timezone=timezone) if is_text else load(jobs, timezone=timezone))
+    if isinstance(jobs, str) and "\n" in jobs:
+        return jobs_of(parse(jobs, timezone=timezone))
+    try:
+        return jobs_of(load(jobs, timezone=timezone))
+    except CrontabError as error:
+        if not isinstance(jobs, str) or os.path.exists(jobs):
+            raise
+        hint = "a text without a line end is taken for a path: the text of a crontab ends with \\n"
+        raise CrontabError([problem._replace(hint=hint) for problem in error.problems]) from None
 
 
 def _check_names(names: Iterable[str], jobs: Iterable[Job]) -> None:
     known = {job.name for job in jobs}
     for name in names:
         if name not in known:
-            raise ValueError(f"there is no job named {name!r}; known are {', '.join(sorted(known))}")
+            raise ArgumentError(f"there is no job named {name!r}; known are {', '.join(sorted(known))}")
 
 
 def _check_times(takes: Mapping[str, float]) -> None:
@@ -116,7 +124,7 @@ def _check_times(takes: Mapping[str, float]) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"what {name!r} takes is a number of seconds, not {seconds!r}")
         if not seconds >= 0:
-            raise ValueError(f"what {name!r} takes is a number of seconds, 0 or more, not {seconds!r}")
+            raise ArgumentError(f"what {name!r} takes is a number of seconds, 0 or more, not {seconds!r}")
 
 
 def _played(job: Job, seconds: float, fails: bool) -> Job:

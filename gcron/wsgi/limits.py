@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from gcron.errors import ArgumentError
+
 __all__ = ["Limits"]
 
 
@@ -11,7 +13,7 @@ __all__ = ["Limits"]
 class Limits:
     """Limits on the clients of one server. Each prevents that one client holds what others need.
 
-    Raises `ValueError` for values that are not above 0.
+    Raises `ArgumentError` for values that are not above 0.
     """
 
     connections: int = 1000
@@ -39,4 +41,4 @@ class Limits:
             if value is None and field.name == "body_bytes":
                 continue
             if not value > 0:
-                raise ValueError(f"Limits.{field.name} is a number above 0, got {value!r}")
+                raise ArgumentError(f"Limits.{field.name} is a number above 0, got {value!r}")

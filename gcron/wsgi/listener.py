@@ -8,6 +8,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+from gcron.errors import ArgumentError
 from gcron.runtime.dns import getaddrinfo
 from gcron.runtime.socket_files import remove_dead_socket
 from gcron.runtime.socket_makers import create_server, fromfd
@@ -27,7 +28,7 @@ class Listener:
     `place`: `(host, port)`, `"host:port"`, `":port"`, a Unix socket's path (`"/path"`, `"unix:path"`), or a bound
     socket. `backlog`: connections that the kernel holds until they are accepted.
 
-    Raises `ValueError` for other places. Raises `OSError` if it cannot listen there: `EADDRINUSE` also for a path on
+    Raises `ArgumentError` for other places. Raises `OSError` if it cannot listen there: `EADDRINUSE` also for a path on
     which somebody listens, and for a file of another kind. A socket file on which nobody listens is replaced.
     """
 
@@ -58,7 +59,7 @@ class Listener:
 
 
 def parse_address(place: Any) -> tuple[str, int] | str:
-    """Return `(host, port)` or a path. Raises `ValueError` for what is neither."""
+    """Return `(host, port)` or a path. Raises `ArgumentError` for what is neither."""
     if isinstance(place, tuple) and len(place) == 2:
         return str(place[0]), _checked_port(int(place[1]))
     if isinstance(place, os.PathLike):
@@ -71,7 +72,7 @@ def parse_address(place: Any) -> tuple[str, int] | str:
         host, found, port = place.rpartition(":")
         if found and port.isdecimal():
             return host.strip("[]"), _checked_port(int(port))
-    raise ValueError(f"a listener is (host, port), 'host:port', '/path' or a socket, got {place!r}")
+    raise ArgumentError(f"a listener is (host, port), 'host:port', '/path' or a socket, got {place!r}")
 
 
 def name_of(listener: _stdlib.socket) -> Any:
@@ -90,7 +91,7 @@ def peer_uid(client: _stdlib.socket) -> int | None:
 def _checked_port(port: int) -> int:
     # The resolver would use it modulo 65536.
     if not 0 <= port <= _MOST_PORT:
-        raise ValueError(f"a port is 0 to {_MOST_PORT}, got {port}")
+        raise ArgumentError(f"a port is 0 to {_MOST_PORT}, got {port}")
     return port
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 from wsgiref.util import FileWrapper
 
+from gcron.errors import ArgumentError
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, getcurrent, sleep, spawn
 from gcron.runtime.hub import READ, get_hub
@@ -313,7 +314,7 @@ def _spawner(given: Any, most: int) -> tuple[Callable[..., Any], int]:
         return spawn, most
     if isinstance(given, int) and not isinstance(given, bool):
         if given < 1:
-            raise ValueError(f"a server needs room for a connection, got spawn={given}")
+            raise ArgumentError(f"a server needs room for a connection, got spawn={given}")
         return spawn, min(given, most)
     starts = getattr(given, "spawn", given)
     if not callable(starts):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gcron import cron
+from gcron.cli.main import main
 from gcron.crontab import CrontabError
 from gcron.policy import PolicyError
 from gcron.schedule import ScheduleError
@@ -70,6 +74,28 @@ def test_a_crontab_with_an_error_adds_no_job(tmp_path: Path, scheduler: tuple[Sc
     with pytest.raises(CrontabError):
         scheduler[0].load_crontab(str(tmp_path / "missing"))
     assert scheduler[0].jobs == ()
+
+
+@pytest.mark.parametrize("kind", ["crontab", "command", "function"])
+def test_schedules_without_a_zone_are_in_that_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """`load_crontab` took 9:00 in UTC, where `gcron next` said, and the documentation says, 9:00 in local time."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    path = tmp_path / "crontab"
+    path.write_text("# gcron: name=job\n0 9 * * * true\n")
+    scheduler = Scheduler()
+    if kind == "crontab":
+        scheduler.load_crontab(path)
+    elif kind == "command":
+        scheduler.command("true", "0 9 * * *", name="job")
+    else:
+        scheduler.job(cron("0 9 * * *"), name="job")(lambda: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    fire = next(scheduler.status("job").job.schedule.fires(start))
+    assert fire == datetime(2026, 1, 2, tzinfo=UTC)
+    assert main(["next", "--json", "--from", "2026-01-01T00:01Z", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["at"] == "2026-01-02T00:00:00Z"
 
 
 def test_two_crontabs_with_the_same_command_load_beside_each_other(

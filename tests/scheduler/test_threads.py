@@ -382,12 +382,24 @@ def test_observers_are_called_in_the_thread_of_the_scheduler(background: Callabl
         has_been_told.set()
 
     thread = scheduler.trigger("job").result.get(timeout=PATIENCE).value
-    assert has_been_told.wait(PATIENCE)  # the result is there first
+    assert has_been_told.is_set()
     scheduler.off(RunFinished, tell)
     scheduler.trigger("job").result.get(timeout=PATIENCE)
     scheduler.stop(grace=1)
     assert told == [("job", thread)]
     assert thread != threading.get_ident()
+
+
+def test_what_a_run_counts_is_there_when_its_result_is(background: Callable[..., Scheduler]) -> None:
+    """In another thread, `run.result.get()` returned before the observers had the event and the run was counted."""
+    scheduler = background(lambda it: it.job("@manual", name="job", greenlet=True)(lambda: None))
+    seen: list[str] = []
+    scheduler.on(RunFinished, lambda event: seen.append(event.run_id))
+    for number in range(1, 51):
+        run = scheduler.trigger("job")
+        run.result.get(timeout=PATIENCE)
+        assert (scheduler.counts.of("job").succeeded, len(seen)) == (number, number)
+        assert seen[-1] == run.run_id
 
 
 def test_start_thread_raises_an_error_of_the_start() -> None:
