@@ -1,4 +1,4 @@
-"""The names in the documentation exist: options of commands, and modules and tests of docs/architecture.md."""
+"""The names in the documentation exist: options of commands, modules of docs/architecture.md, and tests."""
 
 from __future__ import annotations
 
@@ -52,9 +52,23 @@ def test_each_file_named_in_the_architecture_exists(name: str) -> None:
     assert found, f"{name} is not below {where}"
 
 
-@pytest.mark.parametrize("name", sorted(names(r"`(test_[a-z_]+)`")))
-def test_each_test_named_in_the_architecture_exists(name: str) -> None:
+NAMED_TESTS = {
+    (page, name)
+    for page in ("architecture.md", "security.md")
+    for name in re.findall(r"`(?:tests/[\w/]+\.py: )?(test_[a-z0-9_]+)`", PAGES[page])
+}
+
+
+@pytest.mark.parametrize(("page", "name"), sorted(NAMED_TESTS))
+def test_each_test_named_as_a_proof_exists(page: str, name: str) -> None:
     assert any(f"def {name}(" in path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "security.md"])
+def test_each_file_of_tests_named_as_a_proof_exists(page: str) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+(?:\.py)?)`", PAGES[page]))
+    assert named
+    assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
 def test_the_architecture_names_files() -> None:

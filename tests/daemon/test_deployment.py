@@ -17,17 +17,26 @@ from gcron.cli.main import main
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gcron.service", "gcron-hardened.service"])
+def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not here")
-    unit = tmp_path / "gcron.service"
-    text = (EXAMPLES / "systemd" / "gcron.service").read_text()
+    unit = tmp_path / name
+    text = (EXAMPLES / "systemd" / name).read_text()
     unit.write_text(
         text.replace("/usr/local/bin/gcron", sys.executable)
     )  # systemd-analyze checks that the program exists
     done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_hardened_unit_is_the_unit_and_its_restrictions() -> None:
+    plain, hardened = (
+        (EXAMPLES / "systemd" / name).read_text() for name in ("gcron.service", "gcron-hardened.service")
+    )
+    service = plain.partition("[Service]")[2].partition("[Install]")[0].strip()
+    assert service in hardened
 
 
 def test_the_unit_allows_more_time_than_a_stop_takes() -> None:
