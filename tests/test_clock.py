@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -54,7 +54,14 @@ def test_an_unknown_zone_in_tz_is_an_error(monkeypatch: pytest.MonkeyPatch, valu
 
 def test_without_tz_the_zone_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TZ", raising=False)
-    local_timezone()
+    time.tzset()
+    try:
+        for instant in (1_767_225_600, 1_782_864_000):  # in January and in July
+            offset = datetime.fromtimestamp(instant, local_timezone()).utcoffset()
+            assert offset == timedelta(seconds=time.localtime(instant).tm_gmtoff)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_beyond_2262_the_clock_shows_its_last_second(monkeypatch: pytest.MonkeyPatch) -> None:

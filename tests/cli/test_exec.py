@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import Gate
 from tests.waiting import FULL_PIPE, PATIENCE, takes, unread, until
 
 Exec = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -106,6 +107,15 @@ def test_exec_runs_a_job_with_its_options(run: Exec, tmp_path: Path) -> None:
     assert lines[6].strip() == pid  # it leads its own session
 
 
+def test_a_job_gets_nothing_of_the_service_manager(run: Exec) -> None:
+    """`gcron exec` in a unit passed NOTIFY_SOCKET on: the job could say anything in the unit's name."""
+    names = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+    environment = os.environ | dict.fromkeys(names, "/nowhere") | {"OTHER": "kept"}
+    lines = run(job("env"), env=environment).stdout.decode().splitlines()
+    assert "OTHER=kept" in lines
+    assert not {line.partition("=")[0] for line in lines} & set(names)
+
+
 def test_a_job_does_not_read_the_input_of_exec(run: Exec) -> None:
     with Path(__file__).open("rb") as ours:
         assert run(job("cat"), stdin=ours).stdout == b""
@@ -180,11 +190,12 @@ def test_a_second_signal_kills_at_once(start: Start) -> None:
     assert process.wait(PATIENCE) == 130
 
 
-def test_under_nohup_exec_ignores_a_hangup(start: Start) -> None:
-    process = start(job("echo up; sleep 0.5; echo done"), before=("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
+def test_under_nohup_exec_ignores_a_hangup(start: Start, gate: Gate) -> None:
+    process = start(job(f"echo up; {gate.wait}; echo done"), before=("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGHUP)
+    gate.open()
     assert process.communicate(timeout=PATIENCE)[0] == b"done\n"
     assert process.returncode == 0
 

@@ -50,6 +50,14 @@ def test_the_log_has_the_number_of_jobs_and_a_clean_stop(gcron_run: Run) -> None
     assert daemon.errors == ""
 
 
+def test_the_greeting_says_when_the_next_job_is_due_as_people_do(gcron_run: Run) -> None:
+    """It was "the next in 64456 s"."""
+    daemon = gcron_run("0 0 1 1 * true\n")
+    (when,) = daemon.wait_for(r"1 job from \S+, the next in (.*?); Ctrl-C stops")
+    assert re.fullmatch(r"\d{1,3} d \d{1,2} h|\d{1,2} h \d{1,2} min|\d{1,2} (?:min|s)", when)
+    assert daemon.stop() == 0
+
+
 def test_the_log_can_be_in_logfmt(gcron_run: Run) -> None:
     daemon = gcron_run("# gcron: name=job\n@reboot echo hello\n", "--log-format", "logfmt")
     daemon.wait_for(" event=run-finished job=job .* outcome=succeeded ")
@@ -122,6 +130,8 @@ def test_quit_stops_without_grace(gcron_run: Run, marked_processes: Find, unique
     with takes(at_most=5):
         assert daemon.stop(signal.SIGQUIT) == 3
     assert re.search(r"SIGQUIT: stopping, with no grace for \S+ \(once more: kill now\)", daemon.log)
+    # It was "still running 0 s after …".
+    assert "killed: still running when gcron was told to stop without grace" in daemon.log
     assert marked_processes(unique) == []
 
 
@@ -255,10 +265,14 @@ def test_an_idle_gcron_uses_almost_no_cpu(gcron_run: Run) -> None:
     daemon = gcron_run("@daily true\n")
     daemon.wait_for("Ctrl-C stops")
     process = psutil.Process(daemon.process.pid)
-    before = process.cpu_times()
-    time.sleep(1)
-    after = process.cpu_times()
-    assert (after.user + after.system) - (before.user + before.system) <= 0.1
+
+    def used_in_a_second() -> float:
+        before = sum(process.cpu_times()[:2])
+        time.sleep(1)
+        return sum(process.cpu_times()[:2]) - before
+
+    # Not in its first second: it then looks for what an earlier gcron has left.
+    until(lambda: used_in_a_second() <= 0.02, "a second in which it uses almost none")
     assert daemon.stop() == 0
 
 

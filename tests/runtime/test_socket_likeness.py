@@ -68,8 +68,10 @@ def test_a_with_statement_closes_it() -> None:
 
 
 def test_a_bad_family_is_an_error_and_leaks_nothing() -> None:
+    before = os.listdir("/proc/self/fd")
     with pytest.raises(OSError):  # noqa: PT011 - its text depends on the platform
         socket.socket(999)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 @pytest.mark.parametrize("value", [None, 0, 0.0, 1, 2.5, True, False])
