@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from gcron.cli.files import Crontabs
@@ -38,6 +40,7 @@ def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
     if (format := machine_format(options.log_format)) is not None:
         sys.stderr = RecordStream(format)
     made = _make_daemon(options, timing)
+    _let_go_of_stdin()
     # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
     # that would delay fires.
     gc.freeze()
@@ -49,6 +52,19 @@ def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
         return daemon.run()
     finally:
         opened.close()
+
+
+def _let_go_of_stdin() -> None:
+    """Read the null device from now on, if standard input is a file.
+
+    The child of each start closes its copy of it before it executes a program. On a file system that does not answer
+    that takes as long as it likes (close(2)), and gcron waits for the child.
+    """
+    with suppress(OSError):  # it may be closed
+        if stat.S_ISREG(os.fstat(0).st_mode):
+            null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            os.dup2(null, 0)
+            os.close(null)
 
 
 def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, Opened] | None:

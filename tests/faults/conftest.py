@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,23 @@ def mount(tmp_path: Path, gcron_run: Run) -> Iterator[Mount]:
     yield mount
     for each in mounted:
         each.unmount()
+
+
+@pytest.fixture
+def freezable(tmp_path: Path) -> Iterator[Path]:
+    """A file system for this test, which is unfrozen after it."""
+    image, where = tmp_path / "image", tmp_path / "mounted"
+    where.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 * 1024 * 1024)
+    try:
+        subprocess.run(["mkfs.ext4", "-q", image], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop", image, where], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be made and mounted here: {error}")
+    yield where
+    subprocess.run(["fsfreeze", "-u", where], check=False, capture_output=True)
+    for _ in range(100):  # until the processes that wrote to it have ended
+        if subprocess.run(["umount", where], check=False, capture_output=True).returncode == 0:
+            break
+        time.sleep(0.05)

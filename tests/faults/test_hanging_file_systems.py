@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ from tests.waiting import PATIENCE, takes, until
 
 Run = Callable[..., Any]
 pytestmark = CAN_MOUNT
+
+
+def wait_for_more_beats(daemon: Any, more: int) -> None:
+    beats = len(daemon.wait_for("beat +succeeded"))
+    daemon.wait_for("beat +succeeded", beats + more)
 
 
 class Listening:
@@ -123,5 +129,36 @@ def test_jobs_continue_and_can_be_stopped_while_their_crontab_hangs(mount: Mount
     daemon.wait_for("beat +succeeded", beats + 2)
     daemon.send(signal.SIGUSR1)
     daemon.wait_for(r"files    as they were at the start; being read since \S+Z$")
+    with takes(at_most=5):
+        assert daemon.stop() == 0
+
+
+@pytest.mark.realtime
+def test_a_history_that_hangs_delays_no_job_and_no_stop(freezable: Path, gcron_run: Run) -> None:
+    """The kernel keeps the process until the disk answers. All that gcron has to do is done before."""
+    daemon = gcron_run(BEAT, "--state", str(freezable / "state"))
+    daemon.wait_for("beat +succeeded", 2)
+    assert (freezable / "state" / "history.db").exists()
+    subprocess.run(["fsfreeze", "-f", freezable], check=True)
+    wait_for_more_beats(daemon, 3)
+    with takes(at_most=5):
+        daemon.send(signal.SIGTERM)
+        until(lambda: daemon.log.splitlines()[-1].endswith("gcron    stopped"), "the last line of the log")
+    subprocess.run(["fsfreeze", "-u", freezable], check=True)
+    assert daemon.wait() == 0
+
+
+@pytest.mark.realtime
+def test_jobs_continue_while_the_file_that_is_the_standard_input_hangs(mount: Mount, gcron_run: Run) -> None:
+    """`gcron run - < FILE`. The child of each start closes its copy of it, which such a file system does not answer.
+
+    Until the child executes its program, gcron waits for it: no job ran any more, and TERM was ignored.
+    """
+    table = mount(BEAT)
+    with (table.where / "crontab").open("rb") as stdin:
+        daemon = gcron_run("# gcron: name=other\n@every 1s true\n", "-", stdin=stdin)
+    wait_for_more_beats(daemon, 1)
+    table.hang()
+    wait_for_more_beats(daemon, 3)
     with takes(at_most=5):
         assert daemon.stop() == 0

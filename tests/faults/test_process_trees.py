@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,26 +91,6 @@ def test_a_fork_bomb_is_ended_and_delays_no_other_job(gcron_run: Run, tmp_path: 
 
 
 # -- uninterruptible --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def freezable(tmp_path: Path) -> Iterator[Path]:
-    """A file system for this test, which is unfrozen after it."""
-    image, where = tmp_path / "image", tmp_path / "mounted"
-    where.mkdir()
-    with image.open("wb") as file:
-        file.truncate(8 * 1024 * 1024)
-    try:
-        subprocess.run(["mkfs.ext4", "-q", image], check=True, capture_output=True)
-        subprocess.run(["mount", "-o", "loop", image, where], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no file system can be made and mounted here: {error}")
-    yield where
-    subprocess.run(["fsfreeze", "-u", where], check=False, capture_output=True)
-    for _ in range(100):  # until the processes that wrote to it have ended
-        if subprocess.run(["umount", where], check=False, capture_output=True).returncode == 0:
-            break
-        time.sleep(0.05)
 
 
 @AS_ROOT
