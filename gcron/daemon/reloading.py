@@ -153,11 +153,10 @@ class Reloader:
         self._seen = found.snapshot
         self.last_read = self._clock.now()
         problem_before, self.problem = self.problem, found.problem
-        counts = 0, 0, 0
-        before = self._scheduler.jobs
+        reloaded = Reloaded()
         if not found.problem:
             try:
-                counts = self._scheduler.replace(found.jobs)
+                reloaded = Reloaded(*self._scheduler.replace(found.jobs))
             except ValueError as error:
                 self.problem = str(error)
         if self.problem:
@@ -166,9 +165,8 @@ class Reloader:
                 self._report(text, "error", problem=self.problem)
                 self._tell_followers()
             return Reloaded(problem=self.problem)
-        reloaded = _difference(before, self._scheduler.jobs)
-        if asked or problem_before or any(counts):
-            added, changed, removed = counts
+        added, changed, removed = len(reloaded.added), len(reloaded.changed), len(reloaded.removed)
+        if asked or problem_before or added or changed or removed:
             text = f"{why}: read again: {added} added, {changed} changed, {removed} removed"
             if which := _described(reloaded):
                 text += f"\n  {which}"
@@ -222,15 +220,6 @@ class Reloader:
 
     def _look(self) -> Snapshot | None:
         return None if self._watch is None else self._watch.look()
-
-
-def _difference(before: Sequence[Job], after: Sequence[Job]) -> Reloaded:
-    old, new = {job.name: job for job in before}, {job.name: job for job in after}
-    return Reloaded(
-        added=tuple(name for name in new if name not in old),
-        changed=tuple(name for name in new if name in old and new[name] != old[name]),
-        removed=tuple(name for name in old if name not in new),
-    )
 
 
 def _described(reloaded: Reloaded) -> str:

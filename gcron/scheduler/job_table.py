@@ -6,7 +6,7 @@ It belongs to one thread. It must not know where jobs come from.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
@@ -26,11 +26,19 @@ from gcron.scheduler.watch import Watch
 if TYPE_CHECKING:
     from gcron.scheduler.chains import Chains
 
-__all__ = ["JobTable"]
+__all__ = ["JobTable", "Replaced"]
 
 
 # Jobs that are over whose last run stays known.
 _MOST_OVER = 1000
+
+
+class Replaced(NamedTuple):
+    """What another table of jobs is, compared with the one before: names of jobs, in the order of their tables."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class JobTable:
@@ -193,7 +201,7 @@ class JobTable:
         self._services.remove(name)
         self._follow_one_shots()
 
-    def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
+    def replace(self, jobs: Iterable[Job]) -> Replaced:
         """Make `jobs` the whole table; see `Scheduler.replace`."""
         wanted: dict[str, Job] = {}
         for job in jobs:
@@ -204,7 +212,7 @@ class JobTable:
         self._watch.settle()
         before, self._jobs = self._jobs, wanted
         self._services.replace([job for job in wanted.values() if is_service(job)])
-        removed = before.keys() - wanted.keys()
+        removed = [name for name in before if name not in wanted]
         for name in removed:
             self._forget(name)
         changed = [job for name, job in wanted.items() if name in before and before[name] != job]
@@ -216,7 +224,7 @@ class JobTable:
             self._follow_one_shots()
             self._expectations.replace(self._expected())
             self._door.define([*added, *changed])
-        return len(added), len(changed), len(removed)
+        return Replaced(tuple(job.name for job in added), tuple(job.name for job in changed), tuple(removed))
 
     def _forget(self, name: str) -> None:
         self._watch.forget(name)

@@ -50,7 +50,7 @@ from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups, GroupStatus
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
-from gcron.scheduler.job_table import JobTable
+from gcron.scheduler.job_table import JobTable, Replaced
 from gcron.scheduler.journal import KINDS
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.other_words import METHODS, OF_SCHEDULERS, OF_START
@@ -406,8 +406,8 @@ class Scheduler(Observable):
         self._table.remove(name)
         self._pauses.forget(name)
 
-    def replace(self, jobs: Iterable[Job]) -> tuple[int, int, int]:
-        """Make `jobs` the whole table; returns how many were added, changed and removed.
+    def replace(self, jobs: Iterable[Job]) -> Replaced:
+        """Make `jobs` the whole table; returns the names of those that were added, changed and removed.
 
         Runs under way go on, a job whose schedule is as before keeps its due instant, and one that is paused stays so;
         a service that has changed is ended and started again, one that is removed is ended. Raises ValueError, and

@@ -138,10 +138,10 @@ def test_a_reload_keeps_what_is_due_and_takes_a_new_delay(whole: VirtualClock, m
     scheduler.start()
     begin = whole.now()
     sleep(50)
-    assert scheduler.replace(jobs("60s")) == (0, 0, 0)
+    assert tuple(map(len, scheduler.replace(jobs("60s")))) == (0, 0, 0)
     sleep(5)
     assert seconds(recorder, whole, begin) == []
-    assert scheduler.replace(jobs("30s")) == (0, 1, 0)
+    assert tuple(map(len, scheduler.replace(jobs("30s")))) == (0, 1, 0)
     due = scheduler.status("true").next_fire
     assert due is not None
     assert round(due.timestamp() - begin) == 85

@@ -317,7 +317,8 @@ def test_replace_keeps_runs_and_due_instants_of_unchanged_jobs(clock: VirtualClo
     long = scheduler.trigger("removed")
     clock.jump(50)  # the instant of a fire, before the scheduler read the clock
     moved = replace(kept, source="crontab:99")
-    assert scheduler.replace([moved, job_named("changed", "0 0 * * *"), job_named("added", "@hourly")]) == (1, 1, 1)
+    replaced = scheduler.replace([moved, job_named("changed", "0 0 * * *"), job_named("added", "@hourly")])
+    assert replaced == (("added",), ("changed",), ("removed",))
     sleep(3601)
     assert long.result.get(timeout=5).succeeded
     starts = {name: len(recorder.of("run-started", name)) for name in ("kept", "removed", "changed", "added")}

@@ -215,7 +215,7 @@ def test_a_reload_changes_the_limit_and_leaves_runs_alone(
     assert work.inside == ["a"]
 
     table = [replace(job, group_limit=3) for job in table]
-    assert scheduler.replace(table) == (0, 4, 0)
+    assert tuple(map(len, scheduler.replace(table))) == (0, 4, 0)
     sleep(1)
     assert work.inside == ["a", "b", "c"]
 
