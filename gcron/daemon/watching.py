@@ -28,6 +28,9 @@ _QUIET, _LONGEST_STORM = 0.2, 1.6
 _GRANULARITY = 2.0
 # The same for a local file system: the kernel's tick, 10 ms at most, and some more. A reader can wait that long.
 _TICK = 0.03
+# A file that was emptied less than so many seconds ago gets its new text now. On a busy machine, an editor may pause
+# between the two, and no jobs at all would be left.
+_EMPTY = 0.6
 # The kernel follows as many links.
 _MOST_LINKS = 40
 
@@ -73,7 +76,8 @@ class FileWatch:
         now = SystemClock().now()
         statuses = tuple(status for path in self.paths for status in _statuses(path))
         age = min((abs(now - changed) for status in statuses for changed in status[-2:]), default=_GRANULARITY * 2)
-        return Snapshot(statuses, settled=age > _GRANULARITY, fresh=age <= _TICK)
+        fresh = age <= _TICK or any(_is_just_emptied(status, now) for status in statuses)
+        return Snapshot(statuses, settled=age > _GRANULARITY, fresh=fresh)
 
     def wait(self) -> None:
         """Park until the files may have changed, and no change followed for a moment; or until a look is due."""
@@ -172,6 +176,10 @@ def _status(path: str) -> tuple[Any, ...]:
     identity = found.st_dev, found.st_ino, found.st_uid, found.st_gid, found.st_size
     nanoseconds = found.st_mtime_ns, found.st_ctime_ns
     return path, found.st_mode, identity, nanoseconds, found.st_mtime, found.st_ctime
+
+
+def _is_just_emptied(status: tuple[Any, ...], now: float) -> bool:
+    return stat.S_ISREG(status[1]) and status[2][-1] == 0 and abs(now - status[-2]) < _EMPTY
 
 
 def _listing(directory: str) -> list[str]:

@@ -248,6 +248,18 @@ def test_a_file_that_changed_a_moment_ago_is_not_settled(tmp_path: Path) -> None
     assert FileWatch([__file__, str(tmp_path / "missing")]).look().settled
 
 
+@pytest.mark.parametrize(("seconds", "text", "fresh"), [(0.3, "", True), (0.3, "#", False), (0.9, "", False)])
+def test_a_file_that_was_emptied_just_now_is_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, text: str, fresh: bool
+) -> None:
+    """An editor was stopped between emptying a file and writing it. gcron took the empty file, and removed all jobs."""
+    path = tmp_path / "crontab"
+    path.write_text(text)
+    changed = os.stat(path).st_mtime
+    monkeypatch.setattr(SystemClock, "now", lambda self: changed + seconds)
+    assert FileWatch([str(path)]).look().fresh is fresh
+
+
 @pytest.mark.parametrize(("seconds", "fresh"), [(0.01, True), (1.0, False), (-3600.0, False)])
 def test_a_file_that_changed_in_this_tick_is_fresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, fresh: bool
