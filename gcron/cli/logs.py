@@ -13,7 +13,7 @@ from gcron.cli.terminal import is_terminal
 from gcron.control.client import Client, NoGcron, Refused
 from gcron.escaping import escape, escape_line
 
-__all__ = ["follow_run", "main", "write_output"]
+__all__ = ["follow_run", "main", "pieces_of", "readable", "write_output"]
 
 # Of the newest runs of a job, so many are looked at for one that printed something.
 _LOOKED_AT = 20
@@ -80,14 +80,14 @@ def _present_or_next(client: Client, name: str) -> str:
 def follow_run(client: Client, run_id: str) -> Record:
     """Write what a run prints, as it comes; returns its record once it has ended. Raises NoGcron."""
     ended: list[Record] = []
-    write_output(_pieces(client, run_id, ended))
+    write_output(pieces_of(client, run_id, ended))
     if not ended:
         raise NoGcron("gcron has ended before the run")
     return ended[0]
 
 
-def _pieces(client: Client, run_id: str, ended: list[Record]) -> Iterator[bytes]:
-    """What a run prints, as it comes; at its end its record is put into `ended`."""
+def pieces_of(client: Client, run_id: str, ended: list[Record]) -> Iterator[bytes]:
+    """Yield what a run prints, as it comes; at its end, put its record into `ended`."""
     for happening in client.stream("runs", run_id, "output", follow=True):
         if happening.kind == "output":
             yield happening.data["text"].encode("utf-8", "surrogateescape")
@@ -99,17 +99,32 @@ def _pieces(client: Client, run_id: str, ended: list[Record]) -> Iterator[bytes]
 
 
 def write_output(pieces: Iterable[bytes]) -> None:
-    """Write bytes to stdout; what a terminal could act upon is escaped there, and only there."""
-    for piece in _escaped(pieces) if is_terminal() else pieces:
+    """Write bytes to stdout, exactly those.
+
+    On a terminal, what it could act upon is escaped, and a last line without a newline gets one.
+    """
+    for piece in _for_terminal(pieces) if is_terminal() else pieces:
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
 
 
-def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _for_terminal(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    end = "\n"
+    for text in readable(pieces):
+        end = text[-1]
+        yield text.encode()
+    if end != "\n":
+        yield b"\n"
+
+
+def readable(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Yield output as text that a terminal may show; no text is empty."""
     decoder = getincrementaldecoder("utf-8")("backslashreplace")  # a character may end in the next piece
     for piece in pieces:
-        yield escape(decoder.decode(piece)).encode()
-    yield decoder.decode(b"", final=True).encode()
+        if text := escape(decoder.decode(piece)):
+            yield text
+    if text := decoder.decode(b"", final=True):
+        yield text
 
 
 def _last_lines(pieces: Iterable[bytes], count: int) -> list[bytes]:

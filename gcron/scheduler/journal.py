@@ -219,7 +219,8 @@ class Journal:
     # -- output ---------------------------------------------------------------------------------------------
 
     def _note_lines(self, event: JobOutput) -> None:
-        self._add_output(event, b"\n".join(event.lines) + (b"" if event.continued else b"\n"))
+        end = b"" if event.continued or event.lacks_newline else b"\n"
+        self._add_output(event, b"\n".join(event.lines) + end)
 
     def _note_raw(self, event: RawOutput) -> None:
         self._add_output(event, event.data)

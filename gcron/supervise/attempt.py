@@ -230,7 +230,8 @@ class Attempt:
 
     def _hand_on(self, stream: Stream, lines: Lines, late: bool) -> None:
         job, run_id = self._identity.job, self._identity.run_id
-        self._emit(JobOutput(self._clock.now(), job, run_id, stream, lines.lines, late, lines.continued))
+        now = self._clock.now()
+        self._emit(JobOutput(now, job, run_id, stream, lines.lines, late, lines.continued, lines.lacks_newline))
 
     def _hand_on_raw(self, stream: Stream, data: bytes, late: bool) -> None:
         self._emit(RawOutput(self._clock.now(), self._identity.job, self._identity.run_id, stream, data, late))

@@ -56,6 +56,8 @@ class JobOutput(JobEvent):
     """Written after the run had ended, by a process that it left behind."""
     continued: bool = False
     """The last line goes on in the next event of this run and stream: it is long, or came in pieces."""
+    lacks_newline: bool = False
+    """The last line is the end of the stream, and has no newline."""
 
 
 @frozen

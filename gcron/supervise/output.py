@@ -37,6 +37,8 @@ class Lines(NamedTuple):
     lines: list[bytes]
     continued: bool = False
     """The last of them is not all of its line."""
+    lacks_newline: bool = False
+    """The last of them is the end of the output, and has no newline."""
 
 
 class LineSplitter:
@@ -79,7 +81,7 @@ class LineSplitter:
             state = self._partial.rstrip(b"\r")
             return [Lines([state])] if state else []
         partial, self._partial = self._partial, b""
-        return [Lines([partial], continued=not at_end)] if partial else []
+        return [Lines([partial], continued=not at_end, lacks_newline=at_end)] if partial else []
 
     def _overwrite(self, lines: list[bytes]) -> None:
         """Keep the last state of each line. A first line that was handed on as it is now is removed."""

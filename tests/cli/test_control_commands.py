@@ -23,6 +23,8 @@ CRONTAB = """\
 30 2 * * * printf 'one\\ntwo\\n'; printf 'three\\033[31m\\n' >&2
 # gcron: name=fails
 @manual echo bad; exit 3
+# gcron: name=open-end
+@manual printf 'first\\nno newline'
 # gcron: name=slow timeout=1s
 @manual sleep 600
 # gcron: name=long
@@ -64,7 +66,7 @@ def test_status_is_a_table_of_jobs_and_services(ask: Callable[..., str]) -> None
     text = until(lambda: (text := ask("status")) and "F" in text and re.search(tick_is_idle, text) and text)
     head, table, services = text.split("\n\n")
     assert re.match(
-        r"crontab0-\w+: since .*, 6 jobs, 0 running, 1 failing, 0 overdue", head.replace("1 running", "0 running")
+        r"crontab0-\w+: since .*, 7 jobs, 0 running, 1 failing, 0 overdue", head.replace("1 running", "0 running")
     )
     rows = {line.split()[0]: line for line in table.splitlines()}
     assert rows["JOB"].split() == ["JOB", "SCHEDULE", "LAST", "AGO", "TOOK", "LAST", "TEN", "NEXT"]
@@ -130,6 +132,17 @@ def test_logs_are_the_bytes_that_a_run_wrote(ask: Callable[..., str]) -> None:
     assert len(ask("logs", "backup", run_id[:6]).splitlines()) == 3
     assert "no run of backup" in ask("logs", "backup", "zzz", status=4)
     assert "no output of a-job" in ask("logs", "a-job", status=1)
+
+
+def test_logs_are_exact_in_a_pipe_and_end_their_last_line_on_a_terminal(
+    ask: Callable[..., str], terminal: Callable[..., bytes], runtime: Path
+) -> None:
+    """Output without a newline at its end got one, so that `gcron logs report > report.pdf` was no whole PDF."""
+    assert ask("trigger", "open-end", "--wait") == "first\nno newline"
+    assert ask("logs", "open-end") == "first\nno newline"
+    assert ask("logs", "open-end", "--tail", "1") == "no newline"
+    (socket,) = runtime.rglob("control.sock")
+    assert terminal("logs", "--instance", socket.parent.name, "open-end") == b"first\r\nno newline\r\n"
 
 
 def test_control_bytes_do_not_reach_a_terminal(

@@ -133,8 +133,9 @@ def test_output_is_what_the_job_wrote_line_by_line_or_raw() -> None:
     journal.note(JobOutput(1.0, "a", "1", "stdout", [b"begin"], False, continued=True))
     journal.note(JobOutput(1.0, "a", "1", "stdout", [b" end"], False))
     journal.note(RawOutput(1.0, "a", "1", "stdout", b"\0raw", False))
+    journal.note(JobOutput(1.0, "a", "1", "stdout", [b"", b"last"], False, lacks_newline=True))
     (piece,) = journal.take_output()
-    assert (piece.run_id, b"".join(piece.chunks), piece.skipped) == ("1", b"one\ntwo\nbegin end\n\0raw", 0)
+    assert (piece.run_id, b"".join(piece.chunks), piece.skipped) == ("1", b"one\ntwo\nbegin end\n\0raw\nlast", 0)
     assert not journal.take_output()
 
 

@@ -106,7 +106,7 @@ def test_an_unfinished_line_is_marked_unless_it_is_the_last() -> None:
     assert splitter.feed(b"half") == []
     assert splitter.flush(at_end=False) == [Lines([b"half"], continued=True)]
     assert splitter.feed(b"done") == []
-    assert splitter.flush() == [Lines([b"done"])]
+    assert splitter.flush() == [Lines([b"done"], lacks_newline=True)]
 
 
 def test_an_endless_line_takes_no_more_memory_than_the_limit() -> None:
