@@ -69,6 +69,11 @@ def main(options: argparse.Namespace) -> int:
     except OSError as error:
         say(f"{path} cannot be replaced: {error.strerror}; your changes are in {copy}")
         return 1
+    except KeyboardInterrupt:
+        if os.path.exists(copy):  # otherwise it has just been installed or discarded
+            print(file=sys.stderr)  # after the question and ^C
+            say(f"{path} is not changed; your changes are in {copy}")
+        raise
 
 
 def _edit(path: str, copy: str, before: _Version, options: argparse.Namespace) -> int:

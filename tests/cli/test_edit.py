@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -127,6 +128,33 @@ def test_a_wrong_copy_is_offered_again(
     assert "[e]dit again, [d]iscard the changes, or [k]eep the copy? " in result.stderr
     assert crontab.read_text() == content
     assert len(copies(crontab.parent)) == left
+
+
+def test_ctrl_c_at_the_question_names_the_copy_that_is_kept(crontab: Path) -> None:
+    """It ended without a word, and what somebody had typed was in a file whose name they never saw."""
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gcron", "edit", "crontab"],
+        cwd=crontab.parent,
+        env={**os.environ, "EDITOR": "sh -c 'echo \"61 * * * * x\" > $1' edit", "VISUAL": ""},
+        stdin=side,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert process.stderr is not None
+    said = b""
+    while not said.endswith(b"eep the copy? "):
+        said += process.stderr.read(1) or pytest.fail(said.decode())
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    os.close(main)
+    os.close(side)
+    (copy,) = copies(crontab.parent)
+
+    assert process.returncode == 130
+    assert rest.decode() == f"\ngcron: {crontab} is not changed; your changes are in {copy}\n"
+    assert (crontab.read_text(), copy.read_text()) == (OLD, "61 * * * * x\n")
 
 
 def test_a_directory_that_cannot_be_written_is_said_before_the_editor_starts(gcron: Gcron) -> None:
