@@ -498,7 +498,8 @@ def _instance(text: str) -> str:
     from gcron.state.places import is_instance_name
 
     if not is_instance_name(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name: up to 64 letters, digits, . _ and -")
+        what = "is a path, and this command wants a name" if "/" in text else "is no name"
+        raise argparse.ArgumentTypeError(f"{text!r} {what}: up to 64 letters, digits, . _ and -")
     return text
 
 

@@ -16,6 +16,7 @@ from gcron.variables import NO_SETTINGS
 __all__ = ["CommandParser", "Parser", "Several", "read_count", "variables_of"]
 
 _PREFIX = "GCRON_"
+_MACHINE_FORMATS = ("json", "logfmt")
 _SWITCH = {
     "1": True,
     "yes": True,
@@ -125,7 +126,7 @@ class CommandParser(Parser):
     def error(self, message: str) -> NoReturn:
         """See `Parser.error`. A log for machines gets a record, and no usage."""
         log_format = self._log_format()
-        if log_format in ("json", "logfmt"):
+        if log_format in _MACHINE_FORMATS:
             say(message, "error", log_format)
             self.exit(2)
         super().error(message)
@@ -142,7 +143,13 @@ class CommandParser(Parser):
         try:
             action.default = _read_switch(value) if action.nargs == 0 else self._get_values(action, [value])
         except (argparse.ArgumentError, ValueError) as error:
-            self.error(f"{variable}: {getattr(error, 'message', error)}")
+            self._refuse(f"{variable}: {getattr(error, 'message', error)}")
+
+    def _refuse(self, message: str) -> NoReturn:
+        """End with one line: the usage would not help, for the words of the command line are right."""
+        if self._log_format() in _MACHINE_FORMATS:
+            self.error(message)
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def variables_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:

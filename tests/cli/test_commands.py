@@ -94,6 +94,17 @@ def test_a_bad_variable_is_named_and_affects_no_other_command(
     assert gcron("--version", **{variable: value}).returncode == 0
 
 
+@pytest.mark.parametrize("command", ["run", "state"])
+def test_a_path_in_gcron_instance_is_refused_in_one_line(gcron: Gcron, write: Write, command: str) -> None:
+    """The usage of twenty lines hid it. `status` takes the path of a crontab there, so people have one."""
+    result = gcron(command, *(["crontab"] if command == "run" else []), GCRON_INSTANCE="/etc/crontab")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"gcron {command}: error: GCRON_INSTANCE: '/etc/crontab' is a path, and this command wants a name: up to 64 "
+        f"letters, digits, . _ and - (see gcron {command} --help)\n"
+    )
+
+
 def test_variables_of_a_job_are_not_read_as_options(gcron: Gcron, write: Write) -> None:
     write("@daily true\n")
     result = gcron("next", "crontab", GCRON_JOB="the job around", GCRON_RUN_ID="x", GCRON_ATTEMPT="1")

@@ -162,7 +162,7 @@ def test_where_nothing_can_be_written_gcron_runs_and_says_so_in_one_line(gcron_r
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--instance", "a/b"), "'a/b' is no name: up to 64 letters, digits, . _ and -"),
+        (("--instance", "a/b"), "'a/b' is a path, and this command wants a name: up to 64 letters, digits, . _ and -"),
         (("--keep-runs", "many"), "keep-runs cannot be 'many' (a whole number, 0 or more)"),
         (("--keep-for", "1x"), "keep-for is not a duration"),
         (("--keep-output", "1Q"), "keep-output"),
