@@ -59,6 +59,9 @@ def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
         if error.code in ("no-such-job", "no-such-run"):
             return _NO_JOB
         return _WRONG_COMMAND_LINE if error.code == "bad-request" else REFUSED
+    except KeyError as error:
+        print(f"gcron: an answer has no {error}: what listens there is no gcron of this version", file=sys.stderr)
+        return _NO_GCRON
 
 
 def find(client: Client, text: str) -> Record:

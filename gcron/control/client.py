@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,6 +26,8 @@ _TIMEOUT = 30.0
 # An answer is sent at least every 15 s on a stream.
 _STREAM_TIMEOUT = 60.0
 _LONGEST_LINE = 16 * 1024 * 1024
+# Process, user and group of a peer: `struct ucred`.
+_CREDENTIALS = struct.Struct("iII")
 
 Record = dict[str, Any]
 
@@ -55,7 +59,10 @@ class Happening:
 
 def connect(instance: str | None = None, path: str | None = None) -> Client:
     """Return a client of the gcron that is meant; see `choose`. `path`: of a socket. Raises NoGcron."""
-    return Client(path if path is not None else choose(instance, running()).socket)
+    if path is not None:
+        return Client(path)
+    chosen = choose(instance, running())
+    return Client(chosen.socket, chosen.owner)
 
 
 def choose(instance: str | None, found: list[Running]) -> Running:
@@ -93,14 +100,15 @@ def _listed(found: list[Running]) -> str:
 
 
 class _Connection(HTTPConnection):
-    """HTTP over a Unix socket."""
+    """HTTP over a Unix socket on which one of `users` listens."""
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, users: frozenset[int]) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
+        self._users = users
 
     def connect(self) -> None:
-        """See `HTTPConnection.connect`."""
+        """See `HTTPConnection.connect`. Raises _Foreign."""
         directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -109,17 +117,49 @@ class _Connection(HTTPConnection):
             made.connect(short_address(self._path, directory))
         finally:
             os.close(directory)
+        user = _listener_of(made)
+        if user is not None and user not in self._users:
+            raise _Foreign(user)
+
+    def hang_up(self) -> None:
+        """End the connection, also while another thread reads from it."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Foreign(OSError):
+    """Another user listens on a socket. Nothing was sent to it."""
+
+    def __init__(self, user: int) -> None:
+        super().__init__(f"user {user} listens there")
+        self.user = user
+
+
+def _listener_of(made: socket.socket) -> int | None:
+    """The user of the process that listens (unix(7)); None where the system does not say."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    _, user, _ = _CREDENTIALS.unpack(made.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
+    return int(user)
 
 
 class Client:
-    """Asks the gcron at the socket `path`.
+    """Asks the gcron at the socket `path`, of this user, of root, or of the user `owner`. For one thread.
 
     All methods raise NoGcron when it does not answer, Refused when it refuses.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, owner: int | None = None) -> None:
         self._path = path
+        self._owner = owner
         self._connection: _Connection | None = None
+        self._streaming: Client | None = None
+
+    def another(self) -> Client:
+        """Return a client of the same gcron, for another thread."""
+        return Client(self._path, self._owner)
 
     def close(self) -> None:
         """Close the connection; the next request opens a new one."""
@@ -158,10 +198,17 @@ class Client:
             yield piece
 
     def stream(self, *words: str, last_id: str = "", **query: object) -> Iterator[Happening]:
-        """The events of a stream, as they come, on a connection of its own."""
-        with Client(self._path) as client:
+        """The events of a stream, as they come, on a connection of its own. See `hang_up`."""
+        with self.another() as client:
+            self._streaming = client
             response = client._ask("GET", _target(words, query), None, _STREAM_TIMEOUT, {"Last-Event-ID": last_id})
             yield from client._happenings(response, last_id)
+
+    def hang_up(self) -> None:
+        """End the stream that another thread reads: it raises NoGcron there, or ends."""
+        connection = None if self._streaming is None else self._streaming._connection
+        if connection is not None:
+            connection.hang_up()
 
     def _happenings(self, response: HTTPResponse, last_id: str) -> Iterator[Happening]:
         kind, data = "", ""
@@ -169,7 +216,7 @@ class Client:
             text = line.decode("utf-8").rstrip("\r\n")
             if not text:
                 if kind:
-                    yield Happening(kind, json.loads(data), last_id)
+                    yield Happening(kind, self._record(data), last_id)
                 kind, data = "", ""
                 continue
             name, _, value = text.partition(": ")
@@ -181,18 +228,23 @@ class Client:
                 last_id = value
 
     def _json(self, method: str, target: str, body: Record | None) -> Record:
-        response = self._ask(method, target, body, _TIMEOUT)
+        return self._record(self._read(self._ask(method, target, body, _TIMEOUT), None))
+
+    def _record(self, text: str | bytes) -> Record:
+        """Read a JSON object. Raises NoGcron."""
         try:
-            answer: Record = json.loads(self._read(response, None))
-        except ValueError as error:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise NoGcron(f"{escape_line(self._path)}: the answer is no JSON: {error}") from None
-        return answer
+        if not isinstance(record, dict):
+            raise NoGcron(f"{escape_line(self._path)}: the answer is no JSON object: no gcron listens there")
+        return record
 
     def _ask(
         self, method: str, target: str, body: Record | None, timeout: float, headers: Mapping[str, str] | None = None
     ) -> HTTPResponse:
         if self._connection is None:
-            self._connection = _Connection(self._path, timeout)
+            self._connection = _Connection(self._path, timeout, self._users())
         data = None if body is None else json.dumps(body).encode("ascii")
         sent = {"Content-Type": "application/json"} if data is not None else {}
         try:
@@ -203,11 +255,15 @@ class Client:
         if response.status >= 400:
             text = self._read(response, None)
             try:
-                problem = json.loads(text)
-            except ValueError:
+                problem = self._record(text)
+            except NoGcron:
                 problem = {"detail": f"{response.status} {text[:200].decode('utf-8', 'replace').strip()}"}
             raise Refused(problem)
         return response
+
+    def _users(self) -> frozenset[int]:
+        """The users who may listen there: another one would only pretend to be gcron."""
+        return frozenset({0, os.getuid() if self._owner is None else self._owner})
 
     def _read(self, response: HTTPResponse, size: int | None) -> bytes:
         try:
@@ -224,13 +280,17 @@ class Client:
     def _gone(self, error: Exception) -> NoGcron:
         self.close()
         path = escape_line(self._path)
+        if isinstance(error, _Foreign):
+            wanted = "root or you" if self._owner is None else f"root or the user {self._owner}"
+            return NoGcron(f"{path}: the user {error.user} listens there, and not {wanted}: nothing was sent")
         if isinstance(error, PermissionError):
             return NoGcron(f"{path}: only its own user and root may talk to this gcron")
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
             return NoGcron(f"{path}: no gcron listens there")
         if isinstance(error, TimeoutError):
             return NoGcron(f"{path}: gcron does not answer")
-        return NoGcron(f"{path}: the connection broke: {error or type(error).__name__}")
+        why = str(error).strip() or type(error).__name__  # it may hold a line of what was read
+        return NoGcron(f"{path}: the connection broke: {escape_line(why)}")
 
 
 def _target(words: tuple[str, ...], query: Mapping[str, object]) -> str:

@@ -59,11 +59,14 @@ class ControlPart:
 
 
 def _find_twins(crontabs: Sequence[str]) -> list[str]:
-    """Describe each other gcron that runs the jobs of one of these crontabs: they run twice. For a thread."""
+    """Describe each other gcron of this user that runs the jobs of one of these crontabs: they run twice. For a thread.
+
+    What other users' gcrons say is not believed: anybody can write such a file, and root's log would repeat it.
+    """
     from gcron.control.places import running
 
     own = {os.path.abspath(path) for path in crontabs if path != "-"}
-    found = [(one, sorted(own.intersection(one.crontabs))) for one in running()]
+    found = [(one, sorted(own.intersection(one.crontabs))) for one in running() if one.is_own]
     return [
         f"the gcron {one.name} (process {one.pid}, since {one.since}) runs the jobs of {', '.join(shared)}, too:"
         " each of them runs twice"

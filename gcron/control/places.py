@@ -59,6 +59,8 @@ class Running:
     """Absolute paths."""
     is_own: bool = True
     """False: it is another user's, and root looks."""
+    owner: int | None = None
+    """The user whose gcron it is; None for the present one."""
 
 
 # -- the gcron that serves ----------------------------------------------------------------------------------------
@@ -157,7 +159,8 @@ def _running_below(directory: str, uid: int) -> Iterator[Running]:
                     if facts := _facts_of_running(place, owner):
                         path = os.path.join(directory, name, SOCKET)
                         crontabs = tuple(map(str, facts["crontabs"]))
-                        yield Running(name, path, int(facts["pid"]), str(facts["since"]), crontabs, owner == uid)
+                        pid, since = int(facts["pid"]), str(facts["since"])
+                        yield Running(name, path, pid, since, crontabs, owner == uid, owner)
                 finally:
                     os.close(place)
     finally:

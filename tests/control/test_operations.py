@@ -61,6 +61,17 @@ def test_runs_come_in_pages_newest_first(api: Asker) -> None:
     assert api.get("/runs?cursor=nonsense").code == "bad-cursor"
 
 
+def test_a_page_beyond_the_end_is_empty(api: Asker) -> None:
+    scheduler = api.gcron.scheduler
+    scheduler.job("@every 60s", name="job", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(150)
+    assert len(api.get("/runs").json["runs"]) == 2
+    assert api.get("/runs?cursor=1.0:1").json == {"runs": [], "cursor": None}
+    assert api.get("/jobs/job/runs?cursor=1.0:1").json == {"runs": [], "cursor": None}
+    assert api.get("/jobs?limit=1&cursor=999999999:job").json["cursor"] is None
+
+
 def test_a_job_is_found_by_its_name_a_part_of_it_or_its_line(api: Asker) -> None:
     scheduler = api.gcron.scheduler
     for name in ("backup", "backup-db", "Report"):
