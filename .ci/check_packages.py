@@ -46,6 +46,7 @@ DEPENDENCY_TESTS = {
     "psutil": ["tests/supervise/test_stopping.py"],
     "rich": ["tests/cli/test_help.py", "tests/cli/test_explain_and_next.py", "tests/cli/test_timeline.py"],
     "shtab": ["tests/cli/test_completion.py"],
+    "textual": ["tests/cli/test_top_screen.py"],
 }
 
 WITHOUT_BOUND = {"tzdata"}
@@ -97,6 +98,7 @@ NOT_IMPORTED = {"gcron.__main__", "gcron.testing.pytest_plugin"}
 IMPORT_ALL = f"""\
 import gcron, importlib, pkgutil
 names = {{module.name for module in pkgutil.walk_packages(gcron.__path__, "gcron.")}} - {NOT_IMPORTED}
+names = {{name for name in names if not name.startswith("gcron.cli.tui.")}}  # of the extra `tui`
 for module in [gcron, *map(importlib.import_module, sorted(names))]:
     for name in getattr(module, "__all__", ()):
         getattr(module, name)

@@ -15,7 +15,7 @@ from gcron.cli.talking import REFUSED, find, local_time, talk
 from gcron.control.client import Client, NoGcron
 from gcron.escaping import escape
 
-__all__ = ["main"]
+__all__ = ["describe_pause", "describe_resume", "describe_stop", "describe_trigger", "main"]
 
 # As in `gcron exec`: statuses that are not the job's.
 _TIMED_OUT = 124
@@ -45,22 +45,28 @@ def _say(text: str) -> None:
 def _trigger(client: Client, options: argparse.Namespace) -> int:
     name = find(client, options.job)["job"]
     run = client.post("jobs", name, "trigger", why=options.why)
-    decision, run_id = run["decision"], run["run_id"]
+    decision = run["decision"]
     if decision == "skipped":
-        _report(options, run, f"{name}: skipped: {run['reason']}")
+        _report(options, run, describe_trigger(run))
         return _NO_STATUS if options.wait else REFUSED
-    words = {
-        "started": f"started, run {run_id}",
-        "queued": f"waits for the end of a run that is under way, run {run_id}",
-        "replaced": f"replaces the run that is under way, run {run_id}",
-        "alive": f"is alive already, run {run_id}",
-    }
     if not options.wait:
-        _report(options, run, f"{name}: {words[decision]}")
+        _report(options, run, describe_trigger(run))
         return 0
     if decision != "started":
-        _say(f"{name}: {words[decision]}")
-    return _wait(client, name, run_id, options)
+        _say(describe_trigger(run))
+    return _wait(client, name, run["run_id"], options)
+
+
+def describe_trigger(run: Record) -> str:
+    """Return what became of a trigger, in words."""
+    words = {
+        "skipped": f"skipped: {run['reason']}",
+        "started": f"started, run {run['run_id']}",
+        "queued": f"waits for the end of a run that is under way, run {run['run_id']}",
+        "replaced": f"replaces the run that is under way, run {run['run_id']}",
+        "alive": f"is alive already, run {run['run_id']}",
+    }
+    return f"{run['job']}: {words[run['decision']]}"
 
 
 def _wait(client: Client, name: str, run_id: str, options: argparse.Namespace) -> int:
@@ -94,17 +100,22 @@ def _status(run: Record) -> int:
 def _stop(client: Client, options: argparse.Namespace) -> int:
     if _RUN_ID.fullmatch(options.job):
         run = client.post("runs", options.job, "kill" if options.now else "stop", why=options.why)
-        _report(options, run, f"{run['job']}: run {run['run_id']} is being {'killed' if options.now else 'stopped'}")
+        _report(options, run, describe_stop(run, "killed" if options.now else "stopped"))
         return 0
     name = find(client, options.job)["job"]
     stopped = client.post("jobs", name, "stop", why=options.why, now=options.now or None)
-    if "stopped" in stopped:
-        runs = f"run{'' if len(stopped['stopped']) == 1 else 's'} {', '.join(stopped['stopped'])}"
-        text = f"{name}: {runs}: being {'killed' if options.now else 'stopped'}"
-    else:
-        text = f"{name}: {stopped['service']['state']}"
-    _report(options, stopped, text)
+    _report(options, stopped, describe_stop(stopped, "killed" if options.now else "stopped"))
     return 0
+
+
+def describe_stop(stopped: Record, done: str = "stopped") -> str:
+    """Return what became of the stop of a job, a service or a run, in words. `done`: or `killed`."""
+    if "run_id" in stopped:
+        return f"{stopped['job']}: run {stopped['run_id']} is being {done}"
+    if "stopped" not in stopped:
+        return f"{stopped['job']}: {stopped['service']['state']}"
+    runs = f"run{'' if len(stopped['stopped']) == 1 else 's'} {', '.join(stopped['stopped'])}"
+    return f"{stopped['job']}: {runs}: being {done}"
 
 
 # -- pauses -------------------------------------------------------------------------------------------------------
@@ -125,19 +136,28 @@ def _pause(client: Client, options: argparse.Namespace) -> int:
             return 2
     name = find(client, options.job)["job"]
     job = client.post("jobs", name, "pause", until=until, why=options.why, **{"for": options.duration})
-    end = job["pause"]["until"]
-    text = f"until {local_time(end)}" if end else f"until gcron resume {name}"
-    _report(options, job, f"{name}: paused {text}")
+    _report(options, job, describe_pause(job))
     return 0
+
+
+def describe_pause(job: Record) -> str:
+    """Return how long a job is paused, in words."""
+    end = job["pause"]["until"]
+    return f"{job['job']}: paused until {local_time(end) if end else 'gcron resume ' + job['job']}"
 
 
 def _resume(client: Client, options: argparse.Namespace) -> int:
     before = find(client, options.job)
     name = before["job"]
     job = client.post("jobs", name, "resume")
-    due = f"due next at {local_time(job['next_fire'])}" if job["next_fire"] else job["waits"] or "not due at any time"
-    _report(options, job, f"{name}: {'resumed' if before['paused'] else 'was not paused'}, {due}")
+    _report(options, job, describe_resume(job, before["paused"]))
     return 0
+
+
+def describe_resume(job: Record, was_paused: bool) -> str:
+    """Return that a job is due again, and when, in words."""
+    due = f"due next at {local_time(job['next_fire'])}" if job["next_fire"] else job["waits"] or "not due at any time"
+    return f"{job['job']}: {'resumed' if was_paused else 'was not paused'}, {due}"
 
 
 # -- services and crontabs ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from gcron.cli.talking import colour
 from gcron.cli.terminal import width
 from gcron.escaping import escape_line
 
-__all__ = ["Column", "print_columns"]
+__all__ = ["Column", "clean", "fit", "format_columns", "print_columns"]
 
 _GAP = 2
 
@@ -27,18 +27,28 @@ class Column(NamedTuple):
 
 def print_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print the titles and the rows."""
-    rows = [[escape_line(cell).expandtabs(1) for cell in row] for row in rows]
+    for line in format_columns(columns, rows):
+        print(line)
+
+
+def format_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines that `print_columns` prints."""
+    rows = clean(rows)
+    widths = fit(columns, rows, width())
+    titles = colour(_line(columns, [column.title for column in columns], widths), "bold")
+    return [titles, *(_line(columns, row, widths, coloured=True) for row in rows)]
+
+
+def clean(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the rows with cells of one line each, that a terminal may show."""
+    return [[escape_line(cell).expandtabs(1) for cell in row] for row in rows]
+
+
+def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int) -> dict[int, int]:
+    """Return the width of each column that is shown, by its index. The rows are clean."""
     natural = [
         max([len(column.title), *(cell_width(row[index]) for row in rows)]) for index, column in enumerate(columns)
     ]
-    widths = _fit(columns, natural, width())
-    print(colour(_line(columns, [column.title for column in columns], widths), "bold"))
-    for row in rows:
-        print(_line(columns, row, widths, coloured=True))
-
-
-def _fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
-    """The width of each column that is shown."""
     kept = [index for index in range(len(columns)) if natural[index]]
     for _ in columns:
         narrowest = {index: min(natural[index], columns[index].narrowest) for index in kept}

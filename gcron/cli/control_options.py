@@ -49,6 +49,23 @@ the last ten outcomes, the newest last:
     parser.add_argument("--names", action="store_true", help="only the names of the jobs, one a line")
 
 
+def _add_top(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "top",
+        "show how the jobs stand, live",
+        "Show how the jobs of the running gcron stand, live: the table of gcron status, the worst first. "
+        "With the extra gcron[tui], keys show runs and output, trigger, pause and stop.",
+        """\
+keys with gcron[tui]:
+  enter  the runs of a job, the output of a run     t  trigger    p  pause, resume
+  /      only jobs with this in their name          s  stop       ?  help   q  quit
+""",
+        has_json=False,
+    )
+    parser.add_argument("--plain", action="store_true", help="the table alone, also with gcron[tui]")
+
+
 def _add_history(commands: _Commands) -> None:
     parser = _add(
         commands,
@@ -233,6 +250,7 @@ def _add_why(parser: argparse.ArgumentParser) -> None:
 CONTROL_COMMANDS: Mapping[str, Callable[[_Commands], None]] = MappingProxyType(
     {
         "status": _add_status,
+        "top": _add_top,
         "history": _add_history,
         "logs": _add_logs,
         "why": _add_why_command,

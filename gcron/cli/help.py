@@ -60,6 +60,7 @@ _PARTS = (
     Topic("policies", "running", "Attempts and delays", "retries, overlap, groups, catchup, alarms"),
     Topic("output", "running", "Output", "what becomes of what jobs print"),
     Topic("signals", "running", "Signals, stopping, reloading", "TERM, INT, QUIT, HUP, USR1, USR2, and stopping"),
+    Topic("socket", "control", "The socket", "where gcron listens for commands, and who may use it"),
     Topic("files", "crontab", "Reading the file", "which files are taken, and which are refused"),
 )
 # For contributors, or only useful in a browser.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,18 @@ from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
 from gcron.escaping import escape_line
 
-__all__ = ["main", "strip"]
+__all__ = [
+    "JOB_COLUMNS",
+    "RUN_COLUMNS",
+    "SERVICE_COLUMNS",
+    "headlines",
+    "is_failing",
+    "job_row",
+    "main",
+    "run_row",
+    "service_row",
+    "strip",
+]
 
 _SIGNS = {
     "succeeded": ".",
@@ -42,8 +54,6 @@ _STRIP = 10
 _RUNS_SHOWN = 10
 
 Record = dict[str, Any]
-
-_in_red, _in_yellow = partial(colour, name="red"), partial(colour, name="yellow")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -71,18 +81,20 @@ def _all(client: Client, options: argparse.Namespace) -> int:
     now = instance["now"]
     scheduled = [job for job in jobs if "service" not in job]
     services = [job for job in jobs if "service" in job]
-    _print_headline(instance, scheduled)
+    for text, name in headlines(instance, scheduled):
+        print_wrapped(text, paint=partial(colour, name=name) if name else str)
     if scheduled:
         print()
-        print_columns(_JOB_COLUMNS, [_job_row(job, now) for job in scheduled])
+        print_columns(JOB_COLUMNS, [job_row(job, now) for job in scheduled])
     if services:
         print()
-        print_columns(_SERVICE_COLUMNS, [_service_row(job, now) for job in services])
+        print_columns(SERVICE_COLUMNS, [service_row(job, now) for job in services])
     return 0
 
 
-def _print_headline(instance: Record, jobs: list[Record]) -> None:
-    failing = sum(_is_failing(job) for job in jobs)
+def headlines(instance: Record, jobs: Sequence[Record]) -> list[tuple[str, str]]:
+    """Return what is to be known before the tables, each with its colour; empty for none."""
+    failing = sum(is_failing(job) for job in jobs)
     counts = [
         plural(len(jobs), "job"),
         f"{sum(bool(job['running']) for job in jobs)} running",
@@ -90,24 +102,25 @@ def _print_headline(instance: Record, jobs: list[Record]) -> None:
         f"{sum(job['overdue'] for job in jobs)} overdue",
     ]
     since = f"since {local_time(instance['since'])[:16]} ({ago(seconds_since(instance['since'], instance['now']))})"
-    print_wrapped(f"{instance['instance']}: {since}, {', '.join(counts)}")
+    lines = [(f"{instance['instance']}: {since}, {', '.join(counts)}", "")]
     if instance["stopping"]:
-        print_wrapped("gcron is stopping", paint=_in_yellow)
+        lines.append(("gcron is stopping", "yellow"))
     problem = (instance["reload"] or {}).get("problem")
     if problem:
-        print_wrapped("the crontabs on disk are wrong, and the jobs of before go on: see gcron check", paint=_in_red)
+        lines.append(("the crontabs on disk are wrong, and the jobs of before go on: see gcron check", "red"))
     if instance["store"]["problem"]:
         lost = f" ({instance['store']['lost']} records lost)" if instance["store"]["lost"] else ""
-        print_wrapped(f"history: {instance['store']['problem']}{lost}", paint=_in_red)
+        lines.append((f"history: {instance['store']['problem']}{lost}", "red"))
+    return lines
 
 
-def _is_failing(job: Record) -> bool:
+def is_failing(job: Record) -> bool:
     """Whether the last run that succeeded or failed has failed."""
     decided = [outcome for outcome in job["recent"] if outcome == "succeeded" or outcome in FAILURES]
     return bool(decided) and decided[-1] != "succeeded"
 
 
-_JOB_COLUMNS = (
+JOB_COLUMNS = (
     Column("JOB", 12),
     Column("SCHEDULE", 10, leaves=2),
     Column("LAST", 7, style=style_of),
@@ -116,7 +129,7 @@ _JOB_COLUMNS = (
     Column("LAST TEN", 10, leaves=3),
     Column("NEXT", 7, style=lambda cell: "yellow" if cell in ("paused", "off") else ""),
 )
-_SERVICE_COLUMNS = (
+SERVICE_COLUMNS = (
     Column("SERVICE", 12),
     Column("STATE", 8, style=lambda cell: {"ready": "green", "failed": "red", "backing-off": "yellow"}.get(cell, "")),
     Column("SINCE", 5),
@@ -125,7 +138,8 @@ _SERVICE_COLUMNS = (
 )
 
 
-def _job_row(job: Record, now: str) -> list[str]:
+def job_row(job: Record, now: str) -> list[str]:
+    """Return the cells of a job."""
     last, since, took = _last(job, now)
     return [job["job"], job["schedule"], last, since, took, strip(job["recent"]), _next(job, now)]
 
@@ -153,7 +167,8 @@ def _next(job: Record, now: str) -> str:
     return "-" if job["next_fire"] is None else f"in {ago(seconds_since(now, job['next_fire']))}"
 
 
-def _service_row(job: Record, now: str) -> list[str]:
+def service_row(job: Record, now: str) -> list[str]:
+    """Return the cells of a service."""
     service = job["service"]
     return [
         job["job"],
@@ -180,7 +195,7 @@ def _one(client: Client, options: argparse.Namespace) -> int:
             print_wrapped(text, f"{title:12}", " " * 12)
     if runs:
         print()
-        print_columns(_RUN_COLUMNS, [_run_row(run, now) for run in runs])
+        print_columns(RUN_COLUMNS, [run_row(run) for run in runs])
     return 0
 
 
@@ -237,7 +252,7 @@ def _state(job: Record, now: str) -> str:
     return "; ".join(states)
 
 
-_RUN_COLUMNS = (
+RUN_COLUMNS = (
     Column("RUN", 16),
     Column("WHEN", 19, leaves=4),
     Column("OUTCOME", 9, style=style_of),
@@ -248,7 +263,8 @@ _RUN_COLUMNS = (
 )
 
 
-def _run_row(run: Record, now: str) -> list[str]:
+def run_row(run: Record) -> list[str]:
+    """Return the cells of a run."""
     outcome = word_of(run["outcome"]) or run["state"]
     used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
     return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, run["reason"]]

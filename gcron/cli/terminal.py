@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from gcron.escaping import escape
 
-__all__ = ["FIXED_BLANK", "WIDEST_TEXT", "columns", "is_terminal", "print_wrapped", "wants_colour", "width"]
+__all__ = ["FIXED_BLANK", "WIDEST_TEXT", "columns", "is_terminal", "print_wrapped", "wants_colour", "width", "wrap"]
 
 FIXED_BLANK = "\N{NO-BREAK SPACE}"
 """Stands for a blank at which no line may break."""
@@ -56,6 +56,12 @@ def print_wrapped(text: str, lead: str = "", following: str = "  ", paint: Calla
 
     The text is escaped. `paint` adds colour to a line.
     """
+    for line in wrap(text, lead, following):
+        print(paint(line))
+
+
+def wrap(text: str, lead: str = "", following: str = "  ") -> list[str]:
+    """Return the lines that `print_wrapped` prints."""
     wrapper = textwrap.TextWrapper(
         min(width(), WIDEST_TEXT) if is_terminal() else width(),
         initial_indent=lead,
@@ -63,5 +69,4 @@ def print_wrapped(text: str, lead: str = "", following: str = "  ", paint: Calla
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for line in wrapper.wrap(escape(text)):
-        print(paint(line.replace(FIXED_BLANK, " ").rstrip()))
+    return [line.replace(FIXED_BLANK, " ").rstrip() for line in wrapper.wrap(escape(text))]
