@@ -12,7 +12,10 @@ from gcron.cli.main import main
 ROOT = Path(__file__).parent.parent
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 ARCHITECTURE = PAGES["architecture.md"]
-COMMANDS = ("run", "check", "next", "timeline", "explain", "exec", "notify")
+COMMANDS = (
+    *("run", "check", "next", "timeline", "explain", "exec", "notify", "state"),
+    *("status", "top", "history", "logs", "why", "trigger", "stop", "pause", "resume", "restart", "reload"),
+)
 CALL = re.compile(rf"gcron ({'|'.join(COMMANDS)})\b([^`\n|;]*)")
 
 

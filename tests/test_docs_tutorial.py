@@ -41,9 +41,9 @@ def same(line: str) -> str:
 class OnTerminal:
     """A command that runs on a pseudo-terminal."""
 
-    def __init__(self, argv: list[str], directory: Path) -> None:
+    def __init__(self, argv: list[str], directory: Path, environment: dict[str, str] = ENVIRONMENT) -> None:
         ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(argv, cwd=directory, env=ENVIRONMENT, stdout=theirs, stderr=theirs)
+        self.process = subprocess.Popen(argv, cwd=directory, env=environment, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self._terminal = open(ours, encoding="utf-8")  # noqa: SIM115 - closed by `end`
         self.lines = lines_of(self._terminal)

@@ -2,7 +2,8 @@
 
     python docs/pictures/draw.py
 
-It runs `gcron run crontab.example` for a few seconds, then Ctrl-C, and `gcron timeline`, on a pseudo-terminal.
+It runs `gcron run crontab.example` for a few seconds, `gcron status` beside it, then Ctrl-C, and `gcron timeline`, each
+on a pseudo-terminal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -23,8 +28,8 @@ from rich.text import Text
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COLUMNS, LINES = 100, 30
-# Seconds until Ctrl-C.
-RUN_FOR = 6.5
+# Seconds until `gcron status`, and until Ctrl-C.
+ASK_AFTER, RUN_FOR = 6.0, 6.5
 # Fonts of the reader's own: a picture that fetches one from elsewhere shows none without a network.
 STYLE = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -68,18 +73,25 @@ THEME = TerminalTheme(
 def main() -> None:
     """Record the commands and write the picture."""
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
-    for arguments, seconds in ((["run", "crontab.example"], RUN_FOR), (["timeline", "crontab.example"], None)):
-        console.print(Text(f"$ gcron {' '.join(arguments)}", style="bold"))
-        console.print(Text.from_ansi(_recorded(arguments, seconds)))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(_recorded, ["run", "crontab.example"], RUN_FOR)
+        time.sleep(ASK_AFTER)
+        status = _recorded(["status"])
+    shown = [("run crontab.example", running.result()), ("status     # in a second terminal", status)]
+    shown.append(("timeline crontab.example", _recorded(["timeline", "crontab.example"])))
+    for command, printed in shown:
+        console.print(Text(f"$ gcron {command}", style="bold"))
+        console.print(Text.from_ansi(printed))
         console.print()
     picture = console.export_svg(title="gcron", theme=THEME, code_format=STYLE, unique_id="gcron")
     (HERE / "run.svg").write_text(re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE))
 
 
-def _recorded(arguments: list[str], seconds: float | None) -> str:
+def _recorded(arguments: list[str], seconds: float | None = None) -> str:
     """What the command prints on a terminal; after `seconds` it gets Ctrl-C."""
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GCRON_")}
+    environment |= {"GCRON_STATE": "memory", "XDG_RUNTIME_DIR": _place()}  # apart from what else runs here
     process = subprocess.Popen(
         [sys.executable, "-m", "gcron", *arguments],
         cwd=ROOT,
@@ -95,6 +107,11 @@ def _recorded(arguments: list[str], seconds: float | None) -> str:
     data = b"".join(_blocks(ours))
     process.wait()
     return data.decode().replace("\r\n", "\n").rstrip("\n")
+
+
+@cache
+def _place() -> str:
+    return tempfile.mkdtemp(prefix="gcron-picture-")
 
 
 def _blocks(descriptor: int) -> list[bytes]:

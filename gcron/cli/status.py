@@ -52,6 +52,8 @@ _SIGNS = {
 }
 _STRIP = 10
 _RUNS_SHOWN = 10
+# Columns of a title of a fact, with two blanks.
+_TITLE = len("last success") + 2
 
 Record = dict[str, Any]
 
@@ -192,7 +194,7 @@ def _one(client: Client, options: argparse.Namespace) -> int:
     now = client.get("instance")["now"]
     for title, text in _facts(job, now):
         if text:
-            print_wrapped(text, f"{title:12}", " " * 12)
+            print_wrapped(text, f"{title:{_TITLE}}", " " * _TITLE)
     if runs:
         print()
         print_columns(RUN_COLUMNS, [run_row(run) for run in runs])
