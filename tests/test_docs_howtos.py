@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class Follower:
         }
         self.gcron: OnTerminal | None = None
         self.checked = 0
+        self._left: list[psutil.Process] = []
         (directory / "run").mkdir(mode=0o700)
 
     def follow(self, page: str) -> None:
@@ -119,6 +121,7 @@ class Follower:
         """Kill gcron when its runs are on disk, and wait until fires of its job of each second are missed."""
         assert self.gcron is not None
         time.sleep(1.0)
+        self._left += psutil.Process(self.gcron.process.pid).children(recursive=True)
         self.gcron.process.kill()
         self.gcron.end()
         for file in (self.directory / "run").rglob("instance.json"):
@@ -139,10 +142,12 @@ class Follower:
 
     def end(self) -> None:
         if self.gcron is not None:
-            for child in psutil.Process(self.gcron.process.pid).children(recursive=True):
-                child.kill()
+            self._left += psutil.Process(self.gcron.process.pid).children(recursive=True)
             self.gcron.process.kill()
             self.gcron.end()
+        for process in self._left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 NIGHTS = 10

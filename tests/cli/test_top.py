@@ -191,8 +191,7 @@ def test_gcron_that_goes_away_and_comes_back_is_followed(
     top: Callable[..., Terminal], daemon: Any, gcron_run: Callable[..., Any]
 ) -> None:
     terminal = top()
-    daemon.send(signal.SIGKILL)
-    daemon.wait()
+    assert daemon.stop() == 0
     terminal.wait_for("out of date, and waiting for gcron")
     assert "backup" in terminal.picture, "what was known stays"
     gcron_run(CRONTAB + "# gcron: name=new\n@manual true\n", "--instance", "the-one")
