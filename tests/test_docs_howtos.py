@@ -37,6 +37,7 @@ VARYING = (
     (r"jobs-[0-9a-f]{8}", "INSTANCE"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z?|\d{4}-\d\d-\d\d|\b\d\d:\d\d:\d\d\b", "TIME"),
     (r"\b\d+(\.\d+)?s\b|\b\d+m\d\ds\b|\b\d+h\d\dm\b|\b\d+[dhm]\b|\b\d+(\.\d+)? s\b", "SPAN"),
+    (r"\b\d+(\.\d+)?[KMG]\b", ""),  # the peak of memory, which not every run has
     (r"pid \d+", "pid N"),
     (r"(by|user) [\w ]+(?=:|$)", "by SOMEBODY"),
     (r"\d+ fires", "N fires"),
@@ -186,6 +187,8 @@ def stored(job: str, number: int, due: datetime, end: tuple[str, str, int], took
         finished=at + took,
         exit_code=code,
         duration=took,
+        cpu_seconds=took / 2,
+        max_rss_bytes=42 << 20,
     )
 
 

@@ -241,6 +241,23 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(top: Callable[..., Termi
     assert terminal.is_as_before()
 
 
+@pytest.mark.parametrize(("signum", "status"), [(None, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_screen_of_textual_leaves_the_terminal_as_before(
+    daemon: Any, on_terminal: Callable[..., Terminal], signum: signal.Signals | None, status: int
+) -> None:
+    """Textual itself hears no TERM: the terminal stayed without echo, on its second screen."""
+    argv = [sys.executable, "-m", "gcron", "top", "--instance", "the-one"]
+    terminal = on_terminal(argv, PYTHONIOENCODING="utf-8")
+    until(lambda: terminal.read() or "Trigger" in terminal.text)
+    assert not terminal.is_as_before()
+    if signum is None:
+        terminal.press(b"q")
+    else:
+        terminal.send(signum)
+    assert terminal.end() == status
+    assert terminal.is_as_before()
+
+
 def test_an_error_is_printed_on_a_terminal_as_before(daemon: Any, on_terminal: Callable[..., Terminal]) -> None:
     program = """if True:
         import sys

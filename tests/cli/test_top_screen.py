@@ -135,7 +135,7 @@ def test_output_has_no_effect_on_the_terminal(use: Callable[..., None]) -> None:
     async def talk(pilot: Screen) -> None:
         await choose(pilot, "fails")
         await pilot.press("t", "enter")
-        await shows(pilot, "exit status 3")
+        await shows(pilot, "@manual, failed")
         await pilot.press("enter")
         await shows(pilot, "bad\\x1b[31m", "failed, exit status 3")
 
