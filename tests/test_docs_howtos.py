@@ -65,7 +65,6 @@ class Follower:
         }
         self.gcron: OnTerminal | None = None
         self.checked = 0
-        self._left: list[psutil.Process] = []
         (directory / "run").mkdir(mode=0o700)
 
     def follow(self, page: str) -> None:
@@ -122,7 +121,6 @@ class Follower:
         """Kill gcron when its runs are on disk, and wait until fires of its job of each second are missed."""
         assert self.gcron is not None
         time.sleep(1.0)
-        self._left += psutil.Process(self.gcron.process.pid).children(recursive=True)
         self.gcron.process.kill()
         self.gcron.end()
         for file in (self.directory / "run").rglob("instance.json"):
@@ -142,13 +140,14 @@ class Follower:
         store.close()
 
     def end(self) -> None:
+        """Kill all that was started, also what a killed gcron has left running."""
         if self.gcron is not None:
-            self._left += psutil.Process(self.gcron.process.pid).children(recursive=True)
             self.gcron.process.kill()
             self.gcron.end()
-        for process in self._left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("XDG_RUNTIME_DIR") == self.environment["XDG_RUNTIME_DIR"]:
+                    process.kill()
 
 
 NIGHTS = 10
