@@ -8,7 +8,7 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -34,6 +34,8 @@ _ABOVE = 2
 _QUIT = (b"q", b"Q")
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SIGNALS = (*_ENDS, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
+
+Record = dict[str, Any]
 
 
 def show_board(follower: Follower, hint: str) -> int:
@@ -64,20 +66,22 @@ def draw(view: View, height: int, foot: str) -> list[str]:
     for_services = min(len(services) + _ABOVE, room // 3)
     if for_services <= _ABOVE:
         for_services = 0
-    lines += _table(JOB_COLUMNS, [job_row(job, now) for job in jobs], room - for_services, "job")
-    lines += _table(SERVICE_COLUMNS, [service_row(job, now) for job in services], height - len(lines) - 1, "service")
+    lines += _table(JOB_COLUMNS, jobs, lambda job: job_row(job, now), room - for_services, "job")
+    lines += _table(SERVICE_COLUMNS, services, lambda job: service_row(job, now), height - len(lines) - 1, "service")
     lines = lines[: height - 1]
     return [*lines, *[""] * (height - 1 - len(lines)), colour(shorten(foot, width()), "dim")]
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int, noun: str) -> list[str]:
+def _table(
+    columns: Sequence[Column], jobs: Sequence[Record], row: Callable[[Record], list[str]], room: int, noun: str
+) -> list[str]:
     """An empty line, the titles, and the rows for which there is room."""
     most = room - _ABOVE
-    if not rows or most <= 0:
+    if not jobs or most <= 0:
         return []
-    shown = rows if len(rows) <= most else rows[: max(1, most - 1)]
-    more = [f"and {plural(len(rows) - len(shown), noun)} more"] if len(shown) < min(len(rows), most) else []
-    return ["", *format_columns(columns, shown), *more]
+    shown = jobs if len(jobs) <= most else jobs[: max(1, most - 1)]
+    more = [f"and {plural(len(jobs) - len(shown), noun)} more"] if len(shown) < min(len(jobs), most) else []
+    return ["", *format_columns(columns, [row(job) for job in shown]), *more]
 
 
 # -- the terminal -------------------------------------------------------------------------------------------------

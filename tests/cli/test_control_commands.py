@@ -271,7 +271,9 @@ def test_reload_says_what_has_changed_or_what_is_wrong(ask: Callable[..., str], 
 
 def test_an_unknown_job_is_status_4_with_the_nearest_name(ask: Callable[..., str]) -> None:
     assert "did you mean backup (" in ask("status", "bakcup", status=4)
-    assert "names have that part" in ask("trigger", "l", status=4)
+    several = ask("trigger", "l", status=4)
+    assert "names have that part" in several
+    assert len(several.splitlines()) == 1
     assert ask("status", "crontab0:4").startswith("job           backup\n")
 
 

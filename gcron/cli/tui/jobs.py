@@ -20,6 +20,9 @@ from gcron.cli.tui.table import Table
 
 __all__ = ["JobsScreen"]
 
+# More would take a noticeable part of each second.
+_MOST_ROWS = 500
+
 Record = dict[str, Any]
 
 
@@ -78,9 +81,11 @@ class JobsScreen(BoardScreen):
     def head(self) -> list[tuple[str, str]]:
         """See `BoardScreen`."""
         lines = head(self.session.view)
+        left = len(self._matching())
         if self._filter.value:
-            left = len(self._matching())
             lines.append((f"{plural(left, 'job')} with {self._filter.value!r} in the name; esc shows all", "yellow"))
+        if left > _MOST_ROWS:
+            lines.append((f"the first {_MOST_ROWS} of {left}; / finds the others", "yellow"))
         return lines
 
     def chosen_job(self) -> str | None:
@@ -91,7 +96,7 @@ class JobsScreen(BoardScreen):
         """See `BoardScreen`."""
         super().show_view()
         now = self.session.view.now()
-        self._table.fill({job["job"]: _row(job, now) for job in self._matching()})
+        self._table.fill({job["job"]: _row(job, now) for job in self._matching()[:_MOST_ROWS]})
 
     def _matching(self) -> list[Record]:
         part = self._filter.value.casefold()
