@@ -91,7 +91,7 @@ class Follower:
                 if not missing:
                     return
             pytest.fail(f"{missing} are missing in {seen}")
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE / 4  # before `OnTerminal` gives up, so that it is gcron that answers
         while (found := self._printed_by(command)) != (shown := [same(line) for line in lines]):
             if lines[-1:] == ["..."] and found[: len(lines) - 1] == shown[:-1]:
                 return

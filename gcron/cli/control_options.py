@@ -58,8 +58,9 @@ def _add_top(commands: _Commands) -> None:
         "With the extra gcron[tui], keys show runs and output, trigger, pause and stop.",
         """\
 keys with gcron[tui]:
-  enter  the runs of a job, the output of a run     t  trigger    p  pause, resume
-  /      only jobs with this in their name          s  stop       ?  help   q  quit
+  enter  the runs of a job; the output of a run
+  t      trigger            p  pause, resume         s  stop (asks first)
+  /      filter by name     ?  help                  q  quit
 """,
         has_json=False,
     )

@@ -33,7 +33,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become anot
 @pytest.fixture
 def daemon(gcron_run: Run, runtime: Path) -> Any:
     started = gcron_run(CRONTAB)
-    until(lambda: list(runtime.rglob("control.sock")))
+    until(lambda: list(runtime.rglob("instance.json")))  # the last file: all others are as they stay
     return started
 
 
