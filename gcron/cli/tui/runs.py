@@ -99,7 +99,7 @@ def _sentence(job: Record, now: str) -> str:
     elif ago:
         words.append(f"{last} {ago} ago, took {took}")
     if due not in ("", "-"):
-        words.append(due if due.startswith(("paused", "off")) else f"next {due}")
+        words.append(f"next {due}" if due.startswith("in ") else due)
     if job["overdue"]:
         words.append("overdue")
     return ", ".join(words)
