@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from gcron.cli.parser import CommandParser, read_count
+from gcron.cli.parser import CommandParser, Several, read_count
 
-__all__ = ["CONTROL_COMMANDS", "add_run_options"]
+__all__ = ["CONTROL_COMMANDS", "add_http_options", "add_run_options"]
+
+T = TypeVar("T")
 
 _Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 
@@ -24,6 +26,39 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the option of `gcron run` that concerns the control socket."""
     parser.add_argument(
         "--no-control", action="store_true", help="no control socket: gcron status and the like do not reach this gcron"
+    )
+
+
+def add_http_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `gcron run` that concern the pages."""
+    group = parser.add_argument_group("pages for a browser, and the API over TCP (gcron help web)")
+    group.add_argument(
+        "--http",
+        type=_http_address,
+        metavar="ADDRESS",
+        help="serve them: HOST:PORT, such as 127.0.0.1:9180 or [::1]:9180, or unix:PATH; the log shows the link",
+    )
+    group.add_argument("--http-token-file", metavar="FILE", help="your own token is in this file")
+    group.add_argument(
+        "--http-anonymous",
+        choices=("none", "health", "metrics", "read"),
+        default="health",
+        help="what may be asked without the token (default health: /healthz); each includes the ones before it",
+    )
+    group.add_argument(
+        "--http-host",
+        action=Several,
+        type=_http_hosts,
+        default=(),
+        metavar="NAME",
+        help="another name by which clients call this machine, such as cron.example.org",
+    )
+    group.add_argument("--http-prefix", type=_http_prefix, default="", metavar="PATH", help="below this path, as /cron")
+    group.add_argument(
+        "--http-proxy",
+        type=_http_proxies,
+        metavar="LIST",
+        help="believe X-Forwarded-For, -Proto and -Host of these addresses and networks, or of unix",
     )
 
 
@@ -230,6 +265,27 @@ examples:
     )
 
 
+def _add_token(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "token",
+        help="print the link to the pages of the running gcron",
+        description="Print the link to the pages of the running gcron, with the token that signs you in.",
+        epilog="""\
+examples:
+  gcron token                    open the link in a browser
+  curl -H "Authorization: Bearer $(gcron token --bare)" \\
+    http://127.0.0.1:9180/api/v1/jobs
+
+exit status: 0 printed; 1 it serves no pages (gcron run --http ADDRESS); 3 no
+gcron to talk to
+""",
+    )
+    parser.add_argument(
+        "--instance", metavar="NAME", help="which gcron, if several run: its name, or a crontab that it runs"
+    )
+    parser.add_argument("--bare", action="store_true", help="the token alone")
+
+
 def _add(
     commands: _Commands, name: str, help: str, description: str, epilog: str, has_json: bool = True
 ) -> CommandParser:
@@ -261,6 +317,38 @@ CONTROL_COMMANDS: Mapping[str, Callable[[_Commands], None]] = MappingProxyType(
         "resume": _add_resume,
         "restart": _add_restart,
         "reload": _add_reload,
+        "token": _add_token,
     }
 )
 """In the order of `gcron --help`."""
+
+
+def _http_address(text: str) -> Any:
+    from gcron.web.address import read_address
+
+    return _read(read_address, text)
+
+
+def _http_hosts(text: str) -> tuple[str, ...]:
+    from gcron.web.settings import read_host
+
+    return tuple(_read(read_host, text))
+
+
+def _http_prefix(text: str) -> str:
+    from gcron.web.settings import read_prefix
+
+    return _read(read_prefix, text)
+
+
+def _http_proxies(text: str) -> Any:
+    from gcron.web.forwarded import read_proxies
+
+    return _read(read_proxies, text)
+
+
+def _read(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

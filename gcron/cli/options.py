@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from gcron.cli.control_options import CONTROL_COMMANDS, add_run_options
+from gcron.cli.control_options import CONTROL_COMMANDS, add_http_options, add_run_options
 from gcron.cli.parser import CommandParser, Parser, Several, read_count, variables_of
 from gcron.version import __version__
 
@@ -137,6 +137,7 @@ def _add_run(commands: _Commands) -> None:
     history.add_argument(
         "--keep-for", type=_option("keep-for"), metavar="DURATION", help="for how long, at most (default 30d)"
     )
+    add_http_options(parser)
 
 
 def _add_exec(commands: _Commands) -> None:

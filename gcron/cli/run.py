@@ -92,6 +92,14 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     except StateError as error:
         say(f"not started: {error}", "error", options.log_format)
         return None
+    pages: MakePart | None = None
+    if options.http is not None:
+        try:
+            pages = _pages(options, opened)
+        except ValueError as error:
+            opened.close()
+            say(f"not started: {error}", "error", options.log_format)
+            return None
     jobs = _jobs_of(loaded, crontabs)
     if lame := _jobs_without_shell(jobs):
         say(
@@ -121,6 +129,8 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     parts: list[MakePart] = [notifying]
     if not options.no_control:
         parts.append(partial(_control_part, options))
+    if pages is not None:
+        parts.append(pages)
     origin = str(crontabs)
     daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
     return daemon, opened
@@ -130,6 +140,40 @@ def _control_part(options: argparse.Namespace, daemon: Daemon) -> ControlPart:
     crontabs = [*options.files, *options.spool]
     say = partial(daemon.say, level="error")
     return ControlPart(daemon.scheduler, _instance(options), crontabs, daemon.reloader, say)
+
+
+def _pages(options: argparse.Namespace, opened: Opened) -> MakePart:
+    """Listen, and return what makes the part that answers. Raises HttpError. Loaded only if somebody wants pages."""
+    from gcron.control.instance import Instance
+    from gcron.web.address import bind
+    from gcron.web.part import WebPart
+    from gcron.web.settings import HttpSettings
+    from gcron.web.token import keep_token, new_token, read_token_file
+
+    if options.http_token_file is not None:
+        token = read_token_file(options.http_token_file)
+    else:
+        token = new_token() if opened.place is None else keep_token(opened.place.directory)
+    hosts = frozenset(options.http_host)
+    settings = HttpSettings(options.http_anonymous, options.http_prefix, hosts, options.http_proxy)
+    bound = bind(options.http)
+
+    def make(daemon: Daemon) -> WebPart:
+        crontabs = (*options.files, *options.spool)
+        clock, reloader = daemon.clock, daemon.reloader
+        gcron = Instance(daemon.scheduler, _instance(options), crontabs, reloader, clock.now(), clock)
+        return WebPart(
+            gcron,
+            bound,
+            token,
+            settings,
+            shows_token=options.http_token_file is None,
+            has_place=not options.no_control,
+            say=daemon.say,
+            complain=partial(daemon.say, level="error"),
+        )
+
+    return make
 
 
 def _instance(options: argparse.Namespace) -> str:

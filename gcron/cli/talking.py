@@ -14,6 +14,7 @@ from gcron.escaping import escape
 
 __all__ = [
     "FAILURES",
+    "NO_GCRON",
     "REFUSED",
     "ago",
     "colour",
@@ -29,7 +30,7 @@ __all__ = [
 
 REFUSED = 1
 _WRONG_COMMAND_LINE = 2
-_NO_GCRON = 3
+NO_GCRON = 3
 _NO_JOB = 4
 
 FAILURES = frozenset({"failed", "timed-out", "killed", "start-failed", "unknown-exit", "lost"})
@@ -51,7 +52,7 @@ def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
             return ask(client)
     except NoGcron as error:
         print(f"gcron: {escape(str(error))}", file=sys.stderr)
-        return _NO_GCRON
+        return NO_GCRON
     except Refused as error:
         print(f"gcron: {escape(str(error))}", file=sys.stderr)
         for line in str(error.record.get("problem") or "").splitlines():
@@ -61,7 +62,7 @@ def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
         return _WRONG_COMMAND_LINE if error.code == "bad-request" else REFUSED
     except KeyError as error:
         print(f"gcron: an answer has no {error}: what listens there is no gcron of this version", file=sys.stderr)
-        return _NO_GCRON
+        return NO_GCRON
 
 
 def find(client: Client, text: str) -> Record:

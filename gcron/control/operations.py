@@ -37,6 +37,7 @@ __all__ = [
     "run",
     "runs",
     "services",
+    "some_jobs",
     "upcoming",
 ]
 
@@ -148,6 +149,11 @@ def _position(everyone: Sequence[Job], cursor: str) -> int:
 def find_jobs(gcron: Instance, text: str) -> list[Record]:
     """The one job that a person means by its name, by a part of it, or by `crontab:12`."""
     return _job_records(gcron, [gcron.find(text)])
+
+
+def some_jobs(gcron: Instance, names: Sequence[str]) -> list[Record]:
+    """How the jobs of these names stand; those that are gone are left out."""
+    return _job_records(gcron, [job for name in names if (job := gcron.scheduler.get_job(name)) is not None])
 
 
 def job(gcron: Instance, name: str) -> Record:

@@ -1,0 +1,153 @@
+"""Pages that change while somebody looks: one loop for all of them collects what has changed, at most once a second.
+
+However many browsers look, each job that has changed is asked about once, and its row is made once. A browser that
+does not read in time gets the newest state later, and slows nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from gcron.control.errors import ControlError
+from gcron.control.feed import follow_output
+from gcron.control.instance import Instance
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
+from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
+from gcron.web.ansi import Converter
+
+__all__ = ["Live", "Reader", "follow_html"]
+
+# Seconds between two looks at what has changed, and without a change until a client is asked whether it is there.
+_TICK, _KEEP_ALIVE = 1.0, 15.0
+_KEPT = 500
+_MOST_AT_ONCE = 500
+_OUTPUT = ("output", "raw-output")
+
+MakeRows = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+class Reader:
+    """One browser. `names`: the jobs that it shows; None: all, and it only wants to know that something changed."""
+
+    def __init__(self, names: frozenset[str] | None, wants_rows: bool) -> None:
+        self.names = names
+        self.wants_rows = wants_rows
+        self.rows: dict[str, str] = {}
+        self.has_changed = False
+        self.is_over = False
+        self.ready = Flag()
+
+    def take(self, changed: frozenset[str], rows: Mapping[str, str]) -> None:
+        """Note what has changed. Rows that it has not read yet are replaced: it is never behind by more than a page."""
+        mine = changed if self.names is None else changed & self.names
+        if not mine:
+            return
+        self.has_changed = True
+        if self.wants_rows:
+            self.rows |= {name: rows[name] for name in mine if name in rows}
+        self.ready.set()
+
+
+class Live:
+    """What changes, for at most `most` browsers. `make_rows` returns the HTML of the rows of jobs; it may park."""
+
+    def __init__(self, gcron: Instance, make_rows: MakeRows, most: int) -> None:
+        self._gcron = gcron
+        self._make_rows = make_rows
+        self._most = most
+        self._readers: set[Reader] = set()
+        self._changed: set[str] = set()
+        self._something = Flag()
+        self._is_closed = False
+        self.events: deque[SchedulerEvent] = deque(maxlen=_KEPT)
+        """The last of them, the newest last."""
+        for kind in EVENTS:
+            if kind not in _OUTPUT:
+                gcron.scheduler.on(kind, self._note)
+        self._loop: Greenlet = spawn(self._tell)
+
+    def close(self) -> None:
+        """End all streams."""
+        self._is_closed = True
+        for kind in EVENTS:
+            if kind not in _OUTPUT:
+                self._gcron.scheduler.off(kind, self._note)
+        self._loop.kill()
+        for reader in self._readers:
+            reader.is_over = True
+            reader.ready.set()
+
+    def follow(self, reader: Reader) -> Iterator[bytes]:
+        """Server-sent events for a browser. Raises ControlError when there are too many."""
+        if len(self._readers) >= self._most:
+            raise ControlError("too-many-streams", f"{self._most} pages are followed already; this one stays as it is")
+        return self._follow(reader)
+
+    def _follow(self, reader: Reader) -> Iterator[bytes]:
+        if len(self._readers) >= self._most or self._is_closed:
+            return
+        self._readers.add(reader)
+        try:
+            yield b"retry: 5000\n\n"
+            while not reader.is_over:
+                if not reader.ready.wait(_KEEP_ALIVE):
+                    yield b": still here\n\n"
+                    continue
+                reader.ready.clear()
+                rows, reader.rows = reader.rows, {}
+                if reader.has_changed:
+                    reader.has_changed = False
+                    yield _message("changed", rows)
+        finally:
+            self._readers.discard(reader)
+
+    def _note(self, event: SchedulerEvent) -> None:
+        self.events.append(event)
+        if self._readers:
+            self._changed.add(event.job if isinstance(event, JobEvent) else "")
+            self._something.set()
+
+    def _tell(self) -> None:
+        while True:
+            self._something.wait()
+            self._something.clear()
+            changed = frozenset(self._changed)
+            self._changed.clear()
+            with suppress(ControlError):  # the history does not answer; the next change tries again
+                self._send(changed)
+            sleep(_TICK)
+
+    def _send(self, changed: frozenset[str]) -> None:
+        shown: set[str] = set()
+        for reader in self._readers:
+            if reader.wants_rows and reader.names:
+                shown |= changed & reader.names
+        rows = self._make_rows(sorted(shown)[:_MOST_AT_ONCE]) if shown else {}
+        for number, reader in enumerate(list(self._readers)):
+            if number % 10 == 9:
+                sleep(0)  # others have their turn: a fire may be due
+            reader.take(changed, rows)
+
+
+def _message(kind: str, data: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode("ascii")
+
+
+def follow_html(
+    gcron: Instance, run_id: str, position: int, run: Callable[[Callable[[str], str], str], str]
+) -> Iterator[bytes]:
+    """What a run writes, as HTML, until it has ended. `run` calls a function with a text in a thread."""
+    converter = Converter()
+    for message in follow_output(gcron, run_id, position):
+        if message.kind == "output" and message.data is not None:
+            yield _message("output", run(converter.convert, message.data["text"]))
+        elif message.kind == "gap" and message.data is not None:
+            yield _message("output", f"<i class=gap>{message.data['bytes']:,} bytes are not kept</i>\n")
+        elif message.kind == "end":
+            yield _message("end", "")
+        else:
+            yield b": still here\n\n"

@@ -1,0 +1,215 @@
+"""The coming day and the past one as pictures: hours across, jobs down. Pure but for the schedules that it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from markupsafe import Markup, escape
+
+from gcron.escaping import escape_line
+from gcron.frozen import frozen
+from gcron.schedule import EverySchedule, Shift, Zone, core_of, shifts
+from gcron.schedule.clock import local_timezone
+from gcron.scheduler.job import Job
+from gcron.scheduler.records import Record
+from gcron.web.words import OUTCOMES, plural, quoted, seconds_of, span
+
+__all__ = ["Day", "coming_day", "past_day", "quietest_minutes"]
+
+DAY = 86400
+SLOT = 900
+"""Seconds of one column."""
+_SLOTS = DAY // SLOT
+_MOST_ROWS = 100
+# Of one job: an `@every 1s` has 86,400 fires a day, which look like any other full row.
+_MOST_FIRES = 1440
+# Of all jobs together: enough for 300 jobs that fire each five minutes, and counted within half a second.
+_MOST_COUNTED = 100_000
+_LEFT, _COLUMN, _ROW, _TOP, _FOOT = 170, 9, 20, 24, 64
+_WIDTH = _LEFT + _COLUMN * _SLOTS
+_LONGEST_NAME = 24
+
+
+@frozen
+class Day:
+    """A picture, and what to say below it."""
+
+    picture: Markup
+    notes: tuple[str, ...]
+
+
+def coming_day(base: str, jobs: Sequence[Job], paused: frozenset[str], now: float) -> Day:
+    """What is due in the next 24 hours, and how many fires each quarter of an hour has."""
+    begin = int(now) // SLOT * SLOT
+    rows: list[tuple[str, list[int]]] = []
+    minutes = [0] * (DAY // 60)
+    counted = 0
+    for job in jobs:
+        if not job.policy.enabled or job.name in paused or counted > _MOST_COUNTED:
+            continue
+        counts = [0] * _SLOTS
+        for fire in _fires(job, int(now), begin + DAY - 1):
+            counts[(fire - begin) // SLOT] += 1
+            minutes[(fire - begin) // 60] += 1
+        if any(counts):
+            rows.append((job.name, counts))
+            counted += sum(counts)
+    notes = _notes(rows, minutes, begin)
+    if counted > _MOST_COUNTED:
+        notes.append(f"only the first {_MOST_COUNTED:,} fires are counted")
+    marks = [_dots(counts, index) for index, (_, counts) in enumerate(rows[:_MOST_ROWS])]
+    picture = _picture(base, [name for name, _ in rows[:_MOST_ROWS]], marks, begin, now)
+    return Day(Markup(f"{_density(rows)}{picture}") if rows else Markup(""), tuple(notes))
+
+
+def _fires(job: Job, after: int, last: int) -> Iterator[int]:
+    core = core_of(job.schedule)
+    if isinstance(core, EverySchedule) and core.period < DAY // _MOST_FIRES:
+        yield from range(after + 60, last, 60)  # it fires more often than a minute: one is shown in each
+        return
+    fire = job.schedule.next_after(after)
+    for _ in range(_MOST_FIRES):
+        if fire is None or fire > last:
+            return
+        yield fire
+        fire = job.schedule.next_after(fire)
+
+
+def _dots(counts: Sequence[int], row: int) -> str:
+    """A mark for each quarter of an hour with a fire, the larger the more there are."""
+    y = _TOP + row * _ROW + _ROW / 2
+    lines: dict[int, str] = {}
+    for slot, count in enumerate(counts):
+        if count:
+            size = min(4, count.bit_length())
+            lines[size] = lines.get(size, "") + f"M{_LEFT + slot * _COLUMN + 1} {y:g}h{_COLUMN - 2}"
+    return "".join(f"<path class='due n{size}' d='{line}'/>" for size, line in lines.items())
+
+
+def _density(rows: Sequence[tuple[str, list[int]]]) -> Markup:
+    """How many fires all jobs together have in each quarter of an hour."""
+    sums = [sum(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [0] * _SLOTS
+    most = max(sums) or 1
+    bars = "".join(
+        f"<rect x='{_LEFT + slot * _COLUMN + 1}' y='{_FOOT - count / most * (_FOOT - 8):.1f}' width='{_COLUMN - 2}' "
+        f"height='{count / most * (_FOOT - 8):.1f}' class='{'peak' if count == most else 'sum'}'/>"
+        for slot, count in enumerate(sums)
+        if count
+    )
+    return Markup(
+        f"<svg class=day viewBox='0 0 {_WIDTH} {_FOOT + 2}' role=img aria-label='All jobs: at most {most} fires in a "
+        f"quarter of an hour'><text x=0 y='{_FOOT - 4}'>all jobs</text><path class=grid d='M{_LEFT} {_FOOT}"
+        f"H{_WIDTH}'/>{bars}</svg>"
+    )
+
+
+def _notes(rows: Sequence[tuple[str, list[int]]], minutes: Sequence[int], begin: int) -> list[str]:
+    if not rows:
+        return []
+    most = max(minutes)
+    first = _clock(begin + minutes.index(most) * 60)
+    notes = [f"{plural(sum(minutes), 'fire')} of {plural(len(rows), 'job')}"]
+    if most > 1:
+        notes.append(f"most in one minute: {most}, first at {first}")
+    notes.append("quietest minutes for one more job: " + ", ".join(quietest_minutes(minutes, begin)))
+    if len(rows) > _MOST_ROWS:
+        notes.append(f"{len(rows) - _MOST_ROWS} more jobs are only in the sum")
+    return notes
+
+
+def quietest_minutes(minutes: Sequence[int], begin: int, count: int = 3) -> list[str]:
+    """Times of the day with the fewest fires in the ten minutes around them, far from each other."""
+    size = len(minutes)
+    around = [
+        sum(minutes[(index + near) % size] for near in range(-5, 6)) * 20 + minutes[index] for index in range(size)
+    ]
+    chosen: list[int] = []
+    # Of equals those that are no full hour or half: that is where other machines pile up.
+    for index in sorted(range(size), key=lambda index: (around[index], (begin // 60 + index) % 30 == 0, index % 7)):
+        if all(min(abs(index - other), size - abs(index - other)) >= 120 for other in chosen):
+            chosen.append(index)
+        if len(chosen) == count:
+            break
+    return sorted(_clock(begin + index * 60) for index in chosen)
+
+
+# -- the past -----------------------------------------------------------------------------------------------------
+
+
+def past_day(base: str, runs: Sequence[Record], now: float) -> Day:
+    """What ran in the last 24 hours, as long as it ran. `runs`: of the history, newest first."""
+    end = -(-int(now) // SLOT) * SLOT
+    begin = end - DAY
+    names = list(dict.fromkeys(run["job"] for run in runs))[:_MOST_ROWS]
+    places = {name: row for row, name in enumerate(names)}
+    marks = [_bar(base, run, places[run["job"]], begin, end, now) for run in runs if run["job"] in places]
+    bad = sum(bool(run["outcome"]) and OUTCOMES.get(run["outcome"], ("bad",))[0] == "bad" for run in runs)
+    under_way = sum(not run["outcome"] for run in runs)
+    notes = [f"{plural(len(runs), 'run')}, {bad} failed, {under_way} under way"]
+    picture = _picture(base, names, marks, begin, now) if names else Markup("")
+    return Day(picture, tuple(notes) if runs else ())
+
+
+def _bar(base: str, run: Record, row: int, begin: int, end: int, now: float) -> str:
+    began = seconds_of(run["started"] or run["created"])
+    ended = seconds_of(run["ended"]) if run["ended"] else (began if run["outcome"] else now)
+    look, word = OUTCOMES.get(run["outcome"], ("bad", run["outcome"])) if run["outcome"] else ("run", "under way")
+    scale = _COLUMN / SLOT
+    x = _LEFT + max(0.0, began - begin) * scale
+    width = max(2.5, (min(ended, end) - max(began, begin)) * scale)
+    height = {"ok": 8, "run": 8, "skip": 3}.get(look, 14)
+    y = _TOP + row * _ROW + (_ROW - height) / 2
+    title = escape(escape_line(f"{run['job']}: {word}, {_clock(began)}, {span(max(0.0, ended - began))}"))
+    return (
+        f"<a href='{base}/runs/{escape(run['run_id'])}' aria-label='{title}'><title>{title}</title>"
+        f"<rect class='{look}' x='{x:.1f}' y='{y:g}' width='{width:.1f}' height='{height}' rx=1 /></a>"
+    )
+
+
+# -- both ---------------------------------------------------------------------------------------------------------
+
+
+def _picture(base: str, names: Sequence[str], marks: Sequence[str], begin: int, now: float) -> Markup:
+    height = _TOP + _ROW * len(names) + 8
+    labels = "".join(
+        f"<a href='{base}/jobs/{quoted(name)}'><text x=0 y='{_TOP + row * _ROW + 14}'>{escape(_short(name))}</text></a>"
+        for row, name in enumerate(names)
+    )
+    hours = "".join(_hour(begin + second, second, height) for second in range(0, DAY, SLOT))
+    x_now = _LEFT + (now - begin) / SLOT * _COLUMN
+    line = f"<path class=now d='M{x_now:.1f} {_TOP - 4}V{height}'/>"
+    changes = "".join(_change(shift, begin, height) for shift in shifts(Zone(local_timezone()), begin, begin + DAY))
+    return Markup(
+        f"<svg class=day viewBox='0 0 {_WIDTH} {height}' role=group aria-label='{len(names)} jobs, 24 hours'>"
+        f"{hours}{changes}{labels}{''.join(marks)}{line}</svg>"
+    )
+
+
+def _hour(instant: int, second: int, height: int) -> str:
+    """A line at each full hour of the local clock, and each third one has a name."""
+    moment = datetime.fromtimestamp(instant)
+    if moment.minute:
+        return ""
+    x = _LEFT + second / SLOT * _COLUMN
+    name = f"<text class=hour x='{x + 3:g}' y=14>{moment:%H}:00</text>" if moment.hour % 3 == 0 else ""
+    return f"<path class=grid d='M{x:g} {_TOP - 4}V{height}'/>{name}"
+
+
+def _change(shift: Shift, begin: int, height: int) -> str:
+    x = _LEFT + (shift.instant - begin) / SLOT * _COLUMN
+    hours = (shift.after - shift.before) / 3600
+    text = f"clock change: {hours:+g} h"
+    return (
+        f"<path class=change d='M{x:.1f} {_TOP - 4}V{height}'><title>{text}</title></path>"
+        f"<text class=change x='{x + 3:.1f}' y='{height - 2}'>{text}</text>"
+    )
+
+
+def _clock(instant: float) -> str:
+    return f"{datetime.fromtimestamp(instant):%H:%M}"
+
+
+def _short(name: str) -> str:
+    text = escape_line(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
