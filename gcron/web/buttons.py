@@ -83,7 +83,7 @@ def _kill_job(gcron: Instance, name: str, who: str, why: str) -> object:
 
 
 _ACTIONS: Mapping[str, Callable[[Instance, str, str, str], str]] = {
-    "trigger": _trigger,
+    "run": _trigger,
     "resume": _resume,
     "reload": _reload,
     "stop-job": _said(actions.stop_job, "The runs of {} were told to end"),

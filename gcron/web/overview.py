@@ -146,8 +146,9 @@ def headline(jobs: Sequence[Record], instance: Record, failures: Sequence[Record
     if upcoming is not None:
         facts.append(f"next {escape_line(upcoming['job'])} {until(_by_next(upcoming) - now)}")
     if not failing:
-        title = "All well" if any(job["recent"] for job in jobs) else "Nothing has run yet"
-        return {"look": "ok", "title": title, "details": [" · ".join(facts)], "warnings": _warnings(instance)}
+        has_run = any(job["recent"] or job["running"] for job in jobs)
+        look, title = ("ok", "All well") if has_run else ("new", "Nothing has run yet")
+        return {"look": look, "title": title, "details": [" · ".join(facts)], "warnings": _warnings(instance)}
     names = ", ".join(job["job"] for job in failing[:_NAMED])
     if len(failing) > _NAMED:
         names += f" and {len(failing) - _NAMED} more"

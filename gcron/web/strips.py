@@ -36,6 +36,4 @@ def strip(recent: Sequence[str]) -> Markup:
 
 def _words(kinds: Sequence[str]) -> str:
     names = {"ok": "ok", "bad": "failed", "warn": "missed", "skip": "skipped"}
-    return f"last {len(kinds)}: " + ", ".join(
-        f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds
-    )
+    return ", ".join(f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds)

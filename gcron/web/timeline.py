@@ -49,9 +49,10 @@ def coming_day(base: str, jobs: Sequence[Job], paused: frozenset[str], now: floa
         if not job.policy.enabled or job.name in paused or counted > _MOST_COUNTED:
             continue
         counts = [0] * _SLOTS
-        for fire in _fires(job, int(now), begin + DAY - 1):
-            counts[(fire - begin) // SLOT] += 1
-            minutes[(fire - begin) // 60] += 1
+        for fire in _fires(job, int(now), int(now) + DAY):
+            if fire < begin + DAY:
+                counts[(fire - begin) // SLOT] += 1
+            minutes[(fire - begin) // 60 % len(minutes)] += 1
         if any(counts):
             rows.append((job.name, counts))
             counted += sum(counts)

@@ -77,8 +77,8 @@
   const rows = (changed) => {
     const table = find("#jobs");
     if (!table) return;
-    for (const row of all("tr[data-j]", table)) {
-      const html = changed[decodeURIComponent(row.dataset.j)];
+    for (const row of all("tbody tr", table)) {
+      const html = changed[decodeURIComponent(find("a", row).getAttribute("href").split("/jobs/")[1])];
       if (!html) continue;
       const holder = document.createElement("tbody");
       holder.innerHTML = html;

@@ -1,0 +1,72 @@
+"""The parts of pages that are pure: colours of output, strips of outcomes, pictures of a day, words."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gcron.web.ansi import Converter
+from gcron.web.strips import strip
+from gcron.web.timeline import quietest_minutes
+from gcron.web.words import ago, span, until
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r"<[^>]*>", "", html))
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("\x1b[0123456789;m<>&'\"\r\nab\x00\u202e\udcff"), max_size=12)))
+def test_whatever_a_job_prints_is_text_however_it_is_cut(pieces: list[str]) -> None:
+    cut, whole = Converter(), Converter()
+    html = "".join(cut.convert(piece) for piece in pieces) + cut.convert("", is_last=True)
+    assert set(re.findall(r"<[^>]*>", html)) <= {"</span>"} | set(re.findall(r"<span class='[a-z0-9 -]+'>", html))
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e\udcff]", html)
+    if not any("\r" in piece for piece in pieces):
+        assert text_of(html) == text_of(whole.convert("".join(pieces), is_last=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("\x1b[31mred\x1b[0m plain", "<span class='a-31'>red</span> plain"),
+        ("\x1b[1;4mx\x1b[22my", "<span class='a-b a-u'>x</span><span class='a-u'>y</span>"),
+        ("\x1b[38;5;9mx\x1b[39my", "<span class='a-91'>x</span>y"),
+        ("\x1b[38;2;1;2;3mx", "x"),
+        ("\x1b[2J\x07", "\\x1b[2J\\x07"),
+        ("10%\r20%\r\n", "10%\n20%\n"),
+        ("\x1b[99999999999999mx", "x"),
+    ],
+)
+def test_colours_become_classes_and_other_controls_are_shown(text: str, html: str) -> None:
+    assert Converter().convert(text, is_last=True) == html
+
+
+def test_a_strip_differs_by_height_and_says_what_it_shows() -> None:
+    picture = str(strip(["succeeded"] * 3 + ["failed", "skipped", "missed"]))
+    assert "aria-label='3 ok, 1 failed, 1 missed, 1 skipped'" in picture
+    assert "<path class=ok d='M70 10.5h13'/>" in picture
+    assert len(str(strip(["succeeded"] * 20))) < 110
+    assert strip([]) == ""
+
+
+def test_the_quietest_minutes_are_far_from_what_is_due() -> None:
+    minutes = [1 if 120 <= minute < 1320 else 0 for minute in range(1440)]
+    for time in quietest_minutes(minutes, 0, count=2):
+        hour = int(time[:2])
+        assert hour >= 22 or hour < 2, time
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "40 ms"), (1.24, "1.2 s"), (59.7, "1 min"), (302, "5 min 2 s"), (11400, "3 h 10 min")]
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_distances_are_short() -> None:
+    assert (ago(0.2), ago(59), ago(7200)) == ("just now", "59 s ago", "2 h ago")
+    assert (until(0), until(61), until(200_000)) == ("now", "in 1 min", "in 2 d")
