@@ -20,14 +20,14 @@ def durations_chart(base: str, runs: Sequence[Record]) -> Markup:
     """Bars, the newest at the right, each a link to its run. `runs`: the newest first. Empty when none took time."""
     shown = [run for run in runs if run["duration"] is not None or run["outcome"]][:_MOST_BARS][::-1]
     longest = max((run["duration"] or 0.0 for run in shown), default=0.0)
-    if not shown or longest <= 0:
+    if not shown:
         return Markup("")
     step = _WIDTH / max(20, len(shown))
     width = max(2.0, step - 3)
     bars = []
     for place, run in enumerate(shown):
         look, word = outcome_word(run)
-        height = _FOOT + (run["duration"] or 0.0) / longest * (_HEIGHT - _FOOT - 4)
+        height = _FOOT + (run["duration"] or 0.0) / (longest or 1.0) * (_HEIGHT - _FOOT - 4)
         x = _WIDTH - (len(shown) - place) * step
         title = f"{exact(run['created'])}: {word}{', ' + span(run['duration']) if run['duration'] is not None else ''}"
         sign = "" if look == "ok" else f"<path class=mark d='M{x:.1f} {_HEIGHT + 5}h{width:.1f}'/>"

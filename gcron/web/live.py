@@ -23,9 +23,13 @@ __all__ = ["Live", "Reader", "follow_html"]
 
 # Seconds between two looks at what has changed, and without a change until a client is asked whether it is there.
 _TICK, _KEEP_ALIVE = 1.0, 15.0
+# Seconds between two looks at whether the crontabs were read again, while somebody looks.
+_LOOK = 2.0
 _KEPT = 500
 _MOST_AT_ONCE = 500
 _OUTPUT = ("output", "raw-output")
+# What has changed when it is no job: something that concerns every page.
+_EVERYBODY = frozenset({""})
 
 MakeRows = Callable[[Sequence[str]], Mapping[str, str]]
 
@@ -43,7 +47,7 @@ class Reader:
 
     def take(self, changed: frozenset[str], rows: Mapping[str, str]) -> None:
         """Note what has changed. Rows that it has not read yet are replaced: it is never behind by more than a page."""
-        mine = changed if self.names is None else changed & self.names
+        mine = changed if self.names is None else changed & (self.names | _EVERYBODY)
         if not mine:
             return
         self.has_changed = True
@@ -63,6 +67,7 @@ class Live:
         self._changed: set[str] = set()
         self._something = Flag()
         self._is_closed = False
+        self._files = self._look_at_files()
         self.events: deque[SchedulerEvent] = deque(maxlen=_KEPT)
         """The last of them, the newest last."""
         for kind in EVENTS:
@@ -91,6 +96,7 @@ class Live:
         if len(self._readers) >= self._most or self._is_closed:
             return
         self._readers.add(reader)
+        self._something.set()
         try:
             yield b"retry: 5000\n\n"
             while not reader.is_over:
@@ -113,13 +119,23 @@ class Live:
 
     def _tell(self) -> None:
         while True:
-            self._something.wait()
+            self._something.wait(_LOOK if self._readers else None)
             self._something.clear()
+            if self._files != (files := self._look_at_files()):
+                self._files = files
+                self._changed |= _EVERYBODY
             changed = frozenset(self._changed)
             self._changed.clear()
+            if not changed:
+                continue
             with suppress(ControlError):  # the history does not answer; the next change tries again
                 self._send(changed)
             sleep(_TICK)
+
+    def _look_at_files(self) -> tuple[object, ...]:
+        """How the crontabs were found when they were read last: a reload is no event."""
+        reload = self._gcron.reload
+        return () if reload is None else (reload.last_read, reload.problem)
 
     def _send(self, changed: frozenset[str]) -> None:
         shown: set[str] = set()

@@ -98,8 +98,9 @@
     source.onopen = () => link("· live");
     source.onerror = () => link(source.readyState === 2 ? "· not live: load the page again" : "· connecting");
     source.addEventListener("changed", (event) => {
-      if (!isOverview) { refresh(); return; }
-      rows(JSON.parse(event.data));
+      const changed = JSON.parse(event.data);
+      if (!isOverview || !Object.keys(changed).length) { refresh(); return; }
+      rows(changed);
       clearTimeout(headline);
       headline = setTimeout(head, 3000 + Math.random() * 4000);  // not all browsers at once
     });
