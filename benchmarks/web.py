@@ -1,0 +1,168 @@
+"""What the pages cost: the overview of many jobs, until it is made, and how long the loop's thread is busy for it.
+
+    python benchmarks/web.py --impl gcron
+
+There is no peer: these are promises of docs/web.md.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import harness
+from harness import Area, Measure
+
+AREAS = (
+    Area(
+        "overview",
+        "the overview of that many jobs, of which it shows 200",
+        1_000,
+        (
+            Measure("the page", "ms"),
+            Measure("made of records, in a thread", "ms"),
+            Measure("CPU of the loop's thread", "ms"),
+            Measure("longest turn of the loop", "ms"),
+            Measure("size, sent compressed", "MB"),
+        ),
+    ),
+    Area("row", "that many jobs that change at once, for 100 browsers", 200, (Measure("all browsers have it", "ms"),)),
+)
+_HOST = "127.0.0.1:9180"
+_BROWSERS = 100
+
+
+class Pages:
+    """The areas."""
+
+    def overview(self, size: int) -> tuple[float, ...]:
+        """Seconds until the answer, of the thread, of the loop, of its longest turn; bytes."""
+        with _site(size) as (application, gcron):
+            from gcron.web import overview
+
+            pages = application._pages
+            _ask(application)
+            pages._board.forget()
+            turns = _Turns()
+            cpu, begun = time.thread_time(), time.perf_counter()
+            body = _ask(application)
+            whole, busy = time.perf_counter() - begun, time.thread_time() - cpu
+            longest = turns.stop()
+            harness.check(b"/jobs/customer-" in body, "the page has no jobs")
+            records = pages._board.records()
+            wanted = overview.Filter.read({})
+            _, data = pages._overview({})
+            begun = time.perf_counter()
+            view = overview.page(records, data["instance"], (), wanted, gcron.clock.now())
+            frame = {"path": "/", "said": "", "csrf": "x", "may_change": True, "instance": data["instance"], "now": 0.0}
+            pages._renderer.render("overview.html", **{**frame, **view})
+            return whole, time.perf_counter() - begun, busy, longest, float(len(_ask(application, "gzip")))
+
+    def row(self, size: int) -> float:
+        """Seconds from the change to the last browser."""
+        from gcron.scheduler.events import JobPaused
+
+        with _site(size) as (application, gcron):
+            streams = [_stream(application) for _ in range(_BROWSERS)]
+            for stream in streams:
+                next(stream)
+            begun = time.perf_counter()
+            for job in gcron.scheduler.jobs:
+                application._pages._live._note(JobPaused(gcron.clock.now(), job.name))
+            for stream in streams:
+                harness.check(next(stream).count(b"<tr>") == size, "rows are missing")
+            return time.perf_counter() - begun
+
+
+class _Turns:
+    """Measures how long the loop does not come round."""
+
+    def __init__(self) -> None:
+        from gcron.greenlet import spawn
+
+        self._longest = 0.0
+        self._watcher = spawn(self._watch)
+
+    def _watch(self) -> None:
+        from gcron.greenlet import sleep
+
+        while True:
+            before = time.perf_counter()
+            sleep(0)
+            self._longest = max(self._longest, time.perf_counter() - before)
+
+    def stop(self) -> float:
+        """The longest."""
+        self._watcher.kill()
+        return self._longest
+
+
+@contextmanager
+def _site(size: int) -> Iterator[tuple[object, object]]:
+    from gcron import Scheduler
+    from gcron.control.instance import Instance
+    from gcron.scheduler.history import StoredRun
+    from gcron.scheduler.journal import Batch
+    from gcron.state.memory import MemoryStore
+    from gcron.web.access import Access
+    from gcron.web.address import read_address
+    from gcron.web.application import Application
+    from gcron.web.settings import HttpSettings
+
+    store = MemoryStore()
+    scheduler = Scheduler(store=store)
+    now = time.time()
+    for number in range(size):
+        scheduler.command("true", f"{number % 60} {number % 24} * * *", name=f"customer-{number:04}")
+    outcomes = ("succeeded",) * 17 + ("failed", "skipped", "succeeded")
+    store.write(
+        Batch(
+            runs=tuple(
+                StoredRun(
+                    f"{run:08x}{number:08x}",
+                    f"customer-{number:04}",
+                    now - 3600 + run,
+                    outcomes[(run + number // 7) % 20],
+                    finished=now - 3600 + run,
+                    duration=0.5,
+                )
+                for number in range(size)
+                for run in range(20)
+            )
+        )
+    )
+    gcron = Instance(scheduler, "bench", ("crontab",), None, now)
+    access = Access("x" * 20, time.time, time.monotonic)
+    application = Application(gcron, HttpSettings(anonymous="read"), access, read_address(_HOST), _BROWSERS)
+    yield application, gcron
+    application.close()
+
+
+def _stream(application: object) -> Iterator[bytes]:
+    return _call(application, "/live", "page=overview", "")
+
+
+def _ask(application: object, encoding: str = "") -> bytes:
+    return b"".join(_call(application, "/", "", encoding))
+
+
+def _call(application: object, path: str, query: str, encoding: str) -> Iterator[bytes]:
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "HTTP_HOST": _HOST,
+        "HTTP_ACCEPT": "text/html",
+        "HTTP_ACCEPT_ENCODING": encoding,
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.input": io.BytesIO(),
+    }
+    return application(environ, lambda status, headers: harness.check(status == "200 OK", status))
+
+
+PROGRAM = harness.Program("web", AREAS, {"gcron": Pages})
+
+if __name__ == "__main__":
+    harness.main(PROGRAM)
