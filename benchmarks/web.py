@@ -109,7 +109,9 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     from gcron.web.access import Access
     from gcron.web.address import read_address
     from gcron.web.application import Application
+    from gcron.web.metrics import Metrics
     from gcron.web.settings import HttpSettings
+    from gcron.web.tally import Tally
 
     store = MemoryStore()
     scheduler = Scheduler(store=store)
@@ -135,7 +137,9 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     )
     gcron = Instance(scheduler, "bench", ("crontab",), None, now)
     access = Access("x" * 20, time.time, time.monotonic)
-    application = Application(gcron, HttpSettings(anonymous="read"), access, read_address(_HOST), _BROWSERS)
+    metrics = Metrics(gcron, Tally(scheduler), lambda: 0)
+    address = read_address(_HOST)
+    application = Application(gcron, HttpSettings(anonymous="read"), access, address, metrics, _BROWSERS)
     yield application, gcron
     application.close()
 

@@ -60,6 +60,11 @@ def add_http_options(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="believe X-Forwarded-For, -Proto and -Host of these addresses and networks, or of unix",
     )
+    group.add_argument(
+        "--metrics-file",
+        metavar="FILE",
+        help="write the metrics of /metrics into it each minute, for node_exporter's textfile collector",
+    )
 
 
 def _add_status(commands: _Commands) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
@@ -92,14 +93,13 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     except StateError as error:
         say(f"not started: {error}", "error", options.log_format)
         return None
-    pages: MakePart | None = None
-    if options.http is not None:
-        try:
-            pages = _pages(options, opened)
-        except ValueError as error:
-            opened.close()
-            say(f"not started: {error}", "error", options.log_format)
-            return None
+    try:
+        pages = [] if options.http is None else [_pages(options, opened)]
+        pages += [] if options.metrics_file is None else [_metrics_file(options)]
+    except ValueError as error:
+        opened.close()
+        say(f"not started: {error}", "error", options.log_format)
+        return None
     jobs = _jobs_of(loaded, crontabs)
     if lame := _jobs_without_shell(jobs):
         say(
@@ -129,8 +129,7 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     parts: list[MakePart] = [notifying]
     if not options.no_control:
         parts.append(partial(_control_part, options))
-    if pages is not None:
-        parts.append(pages)
+    parts += pages
     origin = str(crontabs)
     daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
     return daemon, opened
@@ -144,7 +143,6 @@ def _control_part(options: argparse.Namespace, daemon: Daemon) -> ControlPart:
 
 def _pages(options: argparse.Namespace, opened: Opened) -> MakePart:
     """Listen, and return what makes the part that answers. Raises HttpError. Loaded only if somebody wants pages."""
-    from gcron.control.instance import Instance
     from gcron.web.address import bind
     from gcron.web.part import WebPart
     from gcron.web.settings import HttpSettings
@@ -159,14 +157,12 @@ def _pages(options: argparse.Namespace, opened: Opened) -> MakePart:
     bound = bind(options.http)
 
     def make(daemon: Daemon) -> WebPart:
-        crontabs = (*options.files, *options.spool)
-        clock, reloader = daemon.clock, daemon.reloader
-        gcron = Instance(daemon.scheduler, _instance(options), crontabs, reloader, clock.now(), clock)
         return WebPart(
-            gcron,
+            _described(options, daemon),
             bound,
             token,
             settings,
+            lambda: daemon.dropped_lines,
             shows_token=options.http_token_file is None,
             has_place=not options.no_control,
             say=daemon.say,
@@ -174,6 +170,29 @@ def _pages(options: argparse.Namespace, opened: Opened) -> MakePart:
         )
 
     return make
+
+
+def _metrics_file(options: argparse.Namespace) -> MakePart:
+    """Return what makes the part that writes the metrics. Raises HttpError."""
+    from gcron.web.metrics_file import MetricsFile, check_metrics
+
+    check_metrics(options.metrics_file)
+
+    def make(daemon: Daemon) -> MetricsFile:
+        complain = partial(daemon.say, level="error")
+        path = os.path.abspath(options.metrics_file)
+        return MetricsFile(_described(options, daemon), path, lambda: daemon.dropped_lines, complain)
+
+    return make
+
+
+def _described(options: argparse.Namespace, daemon: Daemon) -> Any:
+    """Return this gcron as the parts that answer know it."""
+    from gcron.control.instance import Instance
+
+    clock = daemon.clock
+    crontabs = (*options.files, *options.spool)
+    return Instance(daemon.scheduler, _instance(options), crontabs, daemon.reloader, clock.now(), clock)
 
 
 def _instance(options: argparse.Namespace) -> str:

@@ -155,6 +155,11 @@ class Daemon:
         """What reads the files again."""
         return self._reloader
 
+    @property
+    def dropped_lines(self) -> int:
+        """How many lines the log has lost."""
+        return self._log.dropped_lines
+
     def say(self, text: str, level: Level = "info") -> None:
         """Write a message into the log."""
         self._log.say(text, level)

@@ -30,6 +30,8 @@ class Log:
     def __init__(self, settings: LogSettings, clock: Clock) -> None:
         self._format = settings.format
         self._clock = clock
+        self.dropped_lines = 0
+        """How many lines the log has said that it lost."""
         self._outlets = Outlets(self._describe_drop, settings.on_stall, settings.stdout_fd, settings.stderr_fd)
         self._own = self._outlets.stderr if settings.split else self._outlets.stdout
 
@@ -65,5 +67,6 @@ class Log:
         self._outlets.close(timeout)
 
     def _describe_drop(self, lines: int, size: int) -> bytes:
+        self.dropped_lines += lines
         text = f"lost {lines} lines of this log ({size} bytes): it was not read, or there was no room for it"
         return self._format.message(self._clock.now(), text, "error")

@@ -30,6 +30,7 @@ from gcron.web.answers import (
 )
 from gcron.web.forwarded import Caller, caller_of
 from gcron.web.health import Health
+from gcron.web.metrics import Metrics
 from gcron.web.pages import Pages
 from gcron.web.settings import HttpSettings
 from gcron.web.static import find_static
@@ -54,7 +55,13 @@ class Application:
     """Serves the pages and the API of one gcron. `most_streams`: of changes on pages, at a time."""
 
     def __init__(
-        self, gcron: Instance, settings: HttpSettings, access: Access, address: Address, most_streams: int
+        self,
+        gcron: Instance,
+        settings: HttpSettings,
+        access: Access,
+        address: Address,
+        metrics: Metrics,
+        most_streams: int,
     ) -> None:
         self._settings = settings
         self._access = access
@@ -63,6 +70,7 @@ class Application:
         self._api = Api(gcron, lambda environ: str(environ["gcron.who"]))
         self._pages = Pages(gcron, settings.prefix, access, most_streams)
         self._health = Health(gcron)
+        self._metrics = metrics
         self._under_way = 0
         self._followers = _Count(_MOST_FOLLOWERS)
 
@@ -137,6 +145,10 @@ class Application:
         if path == "/healthz":
             _require(visitor, Right.HEALTH)
             return self._health()
+        if path == "/metrics":
+            _require(visitor, Right.METRICS)
+            text, kind = self._metrics.text(environ.get("HTTP_ACCEPT", ""), self._pages.run)
+            return Answer(text, kind)
         query = _fields(environ.get("QUERY_STRING", ""))
         if (token := query.pop("token", None)) is not None:
             return self._login(token, f"{path}{_query_text(query)}", visitor.caller)

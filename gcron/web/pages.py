@@ -6,7 +6,7 @@ Questions are asked in the thread of the scheduler, which they may park. Everyth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -68,6 +68,10 @@ class Pages:
         """End the streams."""
         self._live.close()
         self._renderer.close()
+
+    def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What `work` returns, called in a thread for pages; the caller parks."""
+        return self._renderer.run(work, *arguments)
 
     def answer(self, path: str, query: Query, visitor: Visitor, environ: Mapping[str, Any]) -> Answer | Iterator[bytes]:
         """The page at this path, or a stream. Raises ControlError, Refusal."""

@@ -14,6 +14,7 @@ from gcron.runtime.hub import READ, get_hub
 from gcron.web.address import Bound
 from gcron.web.link import Link, write_link
 from gcron.web.settings import HttpSettings
+from gcron.web.tally import Tally
 
 if TYPE_CHECKING:
     from gcron.web.server import Serving
@@ -29,8 +30,8 @@ Say = Callable[[str], object]
 class WebPart:
     """Serves the pages of `gcron` on `bound`. The holder of `token` may do everything.
 
-    `shows_token`: whether the log may have it. `has_place`: whether there is a directory for the control socket. `say`
-    and `complain` write into the log.
+    `dropped`: how many lines the log has lost. `shows_token`: whether the log may have it. `has_place`: whether there
+    is a directory for the control socket. `say` and `complain` write into the log.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class WebPart:
         bound: Bound,
         token: str,
         settings: HttpSettings,
+        dropped: Callable[[], int],
         *,
         shows_token: bool,
         has_place: bool,
@@ -49,6 +51,8 @@ class WebPart:
         self._bound = bound
         self._token = token
         self._settings = settings
+        self._dropped = dropped
+        self._tally: Tally | None = None
         self._shows_token = shows_token
         self._has_place = has_place
         self._say = say
@@ -64,6 +68,7 @@ class WebPart:
 
     def start(self) -> None:
         """Say where the pages are, and serve them soon."""
+        self._tally = Tally(self._gcron.scheduler)
         where = "" if self._bound.address.url else f" on {self._bound.address}, behind a proxy"
         self._say(f"pages{where}: {self.link if self._shows_token else self.link.url}")
         self._starter = spawn(self._serve)
@@ -88,7 +93,7 @@ class WebPart:
         try:
             get_hub().wait_io(self._bound.listener.fileno(), READ)
             serve: Any = threads.spawn(_load).get()
-            self._serving = serve(self._gcron, self._bound, self._token, self._settings)
+            self._serving = serve(self._gcron, self._bound, self._token, self._settings, self._tally, self._dropped)
         except Exception as error:  # no client may wait for an answer that never comes
             self._bound.close()
             self._complain(f"the pages are closed: {type(error).__name__}: {error}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 
 from gcron.control.instance import Instance
 from gcron.runtime.hub import get_hub
 from gcron.web.access import Access
 from gcron.web.address import Bound
 from gcron.web.application import Application
+from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
+from gcron.web.tally import Tally
 from gcron.wsgi import Limits, WSGIServer
 
 __all__ = ["Serving", "serve"]
@@ -41,10 +44,13 @@ class Serving:
         self._server.stop(timeout=0.5)
 
 
-def serve(gcron: Instance, bound: Bound, token: str, settings: HttpSettings) -> Serving:
+def serve(
+    gcron: Instance, bound: Bound, token: str, settings: HttpSettings, tally: Tally, dropped: Callable[[], int]
+) -> Serving:
     """Begin to serve; returns at once."""
     access = Access(token, gcron.clock.now, get_hub().monotonic)
-    application = Application(gcron, settings, access, bound.address, _most_streams())
+    metrics = Metrics(gcron, tally, dropped)
+    application = Application(gcron, settings, access, bound.address, metrics, _most_streams())
     server = WSGIServer(bound.listener, application, log=None, error_log="default", limits=_LIMITS)
     server.start()
     return Serving(application, server)

@@ -19,7 +19,9 @@ from gcron.testing import VirtualClock
 from gcron.web.access import Access
 from gcron.web.address import Address
 from gcron.web.application import Application
+from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
+from gcron.web.tally import Tally
 
 TOKEN = "a-token-of-the-tests"
 HOST = "127.0.0.1:9180"
@@ -66,7 +68,8 @@ class Site:
     def __init__(self, gcron: Instance, settings: HttpSettings, address: Address) -> None:
         self.gcron = gcron
         self.access = Access(TOKEN, gcron.clock.now, gcron.clock.monotonic)
-        self.application = Application(gcron, settings, self.access, address, 5)
+        metrics = Metrics(gcron, Tally(gcron.scheduler), lambda: 7)
+        self.application = Application(gcron, settings, self.access, address, metrics, 5)
         self.cookie = ""
 
     def __call__(self, method: str, target: str, data: bytes = b"", **environ: Any) -> Answer:

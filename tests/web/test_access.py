@@ -266,14 +266,14 @@ def test_a_form_is_limited(site: Site) -> None:
     [
         ("none", set()),
         ("health", {"/healthz"}),
-        ("metrics", {"/healthz"}),
-        ("read", {"/healthz", "/runs", "/api/v1/jobs"}),
+        ("metrics", {"/healthz", "/metrics"}),
+        ("read", {"/healthz", "/metrics", "/runs", "/api/v1/jobs"}),
     ],
 )
 def test_what_is_asked_without_a_token_is_chosen(make_site: MakeSite, level: str, allowed: set[str]) -> None:
     site = make_site(anonymous=level)
     site.gcron.scheduler.command("true", "@manual", name="job")
-    for path in ("/healthz", "/runs", "/api/v1/jobs"):
+    for path in ("/healthz", "/metrics", "/runs", "/api/v1/jobs"):
         assert (site.get(path).status == 200) is (path in allowed)
     assert site.post("/do", {"do": "pause:job"}).status == 401
     assert site("POST", "/api/v1/jobs/job/pause").status == 401
