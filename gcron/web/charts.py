@@ -22,8 +22,8 @@ def durations_chart(base: str, runs: Sequence[Record]) -> Markup:
     longest = max((run["duration"] or 0.0 for run in shown), default=0.0)
     if not shown:
         return Markup("")
-    step = _WIDTH / max(20, len(shown))
-    width = max(2.0, step - 3)
+    step = _WIDTH / _MOST_BARS
+    width = step - 3
     bars = []
     for place, run in enumerate(shown):
         look, word = outcome_word(run)
@@ -40,7 +40,7 @@ def durations_chart(base: str, runs: Sequence[Record]) -> Markup:
     return Markup(
         f"<svg class=chart viewBox='0 0 {_WIDTH} {_HEIGHT + 10}' role=group aria-label='Durations of the last "
         f"{len(shown)} runs, the longest {span(longest)}'><path class=grid d='M0 4h{_WIDTH}M0 "
-        f"{_HEIGHT / 2 + 2}h{_WIDTH}M0 {_HEIGHT}h{_WIDTH}'/>{''.join(bars)}</svg>"
+        f"{_HEIGHT / 2 + 2}h{_WIDTH}M0 {_HEIGHT}h{_WIDTH}'/><text x=0 y=14>{span(longest)}</text>{''.join(bars)}</svg>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from markupsafe import Markup, escape
 
@@ -24,7 +25,9 @@ _SLOTS = DAY // SLOT
 _MOST_ROWS = 100
 # Of one job: an `@every 1s` has 86,400 fires a day, which look like any other full row.
 _MOST_FIRES = 1440
-# Of all jobs together: enough for 300 jobs that fire each five minutes, and counted within half a second.
+# More fires a day than this are often.
+_OFTEN = 48
+# Of all jobs together: enough for 300 jobs that fire each five minutes, and counted within a second.
 _MOST_COUNTED = 100_000
 _LEFT, _COLUMN, _ROW, _TOP, _FOOT = 170, 9, 20, 24, 64
 _WIDTH = _LEFT + _COLUMN * _SLOTS
@@ -42,26 +45,42 @@ class Day:
 def coming_day(base: str, jobs: Sequence[Job], paused: frozenset[str], now: float) -> Day:
     """What is due in the next 24 hours, and how many fires each quarter of an hour has."""
     begin = int(now) // SLOT * SLOT
-    rows: list[tuple[str, list[int]]] = []
     minutes = [0] * (DAY // 60)
+    rows: list[tuple[str, list[int]]] = []
     counted = 0
-    for job in jobs:
-        if not job.policy.enabled or job.name in paused or counted > _MOST_COUNTED:
-            continue
+    for job, fires in _due([job for job in jobs if job.policy.enabled and job.name not in paused], int(now)):
         counts = [0] * _SLOTS
-        for fire in _fires(job, int(now), int(now) + DAY):
+        for fire in fires:
             if fire < begin + DAY:
                 counts[(fire - begin) // SLOT] += 1
             minutes[(fire - begin) // 60 % len(minutes)] += 1
-        if any(counts):
-            rows.append((job.name, counts))
-            counted += sum(counts)
+        rows.append((job.name, counts))
+        counted += len(fires)
     notes = _notes(rows, minutes, begin)
     if counted > _MOST_COUNTED:
-        notes.append(f"only the first {_MOST_COUNTED:,} fires are counted")
+        notes.append(f"not all jobs that fire often are counted: they have more than {_MOST_COUNTED:,} fires")
     marks = [_dots(counts, index) for index, (_, counts) in enumerate(rows[:_MOST_ROWS])]
     picture = _picture(base, [name for name, _ in rows[:_MOST_ROWS]], marks, begin, now)
     return Day(Markup(f"{_density(rows)}{picture}") if rows else Markup(""), tuple(notes))
+
+
+def _due(jobs: Sequence[Job], now: int) -> Iterator[tuple[Job, list[int]]]:
+    """Each job with its fires; those that fire often come last, and only while not too many were counted."""
+    often = []
+    counted = 0
+    for job in jobs:
+        fires = list(islice(_fires(job, now, now + DAY), _OFTEN + 1))
+        if len(fires) > _OFTEN:
+            often.append(job)
+        elif fires:
+            counted += len(fires)
+            yield job, fires
+    for job in often:
+        if counted > _MOST_COUNTED:
+            return
+        fires = list(_fires(job, now, now + DAY))
+        counted += len(fires)
+        yield job, fires
 
 
 def _fires(job: Job, after: int, last: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gcron.web.ansi import Converter
 from gcron.web.strips import strip
-from gcron.web.timeline import quietest_minutes
+from gcron.web.timeline import coming_day, quietest_minutes
 from gcron.web.words import ago, span, until
 
 
@@ -70,3 +70,20 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 def test_distances_are_short() -> None:
     assert (ago(0.2), ago(59), ago(7200)) == ("just now", "59 s ago", "2 h ago")
     assert (until(0), until(61), until(200_000)) == ("now", "in 1 min", "in 2 d")
+
+
+def test_a_day_shows_rare_jobs_beside_a_thousand_that_fire_each_minute() -> None:
+    from gcron.policy import Policy
+    from gcron.schedule import cron
+    from gcron.scheduler.job import Job
+    from gcron.supervise.python_call import PythonCall
+
+    def job(name: str, schedule: str) -> Job:
+        return Job(name, cron(schedule), PythonCall(print), Policy())
+
+    jobs = [job(f"often{number}", "* * * * *") for number in range(1000)]
+    day = coming_day("", [*jobs, job("rare", "30 2 * * *")], frozenset(), 1_767_225_600.0)
+    assert ">rare</text>" in day.picture
+    assert any("not all jobs that fire often are counted" in note for note in day.notes)
+    nothing = coming_day("", [job("rare", "30 2 * * *")], frozenset({"rare"}), 1_767_225_600.0)
+    assert (nothing.picture, nothing.notes) == ("", ())
