@@ -303,6 +303,18 @@ def _add_timeline(commands: _Commands) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object, with the fires of each job and column")
 
 
+def _add_suggest(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "suggest",
+        help="suggest quiet times of the day for one more job",
+        description="Suggest times of the day at which little of the files is due, for one more job.",
+    )
+    _add_files(parser)
+    parser.add_argument("-n", "--count", type=_count, default=3, metavar="N", help="how many times (default 3)")
+    _add_from(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _add_state_command(commands: _Commands) -> None:
     parser = commands.add_parser(
         "state",
@@ -421,6 +433,7 @@ _COMMANDS = {
     "next": _add_next,
     "explain": _add_explain,
     "timeline": _add_timeline,
+    "suggest": _add_suggest,
     "state": _add_state_command,
     **CONTROL_COMMANDS,
     "notify": _add_notify,

@@ -109,7 +109,7 @@ class Application:
         if isinstance(answer, Answer):
             return send(answer, start)
         start("200 OK", [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no")])
-        return answer
+        return answer if environ["REQUEST_METHOD"] == "GET" else []  # the server would wait for the end of a body
 
     def _path(self, environ: Environ) -> str:
         """The path below the prefix, whether or not the proxy has removed that."""

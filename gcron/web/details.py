@@ -36,7 +36,7 @@ def job_page(base: str, job: Record, runs: Sequence[Record], now: float) -> View
         "p95": percentile(durations, 0.95),
         "fires": [_fire(time, zone, now) for time in job["next_fires"]],
         "rows": [_run_row(run, now) for run in runs],
-        "options": {name: _plain(value) for name, value in job["options"].items()},
+        "options": {name: _plain(value) for name, value in job["options"].items() if name != "description"},
         "state_words": _state_words(job, now),
     }
 

@@ -37,9 +37,11 @@ class Caller:
             address = ip_address(self.address)
         except ValueError:
             return self.address
-        if isinstance(address, IPv6Address):
-            return str(IPv6Network((address, _PREFIX_OF_CLIENT), strict=False))
-        return self.address
+        if isinstance(address, IPv4Address):
+            return self.address
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(IPv6Network((address, _PREFIX_OF_CLIENT), strict=False))
 
 
 @frozen

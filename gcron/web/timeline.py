@@ -14,9 +14,10 @@ from gcron.schedule import EverySchedule, Shift, Zone, core_of, shifts
 from gcron.schedule.clock import local_timezone
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record
+from gcron.web.quiet import quietest_minutes
 from gcron.web.words import OUTCOMES, plural, quoted, seconds_of, span
 
-__all__ = ["Day", "coming_day", "past_day", "quietest_minutes"]
+__all__ = ["Day", "coming_day", "past_day"]
 
 DAY = 86400
 SLOT = 900
@@ -132,26 +133,11 @@ def _notes(rows: Sequence[tuple[str, list[int]]], minutes: Sequence[int], begin:
     notes = [f"{plural(sum(minutes), 'fire')} of {plural(len(rows), 'job')}"]
     if most > 1:
         notes.append(f"most in one minute: {most}, first at {first}")
-    notes.append("quietest minutes for one more job: " + ", ".join(quietest_minutes(minutes, begin)))
+    quiet = (_clock(begin + time.place * 60) for time in quietest_minutes(minutes, begin // 60))
+    notes.append("quietest minutes for one more job: " + ", ".join(quiet))
     if len(rows) > _MOST_ROWS:
         notes.append(f"{len(rows) - _MOST_ROWS} more jobs are only in the sum")
     return notes
-
-
-def quietest_minutes(minutes: Sequence[int], begin: int, count: int = 3) -> list[str]:
-    """Times of the day with the fewest fires in the ten minutes around them, far from each other."""
-    size = len(minutes)
-    around = [
-        sum(minutes[(index + near) % size] for near in range(-5, 6)) * 20 + minutes[index] for index in range(size)
-    ]
-    chosen: list[int] = []
-    # Of equals those that are no full hour or half: that is where other machines pile up.
-    for index in sorted(range(size), key=lambda index: (around[index], (begin // 60 + index) % 30 == 0, index % 7)):
-        if all(min(abs(index - other), size - abs(index - other)) >= 120 for other in chosen):
-            chosen.append(index)
-        if len(chosen) == count:
-            break
-    return sorted(_clock(begin + index * 60) for index in chosen)
 
 
 # -- the past -----------------------------------------------------------------------------------------------------

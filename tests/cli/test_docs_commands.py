@@ -52,6 +52,7 @@ COMMANDS = [
     "list",
     "next",
     "timeline",
+    "suggest",
     "explain",
     "exec",
     "notify",

@@ -156,6 +156,13 @@ def test_addresses_of_one_network_of_ipv6_wait_together(stranger: Site) -> None:
     assert stranger.bearer("GET", "/api/v1/instance", REMOTE_ADDR="2001:db8:0:1::1").status == 200
 
 
+def test_clients_of_ipv4_do_not_wait_together_where_the_listener_is_of_ipv6(stranger: Site) -> None:
+    for _ in range(WRONG_TOKENS):
+        stranger.bearer("GET", "/api/v1/instance", "guess", REMOTE_ADDR="::ffff:192.0.2.1")
+    assert stranger.bearer("GET", "/api/v1/instance", REMOTE_ADDR="::ffff:192.0.2.1").status == 429
+    assert stranger.bearer("GET", "/api/v1/instance", REMOTE_ADDR="::ffff:192.0.2.2").status == 200
+
+
 def test_however_many_addresses_guess_little_is_remembered(stranger: Site) -> None:
     for number in range(5000):
         stranger.access.check_token("guess", f"network {number}")

@@ -291,6 +291,11 @@ def test_a_page_of_a_job_is_told_that_it_has_changed(site: Site, scheduler: Sche
         stream.close()
 
 
+def test_a_stream_without_a_body_ends_at_once(site: Site) -> None:
+    """HEAD: the server reads an answer to its end, and a stream has none."""
+    assert list(site("HEAD", "/live?all=1").pieces) == []
+
+
 def test_output_is_followed_as_html_until_the_end(site: Site, scheduler: Scheduler) -> None:
     scheduler.command(r"printf 'one \033[3'; printf '2mgreen <i>'", "@manual", name="job")
     run(site)

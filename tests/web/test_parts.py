@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcron.web.ansi import Converter
+from gcron.web.quiet import quietest_minutes
 from gcron.web.strips import strip
-from gcron.web.timeline import coming_day, quietest_minutes
+from gcron.web.timeline import coming_day
 from gcron.web.words import ago, span, until
 
 
@@ -53,11 +54,17 @@ def test_a_strip_differs_by_height_and_says_what_it_shows() -> None:
     assert strip([]) == ""
 
 
-def test_the_quietest_minutes_are_far_from_what_is_due() -> None:
+def test_the_quietest_minutes_are_far_from_what_is_due_and_from_each_other() -> None:
     minutes = [1 if 120 <= minute < 1320 else 0 for minute in range(1440)]
-    for time in quietest_minutes(minutes, 0, count=2):
-        hour = int(time[:2])
-        assert hour >= 22 or hour < 2, time
+    found = quietest_minutes(minutes, count=2)
+    assert len(found) == 2
+    for time in found:
+        assert time.others == 0
+        assert time.place >= 1325 or time.place < 115
+        assert 5 < time.place % 30 < 25
+    first, second = (time.place for time in found)
+    assert 120 <= second - first <= 1320
+    assert quietest_minutes([1] * 1440)[0].others == 11
 
 
 @pytest.mark.parametrize(
@@ -74,12 +81,12 @@ def test_distances_are_short() -> None:
 
 def test_a_day_shows_rare_jobs_beside_a_thousand_that_fire_each_minute() -> None:
     from gcron.policy import Policy
-    from gcron.schedule import cron
+    from gcron.schedule import parse
     from gcron.scheduler.job import Job
     from gcron.supervise.python_call import PythonCall
 
     def job(name: str, schedule: str) -> Job:
-        return Job(name, cron(schedule), PythonCall(print), Policy())
+        return Job(name, parse(schedule), PythonCall(print), Policy())
 
     jobs = [job(f"often{number}", "* * * * *") for number in range(1000)]
     day = coming_day("", [*jobs, job("rare", "30 2 * * *")], frozenset(), 1_767_225_600.0)

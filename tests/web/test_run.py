@@ -18,6 +18,7 @@ import pytest
 from gcron.web.address import read_address
 from gcron.web.errors import HttpError
 from gcron.web.token import keep_token, read_token_file
+from tests.measuring import unmeasured
 from tests.waiting import PATIENCE, until
 
 Run = Callable[..., Any]
@@ -170,3 +171,22 @@ def test_addresses_are_read(text: str, host: str, port: int) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|unix"):
         read_address(text)
+
+
+def test_nothing_of_the_pages_is_loaded_before_the_first_job_but_what_listens(tmp_path: Path) -> None:
+    (tmp_path / "crontab").write_text("# gcron: name=first\n@reboot kill $PPID\n")
+    words = ["--split-logs", "--no-watch", "--state", "history", "--http", "127.0.0.1:0", "crontab"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gcron", "run", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=unmeasured(),
+    )
+    before, started, _ = done.stderr.partition(" started (pid ")
+    assert started
+    imported = set(re.findall(r"^import time: .*\| +(\S+)$", before, re.MULTILINE))
+    assert "gcron.web.part" in imported
+    slow = {"jinja2", "markupsafe", "gcron.wsgi", "gcron.control.api", "prometheus_client", "sqlite3"}
+    assert imported & slow == set()
