@@ -310,7 +310,7 @@ def _add_suggest(commands: _Commands) -> None:
         description="Suggest times of the day at which little of the files is due, for one more job.",
     )
     _add_files(parser)
-    parser.add_argument("-n", "--count", type=_count, default=3, metavar="N", help="how many times (default 3)")
+    parser.add_argument("-n", "--count", type=read_count, default=3, metavar="N", help="how many times (default 3)")
     _add_from(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 

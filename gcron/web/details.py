@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from gcron.scheduler.records import Record
+from gcron.sizes import describe_size
 from gcron.web.ansi import Converter
 from gcron.web.charts import durations_chart, percentile
 from gcron.web.standing import standing_of
@@ -111,6 +112,8 @@ def run_page(run: Record, pieces: Sequence[bytes], now: float) -> View:
         ("Attempts", str(run["attempts"]) if run["attempts"] else ""),
         ("Exit status", "" if run["exit_code"] is None else str(run["exit_code"])),
         ("Process", "" if run["pid"] is None else str(run["pid"])),
+        ("Processor time", span(run["cpu_seconds"])),
+        ("Most memory", "" if run["max_rss_bytes"] is None else describe_size(run["max_rss_bytes"])),
         ("Output", f"{run['output_bytes']:,} bytes" if run["output_bytes"] else ""),
         ("Left behind", run.get("left_behind", "")),
     ]

@@ -129,6 +129,8 @@ def _of_jobs(statuses: Sequence[JobStatus], facts: _Facts) -> Iterable[Metric]:
     retries = _counter("job_retries", "Attempts beyond the first, since the start of gcron", labels=["job"])
     overdue = _gauge("job_overdue", "Whether it has not succeeded within its expect-within", labels=["job"])
     paused = _gauge("job_paused", "Whether it is paused", labels=["job"])
+    cpu = _counter("job_cpu_seconds", "Processor time of its runs, since the start of gcron", labels=["job"])
+    memory = _gauge("job_last_max_rss_bytes", "Most memory of a process of its last run", labels=["job"])
     for status in statuses:
         name = [_label(status.name)]
         counts = status.counts.as_dict()
@@ -139,6 +141,9 @@ def _of_jobs(statuses: Sequence[JobStatus], facts: _Facts) -> Iterable[Metric]:
         if (tally := facts.tally.jobs.get(status.name)) is not None:
             durations.add_metric(name, _buckets(tally.counts), tally.seconds)
             late.add_metric(name, tally.late)
+            cpu.add_metric(name, tally.cpu_seconds)
+            if tally.max_rss_bytes is not None:
+                memory.add_metric(name, tally.max_rss_bytes)
             if tally.exit_code is not None:
                 code.add_metric(name, tally.exit_code)
         if (summary := facts.summaries.get(status.name)) is not None:
@@ -154,6 +159,7 @@ def _of_jobs(statuses: Sequence[JobStatus], facts: _Facts) -> Iterable[Metric]:
         overdue.add_metric(name, int(status.is_overdue))
         paused.add_metric(name, int(status.is_paused))
     yield from (runs, durations, running, success, last, code, upcoming, missed, late, retries, overdue, paused)
+    yield from (cpu, memory)
 
 
 def _of_services(statuses: Sequence[JobStatus]) -> Iterable[Metric]:

@@ -16,13 +16,17 @@ BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.
 class JobTally:
     """Of one job."""
 
-    __slots__ = ("counts", "exit_code", "late", "seconds")
+    __slots__ = ("counts", "cpu_seconds", "exit_code", "late", "max_rss_bytes", "seconds")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS) + 1)
         """How many runs took so long, by bucket; the last: longer than all."""
         self.seconds = 0.0
         self.exit_code: int | None = None
+        self.cpu_seconds = 0.0
+        """Of all its runs."""
+        self.max_rss_bytes: int | None = None
+        """Of its last run."""
         self.late = 0.0
         """Seconds that its last run began after it was due."""
 
@@ -65,6 +69,8 @@ class Tally:
         tally.exit_code = event.result.exit_code
         tally.counts[bisect_left(BUCKETS, event.result.duration)] += 1
         tally.seconds += event.result.duration
+        tally.cpu_seconds += event.result.usage.cpu_seconds or 0.0
+        tally.max_rss_bytes = event.result.usage.max_rss_bytes
 
     def _fail(self, event: StoreFailed) -> None:
         self.store_errors += 1
