@@ -14,7 +14,8 @@ CHROMIUM = shutil.which("chromium")
 SLOW = PATIENCE * 1000
 
 
-@pytest.fixture(scope="session")
+# Not of the session: playwright keeps a loop of asyncio running, in which other tests could run none of their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("chromium is not here: apt-get install chromium")
