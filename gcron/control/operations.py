@@ -7,7 +7,7 @@ small parts, with a turn for others in between: no question delays a fire. The h
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ __all__ = [
     "instance",
     "job",
     "jobs",
+    "jobs_without_history",
     "live_run",
     "nodes",
     "output_part",
@@ -177,9 +178,18 @@ def _next_fires(gcron: Instance, job: Job) -> Iterable[int]:
     return islice(_fires(job, int(begin), None), _FIRES_SHOWN)
 
 
+def jobs_without_history(gcron: Instance) -> list[Record]:
+    """How all jobs stand, without what only the history knows: for when it does not answer."""
+    return _records_of(gcron, [job.name for job in gcron.scheduler.jobs], {})
+
+
 def _job_records(gcron: Instance, page: Sequence[Job]) -> list[Record]:
     names = [job.name for job in page]
     summaries = ask_history(lambda: gcron.scheduler.store.summaries(names)) if names else {}
+    return _records_of(gcron, names, summaries)
+
+
+def _records_of(gcron: Instance, names: Sequence[str], summaries: Mapping[str, JobSummary]) -> list[Record]:
     records = []
     now = gcron.clock.now()
     for status in _statuses(gcron, names):

@@ -8,11 +8,25 @@ from collections.abc import Callable, Mapping
 from html import escape as escape_html
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from gcron.escaping import escape
 from gcron.frozen import frozen
 
-__all__ = ["HTML", "Answer", "Refusal", "StartResponse", "compressed", "plain_page", "redirect", "secured", "send"]
+__all__ = [
+    "HTML",
+    "Answer",
+    "Refusal",
+    "StartResponse",
+    "accepts_html",
+    "compressed",
+    "html_of",
+    "own_place",
+    "plain_page",
+    "redirect",
+    "secured",
+    "send",
+]
 
 StartResponse = Callable[..., Any]
 HTML = "text/html; charset=utf-8"
@@ -87,6 +101,13 @@ def plain_page(base: str, title: str, content: str, head: str = "") -> bytes:
         f"<link rel=icon href='{base}/static/icon.svg'>"
         f"<main class=plain><h1>{html_of(title)}</h1>{content}</main></html>\n"
     ).encode("utf-8", "replace")
+
+
+def own_place(text: str) -> str:
+    """A path and query below the prefix, as a form or a query gave it; the first page instead of another site."""
+    if not text.startswith("/") or text.startswith(("//", "/\\")):
+        return "/"
+    return quote(text, safe="/?&=%~.-_+,:")
 
 
 def redirect(place: str, *headers: tuple[str, str]) -> Answer:

@@ -23,6 +23,7 @@ from gcron.web.answers import (
     StartResponse,
     accepts_html,
     html_of,
+    own_place,
     plain_page,
     redirect,
     secured,
@@ -191,11 +192,9 @@ class Application:
         if not check_token(token, caller, self._access):
             text = "This is not the token. <code>gcron token</code> prints it."
             return Answer(_login_page(base, following, text), HTML, HTTPStatus.FORBIDDEN)
-        if not following.startswith("/") or following.startswith(("//", "/\\")):
-            following = "/"  # of another site
         _, value = self._access.new_session()
         cookie = f"{self._access.cookie}={value}; Path={base or '/'}; Max-Age={LIFETIME}; HttpOnly; SameSite=Strict"
-        place = f"{base}{quote(following, safe='/?&=%~.-_+,:')}"
+        place = f"{base}{own_place(following)}"
         return redirect(place, ("Set-Cookie", cookie + ("; Secure" if caller.scheme == "https" else "")))
 
 

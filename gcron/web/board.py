@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gcron.control import operations
+from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
 from gcron.runtime.hub import get_hub
 from gcron.runtime.lock import Semaphore
@@ -49,6 +50,14 @@ class Board:
         self._fresh_until = float("-inf")
 
     def _ask(self) -> list[Record]:
+        try:
+            return self._ask_with_history()
+        except ControlError as error:
+            if error.code != "no-history":
+                raise
+            return operations.jobs_without_history(self._gcron)
+
+    def _ask_with_history(self) -> list[Record]:
         records: list[Record] = []
         cursor: str | None = ""
         while cursor is not None:

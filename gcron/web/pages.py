@@ -21,7 +21,7 @@ from gcron.scheduler.history import FAILURES, RunQuery
 from gcron.scheduler.records import Record, event_record
 from gcron.web import details, overview, timeline
 from gcron.web.access import Access
-from gcron.web.answers import HTML, Answer, Refusal, compressed, redirect
+from gcron.web.answers import HTML, Answer, Refusal, compressed, own_place, redirect
 from gcron.web.board import Board
 from gcron.web.buttons import ASKED, press
 from gcron.web.live import Live, Reader, follow_html
@@ -128,11 +128,17 @@ class Pages:
     def _overview(self, query: Query) -> tuple[str, dict[str, Any]]:
         jobs = self._board.records()
         instance = operations.instance(self._gcron)
-        failures, _ = operations.runs(self._gcron, RunQuery(outcomes=FAILURES, limit=_FAILURES_LOOKED_AT))
+        failures = self._last_failures()
         wanted = overview.Filter.read(query)
         now = self._gcron.clock.now()
         view = partial(overview.page, jobs, instance, failures, wanted, now)
         return "overview.html", {"instance": instance, "view": view}
+
+    def _last_failures(self) -> list[Record]:
+        try:
+            return operations.runs(self._gcron, RunQuery(outcomes=FAILURES, limit=_FAILURES_LOOKED_AT))[0]
+        except ControlError:
+            return []  # the history does not answer; the headline says so
 
     def _head(self) -> bytes:
         """The headline of the overview alone, for pages that are open. All browsers ask, so it is made seldom."""
@@ -224,7 +230,7 @@ class Pages:
         verb, _, name = query.get("do", "").partition(":")
         if verb not in ASKED:
             raise Refusal(HTTPStatus.NOT_FOUND, "no-such-page", "there is nothing to confirm")
-        back = query.get("back", "/")
+        back = own_place(query.get("back", "/"))
         return "confirm.html", {"verb": verb, "name": unquote(name), "asked": ASKED[verb], "back": back}
 
     # -- what changes ---------------------------------------------------------------------------------------
@@ -257,13 +263,9 @@ class Pages:
         self._board.forget()
         if "application/json" in environ.get("HTTP_ACCEPT", ""):
             return Answer(json.dumps({"said": said}).encode("ascii"), "application/json")
-        back = form.get("back", "/")
-        if not back.startswith("/") or back.startswith(("//", "/\\")) or any(ord(sign) <= 32 for sign in back):
-            back = "/"  # of another site
         headers = []
         if visitor.session is not None:
             value = self._access.said(visitor.session, said)
             where = f"Path={self._base or '/'}; Max-Age=60; HttpOnly; SameSite=Strict"
             headers.append(("Set-Cookie", f"{self._access.said_cookie}={value}; {where}"))
-        place = back.encode("ascii", "ignore").decode()
-        return redirect(f"{self._base}{place}", *headers)
+        return redirect(f"{self._base}{own_place(form.get('back', '/'))}", *headers)

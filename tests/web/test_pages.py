@@ -9,6 +9,7 @@ import pytest
 
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
+from gcron.scheduler.door import StoreUnavailable
 from gcron.web.overview import PAGE
 from gcron.web.words import quoted
 from tests.web.conftest import MakeSite, Site
@@ -95,6 +96,24 @@ def test_a_thousand_jobs_are_pages_of_200_under_100_kilobytes(site: Site, schedu
     assert "page 1 of 5" in answer.text
     seen = {name for page in range(1, 6) for name in rows_of(site.get(f"/?page={page}").text)}
     assert len(seen) == 1000
+
+
+def test_without_an_answer_of_the_history_the_jobs_are_shown_all_the_same(
+    site: Site, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that says what is wrong with the history was refused for lack of history."""
+    scheduler.job("* * * * *", name="job")(lambda: None)
+    run(site)
+
+    def fail(*arguments: Any) -> Any:
+        raise StoreUnavailable("the disk is gone")
+
+    for question in ("summaries", "runs", "facts"):
+        monkeypatch.setattr(scheduler.store, question, fail)
+    page = site.get("/").text
+    assert rows_of(page) == ["job"]
+    assert "The history does not work: the disk is gone" in page
+    assert site.get("/runs").status == 503
 
 
 # -- what others wrote --------------------------------------------------------------------------------------------
@@ -203,10 +222,16 @@ def test_buttons_do_what_they_say_and_the_next_page_says_so_once(site: Site, sch
     }
 
 
-@pytest.mark.parametrize("back", ["//evil", "https://evil", "/\\evil", "/x\r\nSet-Cookie: a=b", ""])
+@pytest.mark.parametrize("back", ["//evil", "https://evil", "/\\evil", ""])
 def test_a_button_leads_to_no_other_site(site: Site, scheduler: Scheduler, back: str) -> None:
     scheduler.command("true", "@hourly", name="job")
     assert site.press("pause:job", back=back).place == "/"
+    assert 'href="/">Cancel' in site.get(f"/confirm?do=stop-job:job&back={quoted(back)}").text
+
+
+def test_a_button_adds_no_header(site: Site, scheduler: Scheduler) -> None:
+    scheduler.command("true", "@hourly", name="job")
+    assert site.press("pause:job", back="/x\r\nSet-Cookie: a=b").place == "/x%0D%0ASet-Cookie:%20a=b"
 
 
 @pytest.mark.parametrize("button", ["", "x", "x:job", "pause", "run:nobody", "stop-run:x", "restart:job"])
