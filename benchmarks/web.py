@@ -7,7 +7,10 @@ There is no peer: these are promises of docs/web.md.
 
 from __future__ import annotations
 
+import gc
 import io
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +27,7 @@ AREAS = (
             Measure("the page", "ms"),
             Measure("made of records, in a thread", "ms"),
             Measure("CPU of the loop's thread", "ms"),
-            Measure("longest turn of the loop", "ms"),
+            Measure("a timer is late by, at most", "ms"),
             Measure("size, sent compressed", "MB"),
         ),
     ),
@@ -32,6 +35,7 @@ AREAS = (
 )
 _HOST = "127.0.0.1:9180"
 _BROWSERS = 100
+_NAP = 0.001
 
 
 class Pages:
@@ -77,7 +81,7 @@ class Pages:
 
 
 class _Turns:
-    """Measures how long the loop does not come round."""
+    """Measures by how much a timer is late, as a fire would be. It does not spin: threads need the interpreter, too."""
 
     def __init__(self) -> None:
         from gcron.greenlet import spawn
@@ -90,8 +94,8 @@ class _Turns:
 
         while True:
             before = time.perf_counter()
-            sleep(0)
-            self._longest = max(self._longest, time.perf_counter() - before)
+            sleep(_NAP)
+            self._longest = max(self._longest, time.perf_counter() - before - _NAP)
 
     def stop(self) -> float:
         """The longest."""
@@ -105,15 +109,18 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     from gcron.control.instance import Instance
     from gcron.scheduler.history import StoredRun
     from gcron.scheduler.journal import Batch
-    from gcron.state.memory import MemoryStore
+    from gcron.state.rules import KEEP
+    from gcron.state.sqlite import SqliteStore
     from gcron.web.access import Access
     from gcron.web.address import read_address
     from gcron.web.application import Application
     from gcron.web.metrics import Metrics
+    from gcron.web.server import SWITCH_INTERVAL
     from gcron.web.settings import HttpSettings
     from gcron.web.tally import Tally
 
-    store = MemoryStore()
+    directory = tempfile.TemporaryDirectory()
+    store = SqliteStore(directory.name, KEEP)
     scheduler = Scheduler(store=store)
     now = time.time()
     for number in range(size):
@@ -140,8 +147,12 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     metrics = Metrics(gcron, Tally(scheduler), lambda: 0)
     address = read_address(_HOST)
     application = Application(gcron, HttpSettings(anonymous="read"), access, address, metrics, _BROWSERS)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.freeze()  # as `gcron run` does, once it has read its files
     yield application, gcron
     application.close()
+    store.close()
+    directory.cleanup()
 
 
 def _stream(application: object) -> Iterator[bytes]:

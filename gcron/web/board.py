@@ -13,7 +13,7 @@ from gcron.scheduler.records import Record
 
 __all__ = ["Board"]
 
-_PAGE = 500
+_PAGE = 100
 _FRESH = 1.0
 # To ask for 100,000 jobs takes seconds: then it is done that many times less often than it takes.
 _SHARE = 10
