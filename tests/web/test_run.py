@@ -38,27 +38,29 @@ def ask(port: int, path: str, **headers: str) -> tuple[int, str]:
     return answer.status, text
 
 
-def gcron(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "gcron", *words], capture_output=True, text=True, timeout=PATIENCE)
+def token(crontab: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `gcron token` for the gcron of this crontab: others may run here, too."""
+    command = [sys.executable, "-m", "gcron", "token", "--instance", str(crontab), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_the_log_shows_a_link_and_token_prints_it_again(gcron_run: Run, runtime: Path, tmp_path: Path) -> None:
     daemon = gcron_run(CRONTAB, "--http", "127.0.0.1:0")
     (link,) = daemon.wait_for(r"pages: (http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48})$")
     port = port_of(daemon)
-    token = link.partition("=")[2]
+    secret = link.partition("=")[2]
     until(lambda: list(runtime.rglob("http.json")))
-    assert gcron("token").stdout == f"{link}\n"
-    assert gcron("token", "--bare").stdout == f"{token}\n"
+    assert token(tmp_path / "crontab0").stdout == f"{link}\n"
+    assert token(tmp_path / "crontab0", "--bare").stdout == f"{secret}\n"
     assert ask(port, "/healthz") == (200, "ok\n")
     assert ask(port, "/api/v1/jobs")[0] == 401
-    assert ask(port, "/api/v1/jobs", Authorization=f"Bearer {token}")[0] == 200
+    assert ask(port, "/api/v1/jobs", Authorization=f"Bearer {secret}")[0] == 200
     (file,) = tmp_path.rglob("http-token")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert file.read_text() == f"{token}\n"
+    assert file.read_text() == f"{secret}\n"
     assert daemon.stop() == 0
     assert not list(runtime.rglob("http.json"))
-    done = gcron("token")
+    done = token(tmp_path / "crontab0")
     assert (done.returncode, done.stdout) == (3, "")
 
 
@@ -83,10 +85,10 @@ def test_a_port_that_is_taken_refuses_the_start_with_one_line(gcron_run: Run) ->
     assert "ran" not in daemon.log
 
 
-def test_a_gcron_that_serves_no_pages_has_no_link(gcron_run: Run, runtime: Path) -> None:
+def test_a_gcron_that_serves_no_pages_has_no_link(gcron_run: Run, runtime: Path, tmp_path: Path) -> None:
     daemon = gcron_run(CRONTAB)
     until(lambda: list(runtime.rglob("control.sock")))
-    done = gcron("token")
+    done = token(tmp_path / "crontab0")
     assert done.returncode == 1
     assert "serves no pages; `gcron run --http 127.0.0.1:9180` does" in done.stderr
     daemon.stop()
@@ -118,8 +120,8 @@ def test_a_token_file_that_is_not_there_refuses_the_start(tmp_path: Path, gcron_
 
 
 def test_a_kept_token_that_others_can_read_is_not_used(tmp_path: Path) -> None:
-    token = keep_token(str(tmp_path))
-    assert keep_token(str(tmp_path)) == token
+    kept = keep_token(str(tmp_path))
+    assert keep_token(str(tmp_path)) == kept
     (tmp_path / "http-token").chmod(0o644)
     with pytest.raises(HttpError, match="not only yours"):
         keep_token(str(tmp_path))
