@@ -21,7 +21,7 @@ CRONTAB = """\
 # gcron: name=broken
 @reboot echo no; exit 3
 # gcron: name=counts
-@manual for i in 1 2 3 4 5 6; do echo "line $i"; sleep 0.3; done
+@manual echo "line 1"; echo "line 2"; until test -e GATE; do sleep 0.05; done; echo "line 3"
 # gcron: name=evil
 @manual printf '\\033[32mgreen\\033[0m <script>document.title="evil"</script>\\n\\033[2J'
 # gcron: name=long
@@ -91,14 +91,15 @@ def test_what_another_client_does_is_seen(link: Link, open_page: Open) -> None:
     row(page, "nightly").get_by_role("button", name="Pause").wait_for()
 
 
-def test_output_appears_while_the_job_runs(link: Link, open_page: Open) -> None:
-    page = open_page(link(CRONTAB))
+def test_output_appears_while_the_job_runs(link: Link, open_page: Open, gate: Any) -> None:
+    page = open_page(link(CRONTAB.replace("GATE", str(gate.path))))
     row(page, "counts").get_by_role("button", name="Run").click()
     row(page, "counts").get_by_role("link", name="counts", exact=True).click()
     page.get_by_role("link", name=re.compile("^run ")).click()
     wait_for_text(page.locator("#output"), "line 2")
-    assert "line 6" not in page.locator("#output").inner_text()
-    wait_for_text(page.locator("#output"), "line 6")
+    assert "line 3" not in page.locator("#output").inner_text()
+    gate.open()
+    wait_for_text(page.locator("#output"), "line 3")
     wait_for_text(page.locator(".title"), "ok")
 
 
