@@ -39,4 +39,7 @@ class NoSuchJobError(JobNameError, KeyError):
 
 
 class StateError(GcronError, RuntimeError):
-    """A call that is too early or too late: the scheduler is started, is stopping, or belongs to another process."""
+    """A call that is too early or too late: the scheduler is started, is stopping, or belongs to another process.
+
+    Also a state that cannot be had: another process has the directory, or it cannot be written.
+    """

@@ -23,10 +23,11 @@ from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
 from gcron.daemon.notifying import Notifying
 from gcron.daemon.watching import FileWatch
+from gcron.errors import StateError
 from gcron.notify.mailer import default_mailer, read_mailer
 from gcron.scheduler.job import Job, job_of
 from gcron.state.opening import Opened, open_store
-from gcron.state.places import StateError, instance_name
+from gcron.state.places import instance_name
 from gcron.state.rules import KEEP, Keep
 from gcron.supervise.command import Command
 from gcron.supervise.start_script import DEFAULT_SHELL, arguments

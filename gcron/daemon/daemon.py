@@ -128,7 +128,7 @@ class Daemon:
         self._log = Log(settings.log, self._clock)
         watchdog, on_block = settings.watchdog, self._report_block
         self._scheduler = Scheduler(
-            logger=None, watchdog=watchdog, on_block=on_block, clock=self._clock, store=store, timing=timing
+            logger=None, watchdog=watchdog, on_block=on_block, clock=self._clock, state=store, timing=timing
         )
         self._scheduler.on("*", self._log.tell)
         self._scheduler.on("service-state-changed", self._on_service)

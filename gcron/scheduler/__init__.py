@@ -22,6 +22,7 @@ from gcron.scheduler.events import (
     SuccessResumed,
 )
 from gcron.scheduler.job import Job
+from gcron.scheduler.past_run import PastRun
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
@@ -49,6 +50,7 @@ __all__ = [
     "LoopBlocked",
     "Notice",
     "Outcome",
+    "PastRun",
     "ProcessStarted",
     "PythonCall",
     "RawOutput",

@@ -31,6 +31,8 @@ T = TypeVar("T")
 _QUERIES = 2
 # Seconds for a query.
 _QUERY_TIMEOUT = 5.0
+# Seconds for the history that is not written yet, before a query. Normally it takes a twentieth of a second.
+_FLUSH_TIMEOUT = 1.0
 
 
 class StoreUnavailable(Exception):
@@ -50,10 +52,18 @@ class StoreHealth:
 
 
 class StoreDoor:
-    """Asks `store` for a scheduler. `tell` takes the events `store-failed` and `store-recovered`, and may not park."""
+    """Asks `store` for a scheduler. `tell` takes the events `store-failed` and `store-recovered`, and may not park.
+
+    What is to be recorded before it `is_open` waits.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, tell: Callable[[SchedulerEvent], object], timing: Timing = TIMING
+        self,
+        store: Store,
+        clock: Clock,
+        tell: Callable[[SchedulerEvent], object],
+        timing: Timing = TIMING,
+        is_open: bool = True,
     ) -> None:
         self.store = store
         self._clock = clock
@@ -70,6 +80,16 @@ class StoreDoor:
         """Why claims, writes or upkeep do not work at the moment."""
         self._failed_at: float | None = None
         self._told_lost = 0
+        self._is_open = is_open
+
+    def open(self) -> None:
+        """The store can be asked from now on."""
+        self._is_open = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._is_open and self.store.keeps_history:
+            self._recorder.wake()
 
     @property
     def health(self) -> StoreHealth:
@@ -93,7 +113,7 @@ class StoreDoor:
         self._to_forget.append(job)
         if not self.store.blocks:
             self._forget()
-        elif len(self._to_forget) == 1:
+        elif self._is_open and len(self._to_forget) == 1:  # else before the first claim
             spawn(self._forget)
 
     def _forget(self) -> bool:
@@ -138,13 +158,13 @@ class StoreDoor:
     def note(self, event: SchedulerEvent) -> None:
         """Have an event recorded soon; returns at once."""
         self._journal.note(event)
-        self._recorder.wake()
+        self._wake()
 
     def define(self, jobs: Iterable[Job]) -> None:
         """These jobs are new, or have changed; returns at once."""
         if self.store.keeps_history:
             self._journal.define(jobs)
-            self._recorder.wake()
+            self._wake()
 
     def keep_chain(self, job: str, chain: Chain) -> None:
         """Remember that for a job that runs after others; returns at once."""
@@ -156,20 +176,20 @@ class StoreDoor:
         """A run of an earlier gcron goes on here, or gets its outcome here; returns at once."""
         if self.store.keeps_history:
             self._journal.adopt(run)
-            self._recorder.wake()
+            self._wake()
 
     def remove(self, job: str) -> None:
         """The job of that name is gone; returns at once."""
         if self.store.keeps_history:
             self._journal.remove(job)
-            self._recorder.wake()
+            self._wake()
         self.forget(job)
 
     def set_back(self, job: str) -> None:
         """The clock was set back, and instants of that job come again; returns at once."""
         if self.store.keeps_history:
             self._journal.restart(job, self._clock.now())
-            self._recorder.wake()
+            self._wake()
         self.forget(job)
 
     # -- questions about the past: they park the caller -----------------------------------------------------
@@ -183,6 +203,11 @@ class StoreDoor:
         except Exception as error:
             self._recorder.note_failure("write", f"it does not say what was before this start: {_text(error)}")
             return None
+
+    def settle(self) -> None:
+        """Wait until what has happened by now is written, for a bounded time: a question then finds it."""
+        if self._is_open:
+            self._recorder.flush(_FLUSH_TIMEOUT)
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `History.runs`. Raises StoreUnavailable, ValueError."""
@@ -207,6 +232,8 @@ class StoreDoor:
     def _query(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if not self.store.blocks:
             return call(*args, **kwargs)
+        if not self._is_open:
+            raise StoreUnavailable("it is open from the start of the scheduler to its stop")
         asked = self._query_pool.spawn(call, *args, **kwargs)
         asked.wait(_QUERY_TIMEOUT)
         if not asked.ready():
@@ -223,7 +250,9 @@ class StoreDoor:
         """Record what waits, for at most `timeout` seconds, and close the store."""
         self._claim_pool.kill()
         self._query_pool.kill()
-        self._recorder.close(timeout)
+        if self._is_open:
+            self._recorder.close(timeout)
+            self._is_open = not self.store.blocks
 
     # -- whether it works -----------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ class RunFinished(JobEvent):
     run_id: str
     fire_at: int | None
     result: RunResult
+    started: float | None = None
+    """Seconds of UTC at which its first attempt began; None if there was none, or an earlier gcron began it."""
 
 
 @frozen

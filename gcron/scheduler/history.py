@@ -5,7 +5,8 @@ Times are seconds of UTC. This module must not know where a store keeps things.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import inf, isfinite
 
 from gcron.frozen import frozen
 from gcron.supervise import outcome
@@ -28,6 +29,9 @@ __all__ = [
     "StoredRun",
     "Upstream",
     "letter_of",
+    "page_of",
+    "read_cursor",
+    "write_cursor",
 ]
 
 UNDER_WAY = ""
@@ -77,7 +81,8 @@ class StoredRun:
     fires: int = 1
     """Of a span: how many fires, at least."""
     started: float | None = None
-    """When its first process existed; None if there was none."""
+    """When its first process existed, or its function was called; None if neither was. While a function is under way,
+    it is None."""
     finished: float | None = None
     attempts: int = 0
     exit_code: int | None = None
@@ -112,6 +117,15 @@ class RunQuery:
     limit: int = 50
     cursor: str = ""
     """`RunPage.cursor` of the page before; empty for the first page."""
+
+    def fits(self, run: StoredRun) -> bool:
+        """Whether a run is one of those, on whatever page."""
+        return (
+            (self.job is None or run.job == self.job)
+            and (not self.outcomes or run.outcome in self.outcomes)
+            and (self.since is None or run.created >= self.since)
+            and (self.until is None or run.created < self.until)
+        )
 
 
 @frozen
@@ -270,3 +284,33 @@ class StoreFacts:
     """Bytes of history, without the output of runs."""
     output_size: int
     """Bytes of output that is kept."""
+
+
+# -- the places where pages of history end ----------------------------------------------------------------------
+
+
+def write_cursor(created: float, number: int) -> str:
+    """The place after a run: when it was created, and its number among those of the same time."""
+    return f"{created!r}:{number}"
+
+
+def read_cursor(cursor: str) -> tuple[float, int]:
+    """The place that a cursor stands for. Raises ValueError."""
+    created, _, number = cursor.partition(":")
+    try:
+        place = float(created), int(number)
+    except ValueError:
+        place = float("nan"), 0
+    if not isfinite(place[0]) or abs(place[1]) >= 1 << 63:
+        raise ValueError(f"{cursor[:80]!r} is no cursor: take that of the page before")
+    return place
+
+
+def page_of(runs: Iterable[tuple[int, StoredRun]], query: RunQuery) -> RunPage:
+    """A page of those runs, each with its number. Raises ValueError for a wrong cursor."""
+    before = read_cursor(query.cursor) if query.cursor else (inf, 0)
+    found = [(run.created, number, run) for number, run in runs if (run.created, number) < before and query.fits(run)]
+    found.sort(key=lambda each: each[:2], reverse=True)
+    page = found[: query.limit]
+    cursor = write_cursor(*page[-1][:2]) if page and len(found) > len(page) else ""
+    return RunPage(tuple(run for _, _, run in page), cursor)

@@ -166,7 +166,8 @@ class Journal:
         if run is None:
             self._handle(event.job, event.fire_at)
             run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at)
-        self._put(replace(run, finished=event.time, **_result(event.result)))
+        started = event.started if run.started is None else run.started
+        self._put(replace(run, started=started, finished=event.time, **_result(event.result)))
         self._buffers.pop(event.run_id, None)
 
     def _miss(self, event: FiresMissed) -> None:

@@ -8,6 +8,7 @@ module must not know how jobs are made, nor what is asked about them.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -42,8 +43,9 @@ from gcron.scheduler.python_jobs import Grace, checked_grace, checked_zone
 from gcron.scheduler.restart import Past, Takeover, look_back
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services
+from gcron.scheduler.state import state_of
 from gcron.scheduler.status import Counts
-from gcron.scheduler.store import NoStore, Store
+from gcron.scheduler.store import Store
 from gcron.scheduler.watch import Watch
 from gcron.scheduler.watchdog import Blocker, Watchdog, is_real_time
 from gcron.supervise.restarts import ServiceState
@@ -95,8 +97,8 @@ class Lifecycle(Observable):
         logger: str | Logger | None = "gcron",
         watchdog: float | None = 1.0,
         on_block: Callable[[Blocker, float], object] | None = None,
+        state: str | os.PathLike[str] | Store | None = None,
         clock: Clock | None = None,
-        store: Store | None = None,
         timing: Timing = TIMING,
     ) -> None:
         super().__init__(timing)
@@ -110,11 +112,12 @@ class Lifecycle(Observable):
             self._observers.report = self._log.report_observer
         self._owner = OwnerThread()
         self._clock = clock or SystemClock()
-        self._store = store
+        self._state = state_of(state, self._clock)
         self._timing = timing
         self._counts = Counts()
         self._groups = Groups()
         self._messenger: Messenger | None = None
+        self._is_starting = False
         self._make_parts()
 
     def _make_parts(self) -> None:
@@ -123,7 +126,7 @@ class Lifecycle(Observable):
         observers.begin_anew()
         self._services = Services(clock, observers, ThreadPool(_MOST_SERVICES), timing)
         self._runs = Runs(clock, observers, self._services.hold_back, self._pool, self._groups, timing)
-        self._door = StoreDoor(self._store or NoStore(), clock, self._runs.tell, timing)
+        self._door = StoreDoor(self._state.store, clock, self._runs.tell, timing, self._state.is_open)
         self._expectations = Expectations(clock, self._runs.tell)
         self._overlap = overlap = Overlap(self._runs, clock)
         claims = Claims(self._door, overlap.admit, overlap.miss)
@@ -156,7 +159,6 @@ class Lifecycle(Observable):
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
-        self._is_starting = False
 
     def _retire(self, event: RunFinished | FiresMissed) -> None:
         """Take a job that ran once, and is over, out of the table."""
@@ -209,7 +211,8 @@ class Lifecycle(Observable):
 
         When the program ends before `stop`, or a service with `on-failed=stop` fails, the scheduler is stopped with
         `grace`. After a stop it can be started again, with the same jobs. Raises StateError when it is started already,
-        or has a `store` of its own and is started again; ValueError when an `after` does not name a service.
+        or its `state` cannot be had, as when another process has it, or is a store and it is started again; ValueError
+        when an `after` does not name a service.
         """
         seconds = checked_grace(grace)
         self._begin(seconds)
@@ -218,24 +221,35 @@ class Lifecycle(Observable):
 
     def _begin(self, grace: float) -> None:
         self._owner.check_process()
-        if self._stopped.is_set():
+        if self._stopped.is_set() and not self._is_starting:
             self._begin_anew()
         if self._watch.is_started or self._stopping or self._is_starting:
             raise StateError("the scheduler is started already")
         self._grace = grace
         self._owner.claim()
-        try:
-            began = self._table.prepare()
-        except ValueError:
-            self._owner.leave()
-            raise
         self._is_starting = True
         try:
-            past = look_back(self._door, self._table.jobs, began)
+            began = self._table.prepare()
+            if self._open_state():
+                past = look_back(self._door, self._table.jobs, began)
+                if not self._stopping:  # meanwhile
+                    self._take_over(past, began)
+        except (ValueError, StateError):
+            self._owner.leave()
+            raise
         finally:
             self._is_starting = False
-        if not self._stopping:  # meanwhile
-            self._take_over(past, began)
+
+    def _open_state(self) -> bool:
+        """Take the state, which parks; False when somebody stops the scheduler meanwhile. Raises StateError."""
+        note = self._state.open()
+        if self._stopping:
+            self._state.close()
+            return False
+        self._door.open()
+        if note and self._log is not None:
+            self._log.warn(note)
+        return True
 
     def _take_over(self, past: Past, began: float) -> None:
         takeover = Takeover(past, self._table, self._runs, self._services, self._pauses, self._door, self._clock)
@@ -252,7 +266,7 @@ class Lifecycle(Observable):
                 self._services.note_success(job.name)
 
     def _begin_anew(self) -> None:
-        if self._store is not None:
+        if not self._state.opens_again:
             raise StateError("a scheduler with a store of its own starts once: its store is closed")
         table, watch, pauses = self._table, self._watch, self._pauses
         self._make_parts()
@@ -389,6 +403,7 @@ class Lifecycle(Observable):
             if self._messenger is not None:
                 self._end("the messages", self._messenger.stop)
             self._end("the store", partial(self._door.close, _LAST_WRITES))
+            self._end("the state", self._state.close)
             self._owner.leave()
             self._pool.kill()
             self._stopped.set()

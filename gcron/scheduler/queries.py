@@ -8,16 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from gcron.errors import ArgumentError, StateError
+from gcron.policy import nearest
 from gcron.schedule.clock import Clock
-from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.groups import GroupStatus
+from gcron.scheduler.history import RunQuery
 from gcron.scheduler.job import Job
 from gcron.scheduler.lifecycle import Lifecycle
+from gcron.scheduler.past_run import PastRun, past_run
 from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
+from gcron.supervise.outcome import Outcome
 from gcron.supervise.run import Run
 
 __all__ = ["Queries"]
+
+# What `last_run` leaves out: no run came of these fires.
+_NO_RUNS = frozenset({Outcome.SKIPPED, Outcome.MISSED})
 
 
 class Queries(Lifecycle):
@@ -104,6 +112,52 @@ class Queries(Lifecycle):
         """How each group stands."""
         return self._owner.call(self._groups.status)
 
+    # -- the past ---------------------------------------------------------------------------------------------
+
+    def history(
+        self,
+        job: str | None = None,
+        *,
+        limit: int = 50,
+        outcome: str | Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[PastRun]:
+        """The latest runs of a job, or of all jobs, newest first; runs under way are among them.
+
+            for run in scheduler.history("backup", limit=10, outcome=("failed", "timed-out")):
+                print(run.due, run.outcome, run.reason)
+
+        At most `limit`; only those with this `outcome`, or one of these; created at `since` or later, and before
+        `until`. With a `state`, they are those of earlier starts, too, as long as they are kept. Without one, they are
+        among the latest thousand of this process.
+
+        Raises ArgumentError for a wrong argument, StateError when the state is not open or does not answer.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ArgumentError(f"limit is a whole number above 0, not {limit!r}")
+        wanted = frozenset([outcome] if isinstance(outcome, str) else outcome)
+        query = RunQuery(job, _checked_outcomes(wanted), _seconds(since, "since"), _seconds(until, "until"), limit)
+        return self._owner.call(self._history, query)
+
+    def last_run(self, job: str) -> PastRun | None:
+        """The latest run of a job that has ended, and was not skipped or missed. None when there is none.
+
+        Raises StateError as `history`.
+        """
+        ended = frozenset(map(str, frozenset(Outcome) - _NO_RUNS))
+        found = self._owner.call(self._history, RunQuery(job, ended, limit=1))
+        return found[0] if found else None
+
+    def _history(self, query: RunQuery) -> list[PastRun]:
+        try:
+            self._door.settle()
+            return [past_run(run) for run in self._door.runs(query).runs]
+        except StoreUnavailable as error:
+            raise StateError(f"the history cannot be read: {error}") from None
+
+    # -- its parts --------------------------------------------------------------------------------------------
+
     @property
     def counts(self) -> Counts:
         """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
@@ -118,3 +172,17 @@ class Queries(Lifecycle):
     def store(self) -> StoreDoor:
         """What it remembers: runs, output, pauses, and whether the store works. Ask in the scheduler's thread."""
         return self._door
+
+
+def _checked_outcomes(outcomes: frozenset[str]) -> frozenset[str]:
+    known = [str(outcome) for outcome in Outcome]
+    for outcome in outcomes:
+        if outcome not in known:
+            raise ArgumentError(f"there is no outcome {outcome!r} ({nearest(str(outcome), known)})")
+    return frozenset(map(str, outcomes))
+
+
+def _seconds(moment: datetime | None, name: str) -> float | None:
+    if moment is not None and moment.tzinfo is None:
+        raise ArgumentError(f"{name} must be an aware datetime: give it a tzinfo")
+    return None if moment is None else moment.timestamp()

@@ -57,6 +57,8 @@ class Recorder:
         self._failing: set[str] = set()
         """What did not work the last time: `write`, `output`, `upkeep`."""
         self._closed: Event | None = None
+        self._flushes: list[Event] = []
+        """To be set once all is written that waits now."""
 
     def wake(self) -> None:
         """There is something in the journal; returns at once."""
@@ -71,6 +73,17 @@ class Recorder:
         if not self._is_awake:
             self._is_awake = True
             self._call_thread(True)
+
+    def flush(self, timeout: float) -> None:
+        """Wait until all is written that the journal holds now, for at most `timeout` seconds."""
+        if not self._store.blocks or self._thread is None or (not self._is_awake and self._writing_since is None):
+            return
+        written = Event()
+        self._flushes.append(written)
+        self._call_thread(True)
+        release = get_hub().hold()
+        written.wait(timeout)
+        release()
 
     def close(self, timeout: float) -> None:
         """Write what waits, for at most `timeout` seconds, and close the store."""
@@ -101,9 +114,12 @@ class Recorder:
         time.sleep(_HEAD_START)
         timeout = 0.0
         while self._wait(timeout):
-            self._is_awake = False  # from here on, the next record wakes it again
             self._writing_since = time.monotonic()
+            self._is_awake = False  # from here on, the next record wakes it again
+            flushes, self._flushes = self._flushes, []
             self._write()
+            if flushes:
+                self._call_loop(_set_all, flushes)
             timeout = _RETRY_AFTER if self._failing or self._is_awake else self._tend()
             self._writing_since = None
         self._write()
@@ -175,3 +191,8 @@ class Recorder:
             return
         with suppress(OSError):  # the loop may have ended
             self._hub.call_soon_threadsafe(function, *args)
+
+
+def _set_all(events: Sequence[Event]) -> None:
+    for event in events:
+        event.set()

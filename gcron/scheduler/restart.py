@@ -6,7 +6,7 @@ own orphan. `take_over` acts. This module must not know where a store keeps thin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 
 from gcron.frozen import frozen, replace
@@ -60,8 +60,9 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     orphans = [(each.run, found[each.run.run_id]) for each in recall.open_runs if each.run.run_id in found]
     on_record = {each.run.run_id for each in recall.open_runs}
     orphans += [(_record_of(each, now), each) for run_id, each in found.items() if run_id not in on_record]
+    functions = {job.name for job in jobs if not isinstance(job.action, Command)}
     lost = [
-        (each.run, Reason(ReasonCode.GCRON_ENDED, _why_lost(each, recall.boot_id) + problem))
+        (each.run, Reason(ReasonCode.GCRON_ENDED, _why_lost(each, recall.boot_id, functions) + problem))
         for each in recall.open_runs
         if each.run.run_id not in found
     ]
@@ -77,8 +78,10 @@ def _record_of(orphan: Orphan, now: float) -> StoredRun:
     return StoredRun(orphan.run_id, orphan.job, now, fire_at=orphan.fire_at, started=now)
 
 
-def _why_lost(lost: OpenRun, boot_id: str) -> str:
+def _why_lost(lost: OpenRun, boot_id: str, functions: Container[str]) -> str:
     run = lost.run
+    if run.started is None and run.job in functions:
+        return "the program ended before the function did"
     if run.started is None:
         return "gcron ended before the run had begun"
     what = "gcron" if lost.boot_id == boot_id else "the machine"

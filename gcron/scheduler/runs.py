@@ -161,7 +161,8 @@ class Runs:
             self._groups.leave(job, run)
             self._remove(run)
             run.end(result)
-            self._observers.tell(RunFinished(self._clock.now(), job.name, run.run_id, run.fire_at, result))
+            ended = RunFinished(self._clock.now(), job.name, run.run_id, run.fire_at, result, run.started_at)
+            self._observers.tell(ended)
             run.deliver()
 
     def _remove(self, run: Run) -> None:

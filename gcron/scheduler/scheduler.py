@@ -73,7 +73,9 @@ class Scheduler(Queries):
     name; it gets failures as errors (with traceback or output), what is late or missed as warnings, and all other runs
     as DEBUG; None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no
     watchdog. `on_block`: what its thread then calls, with what it found and the seconds so far; by default the logger.
-    `store`: what remembers claims and history; nothing by default. `clock` and `timing`: for tests.
+    `state`: where it remembers runs, pauses and claims over restarts (docs/library.md): a directory, which it has for
+    itself from start to stop, `memory`, or a store; by default nothing outlives the process. `clock` and `timing`: for
+    tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at
@@ -186,11 +188,16 @@ class Scheduler(Queries):
         now = self._clock.now()
         for job in jobs:
             check_not_past(job.schedule, now)
+        self._check_names(jobs)
         self._table.add(jobs)
         if self._watch.is_started and not self._stopping:
             for job in jobs:
                 if job.starts_when_added and job.policy.enabled:
                     self._runs.start(job, None)
+
+    def _check_names(self, jobs: Iterable[Job]) -> None:
+        if self._state.is_named and any(job.name == "<lambda>" for job in jobs):
+            raise JobError("a lambda has no name by which its history is found after a restart: give the job a name=")
 
     def group(self, name: str, *, limit: int) -> None:
         """Let at most `limit` runs of the jobs with `group=name` go on at once; again: with another limit.
@@ -247,7 +254,9 @@ class Scheduler(Queries):
         changes nothing, when two jobs have one name, `after` names something other than a service, or a group is not
         declared or has two limits.
         """
-        return self._owner.call(self._table.replace, checked_jobs(jobs))
+        jobs = checked_jobs(jobs)
+        self._check_names(jobs)
+        return self._owner.call(self._table.replace, jobs)
 
     def reschedule(self, name: str, schedule: When) -> Job:
         """Let a job be due by another schedule from now on; runs under way go on. Returns the job as it is now.

@@ -24,22 +24,13 @@ from gcron.scheduler.history import (
     RunQuery,
     StoredRun,
     StoreFacts,
+    page_of,
 )
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
-from gcron.state.rules import (
-    KEEP,
-    KEPT_FAILURES,
-    Keep,
-    Tally,
-    keep_of,
-    read_cursor,
-    schedule_digests,
-    valid_chain,
-    write_cursor,
-)
+from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, schedule_digests, valid_chain
 
 __all__ = ["MemoryStore"]
 
@@ -215,24 +206,11 @@ class MemoryStore:
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""
-        before = read_cursor(query.cursor) if query.cursor else (inf, 0)
         ids: Iterable[str] = self._runs if query.job is None else self._run_ids(query.job)
-        places = [place for place in map(self._place, ids) if place[:2] < before and self._fits(place[2], query)]
-        places.sort(reverse=True)
-        page = places[: query.limit]
-        cursor = write_cursor(*page[-1][:2]) if page and len(places) > len(page) else ""
-        return RunPage(tuple(self._runs[run_id] for _, _, run_id in page), cursor)
+        return page_of(((self._numbers[run_id], self._runs[run_id]) for run_id in ids), query)
 
     def _run_ids(self, job: str) -> Iterable[str]:
         return self._jobs[job].run_ids if job in self._jobs else ()
-
-    def _fits(self, run_id: str, query: RunQuery) -> bool:
-        run = self._runs[run_id]
-        return (
-            (not query.outcomes or run.outcome in query.outcomes)
-            and (query.since is None or run.created >= query.since)
-            and (query.until is None or run.created < query.until)
-        )
 
     def run(self, run_id: str) -> StoredRun | None:
         """See `Store.run`."""

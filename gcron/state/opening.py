@@ -1,16 +1,19 @@
-"""Opens what `gcron run --state` names: a directory, memory, or what is usual here."""
+"""Opens what `gcron run --state` or a program names: a directory, memory, or what is usual here."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from gcron.errors import StateError
 from gcron.frozen import frozen
+from gcron.runtime.hub import get_hub
 from gcron.scheduler.store import Store
-from gcron.state.places import NoHome, Place, StateError, open_place, state_home
+from gcron.state.places import InUse, NoHome, Place, open_place, state_home
 from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
 
-__all__ = ["Opened", "open_store"]
+__all__ = ["Opened", "StateOfProgram", "open_store", "state_of_program"]
 
 
 @frozen
@@ -29,6 +32,9 @@ class Opened:
             self.place.close()
 
 
+# -- gcron run --------------------------------------------------------------------------------------------------
+
+
 def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
     """The store at `state`: a directory, `memory`, or None for the usual place of the instance.
 
@@ -37,10 +43,18 @@ def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
     if state == "memory":
         return Opened(_in_memory(keep), None)
     if state is not None:
-        return _open_directory(state, instance, keep)
+        directory = _directory(state)
+        try:
+            place = _open(directory, instance)
+        except InUse as error:
+            other = "another --state DIR, with --instance NAME, starts another one beside it"
+            raise _refusal(error, instance, other) from None
+        return Opened(SqliteStore(directory, keep), place, place.note)
     try:
         directory = os.path.join(state_home(), instance)
         place = open_place(directory, instance)
+    except InUse as error:
+        raise _refusal(error, instance, "--instance NAME starts another one beside it") from None
     except OSError as error:
         return Opened(_in_memory(keep), None, _note(f"{error.filename or directory}: {error.strerror}"))
     except NoHome as error:
@@ -48,19 +62,77 @@ def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
     return Opened(SqliteStore(directory, keep), place, place.note)
 
 
-def _open_directory(state: str, instance: str, keep: Keep) -> Opened:
-    if "://" in state:
-        raise StateError(f"history cannot be kept in {state}: give a directory, or memory")
-    directory = os.path.abspath(state)
-    try:
-        place = open_place(directory, instance)
-    except OSError as error:
-        raise StateError(f"history cannot be kept in {directory}: {error.strerror}") from None
-    return Opened(SqliteStore(directory, keep), place, place.note)
+def _refusal(error: InUse, instance: str, other: str) -> StateError:
+    """Why a second gcron does not start, what shows the first one, and what starts another."""
+    holder = error.holder
+    if not holder.instance:
+        return StateError(f"{error}: give another --state DIR")
+    has = "" if holder.instance == instance else f" with the history in {error.directory}"
+    return StateError(
+        f"a gcron runs as {holder.instance} already{has} ({holder}): "
+        f"`gcron status --instance {holder.instance}` shows it, {other}"
+    )
 
 
 def _note(why: str) -> str:
     return f"history is kept in memory only, and is gone when gcron ends ({why}); --state DIR keeps it"
+
+
+# -- programs ---------------------------------------------------------------------------------------------------
+
+
+class StateOfProgram:
+    """The state of a program's scheduler in `directory`, see `gcron.scheduler.state.State`."""
+
+    is_named = True
+    opens_again = True
+
+    def __init__(self, directory: str, now: Callable[[], float]) -> None:
+        self.store = SqliteStore(directory, now=now)
+        self._place: Place | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """See `State.is_open`."""
+        return self._place is not None
+
+    def open(self) -> str:
+        """See `State.open`."""
+        if self._place is None:
+            try:
+                self._place = get_hub().threadpool.spawn(_open, self.store.directory, "").get()
+            except InUse as error:
+                text = f"another scheduler keeps its state in {error.directory} ({error.holder})"
+                raise StateError(f"{text}: give this one another directory") from None
+        return self._place.note
+
+    def close(self) -> None:
+        """See `State.close`."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
+
+
+def state_of_program(directory: str, now: Callable[[], float]) -> StateOfProgram:
+    """The state in a directory, which is not opened yet. `now` returns seconds of UTC. Raises StateError for a URL."""
+    return StateOfProgram(_directory(directory), now)
+
+
+# -- both -------------------------------------------------------------------------------------------------------
+
+
+def _directory(state: str) -> str:
+    if "://" in state:
+        raise StateError(f"history cannot be kept in {state}: give a directory, or memory")
+    return os.path.abspath(state)
+
+
+def _open(directory: str, instance: str) -> Place:
+    """The directory, which nobody else has. Raises StateError."""
+    try:
+        return open_place(directory, instance)
+    except OSError as error:
+        raise StateError(f"history cannot be kept in {directory}: {error.strerror}") from None
 
 
 def _in_memory(keep: Keep) -> Store:

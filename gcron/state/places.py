@@ -1,6 +1,6 @@
 """Where gcron remembers: the directory of an instance, and the lock that makes it one process.
 
-DIRECTORY/lock         held while gcron lives (flock(2)); the kernel lets it go, also after a KILL
+DIRECTORY/lock         held while gcron lives (flock(2)); the kernel lets it go, also after a KILL. In it: the instance
 DIRECTORY/pid          for people; changed when gcron started
 DIRECTORY/history.db   runs, pauses, claims
 DIRECTORY/output/      what runs wrote
@@ -17,7 +17,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from weakref import WeakSet
 
+from gcron.errors import StateError
 from gcron.frozen import frozen
 from gcron.schedule.seeded import digest
 from gcron.state.schema import why_file_is_refused
@@ -30,9 +32,9 @@ __all__ = [
     "OUTPUT",
     "PID",
     "Holder",
+    "InUse",
     "NoHome",
     "Place",
-    "StateError",
     "find_holder",
     "find_instances",
     "instance_name",
@@ -57,10 +59,6 @@ _MOST_DIGITS = 32
 _ROOT = frozenset({0})
 
 
-class StateError(Exception):
-    """State cannot be kept where it was asked for; the message is one line with the remedy."""
-
-
 class NoHome(Exception):
     """There is no usual place for state."""
 
@@ -73,27 +71,60 @@ class Holder:
     """None when it could not write its file."""
     since: float | None
     """Seconds of UTC."""
+    instance: str
+    """Its name; empty for a program that is no `gcron run`."""
 
     def __str__(self) -> str:
         if self.pid is None or self.since is None:
-            return "another gcron"
+            return "no process id is known"
         return f"process {self.pid}, since {datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+class InUse(StateError):
+    """Another process has the directory."""
+
+    def __init__(self, directory: str, holder: Holder) -> None:
+        super().__init__(f"{directory} is in use ({holder})")
+        self.directory = directory
+        self.holder = holder
+
+
 class Place:
-    """The directory of an instance that this process has; `close` gives it back."""
+    """The directory of an instance that this process has; `close` gives it back.
+
+    A forked child does not have it. Otherwise it would keep the lock when the parent has ended.
+    """
 
     def __init__(self, directory: str, lock: int, note: str = "") -> None:
         self.directory = directory
         self.note = note
         """What people should know of it; empty when all is well."""
-        self._lock = lock
+        self._lock: int | None = lock
+        _held.add(self)
 
     def close(self) -> None:
-        """Let the lock go."""
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.directory, PID))
-        os.close(self._lock)
+        """Let the lock go, once."""
+        if self._lock is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.directory, PID))
+            self.leave_to_parent()
+
+    def leave_to_parent(self) -> None:
+        """Close this process's descriptor of the lock. A lock lives as long as any descriptor of it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+_held: WeakSet[Place] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for place in list(_held):
+        place.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 # -- names ------------------------------------------------------------------------------------------------------
@@ -140,10 +171,10 @@ def find_instances(home: str) -> Iterator[str]:
 
 
 def open_place(directory: str, instance: str) -> Place:
-    """Make the directory if it is missing, and take its lock.
+    """Make the directory if it is missing, and take its lock. `instance`: empty for a program.
 
     A volume that is open to all users, as Kubernetes makes them, is closed for that. Raises OSError when the directory
-    cannot be written, StateError when somebody else has it or it should not be used.
+    cannot be written, InUse when somebody else has it, StateError when it should not be used.
     """
     above = _deepest_existing(os.path.dirname(directory))
     notes = [keep_entries(above)]
@@ -158,9 +189,10 @@ def open_place(directory: str, instance: str) -> Place:
     _check(directory)
     lock = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        note = _take(lock, directory, instance)
+        note = _take(lock, directory)
+        _write_instance(lock, instance)
         if reason := why_file_is_refused(os.path.join(directory, DATABASE)):
-            raise StateError(f"{reason}: run that one, or keep another history with --state DIR")
+            raise StateError(f"{reason}: run that one, or keep another history in another directory")
         _write_pid(directory)
     except BaseException:
         os.close(lock)
@@ -220,7 +252,7 @@ def _check_entry(path: str) -> None:
             raise StateError(f"{path} can be written by others: chmod go-w {path}")
 
 
-def _take(lock: int, directory: str, instance: str) -> str:
+def _take(lock: int, directory: str) -> str:
     for _ in range(_TRIES):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -232,10 +264,13 @@ def _take(lock: int, directory: str, instance: str) -> str:
             return f"{directory} cannot be locked ({os.strerror(error.errno)}): start only one gcron with it"
         else:
             return ""
-    raise StateError(
-        f"a gcron runs as {instance} already ({_holder(directory)}): "
-        f"`gcron state --state {directory}` shows it, --instance NAME starts another one beside it"
-    )
+    raise InUse(directory, _holder(directory))
+
+
+def _write_instance(lock: int, instance: str) -> None:
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, instance.encode(), 0)
 
 
 def _write_pid(directory: str) -> None:
@@ -260,9 +295,12 @@ def find_holder(directory: str) -> Holder | None:
 
 
 def _holder(directory: str) -> Holder:
-    path = os.path.join(directory, PID)
+    instance = ""
+    with suppress(OSError, ValueError), open(os.open(os.path.join(directory, LOCK), _READ), encoding="ascii") as file:
+        written = file.read(_LONGEST_NAME + 1)
+        instance = written if is_instance_name(written) else ""
     try:
-        with open(os.open(path, _READ), encoding="ascii") as file:
-            return Holder(int(file.read(_MOST_DIGITS)), os.fstat(file.fileno()).st_mtime)
+        with open(os.open(os.path.join(directory, PID), _READ), encoding="ascii") as file:
+            return Holder(int(file.read(_MOST_DIGITS)), os.fstat(file.fileno()).st_mtime, instance)
     except (OSError, ValueError):
-        return Holder(None, None)
+        return Holder(None, None, instance)

@@ -6,10 +6,20 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gcron.scheduler.history import JobMemory, JobSummary, OpenRun, Pause, RunPage, RunQuery, StoredRun
+from gcron.scheduler.history import (
+    JobMemory,
+    JobSummary,
+    OpenRun,
+    Pause,
+    RunPage,
+    RunQuery,
+    StoredRun,
+    read_cursor,
+    write_cursor,
+)
 from gcron.scheduler.job import Job
 from gcron.state.database import chunks, marks, storable
-from gcron.state.rules import read_chain, read_cursor, valid_chain, write_cursor
+from gcron.state.rules import read_chain, valid_chain
 from gcron.state.writing import RUN_COLUMNS
 
 __all__ = [

@@ -6,7 +6,6 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import isfinite
 
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
@@ -22,12 +21,10 @@ __all__ = [
     "Tally",
     "keep_of",
     "read_chain",
-    "read_cursor",
     "schedule_digests",
     "tally",
     "valid_chain",
     "write_chain",
-    "write_cursor",
 ]
 
 # -- how much is kept -------------------------------------------------------------------------------------------
@@ -176,23 +173,3 @@ def read_chain(text: str | None) -> Chain | None:
 
     read = json.loads(text)
     return Chain(read["start"], tuple(Upstream(*values) for values in read["upstream"]))
-
-
-# -- the places where pages of history end ----------------------------------------------------------------------
-
-
-def write_cursor(created: float, number: int) -> str:
-    """The place after a run: when it was created, and its number among those of the same time."""
-    return f"{created!r}:{number}"
-
-
-def read_cursor(cursor: str) -> tuple[float, int]:
-    """The place that a cursor stands for. Raises ValueError."""
-    created, _, number = cursor.partition(":")
-    try:
-        place = float(created), int(number)
-    except ValueError:
-        place = float("nan"), 0
-    if not isfinite(place[0]) or abs(place[1]) >= 1 << 63:
-        raise ValueError(f"{cursor[:80]!r} is no cursor: take that of the page before")
-    return place

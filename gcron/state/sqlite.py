@@ -93,9 +93,11 @@ class SqliteStore:
         self._engine.prune()
 
     def close(self) -> None:
-        """See `Store.close`."""
-        if self._opened is not None:
-            self._opened.close()
+        """See `Store.close`. Whoever asks later opens it again."""
+        with self._opening:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     # -- reading --------------------------------------------------------------------------------------------
 

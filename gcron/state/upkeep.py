@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from gcron.errors import StateError
 from gcron.frozen import replace
 from gcron.scheduler.history import StoredRun, StoreFacts
 from gcron.state import queries
 from gcron.state.database import connect, size_of
 from gcron.state.output import OutputFiles
-from gcron.state.places import DATABASE, OUTPUT, StateError
+from gcron.state.places import DATABASE, OUTPUT
 from gcron.state.retention import limits_of, prune
 from gcron.state.rules import KEEP
 from gcron.state.schema import NEWEST, why_refused

@@ -75,7 +75,7 @@ class Asker:
 @pytest.fixture
 def api(clock: VirtualClock, make_scheduler: Callable[..., tuple[Scheduler, Any]]) -> Iterator[Asker]:
     """The API of a scheduler in virtual time, not started yet, that remembers in memory."""
-    scheduler, _ = make_scheduler("Europe/Berlin", clock=clock, store=MemoryStore(now=clock.now))
+    scheduler, _ = make_scheduler("Europe/Berlin", clock=clock, state=MemoryStore(now=clock.now))
     asker = Asker(Instance(scheduler, "test", ("crontab",), since=clock.now(), clock=clock))
     yield asker
     asker.api.close()

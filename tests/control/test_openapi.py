@@ -38,7 +38,7 @@ class Reloader:
 @pytest.fixture
 def real(make_scheduler: Callable[..., tuple[Scheduler, Any]]) -> Asker:
     """The API of a scheduler with all kinds of jobs, on the machine's clock, after some runs."""
-    scheduler, _ = make_scheduler(store=MemoryStore())
+    scheduler, _ = make_scheduler(state=MemoryStore())
     scheduler.group("few", limit=1)
     scheduler.command("echo out; exit 3", "30 2 * * mon", name="fails", description="for tests", success_codes="0,1")
     scheduler.command("echo out", "@every 90s", name="works", group="few", timeout="5s", expect_within="1h")

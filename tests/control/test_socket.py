@@ -288,7 +288,7 @@ def test_what_answers_is_loaded_when_the_first_client_connects(runtime: Path, tm
 
 def test_a_program_serves_its_scheduler_from_any_thread(tmp_path: Path) -> None:
     path = tmp_path / "sock"
-    with Scheduler(store=MemoryStore()) as scheduler:
+    with Scheduler(state=MemoryStore()) as scheduler:
         scheduler.job("@manual", name="answer")(lambda: 42)
         scheduler.start_thread()
         served = scheduler.serve_control(path)

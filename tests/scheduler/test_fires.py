@@ -61,7 +61,7 @@ def test_schedulers_with_one_store_start_each_fire_once(clock: VirtualClock, mak
     store = Claiming()
     recorders = []
     for _ in range(3):
-        scheduler, recorder = make_scheduler(clock=clock, store=store)
+        scheduler, recorder = make_scheduler(clock=clock, state=store)
         scheduler.job("* * * * *", name="job", greenlet=True)(lambda: None)
         scheduler.start()
         recorders.append(recorder)

@@ -28,7 +28,7 @@ class Machine:
         self.ran: list[float] = []
 
     def start(self, schedule: str, **options: Any) -> Any:
-        scheduler, recorder = self._make(clock=self.clock, store=self.store)
+        scheduler, recorder = self._make(clock=self.clock, state=self.store)
         options = {"name": "job", "greenlet": True, **options}
         scheduler.job(schedule, **options)(lambda: None)
         scheduler.start()
@@ -196,7 +196,7 @@ def test_a_run_whose_processes_are_gone_is_lost(clock: VirtualClock, make_schedu
         OpenRun(StoredRun("4", "removed", began, started=began, attempts=1), "a-boot"),
     ]
     store = Past(clock, *runs)
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(1)
@@ -220,7 +220,7 @@ def test_with_retry_lost_the_retries_of_a_lost_run_apply(clock: VirtualClock, ma
     began = clock.now() - 60
     run = OpenRun(StoredRun("1", "job", began, started=began, attempts=1), "a-boot")
     last = OpenRun(StoredRun("2", "last", began, started=began, attempts=2), "a-boot")
-    scheduler, recorder = make_scheduler(clock=clock, store=Past(clock, run, last))
+    scheduler, recorder = make_scheduler(clock=clock, state=Past(clock, run, last))
     for name in ("job", "last"):
         scheduler.job("@manual", name=name, greenlet=True, retries=1, retry_lost=True)(lambda: None)
     scheduler.start()
@@ -234,7 +234,7 @@ def test_with_retry_lost_the_retries_of_a_lost_run_apply(clock: VirtualClock, ma
 def test_reboot_machine_runs_once_after_each_boot(
     clock: VirtualClock, make_scheduler: Make, same_boot: bool, runs: int
 ) -> None:
-    scheduler, recorder = make_scheduler(clock=clock, store=Past(clock, same_boot=same_boot))
+    scheduler, recorder = make_scheduler(clock=clock, state=Past(clock, same_boot=same_boot))
     scheduler.job("@reboot", name="machine", greenlet=True, reboot="machine")(lambda: None)
     scheduler.job("@reboot", name="gcron", greenlet=True)(lambda: None)
     scheduler.job("@manual", name="after", greenlet=True, after="machine")(lambda: None)
@@ -249,7 +249,7 @@ def test_a_store_that_does_not_answer_keeps_no_job_from_starting(clock: VirtualC
         def recall(self, jobs: Any) -> Recall:
             raise OSError(5, "Input/output error")
 
-    scheduler, recorder = make_scheduler(clock=clock, store=Silent(now=clock.now))
+    scheduler, recorder = make_scheduler(clock=clock, state=Silent(now=clock.now))
     scheduler.job("* * * * *", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     sleep(61)

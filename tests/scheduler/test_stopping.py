@@ -213,7 +213,7 @@ def test_a_started_scheduler_does_not_start_again(make_scheduler: Any) -> None:
 
 
 def test_a_scheduler_with_a_store_of_its_own_starts_once(make_scheduler: Any) -> None:
-    scheduler, _ = make_scheduler(store=MemoryStore())
+    scheduler, _ = make_scheduler(state=MemoryStore())
     scheduler.start()
     scheduler.stop()
     with pytest.raises(RuntimeError, match="starts once: its store is closed"):

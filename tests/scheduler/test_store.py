@@ -79,7 +79,7 @@ def due_each_minute(scheduler: Any, *names: str) -> None:
 
 def test_fires_of_one_instant_are_claimed_in_one_batch(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake()
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a", "b", "c")
     scheduler.start()
     sleep(121)
@@ -91,7 +91,7 @@ def test_a_fire_that_another_scheduler_has_claimed_does_not_start_here(
     clock: VirtualClock, make_scheduler: Make
 ) -> None:
     store = Fake(lambda fires: [fire.job == "ours" for fire in fires])
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "ours", "theirs")
     scheduler.start()
     sleep(61)
@@ -104,7 +104,7 @@ def test_a_store_that_raises_ends_no_job(
 ) -> None:
     """After one exception of the store the job never ran again, and the message blamed its schedule."""
     store = Fake(fail)
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a", "b")
     scheduler.start()
     sleep(181)
@@ -120,7 +120,7 @@ def test_a_store_that_raises_ends_no_job(
 
 def test_a_store_can_have_fires_missed_when_it_does_not_answer(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(fail, when_down="skip")
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a")
     scheduler.start()
     sleep(121)
@@ -136,7 +136,7 @@ def test_a_store_can_have_fires_missed_when_it_does_not_answer(clock: VirtualClo
 def test_a_store_that_answers_a_wrong_number_of_claims_is_reported(
     clock: VirtualClock, make_scheduler: Make, answer: list[bool]
 ) -> None:
-    scheduler, recorder = make_scheduler(clock=clock, store=Fake(lambda fires: answer))
+    scheduler, recorder = make_scheduler(clock=clock, state=Fake(lambda fires: answer))
     due_each_minute(scheduler, "a", "b")
     scheduler.start()
     sleep(61)
@@ -146,7 +146,7 @@ def test_a_store_that_answers_a_wrong_number_of_claims_is_reported(
 
 def test_a_store_that_claims_no_job_is_not_asked(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(only=set())
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a", "b")
     scheduler.start()
     sleep(61)
@@ -158,7 +158,7 @@ def test_a_store_that_claims_no_job_is_not_asked(clock: VirtualClock, make_sched
 def test_a_store_that_stalls_delays_only_the_fires_it_claims(make_scheduler: Make, release: threading.Event) -> None:
     """Claims ran one by one in the watch, so a store that stalled stopped all jobs."""
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires), only={"claimed"})
-    scheduler, recorder = make_scheduler(store=store, timing=Timing(claim=1.5))
+    scheduler, recorder = make_scheduler(state=store, timing=Timing(claim=1.5))
     scheduler.job("@every 2s", name="claimed", greenlet=True)(lambda: None)
     scheduler.job("@every 2s", name="free", greenlet=True)(lambda: None)
     scheduler.start()
@@ -181,7 +181,7 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
         return [True] * len(fires)
 
     store = Fake(slow)
-    scheduler, recorder = make_scheduler(store=store)
+    scheduler, recorder = make_scheduler(state=store)
     for number in range(1000):
         scheduler.job("@every 2s", name=f"job-{number}", greenlet=True)(lambda: None)
     scheduler.start()
@@ -194,7 +194,7 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
 @pytest.mark.realtime
 def test_a_fire_whose_claim_is_pending_at_the_stop_is_missed(make_scheduler: Make, release: threading.Event) -> None:
     store = Fake(lambda fires: release.wait(PATIENCE) and [True] * len(fires))
-    scheduler, recorder = make_scheduler(store=store)
+    scheduler, recorder = make_scheduler(state=store)
     scheduler.job("@every 2s", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     until(lambda: store.claims)
@@ -211,7 +211,7 @@ def test_a_fire_whose_claim_is_pending_at_the_stop_is_missed(make_scheduler: Mak
 def test_the_claims_of_removed_jobs_are_forgotten(clock: VirtualClock, make_scheduler: Make) -> None:
     """The claims of removed jobs stayed in memory forever."""
     store = Fake()
-    scheduler, _ = make_scheduler(clock=clock, store=store)
+    scheduler, _ = make_scheduler(clock=clock, state=store)
     scheduler.start()
     due_each_minute(scheduler, "kept", "removed", "not in the new table")
     sleep(61)
@@ -244,7 +244,7 @@ def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_sch
         time.sleep(0.05)
         return [True] * len(fires)
 
-    scheduler, recorder = make_scheduler(clock=clock, store=Fake(change))
+    scheduler, recorder = make_scheduler(clock=clock, state=Fake(change))
     scheduler.job("* * * * *", name="job", greenlet=True)(lambda: ran.append("before"))
     scheduler.start()
     sleep(61)
@@ -258,7 +258,7 @@ def test_a_job_removed_during_its_claim_still_runs(clock: VirtualClock, make_sch
 
 def test_the_store_learns_what_happens_in_order(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(keeps_history=True)
-    scheduler, _ = make_scheduler(clock=clock, store=store)
+    scheduler, _ = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a")
     scheduler.start()
     due = clock.now() + 60
@@ -275,7 +275,7 @@ def test_the_store_learns_what_happens_in_order(clock: VirtualClock, make_schedu
 
 def test_a_write_that_fails_is_made_again_and_nothing_is_lost(clock: VirtualClock, make_scheduler: Make) -> None:
     store = Fake(keeps_history=True)
-    scheduler, recorder = make_scheduler(clock=clock, store=store)
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
     due_each_minute(scheduler, "a")
     scheduler.start()
     store.write = fail  # type: ignore[method-assign]
@@ -302,7 +302,7 @@ def test_history_that_waits_for_a_store_is_bounded_and_the_rest_is_counted(
             release.wait(PATIENCE)
 
     store.write = stall  # type: ignore[method-assign]
-    scheduler, recorder = make_scheduler(store=store)
+    scheduler, recorder = make_scheduler(state=store)
     scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     scheduler.trigger("job").result.get(timeout=PATIENCE)
@@ -322,13 +322,13 @@ def test_a_query_of_a_store_that_stalls_is_refused_in_time(
 ) -> None:
     monkeypatch.setattr(door_module, "_QUERY_TIMEOUT", 0.1)
     store = Fake(runs=lambda query: release.wait(PATIENCE))
-    scheduler, _ = make_scheduler(store=store)
+    scheduler, _ = make_scheduler(state=store)
     with pytest.raises(StoreUnavailable, match="did not answer within"):
         scheduler.store.runs(RunQuery("job"))
     release.set()
 
 
 def test_a_query_that_the_store_cannot_answer_says_why(make_scheduler: Make) -> None:
-    scheduler, _ = make_scheduler(store=Fake(runs=fail))
+    scheduler, _ = make_scheduler(state=Fake(runs=fail))
     with pytest.raises(StoreUnavailable, match="No space left on device"):
         scheduler.store.runs(RunQuery("job"))

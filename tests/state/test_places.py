@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from gcron.errors import StateError
 from gcron.state import places
 from gcron.state.memory import MemoryStore
 from gcron.state.opening import open_store
 from gcron.state.places import (
-    StateError,
     find_holder,
     find_instances,
     instance_name,
@@ -68,16 +68,65 @@ def test_a_directory_has_one_gcron_and_the_second_one_learns_which(tmp_path: Pat
     holder = find_holder(directory)
     assert holder is not None
     assert holder.pid == os.getpid()
-    with pytest.raises(StateError) as refused:
+    assert holder.instance == "jobs"
+    with pytest.raises(StateError, match=f"is in use .process {os.getpid()}, since 20"):
         open_place(directory, "jobs")
-    message = str(refused.value)
-    assert message.startswith(f"a gcron runs as jobs already (process {os.getpid()}, since 20")
-    assert "--instance NAME starts another one beside it" in message
-    assert "\n" not in message
     assert list(find_instances(str(tmp_path / "gcron"))) == [directory]
     place.close()
     assert find_holder(directory) is None
     open_place(directory, "jobs").close()
+
+
+@pytest.mark.parametrize(
+    ("state", "other"),
+    [
+        (None, "--instance NAME starts another one beside it"),
+        ("gcron/jobs", "another --state DIR, with --instance NAME, starts another one beside it"),
+    ],
+)
+def test_a_second_gcron_learns_what_shows_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str | None, other: str
+) -> None:
+    """It named `gcron state`, which shows a history. What somebody wants to see now are the jobs of the first one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gcron.state.opening.state_home", lambda: str(tmp_path / "gcron"))
+    first = open_store(state, "jobs", KEEP)
+    with pytest.raises(StateError) as refused:
+        open_store(state, "jobs", KEEP)
+    message = str(refused.value)
+    assert message.startswith(f"a gcron runs as jobs already (process {os.getpid()}, since 20")
+    assert message.endswith(f"): `gcron status --instance jobs` shows it, {other}")
+    assert "\n" not in message
+    first.close()
+
+
+def test_a_gcron_of_other_crontabs_with_the_same_directory_is_named(tmp_path: Path) -> None:
+    """It was called by the name of the one that was refused."""
+    first = open_store(str(tmp_path), "jobs", KEEP)
+    with pytest.raises(StateError) as refused:
+        open_store(str(tmp_path), "others", KEEP)
+    message = str(refused.value)
+    assert message.startswith(f"a gcron runs as jobs already with the history in {tmp_path} (process {os.getpid()}, ")
+    assert "`gcron status --instance jobs` shows it" in message
+    first.close()
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """A worker of `multiprocessing` that outlived its program kept others from starting."""
+    place = open_place(str(tmp_path / "x"), "x")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writer)
+        os.read(reader, 1)
+        place.close()
+        os._exit(0)
+    os.close(reader)
+    assert (tmp_path / "x" / "pid").exists()
+    place.close()
+    open_place(str(tmp_path / "x"), "y").close()
+    os.close(writer)
+    os.waitpid(child, 0)
 
 
 def test_the_lock_ends_with_its_process_also_by_kill(tmp_path: Path) -> None:

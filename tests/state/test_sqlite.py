@@ -94,7 +94,7 @@ def test_damage_that_a_query_meets_is_no_end_of_the_history(tmp_path: Path) -> N
 
 def test_a_scheduler_with_a_damaged_database_says_so_once_and_goes_on(make_scheduler: Make, tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"no database" * 1000)
-    scheduler, recorder = make_scheduler(store=SqliteStore(str(tmp_path)))
+    scheduler, recorder = make_scheduler(state=SqliteStore(str(tmp_path)))
     scheduler.job("@manual", name="job", greenlet=True)(lambda: None)
     scheduler.start()
     run = scheduler.trigger("job")
@@ -234,7 +234,7 @@ def test_a_full_disk_delays_no_fire_and_what_is_lost_is_counted(
 ) -> None:
     monkeypatch.setattr(journal_module, "MOST_WAITING", 4)
     store = SqliteStore(str(small_disk), KEEP)
-    scheduler, recorder = make_scheduler(store=store)
+    scheduler, recorder = make_scheduler(state=store)
     scheduler.command("head -c 3000 /dev/zero | tr '\\0' x", "@every 1s", name="job")
     scheduler.start()
     until(lambda: len(recorder.of("run-finished")) >= 2 and scheduler.store.runs(RunQuery()).runs)

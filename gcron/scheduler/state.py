@@ -1,0 +1,80 @@
+"""Where a scheduler keeps its state: a directory, memory, a store of the program's own, or nowhere.
+
+This module must not know how a directory is opened and locked: `gcron.state` does.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Protocol
+
+from gcron.errors import ArgumentError
+from gcron.schedule.clock import Clock
+from gcron.scheduler.recent import RecentRuns
+from gcron.scheduler.store import Store
+
+__all__ = ["State", "state_of"]
+
+
+class State(Protocol):
+    """A store, and what has to be done before and after its use."""
+
+    @property
+    def store(self) -> Store:
+        """Ask it only between `open` and `close`."""
+
+    is_named: bool
+    """It knows jobs by their names over restarts: a job without a name of its own would get another one's past."""
+    opens_again: bool
+    """It can be opened again after `close`."""
+
+    @property
+    def is_open(self) -> bool:
+        """True between `open` and `close`, and always when nothing has to be opened."""
+
+    def open(self) -> str:
+        """Take it for this scheduler alone; parks. Returns what people should know. Raises StateError."""
+
+    def close(self) -> None:
+        """Let others have it. The store is closed before. Does nothing when it is not open."""
+
+
+class _Ready:
+    """A store that needs no opening."""
+
+    is_open = True
+
+    def __init__(self, store: Store, is_named: bool, opens_again: bool) -> None:
+        self.store = store
+        self.is_named = is_named
+        self.opens_again = opens_again
+
+    def open(self) -> str:
+        """See `State.open`."""
+        return ""
+
+    def close(self) -> None:
+        """See `State.close`."""
+
+
+def state_of(state: str | os.PathLike[str] | Store | None, clock: Clock) -> State:
+    """The state that a program asks for: a directory, `memory`, its own store, or None for the latest runs only.
+
+    Raises TypeError, ArgumentError, StateError for a URL.
+    """
+    if state is None:
+        return _Ready(RecentRuns(), is_named=False, opens_again=True)
+    if not isinstance(state, str | os.PathLike):
+        if not callable(getattr(state, "claim", None)):
+            raise TypeError(f"state is a directory, 'memory' or a store, not {state!r}")
+        return _Ready(state, is_named=True, opens_again=False)
+    path = os.fspath(state)
+    if not isinstance(path, str) or not path:
+        raise ArgumentError(f"state is a directory, 'memory' or a store, not {state!r}")
+    # Looked up here: a scheduler must not depend on who keeps its state.
+    if path == "memory":
+        store: Store = import_module("gcron.state.memory").MemoryStore(now=clock.now)
+        return _Ready(store, is_named=True, opens_again=True)
+    made: State = import_module("gcron.state.opening").state_of_program(path, clock.now)
+    return made
