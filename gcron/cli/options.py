@@ -120,6 +120,12 @@ def _add_run(commands: _Commands) -> None:
     add_run_options(parser)
     _add_mailer(parser)
     parser.add_argument(
+        "--notify-keep",
+        type=_notify_keep,
+        metavar="DURATION",
+        help="for how long a message is tried, also over a restart, before it is given up (default 1d)",
+    )
+    parser.add_argument(
         "--no-watch", action="store_true", help="reload at HUP and USR2 only, not when a file has changed"
     )
     history = parser.add_argument_group("history (gcron help state)")
@@ -529,6 +535,17 @@ def _option(name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def _notify_keep(text: str) -> float:
+    from gcron.crontab.target import NOTIFY_KEEP
+    from gcron.policy import PolicyError
+
+    try:
+        seconds: float = NOTIFY_KEEP.read(text)
+    except PolicyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return seconds
 
 
 def _watchdog(text: str) -> float | None:

@@ -126,7 +126,9 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
     settings = _settings(options, log, (opened.note,) if opened.note else ())
     mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
-    notifying = partial(Notifying, mailer=mailer, zone=loaded.timezone, trusted_owners=crontabs.trusted_owners)
+    owners = crontabs.trusted_owners
+    keep = options.notify_keep
+    notifying = partial(Notifying, mailer=mailer, zone=loaded.timezone, trusted_owners=owners, keep=keep)
     parts: list[MakePart] = [notifying]
     if not options.no_control:
         parts.append(partial(_control_part, options))

@@ -113,7 +113,18 @@ def headlines(instance: Record, jobs: Sequence[Record]) -> list[tuple[str, str]]
     if instance["store"]["problem"]:
         lost = f" ({instance['store']['lost']} records lost)" if instance["store"]["lost"] else ""
         lines.append((f"history: {instance['store']['problem']}{lost}", "red"))
+    for counts in instance["messages"]:
+        is_bad = counts["given_up"] or counts["last_error"]
+        lines.append((_message_line(counts), "yellow" if is_bad else ""))
     return lines
+
+
+def _message_line(counts: Record) -> str:
+    """What became of the messages for a target."""
+    numbers = f"{counts['sent']} sent, {counts['waiting']} waiting, {counts['given_up']} given up"
+    where = f" ({counts['where']})" if counts["where"] else ""
+    error = f": {counts['last_error']}" if counts["last_error"] else ""
+    return f"messages to {counts['target']}{where}: {numbers}{error}"
 
 
 def is_failing(job: Record) -> bool:

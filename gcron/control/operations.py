@@ -19,6 +19,7 @@ from gcron.runtime.greenlet import sleep
 from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.history import JobSummary, OutputPart, RunQuery, StoredRun
 from gcron.scheduler.job import Job
+from gcron.scheduler.messages import TargetCounts
 from gcron.scheduler.records import Record, instant
 from gcron.scheduler.status import JobStatus
 from gcron.supervise.run import Run
@@ -76,6 +77,7 @@ def instance(gcron: Instance) -> Record:
         "running": len(scheduler.running()),
         "stopping": scheduler.is_stopping,
         "counts": scheduler.counts.total.as_dict(),
+        "messages": [_message_record(counts) for counts in scheduler.message_counts],
         "store": _store(gcron),
         "reload": None,
         "nodes": nodes(gcron),
@@ -87,6 +89,19 @@ def instance(gcron: Instance) -> Record:
             "problem": gcron.reload.problem or None,
         }
     return record
+
+
+def _message_record(counts: TargetCounts) -> Record:
+    return {
+        "target": counts.target,
+        "where": counts.where,
+        "sent": counts.sent,
+        "waiting": counts.waiting,
+        "given_up": counts.lost,
+        "failed_tries": counts.failed,
+        "last_sent": instant(counts.last_sent),
+        "last_error": counts.last_error,
+    }
 
 
 def _store(gcron: Instance) -> Record:

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from gcron.frozen import frozen
 from gcron.policy import Option, PolicyError, nearest
-from gcron.policy.values import Refused, read_path
+from gcron.policy.values import Refused, read_path, read_seconds
 
-__all__ = ["DEFAULT_ON", "KINDS", "PING_STYLES", "TARGET_OPTIONS", "VARIABLE", "Target", "target_of"]
+__all__ = ["DEFAULT_ON", "KINDS", "NOTIFY_KEEP", "PING_STYLES", "TARGET_OPTIONS", "VARIABLE", "Target", "target_of"]
 
 KINDS = (
     "failure",
@@ -143,3 +143,5 @@ TARGET_OPTIONS: Mapping[str, Option] = MappingProxyType(
     {name: Option(name, reader, help=help) for name, reader, help in _READERS}
 )
 """What may follow the name of a target, by name."""
+NOTIFY_KEEP = Option("notify-keep", read_seconds, default="1d", help="for how long a message is tried, then given up")
+"""For all targets: of `gcron run`, and of `Scheduler.notify`."""

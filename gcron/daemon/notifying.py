@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import tzinfo
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gcron.notify.mailer import Mailer
 from gcron.notify.routes import has_routes
-from gcron.runtime.greenlet import spawn
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
+from gcron.scheduler.door import StoreUnavailable
 
 if TYPE_CHECKING:
     from gcron.daemon.daemon import Daemon
-    from gcron.notify.channel import TargetCounts
     from gcron.notify.notifications import Notifications
-    from gcron.notify.store import MessageStore
+    from gcron.scheduler.messages import TargetCounts
 
 __all__ = ["Notifying"]
 
 _ROOM = "gcron.notify.notifications"
+# Seconds from the start to a look at messages that nobody asks for any more, so that it delays no first fire.
+_LOOK_AFTER = 1.0
 
 
 class Notifying:
     """Sends messages about the daemon's jobs; mail by `mailer`. Times in messages are in `zone`.
 
-    `store`: keeps what is not delivered over a restart; without one it is lost then.
+    `keep`: seconds after which a message is given up. What is not delivered is kept in the state of the scheduler.
     """
 
     def __init__(
@@ -34,26 +37,42 @@ class Notifying:
         mailer: Mailer | None,
         zone: tzinfo,
         trusted_owners: frozenset[int] = frozenset(),
-        store: MessageStore | None = None,
+        keep: float | None = None,
     ) -> None:
         self._daemon = daemon
         self._mailer = mailer
         self._zone = zone
         self._trusted_owners = trusted_owners
-        self._store = store
+        self._keep = keep
         self._notifications: Notifications | None = None
         self._is_stopped = False
+        self._looker: Greenlet | None = None
         daemon.follow_reloads(self._follow)
+        # The scheduler stops it, before the store is closed: what is delivered in the end is not to be sent again.
+        daemon.scheduler.use_messenger(self)
 
     def start(self) -> None:
         """Begin, if a job asks for messages. Without one, nothing is loaded: that would delay the start."""
+        if self._notifications is not None:
+            return
         if self._is_asked_for():
             self._begin()
+        elif self._daemon.scheduler.store.store.is_durable:
+            self._looker = spawn(self._look_for_kept)
+
+    def _look_for_kept(self) -> None:
+        """Begin also if an earlier gcron left messages: they are given up, and the log says so."""
+        sleep(_LOOK_AFTER)
+        with suppress(StoreUnavailable):
+            if self._daemon.scheduler.store.list_messages():
+                self._load_and_begin()
 
     def stop(self) -> None:
-        """Deliver what waits, within 5 s."""
-        self._is_stopped = True
-        if self._notifications is not None:
+        """Deliver what waits, within 5 s. Called by the scheduler, and with all parts of the daemon."""
+        if self._looker is not None:
+            self._looker.kill()
+        was_stopped, self._is_stopped = self._is_stopped, True
+        if self._notifications is not None and not was_stopped:
             self._notifications.stop()
 
     def counts(self) -> list[TargetCounts]:
@@ -75,12 +94,20 @@ class Notifying:
             self._begin()
 
     def _begin(self) -> None:
+        from gcron.notify.channel import Patience
         from gcron.notify.notifications import Notifications
         from gcron.notify.senders import SenderSettings
+        from gcron.notify.store import messages_of
 
         daemon = self._daemon
         settings = SenderSettings(daemon.clock, daemon.show, self._mailer, self._trusted_owners)
         self._notifications = Notifications(
-            daemon.scheduler, daemon.clock, lambda text: daemon.say(text, "error"), settings, self._zone, self._store
+            daemon.scheduler,
+            daemon.clock,
+            lambda text: daemon.say(text, "error"),
+            settings,
+            self._zone,
+            messages_of(daemon.scheduler),
+            patience=Patience() if self._keep is None else Patience(keep=self._keep),
         )
         self._notifications.start()

@@ -13,13 +13,13 @@ from gcron.notify.delivery import Call, DeliveryError, DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox
 from gcron.notify.space import Space
-from gcron.notify.store import MessageJournal
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
+from gcron.scheduler.messages import KeptMessage, MessageStore, TargetCounts
 
-__all__ = ["Channel", "Patience", "TargetCounts"]
+__all__ = ["Channel", "Patience"]
 
 # Seconds between two looks at what waits for a digest: somebody may set the clock.
 _SHORTEST_NAP, _LONGEST_NAP = 0.01, 60.0
@@ -40,26 +40,6 @@ class Patience:
     """For what waits when gcron stops."""
 
 
-@frozen
-class TargetCounts:
-    """What became of the messages for one target."""
-
-    target: str
-    """Its name."""
-    where: str
-    """A URL as scheme and host, an address, or the job of a command."""
-    sent: int
-    waiting: int
-    failed: int
-    """Tries that failed."""
-    lost: int
-    """Messages that were given up."""
-    last_sent: float | None
-    """Seconds of UTC."""
-    last_error: str
-    """Of the last try, if it failed; else empty."""
-
-
 class Channel:
     """Delivers messages to one target by `sender`, in the order of `outbox`. `say` gets lines for the log.
 
@@ -77,7 +57,7 @@ class Channel:
         say: Callable[[str], object],
         space: Space,
         owner: str = "",
-        journal: MessageJournal | None = None,
+        store: MessageStore | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.name = name
@@ -91,7 +71,7 @@ class Channel:
         self._owner = owner
         self._size = 0
         """Bytes that are counted in `space`."""
-        self._journal = journal
+        self._store = store
         self._patience = patience or Patience()
         self._worker: Greenlet | None = None
         self._news = Event()
@@ -107,8 +87,8 @@ class Channel:
 
     def put(self, message: Message, is_kept: bool = False) -> None:
         """Deliver a message soon; returns at once. `is_kept`: it comes from the store."""
-        if self._journal is not None and not is_kept:
-            self._journal.append(self.name, message)
+        if self._store is not None and not is_kept:
+            self._store.append_messages([KeptMessage(message.message_id, self.name, message.time, message.to_json())])
         room = self._space.room(self._owner)
         if message.size > room:
             self._space.report_cut(self._owner)
@@ -119,8 +99,17 @@ class Channel:
             if not self._outbox.makes_digests:
                 self._lose(dropped, "too many wait")
         self._news.set()
-        if self._worker is None:
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Deliver what waits, if anything does; returns at once."""
+        if self._worker is None and len(self._outbox):
             self._worker = spawn(self._work)
+
+    def give_up(self, count: int, why: str) -> None:
+        """Count messages of an earlier gcron that are not delivered any more."""
+        self._lost += count
+        self._say(f"notify {self.name} ({self._where}): given up: {count}: {why}")
 
     def use(self, where: str, sender: Sender) -> None:
         """Deliver by another sender from now on: the target has changed."""
@@ -251,5 +240,6 @@ class Channel:
         self._say(f"notify {self.name} ({self._where}): given up: {message.title!r}: {why}")
 
     def _forget(self, message: Message) -> None:
-        if self._journal is not None:
-            self._journal.drop(self.name, *(message.covers or (message.message_id,)))
+        if self._store is not None:
+            ids = message.covers or (message.message_id,)
+            self._store.drop_messages([(message_id, self.name) for message_id in ids])

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcron.crontab import Target
-from gcron.crontab.target import TARGET_OPTIONS, target_of
+from gcron.crontab.target import NOTIFY_KEEP, TARGET_OPTIONS, target_of
 from gcron.errors import ArgumentError
+from gcron.notify.channel import Patience
 from gcron.notify.mailer import default_mailer, read_mailer
 from gcron.notify.notifications import Notifications
 from gcron.notify.secrets import shown_url
 from gcron.notify.senders import SenderSettings
+from gcron.notify.store import messages_of
 from gcron.policy import nearest
 from gcron.schedule.clock import Clock
 from gcron.scheduler import JobEvent, JobOutput, Scheduler
@@ -22,10 +24,16 @@ __all__ = ["ProgramNotifications", "make_messenger"]
 _logger = logging.getLogger("gcron")
 
 
-def make_messenger(scheduler: Scheduler, clock: Clock, mailer: str | None) -> ProgramNotifications:
-    """Return the notifications of a program's scheduler. Raises ArgumentError for a wrong mailer."""
+def make_messenger(scheduler: Scheduler, clock: Clock, mailer: str | None, keep: object) -> ProgramNotifications:
+    """Return the notifications of a program's scheduler.
+
+    `keep`: for how long a message is tried, in seconds or as a text; None: a day. Raises ArgumentError for a wrong
+    mailer, PolicyError for a wrong `keep`.
+    """
     settings = SenderSettings(clock, _log_output, default_mailer() if mailer is None else read_mailer(mailer))
-    return ProgramNotifications(scheduler, clock, _logger.error, settings)
+    patience = Patience() if keep is None else Patience(keep=NOTIFY_KEEP.read(keep))
+    store = messages_of(scheduler)
+    return ProgramNotifications(scheduler, clock, _logger.error, settings, store=store, patience=patience)
 
 
 class ProgramNotifications(Notifications):

@@ -6,11 +6,12 @@ delivers it (channel.py). Nothing of that waits: no fire and no run is delayed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 
 from gcron.crontab import Target
-from gcron.notify.channel import Channel, Patience, TargetCounts
+from gcron.notify.channel import Channel, Patience
 from gcron.notify.delivery import DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox, Quiet
@@ -18,18 +19,18 @@ from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, ro
 from gcron.notify.rules import EVENTS_READ, Occasion, Rules
 from gcron.notify.senders import SenderSettings, make_sender, where_of
 from gcron.notify.space import Space
-from gcron.notify.store import MessageJournal, MessageStore
 from gcron.notify.wording import message_about_reload, message_of
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.waiting import joinall, killall
 from gcron.schedule.clock import Clock
+from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, JobEvent, Scheduler
+from gcron.scheduler.door import StoreUnavailable
+from gcron.scheduler.messages import KeptMessage, MessageStore, TargetCounts
 
 __all__ = ["Notifications"]
 
-# Seconds for the store, once the deliveries have ended.
-_LAST_WRITES = 0.8
 # Messages that wait for a receiver that takes no digest: a ping, a command.
 _MOST_SINGLE = 200
 # Deliveries at once that the crontab of one user asks for.
@@ -64,7 +65,7 @@ class Notifications:
         self._zone = zone
         self._make = make
         self._patience = patience or Patience()
-        self._journal = None if store is None else MessageJournal(store, lambda text: say(f"notify: {text}"))
+        self._store = store
         self._space = Space(say)
         self._threads: dict[str, DeliveryThreads] = {}
         """By owner: one user's mails that hang do not hold up another's."""
@@ -76,10 +77,13 @@ class Notifications:
         """The route that each channel was last used for."""
         self._timer: Timer | None = None
         self._restorer: Greenlet | None = None
+        self._is_restored = store is None
+        self._gone: Counter[str] = Counter()
+        """Messages that were given up, by the names of targets that are gone."""
         self._is_wrong = False
         """The crontabs on the disk have errors, and somebody was told."""
         for kind in EVENTS_READ:
-            scheduler.on(kind, self._observe)
+            scheduler.on_early(kind, self._observe)
 
     def add(self, target: Target) -> None:
         """Send messages about all jobs to a target, too; one of the same name is replaced."""
@@ -96,8 +100,10 @@ class Notifications:
 
     def start(self) -> None:
         """Deliver what was not delivered before the last end."""
-        if self._journal is not None:
-            self._restorer = spawn(self._restore, self._journal)
+        for channel in self._channels.values():
+            channel.go_on()
+        if not self._is_restored and self._store is not None:
+            self._restorer = spawn(self._restore, self._store)
 
     def stop(self) -> None:
         """Deliver what waits, within 5 s. What is left is in the log, and in the store if there is one."""
@@ -108,9 +114,7 @@ class Notifications:
             self._restorer.kill(block=False)
         joinall(workers, self._patience.stop)
         killall(workers, block=False)
-        if self._journal is not None:
-            self._journal.close(_LAST_WRITES)
-        fate = "lost" if self._journal is None else "kept for the next start"
+        fate = "lost" if self._store is None else "kept for the next start"
         for counts in self.counts():
             if counts.waiting:
                 why = f": {counts.last_error}" if counts.last_error else ""
@@ -120,7 +124,8 @@ class Notifications:
 
     def counts(self) -> list[TargetCounts]:
         """What became of the messages, for each target that had any, by name."""
-        return sorted((channel.counts for channel in self._channels.values()), key=lambda counts: counts.target)
+        gone = [TargetCounts(name, "", 0, 0, 0, count, None, "") for name, count in self._gone.items()]
+        return sorted([*gone, *(channel.counts for channel in self._channels.values())], key=lambda each: each.target)
 
     def report_reload(self, problem: str) -> None:
         """Tell that the crontabs on the disk are wrong, or, with an empty `problem`, that they are right again."""
@@ -192,7 +197,7 @@ class Notifications:
                 self._say,
                 self._space,
                 route.owner,
-                self._journal,
+                self._store,
                 self._patience,
             )
         elif self._used[route.name] != route:
@@ -213,20 +218,43 @@ class Notifications:
 
     # -- after a restart ------------------------------------------------------------------------------------
 
-    def _restore(self, journal: MessageJournal) -> None:
-        kept = journal.list(self._clock.now() - self._patience.keep)
-        if not kept:
-            return
-        jobs = self._scheduler.jobs
-        routes = {route.name: route for job in jobs for route in self._routes(job)}
-        for each in kept:
-            route = routes.get(each.target)
-            try:
-                message = Message.from_json(each.text)
-            except (ValueError, TypeError, KeyError):
-                route = None
-            if route is None:
-                self._say(f"notify {each.target}: given up after a restart: there is no such target any more")
-                journal.drop(each.target, each.message_id)
+    def _restore(self, store: MessageStore) -> None:
+        """Deliver what an earlier gcron did not, and give up what is too old or has no target any more."""
+        oldest = self._clock.now() - self._patience.keep
+        routes = self._all_routes()
+        given_up: Counter[tuple[str, str]] = Counter()
+        last: KeptMessage | None = None
+        try:
+            while kept := store.list_messages(last):
+                for each in kept:
+                    if why := self._restore_one(each, routes.get(each.target), oldest):
+                        given_up[each.target, why] += 1
+                        store.drop_messages([(each.message_id, each.target)])
+                last = kept[-1]
+            self._is_restored = True
+        except StoreUnavailable as error:
+            self._say(f"notify: messages of before the start cannot be read, and wait for the next start: {error}")
+        for (target, why), count in given_up.items():
+            if target in routes:
+                self._channel(routes[target]).give_up(count, why)
             else:
-                self._put(route, message, is_kept=True)
+                self._gone[target] += count
+                self._say(f"notify {target}: given up: {count}: {why}")
+
+    def _restore_one(self, kept: KeptMessage, route: Route | None, oldest: float) -> str:
+        """Have a message delivered; returns why not, if so."""
+        if route is None:
+            return "there is no such target any more"
+        if kept.time < oldest:
+            return f"gcron did not run for so long that they are older than {describe_span(self._patience.keep)}"
+        try:
+            message = Message.from_json(kept.text)
+        except (ValueError, TypeError, KeyError):
+            return "their text is damaged"
+        self._put(route, message, is_kept=True)
+        return ""
+
+    def _all_routes(self) -> dict[str, Route]:
+        routes: list[Route] = [TargetRoute(target) for target in (*self._for_all.values(), *self._named.values())]
+        routes += [route for job in self._scheduler.jobs for route in self._routes(job)]
+        return {route.name: route for route in routes}

@@ -158,7 +158,7 @@ class Chains:
         found.start = max(int(self._clock.now()), found.start + 1)
         store = self._door.store
         if store.must_claim(job):
-            claimed = self._door.claim([Fire(job.name, found.start)])
+            claimed = self._door.claim([Fire(job.name, found.start, has_run=True)])
             if claimed is None and store.when_down == "skip":
                 return Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
             if why_not := run.wait(0):  # it was told to stop meanwhile

@@ -107,7 +107,7 @@ class Claims:
         self._apply(batch, self._ask(batch))
 
     def _ask(self, batch: Sequence[DueFires]) -> Sequence[bool] | None:
-        return self._door.claim([Fire(due.job.name, fire) for due in batch for fire in due.fires])
+        return self._door.claim([Fire(due.job.name, fire, due.caught_up) for due in batch for fire in due.fires])
 
     def _apply(self, batch: Sequence[DueFires], answers: Sequence[bool] | None) -> None:
         if answers is None:

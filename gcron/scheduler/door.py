@@ -17,6 +17,7 @@ from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
 from gcron.scheduler.history import Chain, JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.recorder import Recorder
 from gcron.scheduler.store import Fire, Store
 from gcron.supervise.outcome import Reason, ReasonCode
@@ -108,6 +109,13 @@ class StoreDoor:
             return None
         return answers
 
+    def take(self, job: Job, fire_at: int) -> bool:
+        """Claim a fire that has waited, just before it starts; returns whether it may. Parks as `claim`."""
+        if not self.store.must_claim(job):
+            return True
+        answers = self.claim([Fire(job.name, fire_at)])
+        return self.store.when_down == "run" if answers is None else bool(answers[0])
+
     def forget(self, job: str) -> None:
         """Drop the claims of a job, before anything more is claimed; returns at once."""
         self._to_forget.append(job)
@@ -192,6 +200,16 @@ class StoreDoor:
             self._wake()
         self.forget(job)
 
+    def append_messages(self, messages: Sequence[KeptMessage]) -> None:
+        """See `MessageStore.append_messages`. They are written together with the history."""
+        self._journal.keep_messages(messages)
+        self._wake()
+
+    def drop_messages(self, message_ids: Sequence[tuple[str, str]]) -> None:
+        """See `MessageStore.drop_messages`."""
+        self._journal.drop_messages(message_ids)
+        self._wake()
+
     # -- questions about the past: they park the caller -----------------------------------------------------
 
     def recall(self, jobs: Sequence[Job]) -> Recall | None:
@@ -224,6 +242,10 @@ class StoreDoor:
     def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
         """See `History.summaries`. Raises StoreUnavailable."""
         return self._query(self.store.summaries, jobs)
+
+    def list_messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
+        """See `MessageStore.list_messages`. Raises StoreUnavailable."""
+        return self._query(self.store.messages, after)
 
     def facts(self) -> StoreFacts:
         """See `History.facts`. Raises StoreUnavailable."""

@@ -5,12 +5,23 @@ Pure arithmetic over schedules. The watch asks, and acts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gcron.frozen import frozen
+from gcron.policy.services import is_service
 from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
 from gcron.scheduler.job import Job
 
-__all__ = ["LONGEST_MADE_UP_STEP", "Counter", "Due", "StepDetector", "resolve_before_start", "resolve_due"]
+__all__ = [
+    "LONGEST_MADE_UP_STEP",
+    "Counter",
+    "Due",
+    "StepDetector",
+    "resolve_before_start",
+    "resolve_due",
+    "resolve_waiting",
+]
 
 LONGEST_MADE_UP_STEP = 3 * 3600
 """Seconds. After a larger step the clock must have been wrong: nothing is made up."""
@@ -57,6 +68,22 @@ def resolve_before_start(job: Job, due: int, now: float, most: int = 1000) -> Du
     newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
     fires = () if job.policy.catchup == "none" else _caught_up(job, due, newest, now, most)
     return _decide(job, due, newest, fires, caught_up=job.policy.catchup == "all")
+
+
+def resolve_waiting(
+    job: Job, waiting: Sequence[int], now: float, has_later: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Decide on fires that `catchup` was to make up when gcron ended: which to make up now, and which are missed.
+
+    `has_later`: a later fire of the job is made up anyway; with `catchup=last`, it is then the only one.
+    """
+    if job.policy.catchup == "none" or not job.policy.enabled or is_service(job):
+        return (), tuple(waiting)
+    oldest = now - job.policy.start_deadline + 1e-6
+    fires = tuple(fire for fire in waiting if oldest <= fire <= now)
+    if job.policy.catchup == "last":
+        fires = () if has_later else fires[-1:]
+    return fires, tuple(fire for fire in waiting if fire not in fires)
 
 
 def _decide(job: Job, due: int, newest: int, fires: tuple[int, ...], caught_up: bool) -> Due:

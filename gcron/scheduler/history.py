@@ -17,6 +17,7 @@ __all__ = [
     "RECENT",
     "UNDER_WAY",
     "Chain",
+    "Fire",
     "JobMemory",
     "JobSummary",
     "OpenRun",
@@ -230,6 +231,20 @@ class Chain:
 
 
 @frozen
+class Fire:
+    """A job and an instant at which it is due. Whatever must happen once is keyed by it."""
+
+    job: str
+    """Name of the job."""
+    fire_at: int
+    """Seconds of UTC."""
+    waits: bool = False
+    """It is to be made up, and others come before it. It is claimed once more when it starts."""
+    has_run: bool = False
+    """Its run is on record already: of a job that runs after others, only the number of the start is claimed."""
+
+
+@frozen
 class JobMemory:
     """What the store knew of a job before this start."""
 
@@ -268,6 +283,8 @@ class Recall:
     """An earlier gcron has begun in this boot."""
     killed: frozenset[int] = frozenset()
     """Process ids of the gcrons of this boot that did not come to their end in order."""
+    claims: tuple[Fire, ...] = ()
+    """Fires that were claimed, and have neither a run nor were missed, by job and time."""
 
 
 @frozen

@@ -100,10 +100,11 @@ class JobTable:
         handled: Mapping[str, float],
         silences: Mapping[str, tuple[float, float | None]],
         chains: Mapping[str, tuple[Chain, float]],
+        waiting: Mapping[str, Sequence[int]],
     ) -> None:
         """Begin to fire; see `Watch.start`, `Expectations.remember` and `Chains.start`."""
         self._door.define(self.jobs)
-        self._watch.start(self.jobs, began, handled)
+        self._watch.start(self.jobs, began, handled, waiting)
         self._expectations.remember(silences)
         self._expectations.replace(self._expected())
         self._services.start()

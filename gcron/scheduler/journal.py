@@ -26,6 +26,7 @@ from gcron.scheduler.events import (
 )
 from gcron.scheduler.history import Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputBuffer, OutputPiece
 from gcron.supervise.command import new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
@@ -36,6 +37,8 @@ __all__ = ["KINDS", "Batch", "Journal"]
 MOST_WAITING = 20_000
 # Bytes of output that wait for the store, of all runs; more become gaps.
 MOST_OUTPUT = 16 * 1024 * 1024
+# Messages that wait for the store. More are kept in memory only, by who sends them.
+MOST_MESSAGES = 10_000
 
 _UNLIMITED = 1 << 62
 
@@ -57,6 +60,10 @@ class Batch(NamedTuple):
     """None: the job is not paused any more."""
     chains: Mapping[str, Chain] = MappingProxyType({})
     """For jobs that run after others."""
+    messages: tuple[KeptMessage, ...] = ()
+    """To be kept."""
+    dropped_messages: tuple[tuple[str, str], ...] = ()
+    """Not to be kept any longer: their ids and targets."""
 
     def __bool__(self) -> bool:
         return any(self)
@@ -81,6 +88,8 @@ class Journal:
         self._handled: dict[str, int] = {}
         self._pauses: dict[str, Pause | None] = {}
         self._chains: dict[str, Chain] = {}
+        self._messages: dict[tuple[str, str], KeptMessage | None] = {}
+        """By id and target; None: it is not kept any longer."""
         self._keep_output = _limit(keep_output)
         self._output_limits: dict[str, int] = {}
         """By name of the job, where it has its own."""
@@ -217,6 +226,20 @@ class Journal:
             self._pauses[event.job] = None
         self.restart(event.job, event.time)
 
+    # -- messages -------------------------------------------------------------------------------------------
+
+    def keep_messages(self, messages: Iterable[KeptMessage]) -> None:
+        """Have these kept. When the store takes nothing for long, only the oldest ones are."""
+        with self._lock:
+            for message in messages:
+                if len(self._messages) < MOST_MESSAGES:
+                    self._messages[message.message_id, message.target] = message
+
+    def drop_messages(self, message_ids: Iterable[tuple[str, str]]) -> None:
+        """Have these forgotten, by id and target."""
+        with self._lock:
+            self._messages.update(dict.fromkeys(message_ids))
+
     # -- output ---------------------------------------------------------------------------------------------
 
     def _note_lines(self, event: JobOutput) -> None:
@@ -255,6 +278,7 @@ class Journal:
             handled, self._handled = self._handled, {}
             pauses, self._pauses = self._pauses, {}
             chains, self._chains = self._chains, {}
+            messages, self._messages = self._messages, {}
         return Batch(
             tuple(name for name, job in jobs.items() if job is None),
             tuple(job for job in jobs.values() if job is not None),
@@ -263,6 +287,8 @@ class Journal:
             handled,
             pauses,
             chains,
+            tuple(message for message in messages.values() if message is not None),
+            tuple(key for key, message in messages.items() if message is None),
         )
 
     def take_output(self) -> list[OutputPiece]:
@@ -297,6 +323,8 @@ class Journal:
             removed = {name for name, job in self._jobs.items() if job is None}
             chains = {name: chain for name, chain in batch.chains.items() if name not in removed}
             self._chains = {**chains, **self._chains}
+            kept = {(message.message_id, message.target): message for message in batch.messages}
+            self._messages = {**kept, **dict.fromkeys(batch.dropped_messages), **self._messages}
 
 
 def _limit(size: int) -> int:

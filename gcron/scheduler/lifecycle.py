@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import tzinfo
 from functools import partial
@@ -34,6 +34,7 @@ from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.journal import KINDS
+from gcron.scheduler.messages import Messenger
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.other_words import OF_SCHEDULERS, OF_START
 from gcron.scheduler.overlap import Overlap
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from gcron.scheduler.chains import Chains
 
-__all__ = ["Lifecycle", "Messenger", "Stoppable"]
+__all__ = ["Lifecycle", "Stoppable"]
 
 # Each Python service has a thread as long as it lives: it must not take that of a job.
 _MOST_SERVICES = 1_000_000
@@ -66,16 +67,6 @@ _BLOCKED_SLACK = 3.0
 _LOOK = 0.5
 # Seconds that the store may take at the end for history that is not written yet.
 _LAST_WRITES = 2.0
-
-
-class Messenger(Protocol):
-    """Sends messages about the jobs of a scheduler: `gcron.notify`."""
-
-    def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
-        """Send messages to a URL. Raises ValueError for what is wrong."""
-
-    def stop(self) -> None:
-        """Deliver what waits, within 5 s."""
 
 
 class Stoppable(Protocol):
@@ -128,7 +119,7 @@ class Lifecycle(Observable):
         self._runs = Runs(clock, observers, self._services.hold_back, self._pool, self._groups, timing)
         self._door = StoreDoor(self._state.store, clock, self._runs.tell, timing, self._state.is_open)
         self._expectations = Expectations(clock, self._runs.tell)
-        self._overlap = overlap = Overlap(self._runs, clock)
+        self._overlap = overlap = Overlap(self._runs, clock, self._door.take)
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._pauses = Pauses(clock, self._end_pause)
         self._watch = Watch(clock, claims, overlap, self._runs, self._look)
@@ -255,7 +246,7 @@ class Lifecycle(Observable):
         takeover = Takeover(past, self._table, self._runs, self._services, self._pauses, self._door, self._clock)
         takeover.restore_pauses()
         takeover.take_over_runs()
-        self._table.start(began, takeover.handled(), takeover.silences(), takeover.chains())
+        self._table.start(began, takeover.handled(), takeover.silences(), takeover.chains(), takeover.waiting_fires())
         self._watch_loop()
         for job in self._table.jobs:
             if not job.starts_with_scheduler or not job.policy.enabled or self._watch.is_paused(job.name):
@@ -264,6 +255,21 @@ class Lifecycle(Observable):
                 self._overlap.trigger(job)  # it may have been left running
             elif takeover.has_succeeded(job):
                 self._services.note_success(job.name)
+        if self._messenger is not None:
+            self._messenger.start()
+
+    def on_early(self, kind: str, observer: Callable[[Any], object]) -> None:
+        """Call `observer`, which may not wait, for each event of `kind` before the history has it.
+
+        So what it has the store keep is on disk no later than the event, and a job that is over is still in the table.
+        """
+        self._observers.add_early(kind, observer)
+
+    def use_messenger(self, messenger: Messenger) -> None:
+        """Have messages sent by this: it starts and stops with the scheduler, and stops before the state is closed."""
+        self._messenger = messenger
+        if self._watch.is_started and not self._stopping:
+            messenger.start()
 
     def _begin_anew(self) -> None:
         if not self._state.opens_again:

@@ -40,7 +40,9 @@ class Observers:
         self._limit = timing.observer
         self._observers: dict[str, list[Observer]] = {kind: [] for kind in (*EVENTS, "*")}
         self._own: dict[str, list[Observer]] = {kind: [] for kind in EVENTS}
-        """Those of the scheduler, which are called first."""
+        """Those of the scheduler, which are called before others."""
+        self._early: dict[str, list[Observer]] = {kind: [] for kind in EVENTS}
+        """Those that are called before the scheduler's own."""
         self._calls: set[_Call] = set()
         self._is_hurried = False
 
@@ -51,6 +53,10 @@ class Observers:
     def add_own(self, kind: str, observer: Observer) -> None:
         """Give `observer`, a part of the scheduler, each event of `kind` before all others get it."""
         self._own[kind].append(observer)
+
+    def add_early(self, kind: str, observer: Observer) -> None:
+        """Give `observer`, which may not wait, each event of `kind` before all others, also before the history."""
+        self._early[kind].append(observer)
 
     def begin_anew(self) -> None:
         """Forget the scheduler's own observers, and let calls take their time again."""
@@ -70,7 +76,7 @@ class Observers:
     def tell(self, event: SchedulerEvent) -> None:
         """Call the observers of `event`, one after the other, in the calling greenlet."""
         kind = event.kind
-        for observer in (*self._own[kind], *self._observers[kind], *self._observers["*"]):
+        for observer in (*self._early[kind], *self._own[kind], *self._observers[kind], *self._observers["*"]):
             self._call(observer, event)
 
     def _call(self, observer: Observer, event: SchedulerEvent) -> None:

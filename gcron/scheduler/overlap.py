@@ -6,7 +6,7 @@ Also fires that are made up: they run one after the other. This module must not 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
@@ -29,11 +29,15 @@ MOST_REMEMBERED = 1000
 
 
 class Overlap:
-    """Starts runs, or ends fires without one, as their jobs' `overlap` says."""
+    """Starts runs, or ends fires without one, as their jobs' `overlap` says.
 
-    def __init__(self, runs: Runs, clock: Clock) -> None:
+    `take`: called before a fire that has waited starts; may park, and returns whether it may start.
+    """
+
+    def __init__(self, runs: Runs, clock: Clock, take: Callable[[Job, int], bool]) -> None:
         self._runs = runs
         self._clock = clock
+        self._take = take
         self._backlogs: dict[str, _Backlog] = {}
         self._catching_up = Group()
 
@@ -154,8 +158,13 @@ class Overlap:
             if not job.is_fixed_time and backlog.fires[0].at > self._clock.now():  # the watch has not seen the step yet
                 self.set_back(job.name)
                 continue
-            run = self._runs.start(job, backlog.fires.popleft().at, after=self._runs.of(job.name))
-            run.ended.wait()
+            fire = backlog.fires[0]
+            may_start = self._take(job, fire.at)
+            if not backlog.fires or backlog.fires[0] is not fire:
+                continue  # meanwhile it was given up, or the clock was set back
+            backlog.fires.popleft()
+            if may_start:
+                self._runs.start(backlog.job, fire.at, after=self._runs.of(job.name)).ended.wait()
         if self._backlogs.get(backlog.job.name) is backlog:
             del self._backlogs[backlog.job.name]
 

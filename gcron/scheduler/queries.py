@@ -16,6 +16,7 @@ from gcron.scheduler.groups import GroupStatus
 from gcron.scheduler.history import RunQuery
 from gcron.scheduler.job import Job
 from gcron.scheduler.lifecycle import Lifecycle
+from gcron.scheduler.messages import TargetCounts
 from gcron.scheduler.past_run import PastRun, past_run
 from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
@@ -162,6 +163,11 @@ class Queries(Lifecycle):
     def counts(self) -> Counts:
         """How often each outcome came, kept up to date: `counts.total`, `counts.of("backup").failed`."""
         return self._counts
+
+    @property
+    def message_counts(self) -> list[TargetCounts]:
+        """What became of the messages (`notify`), for each target that had any."""
+        return self._owner.call(lambda: [] if self._messenger is None else self._messenger.counts())
 
     @property
     def clock(self) -> Clock:

@@ -13,14 +13,14 @@ from gcron.frozen import frozen, replace
 from gcron.policy.services import is_service
 from gcron.schedule.clock import Clock
 from gcron.scheduler.door import StoreDoor
-from gcron.scheduler.events import JobResumed, RunFinished
-from gcron.scheduler.history import Chain, JobMemory, OpenRun, StoredRun
+from gcron.scheduler.events import FiresMissed, JobResumed, RunFinished
+from gcron.scheduler.history import Chain, Fire, JobMemory, OpenRun, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.pauses import Pauses
 from gcron.scheduler.runs import Runs
 from gcron.scheduler.services import Services
-from gcron.supervise.command import Command
+from gcron.supervise.command import Command, new_run_id
 from gcron.supervise.orphans import Orphan, Wanted, find_orphans
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, RunResult
 from gcron.supervise.process_reader import NotReadable
@@ -37,11 +37,15 @@ class Past:
     """Runs whose leader lives."""
     lost: tuple[tuple[StoredRun, Reason], ...] = ()
     """Runs whose leader is gone, oldest first."""
+    waiting: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    """By job, the fires that were to be made up and did not begin, oldest first."""
     same_boot: bool = False
     """An earlier gcron has run since the machine's boot."""
 
 
 NOTHING = Past()
+
+_MAY_HAVE_BEGUN = "gcron ended just when the run was to begin, and nobody knows whether it has"
 
 
 def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
@@ -49,7 +53,8 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     recall = door.recall(jobs)
     if recall is None:
         return NOTHING
-    if not recall.open_runs and not recall.killed:
+    waiting = _waiting(recall.claims)
+    if not recall.open_runs and not recall.killed and not recall.claims:
         return Past(recall.jobs, same_boot=recall.same_boot)
     wanted = [_wanted(each.run) for each in recall.open_runs if recall.boot_id and each.boot_id == recall.boot_id]
     problem = ""
@@ -66,7 +71,18 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
         for each in recall.open_runs
         if each.run.run_id not in found
     ]
-    return Past(recall.jobs, tuple(orphans), tuple(lost), recall.same_boot)
+    living = {(orphan.job, orphan.fire_at) for orphan in found.values()}
+    begun = [fire for fire in recall.claims if not fire.waits and (fire.job, fire.fire_at) not in living]
+    lost += [(_record_of_claim(fire, now), Reason(ReasonCode.GCRON_ENDED, _MAY_HAVE_BEGUN + problem)) for fire in begun]
+    return Past(recall.jobs, tuple(orphans), tuple(lost), waiting, recall.same_boot)
+
+
+def _waiting(claims: Sequence[Fire]) -> dict[str, tuple[int, ...]]:
+    by_job: dict[str, tuple[int, ...]] = {}
+    for fire in claims:
+        if fire.waits:
+            by_job[fire.job] = (*by_job.get(fire.job, ()), fire.fire_at)
+    return by_job
 
 
 def _wanted(run: StoredRun) -> Wanted:
@@ -76,6 +92,11 @@ def _wanted(run: StoredRun) -> Wanted:
 def _record_of(orphan: Orphan, now: float) -> StoredRun:
     """Of a run that was not on record yet when gcron was killed."""
     return StoredRun(orphan.run_id, orphan.job, now, fire_at=orphan.fire_at, started=now)
+
+
+def _record_of_claim(fire: Fire, now: float) -> StoredRun:
+    """Of a fire that was claimed, and whose run was not on record yet."""
+    return StoredRun(new_run_id(), fire.job, now, fire_at=fire.fire_at)
 
 
 def _why_lost(lost: OpenRun, boot_id: str, functions: Container[str]) -> str:
@@ -115,6 +136,16 @@ class Takeover:
             if memory.pause is not None and memory.pause.until is not None and memory.pause.until <= now:
                 handled[name] = max(handled.get(name, 0.0), memory.pause.until)
         return handled
+
+    def waiting_fires(self) -> Mapping[str, tuple[int, ...]]:
+        """By job, the fires that were to be made up and did not begin. Those of jobs that are gone are missed."""
+        now = self._clock.now()
+        reason = Reason(ReasonCode.JOB_REMOVED, "not made up: the job was removed")
+        for name, fires in self._past.waiting.items():
+            if self._table.find(name) is None:
+                for fire in fires:
+                    self._runs.tell(FiresMissed(now, name, fire, fire, reason, 1))
+        return self._past.waiting
 
     def is_due_at_start(self, job: Job) -> bool:
         """Whether a job that starts with gcron starts now: with `reboot=machine`, once after each boot."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast
 
 from gcron.crontab import load
 from gcron.errors import JobError, StateError
@@ -24,7 +24,8 @@ from gcron.scheduler.events import JobPaused, Notice
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import Replaced
-from gcron.scheduler.lifecycle import Messenger, Stoppable
+from gcron.scheduler.lifecycle import Stoppable
+from gcron.scheduler.messages import Messenger
 from gcron.scheduler.other_words import METHODS
 from gcron.scheduler.owner import OwnerThread
 from gcron.scheduler.python_jobs import (
@@ -45,6 +46,13 @@ from gcron.supervise.run import Run
 __all__ = ["Scheduler", "When"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class ProgramMessenger(Messenger, Protocol):
+    """Sends messages where a program says: `gcron.notify.library`."""
+
+    def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
+        """Send messages to a URL. Raises ValueError for what is wrong."""
 
 
 class _Serving:
@@ -219,22 +227,26 @@ class Scheduler(Queries):
             scheduler.notify("slack://${TOKEN}", on=("failure", "recovery"))
 
         They are about all jobs, or with a `name` about those with `notify=name`. `on`: which messages, by default
-        failure, recovery, overdue, service. `settings`: `quiet`, `ping_style`, `secret_file`, `body_file`, and `mailer`
-        (the first time: what sends mail). Without a target, only what the jobs themselves ask for is obeyed: MAILTO,
-        `notify=` and `on-failure=` of crontabs, `on_failure` and its like. Before the first call, nothing is sent.
+        failure, recovery, overdue, service. `settings`: `quiet`, `ping_style`, `secret_file`, `body_file`, and
+        the first time `mailer` (what sends mail) and `notify_keep` (how long a message is tried; a day by default).
+        Without a target, only what the jobs themselves ask for is obeyed: MAILTO, `notify=` and `on-failure=` of
+        crontabs, `on_failure` and its like. Before the first call, nothing is sent. With a `state` that is a directory,
+        what is not delivered is tried again after a restart.
 
         Raises ValueError for what is wrong.
         """
         self._owner.call(self._notify, target, on, name, settings)
 
     def _notify(self, url: str | None, on: object, name: str | None, settings: dict[str, Any]) -> None:
-        mailer = settings.pop("mailer", None)
+        mailer, keep = settings.pop("mailer", None), settings.pop("notify_keep", None)
         if self._messenger is None:
             # Looked up here: a scheduler must not depend on who tells of it.
             make_messenger = import_module("gcron.notify.library").make_messenger
-            self._messenger = cast("Messenger", make_messenger(self, self._clock, mailer))
+            self.use_messenger(make_messenger(self, self._clock, mailer, keep))
         if url is not None:
-            self._messenger.add_url(url, name, {**settings, **({} if on is None else {"on": on})})
+            cast("ProgramMessenger", self._messenger).add_url(
+                url, name, {**settings, **({} if on is None else {"on": on})}
+            )
 
     # -- changing them --------------------------------------------------------------------------------------
 

@@ -10,23 +10,13 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Literal, Protocol
 
-from gcron.frozen import frozen
-from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
+from gcron.scheduler.history import Fire, JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 
 __all__ = ["Fire", "History", "NoStore", "Store"]
-
-
-@frozen
-class Fire:
-    """A job and an instant at which it is due. Whatever must happen once is keyed by it."""
-
-    job: str
-    """Name of the job."""
-    fire_at: int
-    """Seconds of UTC."""
 
 
 class History(Protocol):
@@ -64,6 +54,8 @@ class Store(History, Protocol):
     """What becomes of a fire that the store did not claim in time: it runs all the same, or it is missed."""
     keeps_history: bool
     """False: nothing is written, and queries find nothing."""
+    is_durable: bool
+    """True when what it keeps outlives the process. Messages that are to be delivered are then kept, too."""
     keep_output: int
     """Bytes of a run's output that are kept, where its job does not say otherwise."""
 
@@ -77,7 +69,11 @@ class Store(History, Protocol):
         """True when the job's fires have to be claimed before they start. Called in the loop: it may not wait."""
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool]:
-        """For each fire: True for the first caller, False for every later one. All of them are durable on return."""
+        """For each fire: True for the first caller, False for every later one. All of them are durable on return.
+
+        A fire that was claimed as one that waits can be claimed again, until it was claimed as one that does not. What
+        is claimed, and has neither a run nor was missed, is in the next `recall`.
+        """
 
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop the claims of these jobs: they were removed, or the clock was set back and their instants come again."""
@@ -104,6 +100,9 @@ class Store(History, Protocol):
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """What a start has to know. From then on these are the jobs: the next start compares with them."""
 
+    def messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
+        """Some of the messages that are kept, oldest first, from the one after `after` on."""
+
 
 class NoStore:
     """Remembers nothing: what a scheduler has that is given no store."""
@@ -111,6 +110,7 @@ class NoStore:
     blocks = False
     when_down: Literal["run", "skip"] = "run"
     keeps_history = False
+    is_durable = False
     keep_output = 0
     has_past = False
 
@@ -141,6 +141,10 @@ class NoStore:
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """See `Store.recall`."""
         return Recall({})
+
+    def messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
+        """See `Store.messages`."""
+        return ()
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""

@@ -5,10 +5,11 @@ It hands due fires to `Claims`. It must not know what becomes of them there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import ceil
+from types import MappingProxyType
 
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
@@ -18,7 +19,14 @@ from gcron.schedule.clock import Clock
 from gcron.schedule.zones import FIRST_INSTANT
 from gcron.scheduler.alarm import new_alarm
 from gcron.scheduler.claims import Claims, DueFires
-from gcron.scheduler.due import LONGEST_MADE_UP_STEP, Counter, StepDetector, resolve_before_start, resolve_due
+from gcron.scheduler.due import (
+    LONGEST_MADE_UP_STEP,
+    Counter,
+    StepDetector,
+    resolve_before_start,
+    resolve_due,
+    resolve_waiting,
+)
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.job import Job
 from gcron.scheduler.overlap import MOST_REMEMBERED, Overlap
@@ -105,10 +113,17 @@ class Watch:
         """The time from which on jobs will be due."""
         return self._clock.now()
 
-    def start(self, jobs: Iterable[Job], began: float, handled: Mapping[str, float]) -> None:
+    def start(
+        self,
+        jobs: Iterable[Job],
+        began: float,
+        handled: Mapping[str, float],
+        waiting: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    ) -> None:
         """Begin to watch; what is due after `began` is fired.
 
         `handled`: by job, up to when an earlier gcron has handled its fires. `catchup` decides on those until `began`.
+        `waiting`: by job, the fires that an earlier gcron was to make up, and did not begin.
         """
         self._steps.step()
         now = int(began)
@@ -123,14 +138,31 @@ class Watch:
         self._watcher = spawn(self._watch)
         known = [job for job in watched if job.name in handled and not _has_no_instants(job.schedule)]
         newest = {key: schedule.previous_before(now + 1) for key, schedule in schedules.items()} if known else {}
-        made_up: list[DueFires] = []
+        made_up: dict[str, DueFires] = {}
         for job in known:
             with self._guarded(job):
                 fires = self._take_up(job, handled[job.name], began, newest[id(job.schedule)])
                 if fires is not None:
-                    made_up.append(fires)
+                    made_up[job.name] = fires
+        for job in jobs:
+            if job.name in waiting:
+                fires = self._take_up_waiting(job, waiting[job.name], began, made_up.get(job.name))
+                if fires is not None:
+                    made_up[job.name] = fires
         if made_up:
-            self._claims.request(made_up)
+            self._claims.request(list(made_up.values()))
+
+    def _take_up_waiting(
+        self, job: Job, waiting: Sequence[int], began: float, later: DueFires | None
+    ) -> DueFires | None:
+        """Decide on the fires that were to be made up when gcron ended; `later` are those that came after."""
+        fires, missed = resolve_waiting(job, waiting, began, has_later=later is not None)
+        if missed:
+            text = "gcron ended before they were made up"
+            self._overlap.miss(job, missed, Reason(ReasonCode.NOT_RUNNING, text))
+        if not fires:
+            return later
+        return DueFires(job, (*fires, *(later.fires if later is not None else ())), caught_up=True)
 
     def _take_up(self, job: Job, handled: float, began: float, newest: int | None) -> DueFires | None:
         """Decide on the fires of a job since `handled`, the last of which is `newest`; returns those to be made up."""

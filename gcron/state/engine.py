@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gcron.scheduler.history import JobSummary, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
 from gcron.state import queries, writing
@@ -66,7 +67,9 @@ class Engine:
             writing.write_pauses(connection, batch.pauses, batch.restarted, now)
             writing.write_chains(connection, batch.chains, now)
             writing.write_runs(connection, batch.runs, self._session)
+            writing.end_claims(connection, batch.runs)
             writing.write_jobs(connection, batch.runs, batch.handled, now)
+            writing.write_messages(connection, batch.messages, batch.dropped_messages)
         self._retention.note(batch.runs)
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
@@ -104,12 +107,18 @@ class Engine:
         """See `Store.recall`."""
         now = self._now()
         with self._database.transaction() as connection:
+            claims = tuple(queries.find_claims(connection, jobs))
             new = writing.define(connection, jobs, self._keep, now)
             writing.mark_others_removed(connection, jobs, now)
             memories = queries.find_memories(connection, jobs, new)
             open_runs = tuple(queries.find_open_runs(connection, self._session))
             sessions = queries.find_sessions(connection, self._session)
-        return Recall(memories, open_runs, *sessions)
+        return Recall(memories, open_runs, *sessions, claims)
+
+    def messages(self, after: KeptMessage | None) -> list[KeptMessage]:
+        """See `Store.messages`."""
+        with self._database.reading() as connection:
+            return queries.find_messages(connection, after)
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""

@@ -15,6 +15,7 @@ from gcron.frozen import replace
 from gcron.scheduler.history import (
     FAILURES,
     Chain,
+    Fire,
     JobMemory,
     JobSummary,
     OutputPart,
@@ -28,8 +29,8 @@ from gcron.scheduler.history import (
 )
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
-from gcron.scheduler.store import Fire
 from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, schedule_digests, valid_chain
 
 __all__ = ["MemoryStore"]
@@ -44,6 +45,7 @@ class MemoryStore:
     blocks = False
     when_down: Literal["run", "skip"] = "run"
     keeps_history = True
+    is_durable = False
     has_past = True
 
     def __init__(self, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
@@ -58,6 +60,8 @@ class MemoryStore:
         self._outputs: OrderedDict[str, _Output] = OrderedDict()
         """By run; the one that was written to longest ago first."""
         self._output_size = 0
+        self._messages: dict[tuple[str, str], KeptMessage] = {}
+        """By id and target."""
 
     # -- claims ---------------------------------------------------------------------------------------------
 
@@ -67,13 +71,13 @@ class MemoryStore:
 
     def claim(self, fires: Sequence[Fire]) -> list[bool]:
         """See `Store.claim`."""
-        return [self._job(fire.job).claim(fire.fire_at) for fire in fires]
+        return [self._job(fire.job).claim(fire) for fire in fires]
 
     def forget(self, jobs: Sequence[str]) -> None:
         """See `Store.forget`."""
         for name in jobs:
             if name in self._jobs:
-                self._jobs[name].claimed = None
+                self._jobs[name].forget_claims()
 
     def _job(self, name: str) -> _Job:
         job = self._jobs.get(name)
@@ -104,6 +108,9 @@ class MemoryStore:
                 self._job(run.job).sums.add(run)
                 self._prune(run.job, now)
         self._prune_all()
+        self._messages.update({(message.message_id, message.target): message for message in batch.messages})
+        for key in batch.dropped_messages:
+            self._messages.pop(key, None)
 
     def _define(self, jobs: Sequence[Job], now: float) -> set[str]:
         digests = schedule_digests(jobs)
@@ -120,9 +127,11 @@ class MemoryStore:
         for name in names:
             if name in self._jobs:
                 job = self._jobs[name]
-                job.removed, job.claimed, job.pause, job.chain = now, None, None, None
+                job.removed, job.pause, job.chain = now, None, None
+                job.forget_claims()
 
     def _write_run(self, run: StoredRun) -> None:
+        self._job(run.job).end_claims(run)
         before = self._runs.get(run.run_id)
         if before is None:
             self._last_number += 1
@@ -199,10 +208,31 @@ class MemoryStore:
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """See `Store.recall`. There are no runs of an earlier gcron."""
         now = self._now()
+        claims = tuple(
+            Fire(name, fire_at, waits)
+            for name, job in sorted(self._jobs.items())
+            for fire_at, waits in sorted(job.claims.items())
+            if not any(self._is_of(run_id, fire_at) for run_id in job.run_ids)
+        )
         new = self._define(jobs, now)
         names = {job.name for job in jobs}
         self._remove([name for name, job in self._jobs.items() if job.removed is None and name not in names], now)
-        return Recall({name: self._jobs[name].memory(name in new) for name in names})
+        return Recall({name: self._jobs[name].memory(name in new) for name in names}, claims=claims)
+
+    def _is_of(self, run_id: str, fire_at: int) -> bool:
+        """Whether a run is of that fire."""
+        run = self._runs[run_id]
+        return (
+            run.created >= fire_at - 1
+            and run.fire_at is not None
+            and run.fire_at <= fire_at <= (run.last_fire_at or run.fire_at)
+        )
+
+    def messages(self, after: KeptMessage | None = None) -> list[KeptMessage]:
+        """See `Store.messages`."""
+        last = None if after is None else _place_of(after)
+        kept = sorted(self._messages.values(), key=_place_of)
+        return [message for message in kept if last is None or _place_of(message) > last]
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""
@@ -233,6 +263,11 @@ class MemoryStore:
         return StoreFacts("memory", jobs, len(self._runs), oldest, 0, self._output_size)
 
 
+def _place_of(message: KeptMessage) -> tuple[float, str, str]:
+    """By which messages are in order."""
+    return message.time, message.message_id, message.target
+
+
 class _Job:
     """What is known of a job; the fields are the columns of table `job` (`schema.py`)."""
 
@@ -244,16 +279,34 @@ class _Job:
         self.removed: float | None = None
         self.last_fire: int | None = None
         self.claimed: int | None = None
+        self.claims: dict[int, bool] = {}
+        """Fires that were claimed and whose outcome is still to come; True: it waits to be made up."""
         self.pause: Pause | None = None
         self.chain: Chain | None = None
         self.sums = Tally()
 
-    def claim(self, fire_at: int) -> bool:
-        """Claim a fire; False when it is not later than the latest."""
-        if self.claimed is not None and fire_at <= self.claimed:
+    def claim(self, fire: Fire) -> bool:
+        """Claim a fire; False when it is not later than the latest, and does not wait."""
+        is_new = self.claimed is None or fire.fire_at > self.claimed
+        if not is_new and not self.claims.get(fire.fire_at):
             return False
-        self.claimed = fire_at
+        if is_new:
+            self.claimed = fire.fire_at
+        if not fire.has_run:
+            self.claims[fire.fire_at] = fire.waits
         return True
+
+    def forget_claims(self) -> None:
+        """Let any fire be claimed again."""
+        self.claimed = None
+        self.claims.clear()
+
+    def end_claims(self, run: StoredRun) -> None:
+        """Its fires are on record."""
+        if run.fire_at is not None:
+            last = run.fire_at if run.last_fire_at is None else run.last_fire_at
+            for fire_at in [fire_at for fire_at in self.claims if run.fire_at <= fire_at <= last]:
+                del self.claims[fire_at]
 
     def handle(self, fire_at: int) -> None:
         """A fire was started, skipped or missed."""

@@ -76,7 +76,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.pid is None or self.since is None:
-            return "no process id is known"
+            return "another gcron"
         return f"process {self.pid}, since {datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 

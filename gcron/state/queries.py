@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gcron.scheduler.history import (
+    Fire,
     JobMemory,
     JobSummary,
     OpenRun,
@@ -18,6 +19,7 @@ from gcron.scheduler.history import (
     write_cursor,
 )
 from gcron.scheduler.job import Job
+from gcron.scheduler.messages import KeptMessage
 from gcron.state.database import chunks, marks, storable
 from gcron.state.rules import read_chain, valid_chain
 from gcron.state.writing import RUN_COLUMNS
@@ -25,7 +27,9 @@ from gcron.state.writing import RUN_COLUMNS
 __all__ = [
     "all_runs",
     "count",
+    "find_claims",
     "find_memories",
+    "find_messages",
     "find_open_runs",
     "find_run",
     "find_runs",
@@ -41,6 +45,8 @@ _SUMMARY = (
 )
 _MEMORY = "name, since, last_fire, claimed, last_success, paused, paused_until, paused_by, paused_why, chain"
 _NEWEST_FIRST = "ORDER BY created DESC, number DESC LIMIT ?"
+
+_MESSAGES_AT_ONCE = 100
 
 Parameters = list[object]
 
@@ -110,6 +116,20 @@ def find_open_runs(connection: sqlite3.Connection, session: int) -> Iterator[Ope
         yield OpenRun(StoredRun(*run), boot_id)
 
 
+def find_claims(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Fire]:
+    """Fires of these jobs, and of others, that were claimed and have no outcome, by job and time.
+
+    Not those of which there is a record: a claim that took too long may come after it.
+    """
+    rows = connection.execute(
+        "SELECT job, fire_at, waits FROM claim WHERE NOT EXISTS ("
+        "SELECT 1 FROM run WHERE run.job = claim.job AND run.created >= claim.fire_at - 1 "
+        "AND claim.fire_at BETWEEN run.fire_at AND coalesce(run.last_fire_at, run.fire_at)) ORDER BY job, fire_at"
+    )
+    texts = {storable(job.name): job.name for job in jobs}
+    return [Fire(texts.get(text, text), fire_at, bool(waits)) for text, fire_at, waits in rows]
+
+
 def find_sessions(connection: sqlite3.Connection, session: int) -> tuple[str, bool, frozenset[int]]:
     """The id of the machine's boot, whether another gcron began in it, and pids of those that ended out of order."""
     (boot_id,) = connection.execute("SELECT boot_id FROM session WHERE number = ?", (session,)).fetchone()
@@ -162,6 +182,18 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
             valid_chain(read_chain(chain), claimed),
         )
     return memories
+
+
+def find_messages(connection: sqlite3.Connection, after: KeptMessage | None) -> list[KeptMessage]:
+    """Messages that are to be delivered, oldest first. Some only: each may be as large as the output of a run."""
+    where, place = "1", Parameters()
+    if after is not None:
+        where, place = "(time, message_id, target) > (?, ?, ?)", [after.time, after.message_id, storable(after.target)]
+    rows = connection.execute(
+        f"SELECT message_id, target, time, text FROM message WHERE {where} ORDER BY time, message_id, target LIMIT ?",
+        [*place, _MESSAGES_AT_ONCE],
+    )
+    return [KeptMessage(*row) for row in rows]
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, int, float | None]:

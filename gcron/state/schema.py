@@ -84,6 +84,23 @@ STEPS = (
     """,
     # Of a job that runs after others: JSON. SQLite would keep a comment at the end, and then not find the end.
     "ALTER TABLE job ADD COLUMN chain TEXT",
+    """
+    CREATE TABLE message (          -- that is not delivered yet
+        message_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        time REAL NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (message_id, target)
+    );
+    """,
+    """
+    CREATE TABLE claim (            -- a fire that was claimed, and whose outcome is still to come
+        job TEXT NOT NULL,
+        fire_at INTEGER NOT NULL,
+        waits INTEGER NOT NULL,     -- it is to be made up after others
+        PRIMARY KEY (job, fire_at)
+    ) WITHOUT ROWID;
+    """,
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

@@ -17,6 +17,7 @@ from gcron.policy.services import is_chained
 from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
 from gcron.state.places import DATABASE
@@ -34,6 +35,7 @@ class SqliteStore:
     blocks = True
     when_down: Literal["run", "skip"] = "run"
     keeps_history = True
+    is_durable = True
 
     def __init__(self, directory: str, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
         self.directory = directory
@@ -104,6 +106,10 @@ class SqliteStore:
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """See `Store.recall`."""
         return self._engine.recall(jobs)
+
+    def messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
+        """See `Store.messages`."""
+        return self._engine.messages(after)
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from gcron.scheduler.history import Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.store import Fire
 from gcron.state.database import chunks, insert, marks, storable
 from gcron.state.rules import Keep, Tally, keep_of, schedule_digests, tally, write_chain
@@ -20,12 +21,14 @@ __all__ = [
     "begin_session",
     "claim",
     "define",
+    "end_claims",
     "end_session",
     "forget_claims",
     "mark_others_removed",
     "mark_removed",
     "write_chains",
     "write_jobs",
+    "write_messages",
     "write_pauses",
     "write_runs",
 ]
@@ -136,10 +139,12 @@ def _definitions(connection: sqlite3.Connection, names: Sequence[str]) -> dict[s
 
 def mark_removed(connection: sqlite3.Connection, names: Iterable[str], now: float) -> None:
     """Note that these jobs are gone, and their pauses and claims with them."""
+    gone = [storable(name) for name in names]
     connection.executemany(
         "UPDATE job SET removed = ?, claimed = NULL, paused = NULL, chain = NULL WHERE name = ?",
-        [(now, storable(name)) for name in names],
+        [(now, name) for name in gone],
     )
+    connection.executemany("DELETE FROM claim WHERE job = ?", [(name,) for name in gone])
 
 
 def mark_others_removed(connection: sqlite3.Connection, jobs: Iterable[Job], now: float) -> None:
@@ -181,25 +186,83 @@ def write_chains(connection: sqlite3.Connection, chains: Mapping[str, Chain], no
     )
 
 
+# -- messages ---------------------------------------------------------------------------------------------------
+
+
+def write_messages(
+    connection: sqlite3.Connection, messages: Iterable[KeptMessage], dropped: Iterable[tuple[str, str]]
+) -> None:
+    """Keep messages that are to be delivered, and forget others by id and target."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO message (message_id, target, time, text) VALUES (?, ?, ?, ?)",
+        [(message.message_id, storable(message.target), message.time, message.text) for message in messages],
+    )
+    connection.executemany(
+        "DELETE FROM message WHERE message_id = ? AND target = ?",
+        [(message_id, storable(target)) for message_id, target in dropped],
+    )
+
+
 # -- claims, and sessions: each start of gcron is one -----------------------------------------------------------
 
 _CLAIM = insert("job", ("name", "since", "claimed"), "ON CONFLICT (name) DO UPDATE SET claimed = excluded.claimed")
+_INSERT_CLAIMS = insert(
+    "claim", ("job", "fire_at", "waits"), "ON CONFLICT (job, fire_at) DO UPDATE SET waits = excluded.waits"
+)
 
 
 def claim(connection: sqlite3.Connection, fires: Sequence[Fire], now: float) -> list[bool]:
-    """Claim the fires that are later than the latest claimed one of their job."""
-    latest = _latest(connection, list({storable(fire.job): None for fire in fires}))
+    """Claim the fires that are later than the latest claimed one of their job, and those that wait."""
+    names = list({storable(fire.job): None for fire in fires})
+    latest = _latest(connection, names)
+    waiting = _waiting(connection, names)
     claimed: dict[str, int] = {}
+    rows: dict[tuple[str, int], bool] = {}
     answers = []
     for fire in fires:
         name = storable(fire.job)
+        place = name, fire.fire_at
         is_new = name not in latest or fire.fire_at > latest[name]
         if is_new:
             latest[name] = claimed[name] = fire.fire_at
-        answers.append(is_new)
+        is_granted = is_new or place in waiting
+        if is_granted and not fire.has_run:
+            rows[place] = fire.waits
+            (waiting.add if fire.waits else waiting.discard)(place)
+        answers.append(is_granted)
     for some in chunks(list(claimed.items())):
         connection.execute(_CLAIM[len(some)], [value for name, fire_at in some for value in (name, now, fire_at)])
+    for some_rows in chunks(list(rows.items())):
+        values = [value for (name, fire_at), waits in some_rows for value in (name, fire_at, waits)]
+        connection.execute(_INSERT_CLAIMS[len(some_rows)], values)
     return answers
+
+
+def _waiting(connection: sqlite3.Connection, names: list[str]) -> set[tuple[str, int]]:
+    """The fires of these jobs that were claimed and wait."""
+    found: set[tuple[str, int]] = set()
+    for some in chunks(names):
+        found.update(
+            connection.execute(
+                f"SELECT job, fire_at FROM claim WHERE waits AND job IN ({marks(some)})", some
+            ).fetchall()
+        )
+    return found
+
+
+def end_claims(connection: sqlite3.Connection, runs: Iterable[StoredRun]) -> None:
+    """The fires of these runs are on record: their claims are not needed any more."""
+    fires = []
+    for run in runs:
+        if run.last_fire_at is not None:
+            span = storable(run.job), run.fire_at, run.last_fire_at
+            connection.execute("DELETE FROM claim WHERE job = ? AND fire_at BETWEEN ? AND ?", span)
+        elif run.fire_at is not None:
+            fires.append((storable(run.job), run.fire_at))
+    for some in chunks(fires):
+        places = ", ".join(["(?, ?)"] * len(some))
+        values = [value for fire in some for value in fire]
+        connection.execute(f"DELETE FROM claim WHERE (job, fire_at) IN (VALUES {places})", values)
 
 
 def _latest(connection: sqlite3.Connection, names: list[str]) -> dict[str, int]:
@@ -212,7 +275,9 @@ def _latest(connection: sqlite3.Connection, names: list[str]) -> dict[str, int]:
 
 def forget_claims(connection: sqlite3.Connection, jobs: Iterable[str]) -> None:
     """Let any fire of these jobs be claimed again."""
-    connection.executemany("UPDATE job SET claimed = NULL WHERE name = ?", [(storable(name),) for name in jobs])
+    names = [(storable(name),) for name in jobs]
+    connection.executemany("UPDATE job SET claimed = NULL WHERE name = ?", names)
+    connection.executemany("DELETE FROM claim WHERE job = ?", names)
 
 
 def begin_session(connection: sqlite3.Connection, now: float) -> int:

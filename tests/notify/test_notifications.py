@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
+from typing import Any
 
-from gcron import sleep
+from gcron import at, sleep
 from gcron.crontab import Target, parse
+from gcron.frozen import replace
 from gcron.notify.channel import Patience
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.message import DIGEST, Message
@@ -19,7 +21,9 @@ from gcron.policy import Policy
 from gcron.schedule import every
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import RunFinished, RunResult
+from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.job import Job, jobs_of
+from gcron.scheduler.python_jobs import schedule_of
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import NO_REASON, Outcome
 from gcron.supervise.usage import Usage
@@ -359,7 +363,7 @@ def test_what_is_not_delivered_is_told_after_a_restart(
         first.log[-1]
         == "notify ops (https://hooks.example): not delivered, and kept for the next start: 1: no connection"
     )
-    assert len(store.list_messages(0)) == 1
+    assert len(store.list_messages()) == 1
 
     second = house(text, store=store)
     second.notifications.start()
@@ -367,7 +371,7 @@ def test_what_is_not_delivered_is_told_after_a_restart(
     second.notifications.stop()
 
     assert postbox.titles() == ["backup failed: exit status 1"]
-    assert store.list_messages(0) == []
+    assert store.list_messages() == []
 
 
 def test_a_digest_that_is_delivered_is_not_told_again(house: Callable[..., House], postbox: Postbox) -> None:
@@ -378,7 +382,7 @@ def test_a_digest_that_is_delivered_is_not_told_again(house: Callable[..., House
     until(lambda: len(postbox.delivered) == 21)
     built.notifications.stop()
 
-    assert store.list_messages(0) == []
+    assert store.list_messages() == []
 
 
 def test_a_message_for_a_target_that_has_gone_is_given_up(house: Callable[..., House], postbox: Postbox) -> None:
@@ -393,17 +397,71 @@ def test_a_message_for_a_target_that_has_gone_is_given_up(house: Callable[..., H
     until(lambda: second.log)
     second.notifications.stop()
 
-    assert second.log == ["notify ops: given up after a restart: there is no such target any more"]
-    assert store.list_messages(0) == []
+    assert second.log == ["notify ops: given up: 1: there is no such target any more"]
+    assert [(counts.target, counts.lost) for counts in second.notifications.counts()] == [("ops", 1)]
+    assert store.list_messages() == []
 
 
-class BrokenStore:
-    blocks = True
+def test_a_job_that_runs_once_has_messages(house: Callable[..., House], clock: VirtualClock, postbox: Postbox) -> None:
+    """It was out of the table before its end was looked at."""
+    built = house(OPS + "# gcron: name=other notify=ops\n@manual false\n")
+    (other,) = built.scheduler.jobs
+    moment = at(datetime.fromtimestamp(clock.now() + 60, UTC))
+    once = replace(other, name="once", schedule=schedule_of(moment, UTC, "once"))
+    built.scheduler.add(once)
+    built.scheduler.start()
+    sleep(61)
+    settle(built)
+    assert built.scheduler.get_job("once") is None
+    assert postbox.titles() == ["once failed: exit status 1"]
 
-    def append_messages(self, messages: object) -> None:
-        raise OSError("disk full")
 
-    drop_messages = list_messages = append_messages
+def test_messages_that_are_too_old_after_a_restart_are_given_up_and_counted_once(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    store = MemoryMessages()
+    text = OPS + "# gcron: name=backup notify=ops notify-again=0\n@manual false\n"
+    first = house(text, store=store)
+    postbox.fail = [DeliveryError("no connection") for _ in range(9)]
+    for _ in range(3):
+        first.scheduler.trigger("backup").result.get()
+    first.notifications.stop()
+    assert len(store.list_messages()) == 3
+    postbox.fail = []
+
+    clock.jump(2 * 86400)
+    second = house(text, store=store)
+    second.notifications.start()
+    until(lambda: second.log)
+
+    why = "gcron did not run for so long that they are older than 1 d 0 h"
+    assert second.log == [f"notify ops (https://hooks.example): given up: 3: {why}"]
+    (counts,) = second.notifications.counts()
+    assert (counts.sent, counts.waiting, counts.lost) == (0, 0, 3)
+    assert (store.list_messages(), postbox.delivered) == ([], [])
+
+
+def test_what_waits_is_delivered_when_the_scheduler_starts_again(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    """It waited until the next message for the same target. It is on disk, too, and was then delivered twice."""
+    store = MemoryMessages()
+    built = house(OPS + "# gcron: name=backup notify=ops\n@manual false\n", store=store)
+    built.notifications.start()
+    postbox.fail = [DeliveryError("no connection") for _ in range(2)]
+    built.scheduler.trigger("backup").result.get()
+    built.notifications.stop()
+    assert len(store.list_messages()) == 1
+    built.notifications.start()
+    until(lambda: postbox.delivered)
+    sleep(60)
+    assert postbox.titles() == ["backup failed: exit status 1"]
+    assert store.list_messages() == []
+
+
+class BrokenStore(MemoryMessages):
+    def list_messages(self, after: object = None) -> Any:
+        raise StoreUnavailable("disk full")
 
 
 def test_a_store_that_fails_delays_no_message(house: Callable[..., House], postbox: Postbox) -> None:
@@ -413,4 +471,5 @@ def test_a_store_that_fails_delays_no_message(house: Callable[..., House], postb
     built.notifications.stop()
 
     assert postbox.titles() == ["backup failed: exit status 1"]
-    assert built.log == ["notify: messages are not kept over a restart: OSError: disk full"]
+    why = "messages of before the start cannot be read, and wait for the next start: disk full"
+    assert built.log == [f"notify: {why}"]

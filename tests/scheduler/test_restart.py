@@ -206,7 +206,7 @@ def test_a_run_whose_processes_are_gone_is_lost(clock: VirtualClock, make_schedu
     ]
     texts = [event.result.reason.text for event in ends]
     assert texts == [
-        "gcron ended before the run had begun",
+        "the program ended before the function did",
         "the machine ended before the run did, and nobody knows how it ended",
         "gcron ended while another attempt was to follow; the last one: exit status 1",
         "gcron ended before the run did, and nobody knows how it ended",

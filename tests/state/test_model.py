@@ -135,9 +135,9 @@ class Stores(RuleBasedStateMachine):
         self.disk.forget(names)
         self.memory.forget(names)
 
-    @rule(names=st.lists(NAMES, max_size=4), offset=st.integers(-2, 2))
-    def claim(self, names: list[str], offset: int) -> None:
-        fires = [Fire(name, int(self.time) + offset) for name in names]
+    @rule(names=st.lists(NAMES, max_size=4), offset=st.integers(-2, 2), waits=st.booleans())
+    def claim(self, names: list[str], offset: int, waits: bool) -> None:
+        fires = [Fire(name, int(self.time) + offset, waits) for name in names]
         assert self.disk.claim(fires) == self.memory.claim(fires)
 
     @rule(data=st.data(), size=st.integers(0, 50), skipped=st.sampled_from([0, 0, 0, 5]))
@@ -161,6 +161,7 @@ class Stores(RuleBasedStateMachine):
         jobs = [job(name, schedule) for name in names]
         found, expected = self.disk.recall(jobs), self.memory.recall(jobs)
         assert dict(found.jobs) == dict(expected.jobs)
+        assert sorted(map(claim_of, found.claims)) == sorted(map(claim_of, expected.claims))
         assert [opened.run for opened in found.open_runs] == sorted(map(stored, self.open), key=lambda run: run.created)
         self.disk.recall(jobs)  # again: it changes nothing
         assert dict(self.disk.recall(jobs).jobs) == dict(self.memory.recall(jobs).jobs)
@@ -237,6 +238,10 @@ def text_at(start: int, size: int) -> bytes:
 
 def stored_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def claim_of(fire: Fire) -> tuple[str, int, bool]:
+    return stored_text(fire.job), fire.fire_at, fire.waits
 
 
 def stored(run: StoredRun) -> StoredRun:
