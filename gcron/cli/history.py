@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import FAILURES, find, local_time, peak, span, style_of, talk, word_of
+from gcron.cli.talking import find, local_time, peak, span, style_of, talk, word_of
 from gcron.control.client import Client
 from gcron.escaping import escape
 
@@ -50,10 +50,10 @@ def _show(client: Client, options: argparse.Namespace, since: str | None, until:
 
 
 def _runs(client: Client, options: argparse.Namespace, since: str | None, until: str | None) -> Iterator[Record]:
-    outcome = ",".join(sorted(FAILURES)) if options.failed else options.outcome
+    failed = "true" if options.failed else None
     words = ("jobs", find(client, options.job)["job"], "runs") if options.job else ("runs",)
     limit = min(options.count or (_COUNT if since is None else _PAGE), _PAGE)
-    return client.pages("runs", *words, limit=limit, outcome=outcome, since=since, until=until)
+    return client.pages("runs", *words, limit=limit, outcome=options.outcome, failed=failed, since=since, until=until)
 
 
 def _instant(text: str | None) -> str | None:

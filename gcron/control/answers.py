@@ -49,6 +49,7 @@ def runs(asked: Asked) -> Any:
     query = RunQuery(
         job=values.get("name", values.get("job")),
         outcomes=values.get("outcome", frozenset()),
+        failed=values.get("failed", False),
         since=values.get("since"),
         until=values.get("until"),
         limit=values.get("limit", 100),

@@ -72,6 +72,7 @@ def _read_outcomes(value: Any) -> frozenset[str]:
 
 _RUN_FILTERS = (
     Parameter("outcome", "query", _read_outcomes, TEXT, "only these outcomes, separated by commas"),
+    Parameter("failed", "query", read_switch, BOOLEAN, "only failures: no run stopped on request"),
     Parameter("since", "query", read_time, TIME, "only runs made at this time or later"),
     Parameter("until", "query", read_time, TIME, "only runs made before this time"),
     _LIMIT,

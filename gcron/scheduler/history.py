@@ -13,7 +13,6 @@ from gcron.supervise import outcome
 from gcron.supervise.outcome import Outcome
 
 __all__ = [
-    "FAILURES",
     "RECENT",
     "UNDER_WAY",
     "Chain",
@@ -37,8 +36,6 @@ __all__ = [
 
 UNDER_WAY = ""
 """The outcome of a run that has none yet."""
-FAILURES = frozenset(map(str, outcome.FAILURES))
-"""Outcomes that count as failures, as texts."""
 RECENT = 20
 """So many outcomes of a job are in its summary."""
 _LETTERS = {
@@ -118,12 +115,15 @@ class RunQuery:
     limit: int = 50
     cursor: str = ""
     """`RunPage.cursor` of the page before; empty for the first page."""
+    failed: bool = False
+    """Only runs that failed (`is_failure`): none that was stopped on request."""
 
     def fits(self, run: StoredRun) -> bool:
         """Whether a run is one of those, on whatever page."""
         return (
             (self.job is None or run.job == self.job)
             and (not self.outcomes or run.outcome in self.outcomes)
+            and (not self.failed or outcome.is_failure(run.outcome, run.reason_code))
             and (self.since is None or run.created >= self.since)
             and (self.until is None or run.created < self.until)
         )
@@ -172,7 +172,7 @@ class JobSummary:
     """Ended runs, skipped fires and spans of missed ones."""
     succeeded: int = 0
     failed: int = 0
-    """Runs that ended as one of `FAILURES`."""
+    """Runs that failed (`is_failure`)."""
     skipped: int = 0
     missed: int = 0
     """Fires."""

@@ -121,24 +121,26 @@ class Queries(Lifecycle):
         *,
         limit: int = 50,
         outcome: str | Iterable[str] = (),
+        failed: bool = False,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[PastRun]:
         """The latest runs of a job, or of all jobs, newest first; runs under way are among them.
 
-            for run in scheduler.history("backup", limit=10, outcome=("failed", "timed-out")):
+            for run in scheduler.history("backup", limit=10, failed=True):
                 print(run.due, run.outcome, run.reason)
 
-        At most `limit`; only those with this `outcome`, or one of these; created at `since` or later, and before
-        `until`. With a `state`, they are those of earlier starts, too, as long as they are kept. Without one, they are
-        among the latest thousand of this process.
+        At most `limit`; only those with this `outcome`, or one of these; with `failed`, only those that failed in any
+        way, as `PastRun.failed`; created at `since` or later, and before `until`. With a `state`, they are those of
+        earlier starts, too, as long as they are kept. Without one, they are among the latest thousand of this process.
 
         Raises ArgumentError for a wrong argument, StateError when the state is not open or does not answer.
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ArgumentError(f"limit is a whole number above 0, not {limit!r}")
         wanted = frozenset([outcome] if isinstance(outcome, str) else outcome)
-        query = RunQuery(job, _checked_outcomes(wanted), _seconds(since, "since"), _seconds(until, "until"), limit)
+        span = _seconds(since, "since"), _seconds(until, "until")
+        query = RunQuery(job, _checked_outcomes(wanted), *span, limit, failed=failed)
         return self._owner.call(self._history, query)
 
     def last_run(self, job: str) -> PastRun | None:

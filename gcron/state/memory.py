@@ -13,7 +13,6 @@ from typing import Literal
 
 from gcron.frozen import replace
 from gcron.scheduler.history import (
-    FAILURES,
     Chain,
     Fire,
     JobMemory,
@@ -32,6 +31,7 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, schedule_digests, valid_chain
+from gcron.supervise.outcome import is_failure
 
 __all__ = ["MemoryStore"]
 
@@ -156,10 +156,13 @@ class MemoryStore:
         job = self._jobs[name]
         ended = sorted((self._place(run_id) for run_id in job.run_ids if self._runs[run_id].outcome), reverse=True)
         kept = {place for place in ended[: job.keep.runs] if place[0] >= now - job.keep.age}
-        kept |= set([place for place in ended if self._runs[place[2]].outcome in FAILURES][:KEPT_FAILURES])
+        kept |= set([place for place in ended if self._has_failed(place[2])][:KEPT_FAILURES])
         for place in ended:
             if place not in kept:
                 self._delete(place[2])
+
+    def _has_failed(self, run_id: str) -> bool:
+        return is_failure(self._runs[run_id].outcome, self._runs[run_id].reason_code)
 
     def _prune_all(self) -> None:
         while len(self._runs) > _MOST_RUNS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from gcron.scheduler.history import (
@@ -23,10 +23,12 @@ from gcron.scheduler.messages import KeptMessage
 from gcron.state.database import chunks, marks, storable
 from gcron.state.rules import read_chain, valid_chain
 from gcron.state.writing import RUN_COLUMNS
+from gcron.supervise.outcome import FAILURES, ON_PURPOSE, Outcome
 
 __all__ = [
     "all_runs",
     "count",
+    "failure_conditions",
     "find_claims",
     "find_memories",
     "find_messages",
@@ -66,11 +68,12 @@ def find_runs(connection: sqlite3.Connection, query: RunQuery) -> RunPage:
     branches: list[str] = []
     parameters: Parameters = []
     # One branch for each outcome: its index gives its newest ones at once, and all of them together are few.
-    outcomes = [[outcome] for outcome in sorted(query.outcomes)] or [[]]
-    for outcome in outcomes:
-        conditions = " AND ".join([*where, *("outcome = ?" for _ in outcome)]) or "1"
+    for condition, more in _outcome_conditions(query):
+        conditions = " AND ".join([*where, condition])
         branches.append(f"SELECT * FROM (SELECT number, created FROM run WHERE {conditions} {_NEWEST_FIRST})")
-        parameters += [*values, *outcome, query.limit + 1]
+        parameters += [*values, *more, query.limit + 1]
+    if not branches:
+        return RunPage(())
     page = f"SELECT number FROM ({' UNION ALL '.join(branches)}) {_NEWEST_FIRST}"
     sql = f"SELECT number, {_RUN} FROM run WHERE number IN ({page}) ORDER BY created DESC, number DESC"
     rows = connection.execute(sql, [*parameters, query.limit + 1]).fetchall()
@@ -78,6 +81,23 @@ def find_runs(connection: sqlite3.Connection, query: RunQuery) -> RunPage:
     if len(rows) <= query.limit or not runs:
         return RunPage(runs)
     return RunPage(runs, write_cursor(runs[-1].created, rows[query.limit - 1][0]))
+
+
+def _outcome_conditions(query: RunQuery) -> list[tuple[str, Parameters]]:
+    if query.failed:
+        return failure_conditions(query.outcomes or FAILURES)
+    return [("outcome = ?", [outcome]) for outcome in sorted(query.outcomes)] or [("1", [])]
+
+
+def failure_conditions(outcomes: Collection[str] = FAILURES) -> list[tuple[str, Parameters]]:
+    """The conditions, with their parameters, of which one holds for a run that failed: `is_failure` in SQL."""
+    conditions: list[tuple[str, Parameters]] = []
+    for outcome in sorted(FAILURES.intersection(outcomes)):
+        if outcome == Outcome.KILLED:
+            conditions.append((f"outcome = ? AND reason_code NOT IN ({marks([*ON_PURPOSE])})", [outcome, *ON_PURPOSE]))
+        else:
+            conditions.append(("outcome = ?", [outcome]))
+    return conditions
 
 
 def _condition(query: RunQuery) -> tuple[list[str], Parameters]:

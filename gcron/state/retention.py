@@ -1,7 +1,7 @@
 """How long history is kept, and the deletion of what is older, in small steps beside the work.
 
 A run is kept while it is among the newest `Keep.runs` of its job and not older than `Keep.age`. The newest ten failures
-of a job are kept in any case.
+of a job are kept in any case; a run that was stopped on request is none.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from gcron.scheduler.history import FAILURES, StoredRun
+from gcron.scheduler.history import StoredRun
 from gcron.state.database import Database, marks, storable
 from gcron.state.output import OutputFiles
+from gcron.state.queries import failure_conditions
 from gcron.state.rules import KEPT_FAILURES, Keep
 
 __all__ = ["Retention", "limits_of", "prune"]
@@ -138,11 +139,14 @@ def prune(connection: sqlite3.Connection, job: str, keep: Keep, now: float, most
     surplus = connection.execute(f"SELECT created, number {ended} {order} 1 OFFSET ?", (job, keep.runs)).fetchone()
     # Of two with the same time, the one with the larger number is newer.
     created, number = surplus or (oldest, -1)
-    failures = f"SELECT number FROM run WHERE job = ? AND outcome IN ({marks([*FAILURES])}) {order} ?"
+    conditions = failure_conditions()
+    has_failed = " OR ".join(f"({condition})" for condition, _ in conditions)
+    codes = [value for _, values in conditions for value in values]
+    failures = f"SELECT number FROM run WHERE job = ? AND ({has_failed}) {order} ?"
     rows = connection.execute(
         f"SELECT number, run_id, output_size {ended} AND created <= ? AND (created < ? OR (created, number) <= (?, ?)) "
         f"AND number NOT IN ({failures}) ORDER BY created, number LIMIT ?",
-        (job, max(created, oldest), oldest, created, number, job, *FAILURES, KEPT_FAILURES, most),
+        (job, max(created, oldest), oldest, created, number, job, *codes, KEPT_FAILURES, most),
     ).fetchall()
     connection.executemany("DELETE FROM run WHERE number = ?", [(number,) for number, _, _ in rows])
     return [run_id for _, run_id, size in rows if size], len(rows)

@@ -8,7 +8,17 @@ from enum import StrEnum
 from gcron.frozen import frozen, replace
 from gcron.supervise.usage import NO_USAGE, Usage
 
-__all__ = ["FAILURES", "NO_REASON", "Outcome", "Reason", "ReasonCode", "RunResult", "exit_reason", "is_failure"]
+__all__ = [
+    "FAILURES",
+    "NO_REASON",
+    "ON_PURPOSE",
+    "Outcome",
+    "Reason",
+    "ReasonCode",
+    "RunResult",
+    "exit_reason",
+    "is_failure",
+]
 
 
 class Outcome(StrEnum):
@@ -91,7 +101,8 @@ FAILURES = frozenset(
     {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.KILLED, Outcome.START_FAILED, Outcome.UNKNOWN_EXIT, Outcome.LOST},
 )
 """Outcomes that count as failures: `KILLED` only if nobody asked for it, see `is_failure`."""
-_ON_PURPOSE = frozenset({ReasonCode.SHUTDOWN, ReasonCode.STOP_REQUESTED, ReasonCode.REPLACED})
+ON_PURPOSE = frozenset({ReasonCode.SHUTDOWN, ReasonCode.STOP_REQUESTED, ReasonCode.REPLACED})
+"""Why runs are killed that have not failed."""
 
 
 def is_failure(outcome: Outcome | str, reason: ReasonCode | str) -> bool:
@@ -101,7 +112,7 @@ def is_failure(outcome: Outcome | str, reason: ReasonCode | str) -> bool:
     (True, False)
     """
     if outcome == Outcome.KILLED:
-        return reason not in _ON_PURPOSE
+        return reason not in ON_PURPOSE
     return outcome in FAILURES
 
 

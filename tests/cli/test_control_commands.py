@@ -300,11 +300,14 @@ def test_a_job_that_was_stopped_on_request_is_not_failing(ask: Callable[..., str
     assert " 0 failing" in ask("status")
     (job,) = [job for job in json.loads(ask("status", "--json"))["jobs"] if job["job"] == "long"]
     assert (job["recent"], job["failed"], job["runs"]) == (["stopped"], 0, 1)
+    runs = [json.loads(line) for line in ask("history", "long", "--json").splitlines()]
+    assert [(run["outcome"], run["reason_code"]) for run in runs] == [("killed", "stop-requested")]
+    assert ask("history", "long", "--failed", "--json") == "", "it was listed as a failure"
 
 
 def test_the_commands_know_the_outcomes_that_are_failures() -> None:
     """They do not import those of the scheduler, for a quick start."""
     from gcron.cli import talking
-    from gcron.scheduler import history
+    from gcron.supervise import outcome
 
-    assert talking.FAILURES == history.FAILURES
+    assert frozenset(map(str, outcome.FAILURES)) == talking.FAILURES

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gcron.frozen import replace
 from gcron.policy import Policy
 from gcron.schedule import parse
-from gcron.scheduler.history import FAILURES, Chain, Pause, RunQuery, StoredRun, Upstream
+from gcron.scheduler.history import Chain, Pause, RunQuery, StoredRun, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
@@ -85,9 +85,10 @@ class Stores(RuleBasedStateMachine):
         ended = []
         for outcome in outcomes[: len(self.open)]:
             run = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+            code = data.draw(st.sampled_from(["signal", "stop-requested", "shutdown", ""]))
             end = {"outcome": outcome, "finished": self.time, "duration": data.draw(st.sampled_from([None, 0.5, 7.25]))}
             end |= {"cpu_seconds": data.draw(st.sampled_from([None, 0.25])), "max_rss_bytes": 1 << 40}
-            ended.append(replace(run, exit_code=0, output_size=9, reason="says ü \udcff", **end))
+            ended.append(replace(run, exit_code=0, output_size=9, reason="says ü \udcff", reason_code=code, **end))
         self.write(runs=tuple(ended))
 
     @rule(name=NAMES, count=st.integers(1, 200))
@@ -170,13 +171,20 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         name=st.none() | NAMES,
-        outcomes=st.frozensets(OUTCOMES | st.just(""), max_size=3) | st.just(FAILURES),
+        outcomes=st.frozensets(OUTCOMES | st.just(""), max_size=3),
+        failed=st.booleans(),
         since=st.sampled_from([None, -100.0, 0.0]),
         until=st.sampled_from([None, -50.0, 1.0]),
         limit=st.integers(1, 4),
     )
     def look(
-        self, name: str | None, outcomes: frozenset[str], since: float | None, until: float | None, limit: int
+        self,
+        name: str | None,
+        outcomes: frozenset[str],
+        since: float | None,
+        until: float | None,
+        limit: int,
+        failed: bool,
     ) -> None:
         query = RunQuery(
             name,
@@ -184,6 +192,7 @@ class Stores(RuleBasedStateMachine):
             None if since is None else self.time + since,
             None if until is None else self.time + until,
             limit,
+            failed=failed,
         )
         on_disk, in_memory = self.pages(self.disk, query), self.pages(self.memory, query)
         assert on_disk == in_memory

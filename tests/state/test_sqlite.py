@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
+from gcron.frozen import replace
 from gcron.greenlet import sleep
 from gcron.scheduler import journal as journal_module
-from gcron.scheduler.history import FAILURES, OutputPart, RunQuery, StoredRun
+from gcron.scheduler.history import OutputPart, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state import schema
 from gcron.state.database import Damaged, Database
+from gcron.state.memory import MemoryStore
 from gcron.state.output import OutputFiles
 from gcron.state.rules import KEEP, Keep
 from gcron.state.sqlite import SqliteStore
@@ -157,8 +159,8 @@ def test_a_history_of_before_runs_had_their_usage_is_moved_forward(
 QUERIES = {
     "all": RunQuery(),
     "of a job": RunQuery("job"),
-    "failures": RunQuery(outcomes=FAILURES),
-    "failures of a job": RunQuery("job", FAILURES),
+    "failures": RunQuery(failed=True),
+    "failures of a job": RunQuery("job", failed=True),
     "between": RunQuery("job", since=NOW, until=NOW + 50),
     "the next page": RunQuery("job", cursor=f"{NOW + 50!r}:50"),
 }
@@ -182,6 +184,27 @@ def test_queries_look_only_at_what_they_return(store: SqliteStore, query: RunQue
 
 
 # -- retention --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+def test_runs_that_were_stopped_on_request_are_no_failures(tmp_path: Path, kind: str) -> None:
+    """They were among the ten failures that are kept in any case, and took the place of real ones."""
+    keep = Keep(runs=2)
+    store = SqliteStore(str(tmp_path), keep, lambda: NOW) if kind == "disk" else MemoryStore(keep, lambda: NOW)
+    ends = [("failed", "exit-status")] * 3 + [("killed", "stop-requested"), ("killed", "signal")] * 6
+    ends += [("killed", "replaced"), ("killed", "shutdown"), ("succeeded", "")] * 5
+    runs = [replace(ended(number, outcome=end), reason_code=code) for number, (end, code) in enumerate(ends)]
+    store.write(Batch(runs=tuple(runs)))
+    store.prune()
+    page = store.runs(RunQuery(failed=True, limit=100)).runs
+    assert [run.run_id for run in page] == ["run14", "run12", "run10", "run8", "run6", "run4", "run2", "run1", "run0"]
+    assert len(store.runs(RunQuery(limit=100)).runs) == len(page) + 2
+    first = store.runs(RunQuery(failed=True, limit=4))
+    assert [run.run_id for run in first.runs] == ["run14", "run12", "run10", "run8"]
+    second = store.runs(RunQuery(failed=True, limit=4, cursor=first.cursor))
+    assert [run.run_id for run in second.runs] == ["run6", "run4", "run2", "run1"]
+    assert store.runs(RunQuery(outcomes=frozenset({"killed"}), failed=True, limit=1)).runs[0].run_id == "run14"
+    assert store.runs(RunQuery(outcomes=frozenset({"skipped"}), failed=True)).runs == ()
 
 
 def test_old_runs_go_in_small_steps_and_the_last_failures_stay(tmp_path: Path) -> None:
