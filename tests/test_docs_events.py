@@ -45,7 +45,7 @@ LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 
 # Each event with all its optional fields.
 FULL = [
-    RunStarted(0.0, "job", "run", 0),
+    RunStarted(0.0, "job", "run", 0, "ann", "a test"),
     ProcessStarted(0.0, "job", "run", 7),
     JobOutput(0.0, "job", "run", "stdout", [b"{}", b"half"], late=True, continued=True),
     Notice(0.0, "job", "run", "text"),

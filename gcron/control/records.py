@@ -127,6 +127,8 @@ def live_run_record(run: Run, now: float) -> Record:
         "reason": live.get("reason", ""),
         "reason_code": live.get("reason_code", ""),
         "fire_at": live["fire_at"],
+        "who": run.who,
+        "why": run.why,
         "created": live["created"],
         "started": live["started"],
         "ended": live["ended"],

@@ -68,6 +68,8 @@ _RUN: Mapping[str, Schema] = {
     "reason": TEXT,
     "reason_code": TEXT,
     "fire_at": {**_or_null(TIME), "description": "when it was due; null when it was triggered"},
+    "who": {**TEXT, "description": "who triggered it; empty if nobody did, or it is not known"},
+    "why": {**TEXT, "description": "the reason that was given for the trigger"},
     "created": TIME,
     "started": _or_null(TIME),
     "ended": _or_null(TIME),
@@ -264,7 +266,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             previous_fire=_or_null(TIME),
             following_fire=_or_null(TIME),
             verdict=_one_of(
-                *("not-due", "ran", "under-way", "skipped", "missed", "paused", "not-enabled"),
+                *("not-due", "triggered", "ran", "under-way", "skipped", "missed", "paused", "not-enabled"),
                 *("to-come", "before-start", "no-record", "waiting"),
             ),
             explanation=TEXT,

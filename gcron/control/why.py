@@ -34,7 +34,7 @@ from gcron.schedule.wording import describe_fields
 from gcron.schedule.wrapped import WrappedSchedule
 from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.records import Record, instant, pause_record
+from gcron.scheduler.records import Record, instant, pause_record, trigger_words
 
 __all__ = ["Moment", "read_moment", "why"]
 
@@ -83,7 +83,10 @@ def why(gcron: Instance, name: str, at: str) -> Record:
         return record | why_chained(gcron, job, moment.instant, moment.width)
     if is_due and fire is not None:
         return record | _what_came(gcron, job, fire)
-    return record | {"verdict": "not-due", "explanation": _why_not_due(job, moment, record["fields"])}
+    explanation = _why_not_due(job, moment, record["fields"])
+    return record | (
+        _find_trigger(gcron, job, moment, explanation) or {"verdict": "not-due", "explanation": explanation}
+    )
 
 
 # -- the time -----------------------------------------------------------------------------------------------------
@@ -195,6 +198,26 @@ def _why_not_due(job: Job, moment: Moment, fields: list[Record]) -> str:
         if not field["fits"]
     ]
     return f"{clock}not due: " + ("; ".join(wrong) if wrong else "its schedule has no fire then")
+
+
+def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Record | None:
+    """The run that somebody triggered then."""
+    begin, end = moment.instant, moment.instant + moment.width
+    for live in gcron.scheduler.status(job.name).running:
+        if begin <= live.created_at < end and _was_triggered(job, live.fire_at, live.who, live.why):
+            words = f"{why_not}; {trigger_words(live.who, live.why)}; it is under way: {live.state}"
+            record = live_run_record(live, gcron.clock.now())
+            return {"verdict": "triggered", "explanation": words, "run": record}
+    for run in _pages(gcron, RunQuery(job=job.name, since=begin, until=end, limit=_PAGE)):
+        if _was_triggered(job, run.fire_at, run.who, run.why):
+            words = f"{why_not}; {trigger_words(run.who, run.why)}; {_run_words(run, int(run.created))}"
+            return {"verdict": "triggered", "explanation": words, "run": full_run_record(run)}
+    return None
+
+
+def _was_triggered(job: Job, fire_at: int | None, who: str, why: str) -> bool:
+    """Whether somebody triggered a run. One that began with gcron, or of a service, has no time either."""
+    return fire_at is None and bool(who or why or not job.starts_with_scheduler)
 
 
 def _limit_that_says_no(schedule: Schedule, at: int) -> str | None:

@@ -43,6 +43,10 @@ class RunStarted(JobEvent):
     run_id: str
     fire_at: int | None
     """Seconds of UTC at which it was due; None when triggered by hand."""
+    who: str = ""
+    """Who triggered it, if known."""
+    why: str = ""
+    """The reason that was given for the trigger."""
 
 
 @frozen
@@ -68,6 +72,8 @@ class RunFinished(JobEvent):
     result: RunResult
     started: float | None = None
     """Seconds of UTC at which its first attempt began; None if there was none, or an earlier gcron began it."""
+    who: str = ""
+    why: str = ""
 
 
 @frozen

@@ -98,6 +98,10 @@ class StoredRun:
     """Leader of the last attempt."""
     pid_since: float | None = None
     """Seconds on the clock that counts from the machine's boot, just after the leader was started."""
+    who: str = ""
+    """Who triggered it, if known; empty for a fire."""
+    why: str = ""
+    """The reason that was given for the trigger."""
 
 
 @frozen

@@ -148,7 +148,7 @@ class Journal:
 
     def _begin(self, event: RunStarted) -> None:
         self._handle(event.job, event.fire_at)
-        self._put(StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at))
+        self._put(StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at, who=event.who, why=event.why))
 
     def _note_process(self, event: ProcessStarted) -> None:
         run = self._open.get(event.run_id)
@@ -174,7 +174,7 @@ class Journal:
         run = self._open.get(event.run_id)
         if run is None:
             self._handle(event.job, event.fire_at)
-            run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at)
+            run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at, who=event.who, why=event.why)
         started = event.started if run.started is None else run.started
         self._put(replace(run, started=started, finished=event.time, **_result(event.result)))
         self._buffers.pop(event.run_id, None)

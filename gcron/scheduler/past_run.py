@@ -42,6 +42,10 @@ class PastRun:
     """As `RunResult.exit_code`: negative for a signal; None where no process ended."""
     output_size: int
     """Bytes that it wrote."""
+    who: str
+    """Who triggered it, if known; empty for a run that was due."""
+    why: str
+    """The reason that was given for the trigger."""
 
     @property
     def succeeded(self) -> bool:
@@ -71,6 +75,8 @@ def past_run(run: StoredRun) -> PastRun:
         run.attempts,
         run.exit_code,
         run.output_size,
+        run.who,
+        run.why,
     )
 
 

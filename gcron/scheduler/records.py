@@ -46,6 +46,7 @@ __all__ = [
     "service_record",
     "stored_run_record",
     "summary_record",
+    "trigger_words",
 ]
 
 Record = dict[str, Any]
@@ -98,6 +99,7 @@ def run_record(run: Run, now: float) -> Record:
         "run_id": run.run_id,
         "state": str(run.state),
         "fire_at": instant(run.fire_at),
+        **_trigger(run.who, run.why),
         "attempt": run.attempt,
         "pid": run.pid,
         "created": instant(run.created_at),
@@ -117,6 +119,8 @@ def stored_run_record(run: StoredRun) -> Record:
         "reason": run.reason,
         "reason_code": run.reason_code,
         "fire_at": instant(run.fire_at),
+        "who": run.who,
+        "why": run.why,
         "created": instant(run.created),
         "started": instant(run.started),
         "ended": instant(run.finished),
@@ -171,6 +175,15 @@ def service_record(service: ServiceStatus, now: float) -> Record:
     }
 
 
+def trigger_words(who: str, why: str) -> str:
+    """That somebody triggered a run, who, and why."""
+    return "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
+
+
+def _trigger(who: str, why: str) -> Record:
+    return {key: value for key, value in (("who", who), ("why", why)) if value}
+
+
 def _seconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
 
@@ -208,7 +221,11 @@ def _service(event: ServiceStateChanged) -> Record:
 
 
 _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
-    RunStarted: lambda event: {"run_id": event.run_id, "fire_at": instant(event.fire_at)},
+    RunStarted: lambda event: {
+        "run_id": event.run_id,
+        "fire_at": instant(event.fire_at),
+        **_trigger(event.who, event.why),
+    },
     ProcessStarted: lambda event: {"run_id": event.run_id, "pid": event.pid, "attempt": event.attempt},
     JobOutput: _output,
     RawOutput: _output,

@@ -116,6 +116,7 @@ class Runs:
     def _take_up(self, job: Job, stored: StoredRun, first: Callable[[Run], AnyAttempt], mark: str = "") -> Run:
         run = Run(stored.run_id, job.name, stored.fire_at, self._clock)
         run.take_up(mark or run.mark, stored.created, stored.started, stored.attempts, stored.pid)
+        run.who, run.why = stored.who, stored.why
         self._active[run] = job
         self._of_job.setdefault(job.name, []).append(run)
         self._groups.keep(job, run)
@@ -131,8 +132,14 @@ class Runs:
 
     def _deliver_skipped(self, run: Run) -> None:
         assert run.outcome is not None
-        self._observers.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, run.outcome))
+        self._tell_end(run, run.outcome)
         run.deliver()
+
+    def _tell_end(self, run: Run, result: RunResult) -> None:
+        now = self._clock.now()
+        self._observers.tell(
+            RunFinished(now, run.job, run.run_id, run.fire_at, result, run.started_at, run.who, run.why)
+        )
 
     def tell(self, event: SchedulerEvent) -> None:
         """Give an event to the observers, in a greenlet of its own: the caller may not wait for them."""
@@ -146,7 +153,7 @@ class Runs:
         result = RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
         try:
             if begun is None:
-                self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at))
+                self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at, run.who, run.why))
             if begun is not None:
                 result = self._result(job, run, begun)
             elif why_not := self._hold_back(job, run, after):
@@ -161,8 +168,7 @@ class Runs:
             self._groups.leave(job, run)
             self._remove(run)
             run.end(result)
-            ended = RunFinished(self._clock.now(), job.name, run.run_id, run.fire_at, result, run.started_at)
-            self._observers.tell(ended)
+            self._tell_end(run, result)
             run.deliver()
 
     def _remove(self, run: Run) -> None:

@@ -39,6 +39,7 @@ from gcron.scheduler.python_jobs import (
     schedule_of,
 )
 from gcron.scheduler.queries import Queries
+from gcron.scheduler.records import trigger_words
 from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
@@ -309,8 +310,8 @@ class Scheduler(Queries):
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
 
         While a run of the job is under way, `overlap` decides, as for a fire: the run that is returned starts, waits,
-        replaces the other one, or has ended as `skipped`. `who` and `why` go into the log. Raises KeyError when there
-        is none of that name, StateError once `stop` has been called.
+        replaces the other one, or has ended as `skipped`. `who` and `why` go into the log and the history. Raises
+        KeyError when there is none of that name, StateError once `stop` has been called.
         """
         return self._owner.call(self._trigger, name, who, why)
 
@@ -320,9 +321,10 @@ class Scheduler(Queries):
             raise StateError("the scheduler has stopped, or is stopping")
         self._owner.claim()
         run = self._start_now(job)
+        if not run.has_begun:  # else it is the present life of a service
+            run.who, run.why = who, why
         if who or why:
-            text = "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
-            self._runs.tell(Notice(self._clock.now(), name, run.run_id, text))
+            self._runs.tell(Notice(self._clock.now(), name, run.run_id, trigger_words(who, why)))
         return run
 
     def _start_now(self, job: Job) -> Run:

@@ -101,6 +101,10 @@ STEPS = (
         PRIMARY KEY (job, fire_at)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE run ADD COLUMN who TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN why TEXT NOT NULL DEFAULT ''
+    """,
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

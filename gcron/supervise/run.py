@@ -94,6 +94,10 @@ class Run(Linkable):
         """When it had its outcome; None before."""
         self.attempt = 0
         """Number of its present or last attempt, from 1; 0 before the first."""
+        self.who = ""
+        """Who triggered it, if known; empty for a run that was due."""
+        self.why = ""
+        """The reason that was given for the trigger."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
         self._is_taken_up = False

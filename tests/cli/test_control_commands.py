@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import signal
@@ -115,6 +116,7 @@ def test_history_in_words_and_as_json(ask: Callable[..., str]) -> None:
     assert (record["outcome"], record["exit_code"], record["output_bytes"]) == ("failed", 3, 4)
     assert 0 <= record["cpu_seconds"] < 5
     assert re.search(r" 0\.\ds +0\.\ds +", row), "TOOK and CPU"
+    assert record["who"] == getpass.getuser()
     assert len(ask("history", "tick", "-n", "1").splitlines()) == 2
     assert {json.loads(line)["job"] for line in ask("history", "--failed", "--json").splitlines()} == {"fails"}
     assert ask("history", "--since", "+1d") == "no runs\n"

@@ -110,6 +110,26 @@ def test_a_pause_and_a_job_that_is_off(api: Asker) -> None:
     assert "only when it is triggered" in ask(api, "2026-01-01T01:00Z", "manual")["explanation"]
 
 
+def test_who_triggered_a_run_and_why_is_shown(api: Asker) -> None:
+    """They were in the log only."""
+    scheduler = api.gcron.scheduler
+    scheduler.job("0 * * * *", name="job", greenlet=True)(lambda: sleep(90))
+    scheduler.start()
+    sleep(3600 + 1800)  # 02:30 in Berlin
+    run = scheduler.trigger("job", who="ann", why="a test")
+    sleep(1)
+    found = ask(api, "02:30")
+    assert (found["due"], found["verdict"], found["run"]["run_id"]) == (False, "triggered", run.run_id)
+    assert found["explanation"].endswith("; triggered by ann: a test; it is under way: running")
+    sleep(120)
+    found = ask(api, "02:30")
+    assert (found["verdict"], found["run"]["who"], found["run"]["why"]) == ("triggered", "ann", "a test")
+    assert found["explanation"].endswith("; triggered by ann: a test; it ran; outcome succeeded")
+    assert ask(api, "02:31")["verdict"] == "not-due"
+    triggered, due = api.get("/jobs/job/runs").json["runs"]
+    assert [(record["who"], record["why"]) for record in (triggered, due)] == [("ann", "a test"), ("", "")]
+
+
 def test_a_time_of_day_is_the_last_one(api: Asker) -> None:
     api.gcron.scheduler.command("true", "30 2 * * *", name="job")
     sleep(DAY + 3 * 3600)  # 2026-01-02 04:00 in Berlin

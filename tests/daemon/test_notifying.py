@@ -134,23 +134,28 @@ def test_a_target_that_hangs_delays_no_fire_and_no_stop_by_more_than_5_s(
 
     assert " late" not in daemon.log
     assert "notify hook" in daemon.log
-    assert "not delivered, and lost: " in daemon.log
+    assert "not delivered, and kept for the next start: " in daemon.log
     assert "SECRET" not in daemon.log + daemon.errors
 
 
 @pytest.mark.realtime
-def test_a_thousand_failures_in_a_second_with_a_dead_target(gcron_run: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("state", "fate"), [((), "kept for the next start"), (("--state", "memory"), "lost")], ids=["disk", "memory"]
+)
+def test_a_thousand_failures_in_a_second_with_a_dead_target(
+    gcron_run: Callable[..., Any], state: tuple[str, ...], fate: str
+) -> None:
     """Fires are on time, and the end is not delayed by what cannot be told."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     lines = "".join(f"# gcron: name=j{number}\n@reboot false\n" for number in range(1000))
     daemon = gcron_run(
-        f"# gcron-notify: hook url=http://127.0.0.1:{port}/SECRET\n# gcron-defaults: notify=hook\n{lines}"
+        f"# gcron-notify: hook url=http://127.0.0.1:{port}/SECRET\n# gcron-defaults: notify=hook\n{lines}", *state
     )
     daemon.wait_for(r"j\d+ .*failed", count=1000)
     daemon.wait_for("notify hook .*: not delivered: no connection: Connection refused; tried again in 10 s")
     with takes(at_most=6):
         assert daemon.stop() == 0
 
-    assert "not delivered, and lost: 1000: no connection: Connection refused" in daemon.log
+    assert f"not delivered, and {fate}: 1000: no connection: Connection refused" in daemon.log
     assert "SECRET" not in daemon.log + daemon.errors

@@ -81,6 +81,20 @@ def test_the_last_run_is_none_that_was_skipped_missed_or_goes_on(
     assert (last.due, last.outcome) == (MIDNIGHT + timedelta(minutes=2), "succeeded")
 
 
+def test_who_triggered_a_run_and_why_is_in_the_history(clock: VirtualClock, make_scheduler: Make, state: Any) -> None:
+    scheduler, recorder = make_scheduler(clock=clock, state=state)
+    scheduler.job("@manual", name="job", greenlet=True)(lambda: sleep(60))
+    scheduler.start()
+    scheduler.trigger("job", who="ann", why="a test")
+    scheduler.trigger("job", who="bob")  # is skipped, and has no start
+    scheduler.trigger("job")
+    sleep(90)
+    found = {(str(run.outcome), run.who, run.why) for run in scheduler.history("job")}
+    assert found == {("succeeded", "ann", "a test"), ("skipped", "bob", ""), ("skipped", "", "")}
+    (started,) = recorder.of("run-started")
+    assert (started.who, started.why) == ("ann", "a test")
+
+
 def test_any_thread_may_ask(make_scheduler: Make, state: Any) -> None:
     scheduler, _ = make_scheduler(state=state)
     scheduler.command("exit 3", "@manual", name="job")
