@@ -32,9 +32,6 @@ class Startable(Protocol):
     def has_stopped(self) -> bool:
         """Whether it has ended."""
 
-    def run(self, *, grace: float) -> None:
-        """Go on until it is stopped. After an error that ends programs, jobs are not abandoned either."""
-
     def stop(self, grace: float) -> object:
         """Let it end."""
 
@@ -52,14 +49,17 @@ class Startable(Protocol):
 
 
 class Background:
-    """The thread of `scheduler`, in which `begin` starts it.
+    """The thread of `scheduler`, in which `begin` starts it and `go_on` waits for its end.
 
     The scheduler is stopped with `grace` (seconds) at the end of the program.
     """
 
-    def __init__(self, scheduler: Startable, begin: Callable[[], object], grace: float) -> None:
+    def __init__(
+        self, scheduler: Startable, begin: Callable[[], object], go_on: Callable[[], object], grace: float
+    ) -> None:
         self._scheduler = scheduler
         self._begin = begin
+        self._go_on = go_on
         self._grace = grace
         self._has_begun = threading.Event()
         self._has_ended = threading.Event()
@@ -91,8 +91,9 @@ class Background:
         finally:
             self._has_begun.set()
         try:
-            # No other stop after it: by then another thread may have started the scheduler again.
-            self._scheduler.run(grace=self._grace)
+            # Not `run`: when somebody stopped it meanwhile, that would start it again. And no other stop after it: by
+            # then another thread may have started the scheduler again.
+            self._go_on()
         finally:
             release()
 

@@ -302,7 +302,7 @@ class Lifecycle(Observable):
         `start`, StateError also when a job was triggered before.
         """
         seconds = checked_grace(grace)
-        Background(self, partial(self._begin, seconds), seconds).start()
+        Background(self, partial(self._begin, seconds), partial(self._wait_for_end, seconds), seconds).start()
 
     def run(self, *, grace: Grace = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
@@ -316,14 +316,20 @@ class Lifecycle(Observable):
             self._begin(seconds)
         else:
             self._owner.claim()  # raises when it runs in another thread, which is not this one's to wait for
+        if self._wait_for_end(seconds):
+            raise KeyboardInterrupt  # without a traceback of what was interrupted
+
+    def _wait_for_end(self, grace: float) -> bool:
+        """Wait until it has stopped; returns whether Ctrl-C did it. No error that ends programs abandons jobs."""
         try:
             self._stopped.wait()
         except KeyboardInterrupt:
-            self._stop_by_ctrl_c(seconds)
-            raise KeyboardInterrupt from None  # without a traceback of what was interrupted
+            self._stop_by_ctrl_c(grace)
+            return True
         except BaseException:
-            self.stop(seconds)
+            self.stop(grace)
             raise
+        return False
 
     def _stop_by_ctrl_c(self, grace: float) -> None:
         try:

@@ -20,7 +20,9 @@ import pytest
 
 from gcron import ArgumentError, JobError, Scheduler, StateError, sleep
 from gcron.scheduler import PastRun, PythonCall
+from gcron.scheduler.history import Recall
 from gcron.scheduler.recent import RecentRuns
+from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE, until
 
@@ -225,6 +227,67 @@ def test_a_scheduler_that_never_started_leaves_nothing(tmp_path: Path) -> None:
         scheduler.pause("job")
         scheduler.remove("job")
     assert not (tmp_path / "state").exists()
+
+
+class Slow(MemoryStore):
+    """Answers the question of the start when it is told to."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = threading.Event()
+        self.may_answer = threading.Event()
+
+    def recall(self, jobs: Any) -> Recall:
+        self.is_asked.set()
+        self.may_answer.wait(PATIENCE)
+        return super().recall(jobs)
+
+
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_stop_while_the_start_asks_the_store_ends_the_thread(answers_first: bool) -> None:
+    """`start_thread` went on with `run`, which saw a scheduler that was not started, and started it again."""
+    store = Slow()
+    scheduler = Scheduler(state=store, logger=None)
+    scheduler.command("true", "@reboot", name="job")
+    started: list[str] = []
+    scheduler.on("run-started", lambda event: started.append(event.job))
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            scheduler.start_thread()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    assert store.is_asked.wait(PATIENCE)
+    stopping = threading.Thread(target=scheduler.stop)
+    stopping.start()
+    if not answers_first:
+        until(lambda: scheduler.has_stopped)
+    store.may_answer.set()
+    stopping.join(PATIENCE)
+    thread.join(PATIENCE)
+    assert not stopping.is_alive()
+    assert not thread.is_alive()
+    until(lambda: not [each for each in threading.enumerate() if each.name == "gcron-scheduler"])
+    assert (errors, started) == ([], [])
+    assert scheduler.has_stopped
+
+
+def test_a_stop_while_run_asks_the_store_ends_it() -> None:
+    store = Slow()
+    scheduler = Scheduler(state=store, logger=None)
+    thread = threading.Thread(target=scheduler.run)
+    thread.start()
+    assert store.is_asked.wait(PATIENCE)
+    scheduler.stop(wait=False)
+    store.may_answer.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 # -- over restarts ------------------------------------------------------------------------------------------------
