@@ -37,6 +37,10 @@ class PastRun:
     """When it had its outcome."""
     duration: float | None
     """Seconds that its last attempt took."""
+    cpu_seconds: float | None
+    """Of all its attempts; None where that is not known."""
+    max_rss_bytes: int | None
+    """Of the attempt that needed the most memory; None where that is not known."""
     attempts: int
     exit_code: int | None
     """As `RunResult.exit_code`: negative for a signal; None where no process ended."""
@@ -72,6 +76,8 @@ def past_run(run: StoredRun) -> PastRun:
         _moment(run.started),
         _moment(run.finished),
         run.duration,
+        run.cpu_seconds,
+        run.max_rss_bytes,
         run.attempts,
         run.exit_code,
         run.output_size,
