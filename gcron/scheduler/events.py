@@ -70,6 +70,8 @@ class RunFinished(JobEvent):
     run_id: str
     fire_at: int | None
     result: RunResult
+    created: float | None = None
+    """Seconds of UTC at which its fire was claimed, or at which it was triggered. None: an earlier gcron knew."""
     started: float | None = None
     """Seconds of UTC at which its first attempt began; None if there was none, or an earlier gcron began it."""
     who: str = ""

@@ -31,7 +31,7 @@ from gcron.scheduler.output_buffer import OutputBuffer, OutputPiece
 from gcron.supervise.command import new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
 
-__all__ = ["KINDS", "Batch", "Journal"]
+__all__ = ["KINDS", "Batch", "Journal", "record_of_end", "record_of_miss"]
 
 # Ended runs that wait for the store; more are lost, and counted.
 MOST_WAITING = 20_000
@@ -174,27 +174,15 @@ class Journal:
         run = self._open.get(event.run_id)
         if run is None:
             self._handle(event.job, event.fire_at)
-            run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at, who=event.who, why=event.why)
-        started = event.started if run.started is None else run.started
-        self._put(replace(run, started=started, finished=event.time, **_result(event.result)))
+            self._put(record_of_end(event))
+        else:
+            started = event.started if run.started is None else run.started
+            self._put(replace(run, started=started, finished=event.time, **_result(event.result)))
         self._buffers.pop(event.run_id, None)
 
     def _miss(self, event: FiresMissed) -> None:
         self._handle(event.job, event.last)
-        self._put(
-            StoredRun(
-                new_run_id(),
-                event.job,
-                event.time,
-                str(Outcome.MISSED),
-                str(event.reason.code),
-                event.reason.text,
-                fire_at=event.first,
-                last_fire_at=event.last,
-                fires=event.count,
-                finished=event.time,
-            )
-        )
+        self._put(record_of_miss(event))
 
     def _handle(self, job: str, fire_at: int | None) -> None:
         if fire_at is not None:
@@ -330,6 +318,38 @@ class Journal:
 def _limit(size: int) -> int:
     """-1 is how an option says `unlimited`."""
     return _UNLIMITED if size < 0 else size
+
+
+def record_of_end(event: RunFinished) -> StoredRun:
+    """The record of a run that has ended, from that event alone: it has no process."""
+    created = event.time if event.created is None else event.created
+    return StoredRun(
+        event.run_id,
+        event.job,
+        created,
+        fire_at=event.fire_at,
+        started=event.started,
+        finished=event.time,
+        who=event.who,
+        why=event.why,
+        **_result(event.result),
+    )
+
+
+def record_of_miss(event: FiresMissed) -> StoredRun:
+    """The one record of all of these fires."""
+    return StoredRun(
+        new_run_id(),
+        event.job,
+        event.time,
+        str(Outcome.MISSED),
+        str(event.reason.code),
+        event.reason.text,
+        fire_at=event.first,
+        last_fire_at=event.last,
+        fires=event.count,
+        finished=event.time,
+    )
 
 
 def _result(result: RunResult) -> Mapping[str, Any]:

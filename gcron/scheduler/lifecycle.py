@@ -41,6 +41,7 @@ from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, ready_within
 from gcron.scheduler.pauses import Pauses
 from gcron.scheduler.python_jobs import Grace, checked_grace, checked_zone
+from gcron.scheduler.recent import RecentRuns
 from gcron.scheduler.restart import Past, Takeover, look_back
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services
@@ -50,6 +51,7 @@ from gcron.scheduler.store import Store
 from gcron.scheduler.watch import Watch
 from gcron.scheduler.watchdog import Blocker, Watchdog, is_real_time
 from gcron.supervise.restarts import ServiceState
+from gcron.supervise.run import Run
 from gcron.supervise.timing import TIMING, Timing
 
 if TYPE_CHECKING:
@@ -143,6 +145,10 @@ class Lifecycle(Observable):
         if self._door.store.keeps_history:
             for kind in KINDS:
                 observers.add_own(kind, self._door.note)
+        if isinstance(self._door.store, RecentRuns):
+            self._door.store.follow(self._all_running)
+            for kind in ("run-finished", "fires-missed"):
+                observers.add_own(kind, self._door.store.note)
         self._grace = 30.0
         self._failed_service = ""
         self._serving: list[Stoppable] = []
@@ -150,6 +156,9 @@ class Lifecycle(Observable):
         self._stopper: Greenlet | None = None
         self._stopped = Flag()
         self._stopping = False
+
+    def _all_running(self) -> list[Run]:
+        return [*self._runs.running(), *self._services.running()]
 
     def _retire(self, event: RunFinished | FiresMissed) -> None:
         """Take a job that ran once, and is over, out of the table."""

@@ -101,7 +101,7 @@ class Queries(Lifecycle):
 
     def running(self) -> list[Run]:
         """The runs under way, those of services last."""
-        return self._owner.call(lambda: [*self._runs.running(), *self._services.running()])
+        return self._owner.call(self._all_running)
 
     @property
     def services(self) -> dict[str, ServiceStatus]:

@@ -1,10 +1,18 @@
-"""`RecentRuns`: the latest runs of this process, for a scheduler without state. Nothing of it outlives the process."""
+"""`RecentRuns`: the latest runs of this process, for a scheduler without state. Nothing of it outlives the process.
+
+It is no journal with a store behind: each run costs only its record, when it ends.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.history import RunPage, RunQuery, StoredRun, StoreFacts, page_of
-from gcron.scheduler.journal import Batch
+from gcron.scheduler.journal import record_of_end, record_of_miss
 from gcron.scheduler.store import NoStore
+from gcron.supervise.run import Run
 
 __all__ = ["RecentRuns"]
 
@@ -15,34 +23,45 @@ _MOST = 1000
 class RecentRuns(NoStore):
     """Remembers the latest 1000 runs, without their output. It finds no past at a start, and claims nothing."""
 
-    keeps_history = True
-
     def __init__(self) -> None:
-        self._runs: dict[str, tuple[int, StoredRun]] = {}
-        """By id, each with its number, in the order in which they came."""
-        self._count = 0
+        self._ended: deque[StoredRun] = deque(maxlen=_MOST)
+        self._running: Callable[[], Iterable[Run]] = tuple
 
-    def write(self, batch: Batch) -> None:
-        """See `Store.write`."""
-        for run in batch.runs:
-            if run.run_id in self._runs:
-                number, _ = self._runs[run.run_id]
-            else:
-                number = self._count = self._count + 1
-            self._runs[run.run_id] = number, run
-        while len(self._runs) > _MOST:
-            del self._runs[next(iter(self._runs))]
+    def follow(self, running: Callable[[], Iterable[Run]]) -> None:
+        """Have `running` called for the runs under way."""
+        self._running = running
+
+    def note(self, event: RunFinished | FiresMissed) -> None:
+        """Take an event in. HOT PATH: for each run of a program without state."""
+        self._ended.append(record_of_end(event) if isinstance(event, RunFinished) else record_of_miss(event))
+
+    def _all(self) -> list[StoredRun]:
+        return [*self._ended, *map(_record_of, self._running())]
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""
-        return page_of(self._runs.values(), query)
+        return page_of(enumerate(self._all()), query)
 
     def run(self, run_id: str) -> StoredRun | None:
         """See `Store.run`."""
-        found = self._runs.get(run_id)
-        return None if found is None else found[1]
+        return next((run for run in self._all() if run.run_id == run_id), None)
 
     def facts(self) -> StoreFacts:
         """See `Store.facts`."""
-        oldest = min((run.created for _, run in self._runs.values()), default=None)
-        return StoreFacts("memory", len({run.job for _, run in self._runs.values()}), len(self._runs), oldest, 0, 0)
+        runs = self._all()
+        oldest = min((run.created for run in runs), default=None)
+        return StoreFacts("memory", len({run.job for run in runs}), len(runs), oldest, 0, 0)
+
+
+def _record_of(run: Run) -> StoredRun:
+    return StoredRun(
+        run.run_id,
+        run.job,
+        run.created_at,
+        fire_at=run.fire_at,
+        started=run.started_at,
+        attempts=run.attempt,
+        pid=run.pid,
+        who=run.who,
+        why=run.why,
+    )

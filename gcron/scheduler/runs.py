@@ -136,9 +136,9 @@ class Runs:
         run.deliver()
 
     def _tell_end(self, run: Run, result: RunResult) -> None:
-        now = self._clock.now()
+        times = run.created_at, run.started_at
         self._observers.tell(
-            RunFinished(now, run.job, run.run_id, run.fire_at, result, run.started_at, run.who, run.why)
+            RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result, *times, run.who, run.why)
         )
 
     def tell(self, event: SchedulerEvent) -> None:
