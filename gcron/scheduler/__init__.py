@@ -1,5 +1,7 @@
 """The scheduler: a table of jobs, the instants at which they are due, and the runs that come of them."""
 
+from typing import TYPE_CHECKING, Any
+
 from gcron.scheduler.events import (
     FiresMissed,
     JobEvent,
@@ -22,7 +24,6 @@ from gcron.scheduler.events import (
     SuccessResumed,
 )
 from gcron.scheduler.job import Job
-from gcron.scheduler.past_run import PastRun
 from gcron.scheduler.runs import StopReport
 from gcron.scheduler.scheduler import Scheduler
 from gcron.scheduler.services import ServiceStatus
@@ -33,6 +34,9 @@ from gcron.supervise.python_call import PythonCall
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run import Run, current_run
 from gcron.supervise.run_state import RunState
+
+if TYPE_CHECKING:
+    from gcron.scheduler.past_run import PastRun
 
 Event = JobEvent
 
@@ -76,3 +80,12 @@ __all__ = [
     "SuccessResumed",
     "current_run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what few programs need, and `gcron run` does not, when it is asked for."""
+    if name == "PastRun":
+        from gcron.scheduler.past_run import PastRun
+
+        return PastRun
+    raise AttributeError(f"module 'gcron.scheduler' has no attribute {name!r}")

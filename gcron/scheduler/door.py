@@ -6,7 +6,7 @@ So a store that is slow, stalls or raises delays at most the fires that it must 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
@@ -17,11 +17,13 @@ from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
 from gcron.scheduler.history import Chain, JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
-from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.recorder import Recorder
 from gcron.scheduler.store import Fire, Store
 from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.timing import TIMING, Timing
+
+if TYPE_CHECKING:
+    from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["StoreDoor", "StoreHealth", "StoreUnavailable"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gcron.frozen import replace
 from gcron.scheduler.events import (
@@ -26,10 +26,12 @@ from gcron.scheduler.events import (
 )
 from gcron.scheduler.history import Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputBuffer, OutputPiece
 from gcron.supervise.command import new_run_id
 from gcron.supervise.outcome import Outcome, RunResult
+
+if TYPE_CHECKING:
+    from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["KINDS", "Batch", "Journal", "record_of_end", "record_of_miss"]
 

@@ -34,14 +34,12 @@ from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.journal import KINDS
-from gcron.scheduler.messages import Messenger
 from gcron.scheduler.observers import Observable
 from gcron.scheduler.other_words import OF_SCHEDULERS, OF_START
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.owner import OwnerThread, ready_within
 from gcron.scheduler.pauses import Pauses
 from gcron.scheduler.python_jobs import Grace, checked_grace, checked_zone
-from gcron.scheduler.recent import RecentRuns
 from gcron.scheduler.restart import Past, Takeover, look_back
 from gcron.scheduler.runs import Runs, StopReport
 from gcron.scheduler.services import Services
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from gcron.scheduler.chains import Chains
+    from gcron.scheduler.messages import Messenger
 
 __all__ = ["Lifecycle", "Stoppable"]
 
@@ -145,10 +144,10 @@ class Lifecycle(Observable):
         if self._door.store.keeps_history:
             for kind in KINDS:
                 observers.add_own(kind, self._door.note)
-        if isinstance(self._door.store, RecentRuns):
-            self._door.store.follow(self._all_running)
+        if self._state.recent is not None:
+            self._state.recent.follow(self._all_running)
             for kind in ("run-finished", "fires-missed"):
-                observers.add_own(kind, self._door.store.note)
+                observers.add_own(kind, self._state.recent.note)
         self._grace = 30.0
         self._failed_service = ""
         self._serving: list[Stoppable] = []

@@ -5,12 +5,12 @@ This module must not know what a message says, nor how it is delivered: `gcron.n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from gcron.frozen import frozen
 
-__all__ = ["KeptMessage", "MessageStore", "Messenger", "TargetCounts"]
+__all__ = ["KeptMessage", "MessageStore", "Messenger", "ProgramMessenger", "TargetCounts"]
 
 
 @frozen
@@ -73,3 +73,10 @@ class Messenger(Protocol):
 
     def counts(self) -> list[TargetCounts]:
         """What became of the messages, for each target that had any."""
+
+
+class ProgramMessenger(Messenger, Protocol):
+    """Sends messages where a program says."""
+
+    def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
+        """Send messages to a URL. Raises ValueError for what is wrong."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from gcron.errors import ArgumentError, StateError
 from gcron.policy import nearest
@@ -16,12 +17,14 @@ from gcron.scheduler.groups import GroupStatus
 from gcron.scheduler.history import RunQuery
 from gcron.scheduler.job import Job
 from gcron.scheduler.lifecycle import Lifecycle
-from gcron.scheduler.messages import TargetCounts
-from gcron.scheduler.past_run import PastRun, past_run
 from gcron.scheduler.services import ServiceStatus
 from gcron.scheduler.status import Counts, JobStatus
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.run import Run
+
+if TYPE_CHECKING:
+    from gcron.scheduler.messages import TargetCounts
+    from gcron.scheduler.past_run import PastRun
 
 __all__ = ["Queries"]
 
@@ -153,6 +156,8 @@ class Queries(Lifecycle):
         return found[0] if found else None
 
     def _history(self, query: RunQuery) -> list[PastRun]:
+        from gcron.scheduler.past_run import past_run  # for few
+
         try:
             self._door.settle()
             return [past_run(run) for run in self._door.runs(query).runs]

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from gcron.crontab import load
 from gcron.errors import JobError, StateError
@@ -25,7 +25,6 @@ from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import Replaced
 from gcron.scheduler.lifecycle import Stoppable
-from gcron.scheduler.messages import Messenger
 from gcron.scheduler.other_words import METHODS
 from gcron.scheduler.owner import OwnerThread
 from gcron.scheduler.python_jobs import (
@@ -44,16 +43,12 @@ from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
 
+if TYPE_CHECKING:
+    from gcron.scheduler.messages import ProgramMessenger
+
 __all__ = ["Scheduler", "When"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class ProgramMessenger(Messenger, Protocol):
-    """Sends messages where a program says: `gcron.notify.library`."""
-
-    def add_url(self, url: str, name: str | None, settings: Mapping[str, Any]) -> None:
-        """Send messages to a URL. Raises ValueError for what is wrong."""
 
 
 class _Serving:

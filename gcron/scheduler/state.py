@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gcron.errors import ArgumentError
 from gcron.schedule.clock import Clock
-from gcron.scheduler.recent import RecentRuns
 from gcron.scheduler.store import Store
+
+if TYPE_CHECKING:
+    from gcron.scheduler.recent import RecentRuns
 
 __all__ = ["State", "state_of"]
 
@@ -28,6 +30,8 @@ class State(Protocol):
     """It knows jobs by their names over restarts: a job without a name of its own would get another one's past."""
     opens_again: bool
     """It can be opened again after `close`."""
+    recent: RecentRuns | None
+    """The store, if it is the one that has the events themselves told."""
 
     @property
     def is_open(self) -> bool:
@@ -45,8 +49,9 @@ class _Ready:
 
     is_open = True
 
-    def __init__(self, store: Store, is_named: bool, opens_again: bool) -> None:
+    def __init__(self, store: Store, is_named: bool, opens_again: bool, recent: RecentRuns | None = None) -> None:
         self.store = store
+        self.recent = recent
         self.is_named = is_named
         self.opens_again = opens_again
 
@@ -64,7 +69,10 @@ def state_of(state: str | os.PathLike[str] | Store | None, clock: Clock) -> Stat
     Raises TypeError, ArgumentError, StateError for a URL.
     """
     if state is None:
-        return _Ready(RecentRuns(), is_named=False, opens_again=True)
+        from gcron.scheduler.recent import RecentRuns  # not for `gcron run`
+
+        recent = RecentRuns()
+        return _Ready(recent, is_named=False, opens_again=True, recent=recent)
     if not isinstance(state, str | os.PathLike):
         if not callable(getattr(state, "claim", None)):
             raise TypeError(f"state is a directory, 'memory' or a store, not {state!r}")

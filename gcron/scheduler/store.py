@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from gcron.scheduler.history import Fire, JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
-from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
+
+if TYPE_CHECKING:
+    from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["Fire", "History", "NoStore", "Store"]
 

@@ -86,6 +86,7 @@ class StateOfProgram:
 
     is_named = True
     opens_again = True
+    recent = None
 
     def __init__(self, directory: str, now: Callable[[], float]) -> None:
         self.store = SqliteStore(directory, now=now)

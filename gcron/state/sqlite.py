@@ -17,13 +17,13 @@ from gcron.policy.services import is_chained
 from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
-from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
 from gcron.state.places import DATABASE
 from gcron.state.rules import KEEP, Keep
 
 if TYPE_CHECKING:
+    from gcron.scheduler.messages import KeptMessage
     from gcron.state.engine import Engine
 
 __all__ = ["SqliteStore"]
