@@ -27,7 +27,7 @@ class Chain:
         self.begin = clock.now()
         self.takes = {"extract": 0.0, "load": 0.0, "transform": 0.0}
         self.fails: set[str] = set()
-        self.scheduler, self.recorder = make(clock=clock, store=store)
+        self.scheduler, self.recorder = make(clock=clock, state=store)
         for name in ("extract", "load"):
             self.add(name, "@manual")
         self.add("transform", "@after extract,load", **options)
