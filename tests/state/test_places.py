@@ -342,7 +342,7 @@ IN_VOLUME = 'mount -t tmpfs -o mode=0777 volume "$1" && shift && exec "$@"'
 OPEN = """
 import os, sys
 from gcron.state.opening import open_store
-from gcron.state.places import StateError
+from gcron.errors import StateError
 from gcron.state.rules import KEEP
 volume, below, theirs = sys.argv[1:]
 if theirs:
