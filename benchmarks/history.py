@@ -70,7 +70,7 @@ class Stores:
 
     def queries(self, size: int) -> tuple[float, ...]:
         """Seconds of each query."""
-        from gcron.scheduler.history import FAILURES, RunQuery
+        from gcron.scheduler.history import RunQuery
 
         with self._door(size) as (_, store):
             for start in range(0, size, 5_000):
@@ -81,7 +81,7 @@ class Stores:
             middle = store.runs(RunQuery(limit=kept // 2)).cursor
             calls = (
                 lambda: store.runs(RunQuery()),
-                lambda: store.runs(RunQuery("job1", FAILURES)),
+                lambda: store.runs(RunQuery("job1", failed=True)),
                 lambda: store.runs(RunQuery(cursor=middle)),
                 store.summaries,
             )

@@ -121,7 +121,7 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
 
     directory = tempfile.TemporaryDirectory()
     store = SqliteStore(directory.name, KEEP)
-    scheduler = Scheduler(store=store)
+    scheduler = Scheduler(state=store)
     now = time.time()
     for number in range(size):
         scheduler.command("true", f"{number % 60} {number % 24} * * *", name=f"customer-{number:04}")

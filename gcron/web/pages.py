@@ -17,7 +17,7 @@ from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
 from gcron.control.why import why
 from gcron.runtime.hub import get_hub
-from gcron.scheduler.history import FAILURES, RunQuery
+from gcron.scheduler.history import RunQuery
 from gcron.scheduler.records import Record, event_record
 from gcron.web import details, overview, timeline
 from gcron.web.access import Access
@@ -136,7 +136,7 @@ class Pages:
 
     def _last_failures(self) -> list[Record]:
         try:
-            return operations.runs(self._gcron, RunQuery(outcomes=FAILURES, limit=_FAILURES_LOOKED_AT))[0]
+            return operations.runs(self._gcron, RunQuery(failed=True, limit=_FAILURES_LOOKED_AT))[0]
         except ControlError:
             return []  # the history does not answer; the headline says so
 
@@ -183,10 +183,10 @@ class Pages:
 
     def _runs(self, query: Query) -> tuple[str, dict[str, Any]]:
         only = query.get("only", "")
-        outcomes = FAILURES if only == "failed" else frozenset({only}) if only in ("missed", "skipped") else frozenset()
+        outcomes = frozenset({only}) if only in ("missed", "skipped") else frozenset()
         cursor = query.get("cursor", "")
         runs, following = operations.runs(
-            self._gcron, RunQuery(outcomes=frozenset(outcomes), limit=_RUNS_OF_PAGE, cursor=cursor)
+            self._gcron, RunQuery(outcomes=outcomes, failed=only == "failed", limit=_RUNS_OF_PAGE, cursor=cursor)
         )
         view = partial(details.runs_view, runs, self._gcron.clock.now())
         return "runs.html", {"only": only, "cursor": following, "view": view}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gcron.scheduler.history import FAILURES
 from gcron.scheduler.records import Record
+from gcron.supervise.outcome import FAILURES
 
 __all__ = ["Standing", "standing_of"]
 

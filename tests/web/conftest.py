@@ -123,7 +123,7 @@ def make_site(clock: VirtualClock, make_scheduler: Callable[..., tuple[Scheduler
     def make(address: str = HOST, reload: Any = None, **settings: Any) -> Site:
         from gcron.web.address import read_address
 
-        scheduler, _ = make_scheduler("UTC", clock=clock, store=MemoryStore(now=clock.now))
+        scheduler, _ = make_scheduler("UTC", clock=clock, state=MemoryStore(now=clock.now))
         gcron = Instance(scheduler, "test", ("crontab",), reload, clock.now(), clock)
         sites.append(Site(gcron, HttpSettings(**settings), read_address(address)))
         return sites[-1]
