@@ -34,7 +34,7 @@ def test_output_on_a_terminal_has_no_c1_controls_and_no_changes_of_direction(
         yield "é".encode()[:1]
 
     logs.write_output(bytewise())
-    assert capfdbinary.readouterr().out.decode() == "\\x9b31m\\u202e é\\xff\n\\xc3"
+    assert capfdbinary.readouterr().out.decode() == "\\x9b31m\\u202e é\\xff\n\\xc3\n"
 
 
 def test_output_that_is_no_terminal_keeps_its_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
