@@ -13,11 +13,12 @@ from collections.abc import Set
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.http import check, request
 from gcron.notify.message import Message, record_of
+from gcron.notify.sandbox import LONGEST_BODY
 from gcron.notify.secrets import read_secret, read_text
+from gcron.notify.template import render
 
-__all__ = ["WebhookSender", "render", "signatures"]
+__all__ = ["WebhookSender", "signatures"]
 
-_LONGEST_BODY = 1024 * 1024
 _STANDARD_KEY = "whsec_"
 
 
@@ -39,7 +40,7 @@ class WebhookSender:
         record = record_of(message)
         text = render(read_text(self._body_file, self._owners), record) if self._body_file else json.dumps(record)
         body = text.encode("utf-8", "replace")
-        if len(body) > _LONGEST_BODY:
+        if len(body) > LONGEST_BODY:
             raise DeliveryError(f"the body would have {len(body)} bytes, and 1 MiB is the limit", final=True)
         now = time.time()
         kind = "application/json" if text.lstrip()[:1] in ("{", "[") else "text/plain; charset=utf-8"
@@ -68,21 +69,3 @@ def signatures(key: str, message_id: str, timestamp: int, body: bytes) -> dict[s
         "webhook-signature": f"v1,{standard}",
         "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
     }
-
-
-def render(template: str, record: dict[str, object]) -> str:
-    """Return what a Jinja2 template makes of a record, in a sandbox. Raises DeliveryError."""
-    from jinja2 import StrictUndefined, TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-    # The filter of Jinja2 writes `<` as `\\u003c`, for HTML pages.
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    try:
-        return environment.from_string(template).render(record)
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        where = f" in line {line}" if line else ""
-        raise DeliveryError(f"body-file: {error.message}{where}", final=True) from None
-    except Exception as error:  # whatever the template does with its values
-        raise DeliveryError(f"body-file: {type(error).__name__}", final=True) from None
