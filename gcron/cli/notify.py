@@ -43,6 +43,9 @@ def main(options: argparse.Namespace) -> int:
     except DeliveryError as error:
         say(f"{options.target} ({where_of(route)}): not delivered: {error}")
         return 1
+    except Exception as error:  # its text may hold a secret
+        say(f"{options.target} ({where_of(route)}): not delivered: gcron itself failed: {type(error).__name__}")
+        return 1
     print(f"{options.target} ({where_of(route)}): {answer} after {time.monotonic() - started:.1f} s")
     return 0
 

@@ -27,7 +27,7 @@ from gcron.crontab.directive import (
 )
 from gcron.crontab.entry import Group
 from gcron.crontab.machine import MAX_ARGUMENT, Users, check_zone, has_mailer, has_variable, is_too_long
-from gcron.crontab.mail_address import is_sender
+from gcron.crontab.mail_address import addressees, is_sender
 from gcron.crontab.problem import LineError, Problems
 from gcron.crontab.target import VARIABLE, Target, target_of
 from gcron.frozen import replace
@@ -316,6 +316,9 @@ class Scanner:
         if name == "MAILTO" and value and not self._names_mailer and not has_mailer():
             hint = "there is no /usr/sbin/sendmail: name a mailer with gcron run --mailer"
             self._problems.warning(number, line, "nothing on this machine sends mail", start, end, hint)
+        if name == "MAILTO" and value.strip() and not addressees(value):
+            hint = "MAILTO=ops@example.com, or several with commas between them"
+            self._problems.warning(number, line, f"{value!r} is no address: no mail is sent", start, end, hint)
         if name == "MAILFROM" and value.strip() and not is_sender(value.strip()):
             hint = "MAILFROM=backup@example.com; mail comes from gcron's own address instead"
             self._problems.warning(number, line, f"{value!r} is no address for a mail to come from", start, end, hint)

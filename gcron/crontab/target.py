@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from gcron.crontab.mail_address import address_in, addressees
 from gcron.frozen import frozen
 from gcron.policy import Option, PolicyError, nearest
 from gcron.policy.values import Refused, read_path, read_seconds
@@ -84,6 +85,8 @@ def target_of(name: str, settings: Mapping[str, object], path: str = "", line: i
 
 def _read_url(value: object) -> str:
     if isinstance(value, str) and (re.fullmatch(_SCHEME, value) or re.fullmatch(VARIABLE + r"\S*", value)):
+        if value.lower().startswith("mailto:") and "$" not in value and not addressees(address_in(value)):
+            raise Refused("has no address of mail", "mailto:ops@example.com; gcron run --mailer names the mail server")
         return value
     # Without the value: it may be a secret, and this goes into the log.
     raise Refused("is no URL", "https://…, mailto:ops@example.com, or slack://… and others through Apprise")

@@ -7,14 +7,14 @@ import pwd
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from gcron.crontab.mail_address import is_sender
+from gcron.crontab.mail_address import addressees, is_sender
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
@@ -67,10 +67,13 @@ def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
     is_of_a_run = bool(message.command) and message.kind in ("output", "success", "failure", "recovery")
     # cron's subject for what a run printed; for all else, what happened.
     subject = f"Cron <{who}@{host}> {message.command}" if message.kind == "output" else message.title
+    addresses = addressees(to)
+    if not addresses:
+        raise DeliveryError("MAILTO is no address", final=True)
     try:
         mail["Subject"] = _one_line(subject)
         mail["From"] = sender if is_sender(sender) else f"gcron <{user}@{host}>"
-        mail["To"] = to
+        mail["To"] = ", ".join(addresses)
         mail["Date"] = formatdate(message.time)
         mail["Message-ID"] = f"<{message.message_id}@{host}>"
         mail["Auto-Submitted"] = "auto-generated"
@@ -83,12 +86,9 @@ def compose(message: Message, to: str, sender: str = "") -> EmailMessage:
                 mail[f"X-Gcron-{key.capitalize()}"] = _one_line(str(value))
         for name, value in message.variables.items():
             mail["X-Cron-Env"] = _one_line(f"<{name}={value}>")
-        addressees = _addresses(mail["To"].addresses)
-    except (ValueError, IndexError):  # a newline; `email` itself fails for `a@`
-        addressees = []
-    if not addressees:
-        raise DeliveryError("MAILTO is no address", final=True)
-    mail.set_content(_body(message, is_of_a_run)[:_LONGEST_BODY])
+    except (ValueError, IndexError):  # `email` itself fails for some of what it has taken
+        raise DeliveryError("MAILTO is no address", final=True) from None
+    mail.set_content(_body(message, is_of_a_run).encode("utf-8", "replace")[:_LONGEST_BODY].decode("utf-8", "ignore"))
     return mail
 
 
@@ -108,11 +108,6 @@ def _body(message: Message, is_of_a_run: bool) -> str:
 def _one_line(text: str) -> str:
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(char if char.isprintable() else " " for char in clean).strip()[:_LONGEST_SUBJECT]
-
-
-def _addresses(addresses: Sequence[object]) -> list[str]:
-    """The addresses; a name of this machine's users counts, as in cron."""
-    return [address for each in addresses if (address := getattr(each, "addr_spec", "")) not in ("", "<>")]
 
 
 def _user() -> str:
@@ -183,6 +178,8 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage, owners: Set[int]) -> str:
         codes = [code for code, _ in error.recipients.values()]
         is_final = all(500 <= code < 600 for code in codes)
         raise DeliveryError(f"the mail server refuses the addressee ({codes[0]})", final=is_final) from None
+    except smtplib.SMTPNotSupportedError:
+        raise DeliveryError("the mail server takes no address with letters that are not ASCII", final=True) from None
     except smtplib.SMTPResponseException as error:
         words = _one_line(_text_of(error.smtp_error))
         is_final = 550 <= error.smtp_code < 560
@@ -199,8 +196,11 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage, owners: Set[int]) -> str:
 def _log_in(server: smtplib.SMTP, mailer: Mailer, owners: Set[int]) -> None:
     import smtplib
 
+    password = read_secret(mailer.password_file, owners)
+    if not (mailer.user + password).isascii():
+        raise DeliveryError("user and password for the mail server must be ASCII")
     try:
-        server.login(mailer.user, read_secret(mailer.password_file, owners))
+        server.login(mailer.user, password)
     except (smtplib.SMTPAuthenticationError, smtplib.SMTPServerDisconnected):  # some hang up at once
         raise DeliveryError("the mail server refuses user or password") from None
 

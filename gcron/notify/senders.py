@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gcron.crontab import Target
+from gcron.crontab.mail_address import address_in
 from gcron.frozen import frozen
 from gcron.notify.delivery import Sender
 from gcron.notify.mailer import Mailer
@@ -73,7 +74,7 @@ class _ByScheme:
         if scheme == "mailto":
             from gcron.notify.mail import MailSender
 
-            sender = MailSender(self._settings.mailer, url.partition(":")[2].lstrip("/"), trusted_owners=owners)
+            sender = MailSender(self._settings.mailer, address_in(url), trusted_owners=owners)
         elif scheme in ("http", "https"):
             from gcron.notify.webhook import WebhookSender
 

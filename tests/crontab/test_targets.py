@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_files_of_a_target_are_beside_the_crontab() -> None:
         ("# gcron-notify: ops on=failure", "the target ops has no URL"),
         ("# gcron-notify: ops url=https://a.example ping=https://b.example", "the target ops has url and ping"),
         ("# gcron-notify: ops url=nowhere", "url is no URL"),
+        ("# gcron-notify: ops url=mailto:nobody@", "url has no address of mail"),
+        ("# gcron-notify: ops url=mailto:|id@a.example", "url has no address of mail"),
+        ("# gcron-notify: ops url=mailto://me:S3CRET@mail.example", "url has no address of mail"),
         ("# gcron-notify: ops ping=mailto:a@b.example", "ping is no URL that can be called"),
         ("# gcron-notify: ops url=https://a.example on=failures", "on cannot be 'failures'"),
         ("# gcron-notify: ops url=https://a.example quiet=22-7", "quiet cannot be '22-7'"),
@@ -70,6 +74,7 @@ def test_a_target_is_declared_once() -> None:
     "line",
     [
         "# gcron-notify: ops url=https://hooks.example/services/T0/S3CRET colour=red",
+        "# gcron-notify: ops url=mailto://me:S3CRET@mail.example",
         "# gcron-notify: ops colour=red url=slack://S3CRET/S3CRET/S3CRET",
         "# gcron-notify: ops url='https://me:S3CRET@a.example/S3CRET' colour=red",
         "# gcron-notify: ops url=S3CRET",
@@ -161,6 +166,16 @@ def test_mailto_is_warned_about_where_nothing_sends_mail(monkeypatch: pytest.Mon
     assert load_all([str(tmp_path / "crontab")], LoadSettings(names_mailer=True)).problems == ()
     (tmp_path / "sendmail").touch(mode=0o755)
     assert parse("MAILTO=ops@example.com\n@daily -n a\n").problems == ()
+
+
+def test_an_addressee_that_is_no_address_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SENDMAIL", sys.executable)
+    (warning,) = parse("MAILTO=|/bin/sh\n@daily a\n").warnings
+
+    assert (warning.line, warning.column) == (1, 8)
+    assert warning.message == "'|/bin/sh' is no address: no mail is sent"
+    for right in ("", '""', "root", "a@b.example,c@d.example", '"a@b.example, c@d.example"', "a@b.example c@d.example"):
+        assert parse(f"MAILTO={right}\n@daily a\n").problems == ()
 
 
 def test_a_sender_that_is_no_address_is_warned_about() -> None:

@@ -98,11 +98,51 @@ def test_a_sender_may_be_a_user_or_have_a_display_name(sender: str) -> None:
     assert compose(OUTPUT, "ops@example.com", sender)["From"] == sender
 
 
-@pytest.mark.parametrize("to", ["", "a\nBcc: b@c.example", "<>", ",", "a@"])
+@pytest.mark.parametrize(
+    ("to", "header"),
+    [
+        ("ops@example.com", "ops@example.com"),
+        ("a@b.example,c@d.example, root", "a@b.example, c@d.example, root"),
+        ("a@b.example c@d.example", "a@b.example, c@d.example"),
+        ("Ops <ops@example.com>, bob", "ops@example.com, bob"),
+    ],
+)
+def test_a_mail_may_have_several_addressees(to: str, header: str) -> None:
+    """Of two addresses with a blank between them, the second got nothing."""
+    assert compose(OUTPUT, to)["To"] == header
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a@b.example, |id@x.example",
+        "|id@x.example",
+        '"|/bin/sh -c id"',
+        "/etc/cron.d/evil",
+        ":include:/etc/shadow",
+        "-oQ/tmp",
+        '"/x"@a.example',
+    ],
+)
+def test_no_address_is_a_command_a_file_or_an_option(to: str) -> None:
+    """Mail programs deliver to such. gcron gives a user's MAILTO to one that runs as root."""
+    with pytest.raises(DeliveryError, match="no address"):
+        compose(OUTPUT, to)
+
+
+@pytest.mark.parametrize("to", ["", "a\nBcc: b@c.example", "<>", ",", "a@", "user:password@mail.example"])
 def test_a_wrong_addressee_is_final(to: str) -> None:
     with pytest.raises(DeliveryError, match="no address") as caught:
         compose(OUTPUT, to)
     assert caught.value.final
+
+
+def test_a_body_has_at_most_a_mebibyte() -> None:
+    """The limit counted characters, each of which may have four bytes."""
+    large = Message("m", "digest", 0.0, "t", text="\U0001f4a5" * 1_000_000)
+    text = compose(large, "ops@example.com").get_content()
+
+    assert 1_000_000 < len(text.encode()) <= 1024 * 1024 + len("\r\n")
 
 
 def test_any_output_is_safe_text() -> None:
@@ -134,15 +174,15 @@ def sendmail(tmp_path: Path) -> Callable[[str], Mailer]:
 def test_a_program_gets_the_mail_and_no_addresses_as_arguments(
     sendmail: Callable[[str], Mailer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address that begins with - would be an option."""
+    """They are in the mail, so that none can be an option."""
     monkeypatch.setenv("GCRON_SECRET", "x")
     mailer = sendmail('echo "$@" > arguments; env > environment; cat > mail')
-    assert MailSender(mailer, "-bd@example.com").send(OUTPUT) == f"taken by {mailer.program}"
+    assert MailSender(mailer, "ops@example.com").send(OUTPUT) == f"taken by {mailer.program}"
 
     assert (tmp_path / "arguments").read_text() == "-i -t\n"
     assert "GCRON_" not in (tmp_path / "environment").read_text()
     taken = email.message_from_bytes((tmp_path / "mail").read_bytes(), policy=email.policy.default)
-    assert (taken["To"], taken.get_content()) == ("-bd@example.com", "no space\n")
+    assert (taken["To"], taken.get_content()) == ("ops@example.com", "no space\n")
     assert b"\r" not in (tmp_path / "mail").read_bytes()
 
 
@@ -285,6 +325,17 @@ def test_a_wrong_password_is_not_shown(smtp: Callable[..., int], tls: ssl.SSLCon
     with pytest.raises(DeliveryError) as caught:
         MailSender(with_password(tmp_path, port, "wr0ng"), "ops@example.com").send(OUTPUT)
     assert str(caught.value) == "the mail server refuses user or password"
+
+
+def test_a_password_that_smtp_cannot_take_is_named(
+    smtp: Callable[..., int], tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """It was an error of gcron itself, and `gcron notify` ended with a traceback."""
+    port = smtp(tls_context=tls, authenticator=authenticate)
+
+    with pytest.raises(DeliveryError) as caught:
+        MailSender(with_password(tmp_path, port, "p\xe4ss"), "ops@example.com").send(OUTPUT)
+    assert str(caught.value) == "user and password for the mail server must be ASCII"
 
 
 def test_a_certificate_for_another_host_is_refused(
