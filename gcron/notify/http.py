@@ -9,10 +9,12 @@ path nor query of a URL, which may be secrets.
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -28,7 +30,7 @@ from urllib3.exceptions import (
 )
 
 from gcron.notify.delivery import DeliveryError
-from gcron.notify.secrets import shown_url
+from gcron.notify.secrets import has_secret_of, shown_url
 from gcron.version import __version__
 
 __all__ = ["Answer", "check", "request"]
@@ -59,7 +61,7 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
             raise DeliveryError("this is no web address", final=True)
         all_headers = {"User-Agent": f"gcron/{__version__}", **headers}
         if parts.auth:
-            all_headers |= urllib3.make_headers(basic_auth=parts.auth)
+            all_headers["Authorization"] = _basic(parts.auth)
         with _manager(parts.scheme, parts.host) as manager:
             response = manager.request(
                 method,
@@ -73,7 +75,7 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
             )
             with response:
                 status = response.status
-                text = "" if 200 <= status < 300 else _beginning(response)
+                text = "" if 200 <= status < 300 else _beginning(response, url)
                 retry_after = _seconds(response.headers.get("Retry-After", ""), now)
                 return Answer(status, text, retry_after, response.headers.get("Location", ""))
     except HTTPError as error:
@@ -98,17 +100,27 @@ def check(answer: Answer) -> str:
 
 def _manager(scheme: str, host: str) -> urllib3.PoolManager:
     proxy = getproxies().get(scheme)
-    if proxy and not proxy_bypass(host):
-        return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}")
-    return urllib3.PoolManager()
+    if not proxy or proxy_bypass(host):
+        return urllib3.PoolManager()
+    parts = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    headers = {"Proxy-Authorization": _basic(parts.auth)} if parts.auth else None
+    return urllib3.ProxyManager(parts._replace(auth=None).url, proxy_headers=headers)
 
 
-def _beginning(response: urllib3.BaseHTTPResponse) -> str:
+def _basic(user_and_password: str) -> str:
+    """The header for them as they stand in a URL, where `%40` is an `@`."""
+    return "Basic " + base64.b64encode(unquote(user_and_password).encode()).decode()
+
+
+def _beginning(response: urllib3.BaseHTTPResponse, url: str) -> str:
+    """What the server says is wrong. Many pages for 404 name the path, which is the secret of a webhook."""
     try:
         data = response.read1(_READ)
     except (HTTPError, OSError):  # what it says is not needed
         return ""
     line = " ".join(data.decode("utf-8", "replace").split())
+    if has_secret_of(url, line):
+        return "what the server says is left out, for it has a part of the URL"
     return "".join(char for char in line if char.isprintable())[:200]
 
 

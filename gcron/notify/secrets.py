@@ -6,19 +6,22 @@ that hangs stops only this target.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Mapping, Set
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gcron.crontab import CrontabError, Target
 from gcron.crontab.source import read
 from gcron.crontab.target import VARIABLE
 from gcron.notify.delivery import DeliveryError
 
-__all__ = ["read_secret", "read_text", "shown_url", "url_of"]
+__all__ = ["has_secret_of", "read_secret", "read_text", "shown_url", "url_of"]
 
 _NOBODY: Set[int] = frozenset()
+# Characters of a URL in a row that give it away, and the shortest part of a path that may be a secret.
+_TELLING, _SHORTEST = 8, 4
 
 
 def url_of(target: Target, owners: Set[int] = _NOBODY, variables: Mapping[str, str] = os.environ) -> str:
@@ -56,6 +59,29 @@ def read_text(path: str, owners: Set[int] = _NOBODY) -> str:
         raise DeliveryError(f"{path} is no text in UTF-8") from None
 
 
+def has_secret_of(url: str, text: str) -> bool:
+    """Whether a text, such as a server's answer, has a part of a web address that may be a secret.
+
+    Such are the parts of path and query, user, and password, as they are, decoded, and as the header has them.
+
+    >>> has_secret_of("https://a.example/services/T0BX81", "no such hook: /services/t0bx81")
+    True
+    """
+    parts = urlsplit(url)
+    userinfo = parts.netloc.rpartition("@")[0]
+    pieces = [piece for piece in re.split("[/?&=;]", f"{parts.path}?{parts.query}") if len(piece) >= _SHORTEST]
+    pieces += filter(None, userinfo.split(":"))
+    pieces += map(unquote, tuple(pieces))
+    if userinfo:
+        pieces.append(base64.b64encode(unquote(userinfo).encode()).decode())
+    low = text.lower()
+    return any(
+        piece[start : start + _TELLING] in low
+        for piece in map(str.lower, pieces)
+        for start in range(max(1, len(piece) - _TELLING + 1))
+    )
+
+
 def shown_url(url: str) -> str:
     """Return what of a URL may be shown: scheme and host of a web address, an address of mail, else the scheme.
 
@@ -64,8 +90,10 @@ def shown_url(url: str) -> str:
     >>> shown_url("slack://secret/secret/secret")
     'slack://'
     """
-    if url.startswith("mailto:"):
-        return "mailto:" + url.removeprefix("mailto:").lstrip("/").partition("?")[0]
+    if url.lower().startswith("mailto:"):
+        address = url.partition(":")[2].lstrip("/").partition("?")[0]
+        # A colon: somebody has put a password in, as Apprise's own URLs for mail have one.
+        return "mailto:" + (address.rpartition("@")[2] if ":" in address else address)
     try:
         parts = urlsplit(url)
         if (
