@@ -1,7 +1,7 @@
 """One HTTP request, by urllib3. For threads: importing it takes 0.2 s, and a request up to its time-outs.
 
 urllib3, not httpx: it imports in two thirds of the time, with three quarters of the memory (13.7 of 18.4 MB). Neither
-limits the time of a whole request, which is why a delivery is given up from outside (delivery.py).
+limits the time of a whole request, which is why its connection has a deadline.
 
 Redirects are not followed: a secret in a header or in the body would go to another host. Texts of errors name neither
 path nor query of a URL, which may be secrets.
@@ -10,6 +10,7 @@ path nor query of a URL, which may be secrets.
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -29,6 +31,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from gcron.notify.deadline import Deadline, watch
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.secrets import has_secret_of, shown_url
 from gcron.version import __version__
@@ -36,6 +39,8 @@ from gcron.version import __version__
 __all__ = ["Answer", "check", "request"]
 
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=10.0)
+# Seconds for all of a request.
+_DEADLINE = 20.0
 _LONGEST_RETRY_AFTER = 3600.0
 # Bytes of an answer that are read: they may say what is wrong.
 _READ = 1000
@@ -62,7 +67,7 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
         all_headers = {"User-Agent": f"gcron/{__version__}", **headers}
         if parts.auth:
             all_headers["Authorization"] = _basic(parts.auth)
-        with _manager(parts.scheme, parts.host) as manager:
+        with Deadline(_DEADLINE) as deadline, _manager(parts.scheme, parts.host) as manager:
             response = manager.request(
                 method,
                 parts._replace(auth=None).url,
@@ -74,6 +79,8 @@ def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str
                 preload_content=False,
             )
             with response:
+                if deadline.error is not None:  # to `http.client`, the cut was the end of the headers
+                    raise deadline.error
                 status = response.status
                 text = "" if 200 <= status < 300 else _beginning(response, url)
                 retry_after = _seconds(response.headers.get("Retry-After", ""), now)
@@ -101,10 +108,33 @@ def check(answer: Answer) -> str:
 def _manager(scheme: str, host: str) -> urllib3.PoolManager:
     proxy = getproxies().get(scheme)
     if not proxy or proxy_bypass(host):
-        return urllib3.PoolManager()
+        return _with_watched(urllib3.PoolManager())
     parts = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
     headers = {"Proxy-Authorization": _basic(parts.auth)} if parts.auth else None
-    return urllib3.ProxyManager(parts._replace(auth=None).url, proxy_headers=headers)
+    return _with_watched(urllib3.ProxyManager(parts._replace(auth=None).url, proxy_headers=headers))
+
+
+class _WatchedConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return watch(super()._new_conn())
+
+
+class _WatchedSecureConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return watch(super()._new_conn())
+
+
+class _WatchedPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
+
+
+class _WatchedSecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _WatchedSecureConnection
+
+
+def _with_watched(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    manager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedSecurePool}
+    return manager
 
 
 def _basic(user_and_password: str) -> str:

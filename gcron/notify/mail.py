@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Set
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from gcron.crontab.mail_address import addressees, is_sender
+from gcron.notify.deadline import Deadline
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["MailSender", "compose"]
 
 _TIMEOUT = 10.0
+# Seconds for all of a talk with a mail server.
+_DEADLINE = 25.0
 _SENDMAIL_TIMEOUT = 25.0
 _LONGEST_BODY = 1024 * 1024
 _LONGEST_SUBJECT = 200
@@ -156,14 +159,18 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage, owners: Set[int]) -> str:
     import smtplib
     import ssl
 
+    from gcron.notify.smtp import Connection, SecureConnection
+
     try:
         context = ssl.create_default_context()
-        server: smtplib.SMTP
-        if mailer.with_tls:
-            server = smtplib.SMTP_SSL(mailer.host, mailer.port, timeout=_TIMEOUT, context=context)
-        else:
-            server = smtplib.SMTP(mailer.host, mailer.port, timeout=_TIMEOUT)
-        with server:
+        with ExitStack() as stack:
+            stack.enter_context(Deadline(_DEADLINE))
+            server: smtplib.SMTP
+            if mailer.with_tls:
+                server = SecureConnection(mailer.host, mailer.port, timeout=_TIMEOUT, context=context)
+            else:
+                server = Connection(mailer.host, mailer.port, timeout=_TIMEOUT)
+            stack.enter_context(server)
             server.ehlo_or_helo_if_needed()
             if not mailer.with_tls and server.has_extn("starttls"):
                 server.starttls(context=context)
@@ -186,10 +193,14 @@ def _send_by_smtp(mailer: Mailer, mail: EmailMessage, owners: Set[int]) -> str:
         raise DeliveryError(f"the mail server says {error.smtp_code} {words}", final=is_final) from None
     except ssl.SSLCertVerificationError as error:
         raise DeliveryError(f"TLS: the certificate is not accepted: {error.verify_message}") from None
-    except TimeoutError:
-        raise DeliveryError(f"the mail server does not answer within {_TIMEOUT:g} s") from None
     except (smtplib.SMTPException, OSError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
+        # `smtplib` says of each error of a connection that it was closed.
+        cause = error.__context__ if isinstance(error, smtplib.SMTPServerDisconnected) else error
+        if isinstance(cause, TimeoutError):
+            raise DeliveryError(f"the mail server does not answer within {_TIMEOUT:g} s") from None
+        why = getattr(cause, "strerror", None) or (
+            "it closes the connection" if cause is None else type(cause).__name__
+        )
         raise DeliveryError(f"the mail server {mailer.host} cannot be reached: {why}") from None
 
 

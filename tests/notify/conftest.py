@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from gcron.scheduler import Scheduler
 from gcron.scheduler.job import jobs_of
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
+from tests.waiting import PATIENCE
 
 
 class Postbox:
@@ -98,3 +102,35 @@ def house(make_house: Callable[..., House], clock: VirtualClock, postbox: Postbo
         return make_house(text, clock, postbox.make, Mailer(program="/nowhere"), **options)
 
     return make
+
+
+@pytest.fixture
+def bad_peer() -> Iterator[Callable[[Callable[[socket.socket], object]], str]]:
+    """Listen, and let a function do what it likes with each connection; returns `host:port`."""
+    listeners: list[socket.socket] = []
+    over = threading.Event()
+
+    def listen(behave: Callable[[socket.socket], object]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        behave(connection)
+                        over.wait(PATIENCE if behave is hang else 0)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield listen
+    over.set()
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def hang(connection: socket.socket) -> None:
+    """Accept, and say nothing."""

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from gcron.notify.senders import SenderSettings, make_sender
 from gcron.notify.webhook import WebhookSender
 from gcron.schedule.clock import SystemClock
 from gcron.wsgi import WSGIServer
+from tests.notify.conftest import hang
 from tests.waiting import PATIENCE
 
 RECORD = {
@@ -215,38 +216,6 @@ def test_a_proxy_may_ask_for_a_password(peer: HTTPPeer, monkeypatch: pytest.Monk
 
 
 # -- peers that misbehave ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bad_peer() -> Iterator[Callable[[Callable[[socket.socket], object]], str]]:
-    """Listen, and let a function do what it likes with each connection; returns `host:port`."""
-    listeners: list[socket.socket] = []
-    over = threading.Event()
-
-    def listen(behave: Callable[[socket.socket], object]) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, suppress(OSError):
-                        behave(connection)
-                        over.wait(PATIENCE if behave is hang else 0)
-
-        threading.Thread(target=serve, daemon=True).start()
-        return f"127.0.0.1:{listener.getsockname()[1]}"
-
-    yield listen
-    over.set()
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-
-
-def hang(connection: socket.socket) -> None:
-    """Accept, and say nothing."""
 
 
 @pytest.fixture
