@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gcron.frozen import frozen
 from gcron.notify.delivery import Call, DeliveryError, DeliveryThreads, Sender
 from gcron.notify.message import Message
-from gcron.notify.outbox import Outbox
+from gcron.notify.outbox import Outbox, Quiet
 from gcron.notify.space import Space
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -77,6 +77,8 @@ class Channel:
         self._news = Event()
         """Set when something was put into the outbox, or gcron stops."""
         self._stopping = Event()
+        self._changed = Event()
+        """Set when it is worth trying again at once: the target has changed, or gcron stops."""
         self._hanging: Call | None = None
         """A delivery that did not come back in time."""
         self._current: Message | None = None
@@ -111,10 +113,17 @@ class Channel:
         self._lost += count
         self._say(f"notify {self.name} ({self._where}): given up: {count}: {why}")
 
-    def use(self, where: str, sender: Sender) -> None:
-        """Deliver by another sender from now on: the target has changed."""
+    def use(self, where: str, sender: Sender, quiet: Quiet | None) -> None:
+        """Deliver by another sender from now on, and try at once: the target has changed."""
         self._where = where
         self._sender = sender
+        self._outbox.quiet = quiet
+        self._changed.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._worker is None and not len(self._outbox)
 
     @property
     def counts(self) -> TargetCounts:
@@ -134,12 +143,14 @@ class Channel:
         """Deliver what waits at once, each message by one try; returns the greenlet that does it, if there is one."""
         self._outbox.hurry()
         self._stopping.set()
+        self._changed.set()
         self._news.set()
         return self._worker
 
     def begin_anew(self) -> None:
         """Deliver as before from now on: a scheduler that has stopped may start again."""
         self._stopping.clear()
+        self._changed.clear()
         self._worker = self._current = None
         self._count_size()
 
@@ -184,7 +195,9 @@ class Channel:
                     return False
                 wait = max(error.retry_after or 0.0, pause)
                 self._complain(str(error), wait)
-                if self._stopping.wait(wait):
+                self._changed.wait(wait)
+                self._changed.clear()
+                if self._stopping.is_set():
                     return self._deliver_last(message)
                 pause = min(pause * 2, self._patience.longest_pause)
             else:

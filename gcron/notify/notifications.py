@@ -128,7 +128,12 @@ class Notifications:
         return sorted([*gone, *(channel.counts for channel in self._channels.values())], key=lambda each: each.target)
 
     def report_reload(self, problem: str) -> None:
-        """Tell that the crontabs on the disk are wrong, or, with an empty `problem`, that they are right again."""
+        """Tell that the crontabs on the disk are wrong, or, with an empty `problem`, that they are right again.
+
+        What waits goes to the targets as they are now. To one that is gone it goes as before.
+        """
+        if not problem and self._channels:
+            self._follow_targets()
         if bool(problem) == self._is_wrong:
             return
         self._is_wrong = bool(problem)
@@ -185,11 +190,10 @@ class Notifications:
 
     def _channel(self, route: Route) -> Channel:
         channel = self._channels.get(route.name)
-        where = where_of(route)
         if channel is None:
             channel = self._channels[route.name] = Channel(
                 route.name,
-                where,
+                where_of(route),
                 self._make(route, self._settings),
                 self._outbox(route),
                 self._threads_of(route.owner),
@@ -200,10 +204,25 @@ class Notifications:
                 self._store,
                 self._patience,
             )
-        elif self._used[route.name] != route:
-            channel.use(where, self._make(route, self._settings))
+        else:
+            self._follow_target(channel, route)
         self._used[route.name] = route
         return channel
+
+    def _follow_targets(self) -> None:
+        """Use the routes of the jobs that there are now. Otherwise each reload could leave some more channels."""
+        routes = {route.name: route for job in self._scheduler.jobs if has_routes(job) for route in self._routes(job)}
+        routes |= {target.name: TargetRoute(target) for target in (*self._for_all.values(), *self._named.values())}
+        for name, channel in tuple(self._channels.items()):
+            if name in routes:
+                self._follow_target(channel, routes[name])
+                self._used[name] = routes[name]
+            elif channel.is_idle:
+                del self._channels[name], self._used[name]
+
+    def _follow_target(self, channel: Channel, route: Route) -> None:
+        if self._used[route.name] != route:
+            channel.use(where_of(route), self._make(route, self._settings), self._quiet(route))
 
     def _threads_of(self, owner: str) -> DeliveryThreads:
         if owner not in self._threads:
@@ -213,8 +232,11 @@ class Notifications:
     def _outbox(self, route: Route) -> Outbox:
         if isinstance(route, CommandRoute) or (isinstance(route, TargetRoute) and route.target.ping_style):
             return Outbox(per_minute=None, capacity=_MOST_SINGLE)
+        return Outbox(self._quiet(route))
+
+    def _quiet(self, route: Route) -> Quiet | None:
         quiet = route.target.quiet if isinstance(route, TargetRoute) else None
-        return Outbox(None if quiet is None else Quiet(*quiet, self._zone))
+        return None if quiet is None else Quiet(*quiet, self._zone)
 
     # -- after a restart ------------------------------------------------------------------------------------
 

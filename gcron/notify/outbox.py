@@ -47,7 +47,7 @@ class Outbox:
     """
 
     def __init__(self, quiet: Quiet | None = None, per_minute: int | None = 20, capacity: int = 50) -> None:
-        self._quiet = quiet
+        self.quiet = quiet
         self._per_minute = per_minute
         self._capacity = capacity
         self._ready: deque[Message] = deque()
@@ -56,6 +56,7 @@ class Outbox:
         self._held: deque[Message] = deque()
         """For a digest; without their outputs."""
         self._held_until = 0.0
+        self._holds_urgent = False
         self._unnamed = 0
         """Messages that the digest only counts."""
         self._size = 0
@@ -87,20 +88,23 @@ class Outbox:
             self._push(message)
             is_full = len(self._ready) > self._capacity or not has_room
             return self._pop() if is_full and len(self._ready) > 1 else None
-        quiet_until = self._quiet.until(now) if self._quiet is not None and not message.is_urgent else None
+        quiet_until = self.quiet.until(now) if self.quiet is not None and not message.is_urgent else None
         if quiet_until is not None:
             return self._hold(message, quiet_until, room)
         while self._recent and not 0 <= now - self._recent[0] < _WINDOW:
             self._recent.popleft()
         is_full = len(self._recent) >= self._per_minute or len(self._ready) >= self._capacity
         if is_full or (not has_room and len(self)):
-            return self._hold(message, now + _WINDOW if not self._held else self._held_until, room)
+            is_later = not self._held or (message.is_urgent and not self._holds_urgent)
+            return self._hold(message, now + _WINDOW if is_later else self._held_until, room)
         self._recent.append(now)
         self._push(message)
         return None
 
     def _hold(self, message: Message, until: float, room: float) -> Message | None:
-        self._held_until = until
+        # An urgent message does not wait until the morning: what is held with it goes with it.
+        self._holds_urgent = message.is_urgent or (self._holds_urgent and bool(self._held))
+        self._held_until = min(until, self._held_until) if self._holds_urgent and self._held else until
         short = _short(message)
         if not self._held or (len(self._held) < _NAMED and short.size <= room):
             self._held.append(short)

@@ -107,7 +107,7 @@ def test_a_mail_server_that_never_greets_is_left(bad_peer: Callable[..., str], m
 
 
 def test_a_mail_server_may_greet_slowly_and_say_anything_to_quit(bad_peer: Callable[..., str]) -> None:
-    """As those do that wait for senders of spam to lose patience. To QUIT this one says 250: the mail was sent again."""
+    """As those do that wait for spammers to lose patience. To QUIT this one says 250: the mail was sent again."""
     got: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:

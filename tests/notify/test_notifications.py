@@ -175,6 +175,66 @@ def test_after_a_reload_messages_go_to_the_new_url(house: Callable[..., House], 
     assert (counts.where, counts.sent) == ("https://new.example", 2)
 
 
+def test_after_a_reload_what_waits_goes_to_the_new_url_at_once(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    """It was tried at the wrong URL until the next failure brought the right one into use."""
+    text = "# gcron-notify: ops url=https://{}.example/x\n# gcron: name=a notify=ops\n@yearly false\n"
+    built = house(text.format("old"))
+    postbox.fail = [DeliveryError("no")] * 7
+    built.scheduler.trigger("a").result.get()
+    while postbox.tries < 7:
+        sleep(60)
+    before = clock.now()
+    built.scheduler.replace(jobs_of(parse(text.format("new"))))
+    built.notifications.report_reload("")
+    sleep(0.1)
+
+    assert len(postbox.delivered) == 1
+    assert clock.now() - before < 1
+    (counts,) = built.notifications.counts()
+    assert (counts.where, counts.sent, counts.waiting) == ("https://new.example", 1, 0)
+
+
+def test_after_a_reload_the_new_quiet_hours_hold(
+    house: Callable[..., House], clock: VirtualClock, postbox: Postbox
+) -> None:
+    text = "# gcron-notify: ops url=https://a.example{}\n# gcron: name=a notify=ops notify-again=0\n@yearly false\n"
+    hour = int(clock.now() % 86400) // 3600
+    built = house(text.format(""))
+    run(built, "a")
+    built.scheduler.replace(jobs_of(parse(text.format(f" quiet={hour:02}:00-{(hour + 2) % 24:02}:00"))))
+    built.notifications.report_reload("")
+    built.scheduler.trigger("a").result.get()
+    sleep(600)
+
+    assert built.notifications.counts()[0].waiting == 1
+    assert len(postbox.delivered) == 1
+
+
+def test_what_waits_for_a_target_that_is_removed_is_delivered_and_then_the_target_is_forgotten(
+    house: Callable[..., House], postbox: Postbox
+) -> None:
+    """Each reload with another MAILTO left a channel more, for ever: a user with a crontab can do that all day."""
+    built = house("# gcron: name=a\nMAILTO=u0\n@yearly false\n")
+    for number in range(20):
+        postbox.fail = [DeliveryError("no")]
+        built.scheduler.replace(jobs_of(parse(f"MAILTO=u{number}\n# gcron: name=a notify-again=0\n@yearly -n false\n")))
+        built.notifications.report_reload("")
+        run(built, "a")
+        assert len(built.notifications.counts()) <= 3
+    postbox.fail = [DeliveryError("no")]
+    built.scheduler.trigger("a").result.get()
+    built.scheduler.replace(jobs_of(parse("# gcron: name=a\n@yearly false\n")))
+    built.notifications.report_reload("")
+    assert [counts.waiting for counts in built.notifications.counts()] == [1]
+    settle(built)
+    built.notifications.report_reload("")
+
+    assert postbox.kinds("MAILTO=u19") == ["failure", "failure"]
+    assert built.notifications.counts() == []
+
+
 # -- deliveries that fail ---------------------------------------------------------------------------------------------
 
 

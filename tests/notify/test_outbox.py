@@ -119,6 +119,33 @@ def test_urgent_messages_do_not_wait() -> None:
     assert [each.message_id for each in take_all(outbox, at("2026-01-01T23:00"))] == ["m1"]
 
 
+def test_many_urgent_messages_in_quiet_hours_are_a_digest_within_a_minute() -> None:
+    """The twenty-first service that failed at night was told in the morning."""
+    outbox, night = Outbox(NIGHT), at("2026-01-01T23:00")
+    outbox.put(message(0), night)
+    for number in range(1, 26):
+        outbox.put(message(number, is_urgent=True), night)
+    outbox.put(message(26), night + 1)
+    assert len(take_all(outbox, night)) == 20
+
+    (digest,) = take_all(outbox, night + MINUTE)
+    assert digest.covers == ("m0", "m21", "m22", "m23", "m24", "m25", "m26")
+
+    outbox.put(message(27), night + 2 * MINUTE)
+    assert outbox.due() == at("2026-01-02T07:00")
+
+
+def test_quiet_hours_that_begin_do_not_keep_an_urgent_message_of_a_digest() -> None:
+    outbox, evening = Outbox(NIGHT), at("2026-01-01T21:59:30")
+    for number in range(21):
+        outbox.put(message(number, is_urgent=True), evening)
+    outbox.put(message(21), evening + MINUTE / 2)
+
+    assert outbox.due() == 0
+    take_all(outbox, evening)
+    assert outbox.due() == evening + MINUTE
+
+
 def test_quiet_hours_may_be_within_one_day() -> None:
     lunch = Quiet(12 * 60, 13 * 60, BERLIN)
 
