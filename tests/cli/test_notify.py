@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,8 +23,14 @@ def peer() -> Iterator[tuple[str, list[Any]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(404 if self.path == "/SECRET/wrong" else 204)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.endswith("/wrong"):
+                self.send_response(404)
+                self.end_headers()
+                self.wfile.write(f"Cannot POST {self.path}".encode() if "S3CRET" in self.path else b"")
+                return
+            got.append(json.loads(body))
+            self.send_response(204)
             self.end_headers()
 
         def log_message(self, *args: object) -> None:
@@ -54,6 +62,57 @@ def test_a_failure_says_what_came_back_and_no_secret(
 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"gcron: hook ({url}): not delivered: status 404\n"
+
+
+def test_each_failure_is_one_line_without_the_secret(
+    gcron: Gcron, write: Callable[..., str], tmp_path: Path, peer: tuple[str, list[Any]]
+) -> None:
+    """Passwords in the URL, in its file, in the key's file, and in the mailer's file; and what fails in each kind."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"127.0.0.1:{listener.getsockname()[1]}"
+    files = {
+        "url": f"http://me:S3CRET@{nobody}/S3CRET?key=S3CRET",
+        "two": "S3CRET\nS3CRET\n",
+        "key": "whsec_S3CRET!",
+        "password": "S3CR\xc9T",
+        "wrong.j2": "{{ S3CRET.S3CRET }}",
+        "body.j2": "{% if %}",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "sendmail").write_text("#!/bin/sh\necho no such user; exit 67\n")
+    (tmp_path / "sendmail").chmod(0o755)
+    url, _ = peer
+    targets = {
+        "refused": f"url=http://me:S3CRET@{nobody}/S3CRET?key=S3CRET",
+        "in-file": f"url-file={tmp_path}/url",
+        "no-secret": f"url-file={tmp_path}/two",
+        "bad-key": f"url={url} secret-file={tmp_path}/key",
+        "bad-template": f"url={url} body-file={tmp_path}/body.j2",
+        "pinged": f"ping=http://{nobody}/S3CRET",
+        "status": f"ping={url}/S3CRET/wrong",
+        "unknown": "url=nosuchservice://S3CRET/S3CRET",
+        "apprise": f"url=json://me:S3CRET@{nobody}/S3CRET",
+        "mail": "url=mailto:ops@example.com",
+    }
+    path = write("".join(f"# gcron-notify: {name} {options}\n" for name, options in targets.items()))
+    said = {}
+    for name in targets:
+        result = gcron("notify", f"--mailer={tmp_path}/sendmail", path, name)
+        assert (result.returncode, result.stdout) == (1, "")
+        said[name] = result.stderr
+    smtp = f"--mailer=smtp://gcron@{nobody}?password-file={tmp_path}/password"
+    said["smtp"] = gcron("notify", smtp, path, "mail").stderr
+
+    assert "S3CR" not in "".join(said.values())
+    for name, line in said.items():
+        target = "mail" if name == "smtp" else name
+        assert re.fullmatch(rf"gcron: {target} \(.*\): not delivered: .+\n", line), line
+    assert said["refused"].endswith(f"refused (http://{nobody}): not delivered: no connection: Connection refused\n")
+    assert said["no-secret"].endswith("two holds no secret: one line is expected\n")
+    assert said["bad-key"].endswith("the key in secret-file begins with whsec_, and is no base64 after it\n")
+    assert "exit status 67: no such user" in said["mail"]
 
 
 def test_an_address_gets_a_mail(gcron: Gcron, write: Callable[..., str], tmp_path: Path) -> None:

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gcron import spawn
+from gcron.crontab import parse
 from gcron.notify.apprise import AppriseSender
 from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.message import Message
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import JobOutput
+from gcron.scheduler.job import jobs_of
 from gcron.wsgi import WSGIServer
 from tests.notify.conftest import House
 from tests.waiting import until
@@ -115,6 +118,32 @@ def test_at_the_end_a_command_is_ended_with_its_children(house: Callable[..., Ho
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.realtime
+def test_commands_of_many_failures_run_four_at_once_and_leave_no_process(
+    make_house: Callable[..., House], tmp_path: Path
+) -> None:
+    """Each starts ten processes in sessions of their own, which start one more each, and ends without them."""
+    (tmp_path / "notify.sh").write_text(
+        "touch running.$$; ls running.* | wc -l >> counts\n"
+        "for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh -c 'setsid sleep 471147 & sleep 471147' & done\n"
+        "sleep 0.1; rm running.$$; echo $GCRON_JOB >> done\n"
+    )
+    house = make_house("", SystemClock())
+    options = f"cwd={tmp_path} on-failure='sh notify.sh'"
+    text = "".join(f"# gcron: name=j{number} {options}\n@manual false\n" for number in range(24))
+    house.scheduler.replace(jobs_of(parse(text)))
+    for job in house.scheduler.jobs:
+        house.scheduler.trigger(job.name)
+    until(lambda: sum(counts.sent for counts in house.notifications.counts()) == 24, "24 commands")
+
+    assert len((tmp_path / "done").read_text().split()) == 24
+    assert max(map(int, (tmp_path / "counts").read_text().split())) <= 4
+    until(
+        lambda: not any("471147" in (each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])),
+        "their ends",
+    )
+
+
 def test_a_command_runs_as_the_jobs_user(house: Callable[..., House]) -> None:
     events: list[Any] = []
     built = house("# gcron: name=backup user=nobody cwd=/ on-failure='id -u'\n@manual false\n", emit=events.append)
