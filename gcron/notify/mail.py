@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 import socket
-import subprocess
 from collections.abc import Set
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
@@ -19,6 +17,7 @@ from gcron.notify.deadline import Deadline
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import DIGEST, Message
+from gcron.notify.program import run_program
 from gcron.notify.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -126,29 +125,16 @@ def _user() -> str:
 def _hand_to_program(program: str, mail: EmailMessage) -> str:
     """Hand the mail over. Its addresses are in it (`-t`), never in arguments, where one could be an option."""
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+    data = mail.as_bytes(policy=mail.policy.clone(linesep="\n"))
     try:
-        process = subprocess.Popen(
-            [program, "-i", "-t"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
+        status, said = run_program([program, "-i", "-t"], data, _SENDMAIL_TIMEOUT, environment, with_errors=True)
+    except TimeoutError:
+        raise DeliveryError(f"{program} did not end within {_SENDMAIL_TIMEOUT:g} s") from None
     except OSError as error:
         raise DeliveryError(f"{program}: {error.strerror}") from None
-    with process:
-        try:
-            said, _ = process.communicate(mail.as_bytes(policy=mail.policy.clone(linesep="\n")), _SENDMAIL_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise DeliveryError(f"{program} did not end within {_SENDMAIL_TIMEOUT:g} s") from None
-    if process.returncode:
+    if status:
         words = _one_line(said.decode("utf-8", "replace"))
-        raise DeliveryError(f"{program}: exit status {process.returncode}" + (f": {words}" if words else ""))
+        raise DeliveryError(f"{program}: exit status {status}" + (f": {words}" if words else ""))
     return f"taken by {program}"
 
 

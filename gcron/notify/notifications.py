@@ -15,6 +15,7 @@ from gcron.notify.channel import Channel, Patience
 from gcron.notify.delivery import DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox, Quiet
+from gcron.notify.program import end_programs
 from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, routes_of
 from gcron.notify.rules import EVENTS_READ, Occasion, Rules
 from gcron.notify.senders import SenderSettings, make_sender, where_of
@@ -114,6 +115,7 @@ class Notifications:
             self._restorer.kill(block=False)
         joinall(workers, self._patience.stop)
         killall(workers, block=False)
+        end_programs()
         fate = "lost" if self._store is None else "kept for the next start"
         for counts in self.counts():
             if counts.waiting:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
 
 from gcron.notify.delivery import DeliveryError
+from gcron.notify.program import run_program
 
 __all__ = ["render"]
 
@@ -21,24 +22,19 @@ def render(template: str, record: dict[str, object]) -> str:
 
     In a process of its own: nothing ends a loop in a thread.
     """
+    arguments = [sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path)]
+    request = json.dumps({"template": template, "record": record}).encode()
     try:
-        finished = subprocess.run(
-            [sys.executable, "-I", "-c", _PROGRAM, json.dumps(sys.path)],
-            input=json.dumps({"template": template, "record": record}).encode(),
-            capture_output=True,
-            timeout=_TIMEOUT,
-            cwd="/",
-            env={},
-            start_new_session=True,
-            check=False,
-        )
+        status, output = run_program(arguments, request, _TIMEOUT, {}, with_errors=False)
+    except TimeoutError:
+        raise DeliveryError(f"body-file: it took more than {_TIMEOUT:g} s", final=True) from None
     except OSError as error:
         raise DeliveryError(f"body-file: no process for it: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise DeliveryError(f"body-file: it took more than {_TIMEOUT:g} s", final=True) from None
-    if finished.returncode:
+    if status == -signal.SIGKILL:  # by gcron's end, or by a kernel that has no memory: not the template's fault
+        raise DeliveryError("body-file: its process was killed")
+    if status:
         raise DeliveryError("body-file: it needs more than 5 s or 512 MiB", final=True)
-    answer = json.loads(finished.stdout)
+    answer = json.loads(output)
     if "error" in answer:
         raise DeliveryError(f"body-file: {answer['error']}", final=True)
     return str(answer["body"])

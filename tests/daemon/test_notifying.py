@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import takes
+from tests.waiting import takes, until
 
 
 @pytest.fixture
@@ -50,6 +51,31 @@ def test_without_a_mailer_there_is_no_mail(gcron_run: Callable[..., Any], sendma
 
     assert mails(tmp_path) == []
     assert "notify" not in daemon.log
+
+
+@pytest.mark.realtime
+def test_a_mail_program_that_hangs_does_not_outlive_gcron(
+    gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path
+) -> None:
+    """Each delivery that hung when gcron stopped left its processes behind."""
+    sendmail.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.part; mv {tmp_path}/pid.part {tmp_path}/pid; sleep 1000 & wait\n"
+    )
+    daemon = gcron_run("MAILTO=ops@example.com\n# gcron: name=hello\n@reboot echo hello\n", f"--mailer={sendmail}")
+    until((tmp_path / "pid").exists, "the program")
+    group = int((tmp_path / "pid").read_text())
+    with takes(at_most=6):
+        assert daemon.stop() == 0
+
+    until(lambda: not has_processes(group), "their end")
+
+
+def has_processes(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_reload_may_bring_the_first_target_and_a_wrong_one_is_told(

@@ -80,6 +80,13 @@ def test_a_template_sees_nothing_of_gcrons_environment(monkeypatch: pytest.Monke
     assert "SLACK_TOKEN" not in render("x", {})
 
 
+def test_a_template_whose_process_is_killed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_PROGRAM", "import os; os.kill(os.getpid(), 9)")
+    failure = failure_of("x")
+
+    assert (str(failure), failure.final) == ("body-file: its process was killed", False)
+
+
 def test_without_a_process_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     failure = failure_of("x")
