@@ -22,6 +22,8 @@ __all__ = ["CommandSender", "variables_of"]
 
 # Seconds that a command may take, and that its processes have from TERM to KILL.
 _TIMEOUT, _KILL_AFTER = 60.0, 2.0
+# Seconds for its processes to end when gcron stops.
+_LAST_END = 0.7
 # Commands at once of one user: a thousand jobs may fail at one moment.
 _AT_ONCE = 4
 _LONGEST_VALUE = 4_000
@@ -69,7 +71,7 @@ class CommandSender:
                 result = performing.get()
             except BaseException:  # gcron stops, and waits no longer
                 attempt.stop(Outcome.KILLED, Reason(ReasonCode.SHUTDOWN, "gcron stops"), now=True)
-                performing.join(_KILL_AFTER / 4)
+                performing.join(_LAST_END)
                 raise
         if not result.succeeded:
             raise DeliveryError(f"the command {result.outcome}: {result.reason}", final=True)

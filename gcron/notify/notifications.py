@@ -32,6 +32,8 @@ from gcron.scheduler.messages import KeptMessage, MessageStore, TargetCounts
 
 __all__ = ["Notifications"]
 
+# Seconds for the processes of commands to end, once they are killed.
+_LAST_ENDS = 0.8
 # Messages that wait for a receiver that takes no digest: a ping, a command.
 _MOST_SINGLE = 200
 # Deliveries at once that the crontab of one user asks for.
@@ -114,8 +116,9 @@ class Notifications:
         if self._restorer is not None:
             self._restorer.kill(block=False)
         joinall(workers, self._patience.stop)
-        killall(workers, block=False)
         end_programs()
+        killall(workers, block=False)
+        joinall(workers, _LAST_ENDS)
         fate = "lost" if self._store is None else "kept for the next start"
         for counts in self.counts():
             if counts.waiting:

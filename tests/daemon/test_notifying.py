@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.waiting import takes, until
@@ -68,6 +69,18 @@ def test_a_mail_program_that_hangs_does_not_outlive_gcron(
         assert daemon.stop() == 0
 
     until(lambda: not has_processes(group), "their end")
+
+
+@pytest.mark.realtime
+def test_a_command_that_hangs_leaves_no_process_when_gcron_stops(gcron_run: Callable[..., Any], tmp_path: Path) -> None:
+    """It was killed, and what it had started in sessions of its own went on."""
+    command = f"for i in 1 2 3; do setsid sleep 471148 & done; touch {tmp_path}/begun; kill -STOP $$"
+    daemon = gcron_run(f"# gcron: name=fails on-failure='{command}'\n@reboot false\n")
+    until((tmp_path / "begun").exists, "the command")
+    with takes(at_most=6):
+        assert daemon.stop() == 0
+
+    until(lambda: not any("471148" in (each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])))
 
 
 def has_processes(group: int) -> bool:
