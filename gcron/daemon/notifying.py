@@ -46,6 +46,8 @@ class Notifying:
         self._keep = keep
         self._notifications: Notifications | None = None
         self._is_stopped = False
+        self._problem = ""
+        """Of the last reload, which may come while notifications are loaded."""
         self._looker: Greenlet | None = None
         daemon.follow_reloads(self._follow)
         # The scheduler stops it, before the store is closed: what is delivered in the end is not to be sent again.
@@ -83,6 +85,7 @@ class Notifying:
         return any(has_routes(job) for job in self._daemon.scheduler.jobs)
 
     def _follow(self, problem: str) -> None:
+        self._problem = problem
         if self._notifications is not None:
             self._notifications.report_reload(problem)
         elif self._is_asked_for():
@@ -91,9 +94,9 @@ class Notifying:
     def _load_and_begin(self) -> None:
         get_hub().threadpool.spawn(import_module, _ROOM).get()
         if self._notifications is None and not self._is_stopped:
-            self._begin()
+            self._begin().report_reload(self._problem)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Notifications:
         from gcron.notify.channel import Patience
         from gcron.notify.notifications import Notifications
         from gcron.notify.senders import SenderSettings
@@ -111,3 +114,4 @@ class Notifying:
             patience=Patience() if self._keep is None else Patience(keep=self._keep),
         )
         self._notifications.start()
+        return self._notifications

@@ -102,6 +102,7 @@ def test_a_reload_may_bring_the_first_target_and_a_wrong_one_is_told(
     daemon.wait_for("read again: 0 added, 1 changed, 0 removed")
     crontab.write_text(right + "61 * * * * x\n")
     daemon.wait_for("nothing is changed, for what was read is wrong")
+    until(lambda: any("crontab on disk is wrong" in mail for mail in mails(tmp_path)), "the mail")
     crontab.write_text(right)
     daemon.wait_for("read again: 0 added, 0 changed, 0 removed")
     assert daemon.stop() == 0

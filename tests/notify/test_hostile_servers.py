@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from gcron.notify import http, mail
-from gcron.notify.delivery import DeliveryError, Threads
+from gcron.notify.delivery import DeliveryError, DeliveryThreads
 from gcron.notify.mail import MailSender
 from gcron.notify.mailer import read_mailer
 from gcron.notify.message import Message
@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 
 def failure_of(sender: Any) -> str:
     with pytest.raises(DeliveryError) as caught:
-        Threads().call(sender.send, MESSAGE, PATIENCE).result.get()
+        DeliveryThreads().call(sender.send, MESSAGE, PATIENCE).result.get()
     assert not caught.value.final
     return str(caught.value)
 
@@ -122,7 +122,7 @@ def test_a_mail_server_may_greet_slowly_and_say_anything_to_quit(bad_peer: Calla
                         got.append(line)
                 connection.sendall(b"250 OK\r\n")
 
-    answer = Threads().call(mail_to(bad_peer(behave)).send, MESSAGE, PATIENCE).result.get()
+    answer = DeliveryThreads().call(mail_to(bad_peer(behave)).send, MESSAGE, PATIENCE).result.get()
     assert answer == "taken by 127.0.0.1"
     assert b"Subject: backup failed\r\n" in got
 
