@@ -310,7 +310,9 @@ class Lifecycle(Observable):
         `start`, StateError also when a job was triggered before.
         """
         seconds = checked_grace(grace)
-        Background(self, partial(self._begin, seconds), partial(self._wait_for_end, seconds), seconds).start()
+        Background(
+            self, partial(self._begin, seconds), partial(self._run_to_end, seconds, begins=False), seconds
+        ).start()
 
     def run(self, *, grace: Grace = 30.0) -> None:
         """Start, and wait until `stop()` has been called and is done.
@@ -320,22 +322,25 @@ class Lifecycle(Observable):
         """
         seconds = checked_grace(grace)
         self._owner.check_process()
-        if not self._watch.is_started or self._stopped.is_set():
-            self._begin(seconds)
-        else:
+        begins = not self._watch.is_started or self._stopped.is_set()
+        if not begins:
             self._owner.claim()  # raises when it runs in another thread, which is not this one's to wait for
-        if self._wait_for_end(seconds):
+        if self._run_to_end(seconds, begins):
             raise KeyboardInterrupt  # without a traceback of what was interrupted
 
-    def _wait_for_end(self, grace: float) -> bool:
+    def _run_to_end(self, grace: float, begins: bool) -> bool:
         """Wait until it has stopped; returns whether Ctrl-C did it. No error that ends programs abandons jobs."""
         try:
+            if begins:
+                self._begin(grace)
             self._stopped.wait()
         except KeyboardInterrupt:
-            self._stop_by_ctrl_c(grace)
+            if self._watch.is_started:
+                self._stop_by_ctrl_c(grace)
             return True
         except BaseException:
-            self.stop(grace)
+            if self._watch.is_started:
+                self.stop(grace)
             raise
         return False
 

@@ -92,7 +92,7 @@ def test_stuck_processes_and_no_free_thread_do_not_stop_gcron(
     assert float(seconds) < 2 + 0.3 + 2 + 2 + SLACK
     beats = len(daemon.wait_for("beat +succeeded"))
     daemon.wait_for("beat +succeeded", beats + 3)
-    assert psutil.Process(daemon.process.pid).num_threads() <= threads + (0 if uid == NEIGHBOUR else 3)
+    assert psutil.Process(daemon.process.pid).num_threads() <= threads + 3  # and not 8
     assert daemon.stop() == 0
     hung.unmount()
     for each in stuck:

@@ -96,6 +96,25 @@ def test_the_grace_may_be_a_text(make_scheduler: Any, grace: Any) -> None:
 # -- Ctrl-C -----------------------------------------------------------------------------------------------------
 
 
+def test_ctrl_c_during_the_start_stops_the_jobs_that_have_begun(make_scheduler: Any) -> None:
+    """They were abandoned, and the user saw a traceback through gcron."""
+
+    class Interrupted:
+        def start(self) -> None:
+            raise KeyboardInterrupt
+
+        def stop(self) -> None:
+            pass
+
+    scheduler, recorder = make_scheduler()
+    scheduler.job("@reboot", name="job", greenlet=True)(lambda: sleep(1000))
+    scheduler.use_messenger(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run(grace=0)
+    assert scheduler.has_stopped
+    assert recorder.outcomes("job") == ["killed"]
+
+
 @pytest.mark.parametrize("job", ["greenlet=True", "greenlet=False"])
 def test_ctrl_c_twice_ends_a_program_without_our_internals(job: str) -> None:
     """A program with a job that does not end was silent for 30 s after Ctrl-C. A second one ended it, with a traceback
