@@ -103,7 +103,9 @@ def test_a_chain_as_a_user_sees_it(gcron_run: Run, tmp_path: Path, runtime: Path
     assert "Runs after extract and load have each succeeded" in shown
     assert "fires" not in shown
     assert re.search(r"^transform +@after extract,load +- +waits for load$", chain.ask("status").stdout, re.MULTILINE)
-    assert re.search(r"^next +waits for load; extract succeeded at", chain.ask("status", "transform").stdout, re.MULTILINE)
+    assert re.search(
+        r"^next +waits for load; extract succeeded at", chain.ask("status", "transform").stdout, re.MULTILINE
+    )
     chain.daemon.send(signal.SIGUSR1)
     chain.daemon.wait_for("chain +transform: waits for load; extract succeeded")
     chain.ask("pause", "transform")
