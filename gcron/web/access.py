@@ -12,7 +12,8 @@ import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Callable
-from hashlib import sha256
+from functools import cached_property
+from hashlib import pbkdf2_hmac, sha256
 
 from gcron.frozen import frozen
 
@@ -20,6 +21,7 @@ __all__ = ["LIFETIME", "Access", "Session", "TooManyTries"]
 
 LIFETIME = 12 * 3600
 """Seconds that a session lasts."""
+_ROUNDS = 200_000
 WRONG_TOKENS, WINDOW = 10, 60.0
 """So many wrong tokens in so many seconds, and an address gets no further try."""
 _MOST_ADDRESSES = 4096
@@ -68,6 +70,18 @@ class Access:
             return True
         self._tries.note(network)
         return False
+
+    @cached_property
+    def calendar_key(self) -> str:
+        """What opens the calendar and nothing else. For a thread: it takes a tenth of a second.
+
+        Calendar programs send it to other machines, so it must not help to guess a token that somebody chose.
+        """
+        return pbkdf2_hmac("sha256", self._token, b"gcron: key of the calendar", _ROUNDS).hex()
+
+    def is_calendar_key(self, given: str) -> bool:
+        """Whether this is the key of the calendar. For a thread."""
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.calendar_key.encode())
 
     # -- sessions -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote
 from gcron.control.api import Api
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
+from gcron.web import calendar
 from gcron.web.access import LIFETIME, Access
 from gcron.web.address import Address
 from gcron.web.answers import (
@@ -72,6 +73,7 @@ class Application:
         self._pages = Pages(gcron, settings.prefix, access, most_streams)
         self._health = Health(gcron)
         self._metrics = metrics
+        self._calendar = calendar.Calendar(gcron, settings.prefix)
         self._under_way = 0
         self._followers = _Count(_MOST_FOLLOWERS)
 
@@ -101,6 +103,8 @@ class Application:
             if path.startswith("/static/"):
                 return send(find_static(path, environ), start)
             visitor = visitor_of(environ, caller, self._access, self._settings)
+            if path == calendar.PLACE:
+                return send(self._answer_calendar(environ, visitor), start)
             if path.startswith("/api/"):
                 return self._answer_program(path, environ, visitor, start)
             answer = self._answer(path, environ, visitor)
@@ -134,6 +138,17 @@ class Application:
         answer = self._api(environ, start)
         return answer if isinstance(answer, list) else self._followers.count(answer)
 
+    def _answer_calendar(self, environ: Environ, visitor: Visitor) -> Answer:
+        """Calendar programs send no header with a token, so they get a key in the address, for this place alone."""
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            raise _not_allowed(environ["REQUEST_METHOD"])
+        run = self._pages.run
+        if visitor.right < Right.READ:
+            key = _fields(environ.get("QUERY_STRING", "")).get("key", "")
+            if not (key and run(self._access.is_calendar_key, key)):
+                raise missing_token()
+        return self._calendar.answer(visitor.caller.origin, run)
+
     # -- people ---------------------------------------------------------------------------------------------
 
     def _answer(self, path: str, environ: Environ, visitor: Visitor) -> Answer | Iterator[bytes]:
@@ -141,8 +156,7 @@ class Application:
         if path in ("/login", "/logout", "/do") and method == "POST":
             return self._change(path, environ, visitor)
         if method not in ("GET", "HEAD"):
-            allowed = (("Allow", "GET, HEAD"),)
-            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", f"{method} means nothing here", allowed)
+            raise _not_allowed(method)
         if path == "/healthz":
             _require(visitor, Right.HEALTH)
             return self._health()
@@ -222,6 +236,11 @@ class _Count:
 def _require(visitor: Visitor, right: Right) -> None:
     if visitor.right < right:
         raise missing_token()
+
+
+def _not_allowed(method: str) -> Refusal:
+    allowed = (("Allow", "GET, HEAD"),)
+    return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method-not-allowed", f"{method} means nothing here", allowed)
 
 
 def _no_page(path: str) -> Refusal:

@@ -112,6 +112,8 @@ class Pages:
             "may_change": visitor.right >= Right.CHANGE and session is not None,
             "instance": data.get("instance") or operations.instance(self._gcron),
             "now": self._gcron.clock.now(),
+            # The key of the calendar, for those who may do everything: it could be passed on.
+            "calendar_key": partial(getattr, self._access, "calendar_key") if visitor.right >= Right.CHANGE else str,
         }
         accepted = environ.get("HTTP_ACCEPT_ENCODING", "")
 
