@@ -135,10 +135,10 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
                     now - 3600 + run,
                     outcomes[(run + number // 7) % 20],
                     finished=now - 3600 + run,
-                    duration=0.5,
+                    duration=0.5 + (run * 7 + number) % 10 / 10,
                 )
                 for number in range(size)
-                for run in range(20)
+                for run in range(30)
             )
         )
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from gcron.control.errors import STATUS_OF
 from gcron.scheduler.events import EVENTS
+from gcron.scheduler.history import RECENT
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run_state import RunState
@@ -87,7 +88,12 @@ _RUN: Mapping[str, Schema] = {
 }
 _RUN_OPTIONAL = ("left_behind", "first", "last", "count")
 _SUMMARY: Mapping[str, Schema] = {
-    "recent": {**_list(_OUTCOME), "maxItems": 20, "description": "its last outcomes, oldest first"},
+    "recent": {**_list(_OUTCOME), "maxItems": RECENT, "description": "its last outcomes, oldest first"},
+    "recent_durations": {
+        **_list(_or_null(SECONDS)),
+        "maxItems": RECENT,
+        "description": "how long each of them took, right within an eighth; null if no process ran, or it is not known",
+    },
     "runs": COUNT,
     "succeeded": COUNT,
     "failed": COUNT,

@@ -6,7 +6,7 @@ Times are seconds of UTC. This module must not know where a store keeps things.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf, isfinite
+from math import inf, isfinite, log
 
 from gcron.frozen import frozen
 from gcron.supervise import outcome
@@ -31,12 +31,13 @@ __all__ = [
     "letter_of",
     "page_of",
     "read_cursor",
+    "sign_of_duration",
     "write_cursor",
 ]
 
 UNDER_WAY = ""
 """The outcome of a run that has none yet."""
-RECENT = 20
+RECENT = 30
 """So many outcomes of a job are in its summary."""
 _LETTERS = {
     str(Outcome.SUCCEEDED): "s",
@@ -56,6 +57,19 @@ _OUTCOMES = {letter: outcome for outcome, letter in _LETTERS.items()}
 def letter_of(outcome: str) -> str:
     """The letter that stands for an outcome in `JobSummary.letters`."""
     return _LETTERS.get(outcome, "?")
+
+
+# A character for each step of a quarter, from a millisecond to nine days: as cheap to keep as a letter.
+_SHORTEST, _STEP, _NO_DURATION, _STEPS = 0.001, 1.25, "!", 93
+_DURATIONS = {chr(ord(_NO_DURATION) + 1 + level): float(f"{_SHORTEST * _STEP**level:.3g}") for level in range(_STEPS)}
+
+
+def sign_of_duration(seconds: float | None) -> str:
+    """The character that stands for a duration in `JobSummary.signs`, right within an eighth."""
+    if seconds is None:
+        return _NO_DURATION
+    level = round(log(max(seconds, _SHORTEST) / _SHORTEST, _STEP))
+    return chr(ord(_NO_DURATION) + 1 + min(level, _STEPS - 1))
 
 
 @frozen
@@ -172,6 +186,8 @@ class JobSummary:
     job: str
     letters: str = ""
     """Its last outcomes, see `recent`: for many jobs at once a text is quicker."""
+    signs: str = ""
+    """How long these took, see `recent_durations`. Fewer, where an earlier version of gcron wrote the first ones."""
     runs: int = 0
     """Ended runs, skipped fires and spans of missed ones."""
     succeeded: int = 0
@@ -195,8 +211,14 @@ class JobSummary:
 
     @property
     def recent(self) -> tuple[str, ...]:
-        """Its last 20 outcomes, oldest first."""
+        """Its last 30 outcomes, oldest first."""
         return tuple(_OUTCOMES.get(letter, "") for letter in self.letters)
+
+    @property
+    def recent_durations(self) -> tuple[float | None, ...]:
+        """Seconds that each of these took, right within an eighth; None: no process ran, or it is not known."""
+        signs = self.signs.rjust(len(self.letters), _NO_DURATION)
+        return tuple(_DURATIONS.get(sign) for sign in signs)
 
     @property
     def success_rate(self) -> float | None:

@@ -142,6 +142,7 @@ def summary_record(summary: JobSummary) -> Record:
     rate = summary.success_rate
     return {
         "recent": list(summary.recent),
+        "recent_durations": list(summary.recent_durations),
         "runs": summary.runs,
         "succeeded": summary.succeeded,
         "failed": summary.failed,

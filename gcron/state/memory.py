@@ -332,6 +332,7 @@ class _Job:
         return JobSummary(
             name,
             sums.recent,
+            sums.signs,
             sums.runs,
             sums.succeeded,
             sums.failed,

@@ -41,7 +41,7 @@ __all__ = [
 
 _RUN = ", ".join(RUN_COLUMNS)
 _SUMMARY = (
-    "name, recent, runs, succeeded, failed, skipped, missed, last_finished, last_success, last_duration, "
+    "name, recent, signs, runs, succeeded, failed, skipped, missed, last_finished, last_success, last_duration, "
     "CASE WHEN succeeded THEN seconds / succeeded END, longest, last_fire, "
     "paused, paused_until, paused_by, paused_why"
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
 from gcron.schedule.seeded import digest
-from gcron.scheduler.history import RECENT, Chain, StoredRun, Upstream, letter_of
+from gcron.scheduler.history import RECENT, Chain, StoredRun, Upstream, letter_of, sign_of_duration
 from gcron.scheduler.job import Job
 from gcron.supervise.outcome import Outcome, is_failure
 
@@ -100,6 +100,7 @@ class Tally:
         "recent",
         "runs",
         "seconds",
+        "signs",
         "skipped",
         "succeeded",
     )
@@ -108,6 +109,8 @@ class Tally:
         self.runs = self.succeeded = self.failed = self.skipped = self.missed = 0
         self.recent = ""
         """A letter for each outcome, oldest first."""
+        self.signs = ""
+        """A character for how long each took."""
         self.last_finished: float | None = None
         self.last_success: float | None = None
         self.last_duration: float | None = None
@@ -122,6 +125,7 @@ class Tally:
         # A run that was killed on purpose counts as stopped: its job is not a failing one.
         shown = run.outcome if is_failed or run.outcome != Outcome.KILLED else Outcome.STOPPED
         self.recent = (self.recent + letter_of(shown))[-RECENT:]
+        self.signs = (self.signs + sign_of_duration(run.duration))[-RECENT:]
         self.last_finished = run.finished
         if run.duration is not None:
             self.last_duration = run.duration

@@ -105,6 +105,8 @@ STEPS = (
     ALTER TABLE run ADD COLUMN who TEXT NOT NULL DEFAULT '';
     ALTER TABLE run ADD COLUMN why TEXT NOT NULL DEFAULT ''
     """,
+    # How long the runs of `recent` took: a character each.
+    "ALTER TABLE job ADD COLUMN signs TEXT NOT NULL DEFAULT ''",
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from gcron.scheduler.history import Chain, Pause, StoredRun
+from gcron.scheduler.history import RECENT, Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.store import Fire
@@ -73,7 +73,7 @@ _INSERT_JOBS = insert(
     "ON CONFLICT (name) DO UPDATE SET "
     "last_fire = max(coalesce(last_fire, excluded.last_fire), coalesce(excluded.last_fire, last_fire)), "
     "longest = max(coalesce(longest, excluded.longest), coalesce(excluded.longest, longest)), "
-    "recent = substr(recent || excluded.recent, -20), "
+    f"recent = substr(recent || excluded.recent, -{RECENT}), signs = substr(signs || excluded.signs, -{RECENT}), "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
     + ", "
     + ", ".join(

@@ -206,7 +206,7 @@ def row(job: Record, now: float) -> View:
         "look": standing.look,
         "word": standing.word,
         "schedule": job["schedule"],
-        "strip": strip(job["recent"]),
+        "strip": strip(job["recent"], job["recent_durations"]),
         "is_service": "service" in job,
         "runs": bool(job["running"]),
         "paused": job["paused"],

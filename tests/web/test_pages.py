@@ -92,6 +92,8 @@ def test_a_thousand_jobs_are_pages_of_200_under_100_kilobytes(site: Site, schedu
     sleep(6 * 3600 + 1)
     answer = site.get("/")
     assert len(answer.body) < 100 * 1024
+    sent = site.get("/", HTTP_ACCEPT_ENCODING="gzip")
+    assert len(b"".join(sent.pieces)) < 20 * 1024
     assert len(rows_of(answer.text)) == PAGE
     assert "page 1 of 5" in answer.text
     seen = {name for page in range(1, 6) for name in rows_of(site.get(f"/?page={page}").text)}

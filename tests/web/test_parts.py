@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gcron.scheduler.history import JobSummary, sign_of_duration
 from gcron.web.ansi import Converter
 from gcron.web.quiet import quietest_minutes
 from gcron.web.strips import strip
@@ -47,11 +48,37 @@ def test_colours_become_classes_and_other_controls_are_shown(text: str, html: st
 
 
 def test_a_strip_differs_by_height_and_says_what_it_shows() -> None:
-    picture = str(strip(["succeeded"] * 3 + ["failed", "skipped", "missed"]))
+    outcomes = ["succeeded"] * 3 + ["failed", "skipped", "missed"]
+    picture = str(strip(outcomes, [1.0, 2.0, 2.0, 9.0, None, None]))
     assert "aria-label='3 ok, 1 failed, 1 missed, 1 skipped'" in picture
-    assert "<path class=ok d='M70 10.5h13'/>" in picture
-    assert len(str(strip(["succeeded"] * 20))) < 110
-    assert strip([]) == ""
+    assert "class=ok d='M96 14v-8h4v-3h8V14'" in picture  # the first took half as long
+    assert "class=bad d='M108 14v-14h4V14'" in picture  # higher than any success
+    assert strip([], []) == ""
+
+
+def test_a_strip_of_a_job_that_takes_the_same_each_time_is_short() -> None:
+    assert len(str(strip(["succeeded"] * 30, [1.0 + number / 100 for number in range(30)]))) < 110
+    assert len(str(strip(["succeeded"] * 30, [None] * 30))) < 110
+    assert len(str(strip(["succeeded"] * 30, [0.0] * 30))) < 110
+
+
+def test_a_duration_is_kept_right_within_an_eighth() -> None:
+    for seconds in (0.001, 0.0042, 0.1, 1.0, 59.0, 3600.0, 7 * 86400.0):
+        (kept,) = JobSummary("job", "s", sign_of_duration(seconds)).recent_durations
+        assert kept == pytest.approx(seconds, rel=0.13)
+    signs = sign_of_duration(None) + sign_of_duration(0.0) + sign_of_duration(1e9)
+    nothing, shortest, longest = JobSummary("job", "-ss", signs).recent_durations
+    assert (nothing, shortest) == (None, 0.001)
+    assert longest is not None
+    assert longest > 7 * 86400
+
+
+def test_outcomes_of_before_durations_were_kept_have_none() -> None:
+    assert JobSummary("job", "sss", sign_of_duration(1.0)).recent_durations == (
+        None,
+        None,
+        pytest.approx(1.0, rel=0.13),
+    )
 
 
 def test_the_quietest_minutes_are_far_from_what_is_due_and_from_each_other() -> None:
