@@ -114,6 +114,7 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     from gcron.web.access import Access
     from gcron.web.address import read_address
     from gcron.web.application import Application
+    from gcron.web.happened import Happened
     from gcron.web.metrics import Metrics
     from gcron.web.server import SWITCH_INTERVAL
     from gcron.web.settings import HttpSettings
@@ -146,7 +147,9 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     access = Access("x" * 20, time.time, time.monotonic)
     metrics = Metrics(gcron, Tally(scheduler), lambda: 0)
     address = read_address(_HOST)
-    application = Application(gcron, HttpSettings(anonymous="read"), access, address, metrics, _BROWSERS)
+    application = Application(
+        gcron, HttpSettings(anonymous="read"), access, address, metrics, Happened(scheduler), _BROWSERS
+    )
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # as `gcron run` does, once it has read its files
     yield application, gcron

@@ -31,6 +31,7 @@ from gcron.web.answers import (
     send,
 )
 from gcron.web.forwarded import Caller, caller_of
+from gcron.web.happened import Happened
 from gcron.web.health import Health
 from gcron.web.metrics import Metrics
 from gcron.web.pages import Pages
@@ -63,6 +64,7 @@ class Application:
         access: Access,
         address: Address,
         metrics: Metrics,
+        happened: Happened,
         most_streams: int,
     ) -> None:
         self._settings = settings
@@ -70,7 +72,7 @@ class Application:
         self._names = address.names | settings.hosts
         self._takes_addresses = not address.is_loopback
         self._api = Api(gcron, lambda environ: str(environ["gcron.who"]))
-        self._pages = Pages(gcron, settings.prefix, access, most_streams)
+        self._pages = Pages(gcron, settings.prefix, access, happened, most_streams)
         self._health = Health(gcron)
         self._metrics = metrics
         self._calendar = calendar.Calendar(gcron, settings.prefix)

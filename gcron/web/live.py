@@ -7,7 +7,6 @@ does not read in time gets the newest state later, and slows nobody.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -18,6 +17,7 @@ from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
 from gcron.web.ansi import Converter
+from gcron.web.happened import OUTPUT
 
 __all__ = ["Live", "Reader", "follow_html"]
 
@@ -25,9 +25,7 @@ __all__ = ["Live", "Reader", "follow_html"]
 _TICK, _KEEP_ALIVE = 1.0, 15.0
 # Seconds between two looks at whether the crontabs were read again, while somebody looks.
 _LOOK = 2.0
-_KEPT = 500
 _MOST_AT_ONCE = 500
-_OUTPUT = ("output", "raw-output")
 # What has changed when it is no job: something that concerns every page.
 _EVERYBODY = frozenset({""})
 
@@ -68,10 +66,8 @@ class Live:
         self._something = Flag()
         self._is_closed = False
         self._files = self._look_at_files()
-        self.events: deque[SchedulerEvent] = deque(maxlen=_KEPT)
-        """The last of them, the newest last."""
         for kind in EVENTS:
-            if kind not in _OUTPUT:
+            if kind not in OUTPUT:
                 gcron.scheduler.on(kind, self._note)
         self._loop: Greenlet = spawn(self._tell)
 
@@ -79,7 +75,7 @@ class Live:
         """End all streams."""
         self._is_closed = True
         for kind in EVENTS:
-            if kind not in _OUTPUT:
+            if kind not in OUTPUT:
                 self._gcron.scheduler.off(kind, self._note)
         self._loop.kill()
         for reader in self._readers:
@@ -112,7 +108,6 @@ class Live:
             self._readers.discard(reader)
 
     def _note(self, event: SchedulerEvent) -> None:
-        self.events.append(event)
         if self._readers:
             self._changed.add(event.job if isinstance(event, JobEvent) else "")
             self._something.set()

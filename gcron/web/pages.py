@@ -18,12 +18,13 @@ from gcron.control.instance import Instance
 from gcron.control.why import why
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.history import RunQuery
-from gcron.scheduler.records import Record, event_record
+from gcron.scheduler.records import Record
 from gcron.web import details, overview, timeline
 from gcron.web.access import Access
 from gcron.web.answers import HTML, Answer, Refusal, compressed, own_place, redirect
 from gcron.web.board import Board
 from gcron.web.buttons import ASKED, press
+from gcron.web.happened import Happened
 from gcron.web.live import Live, Reader, follow_html
 from gcron.web.rendering import Renderer
 from gcron.web.visitor import Right, Visitor
@@ -45,10 +46,11 @@ Query = Mapping[str, str]
 class Pages:
     """The pages of one gcron, below the prefix `base`."""
 
-    def __init__(self, gcron: Instance, base: str, access: Access, most_streams: int) -> None:
+    def __init__(self, gcron: Instance, base: str, access: Access, happened: Happened, most_streams: int) -> None:
         self._gcron = gcron
         self._base = base
         self._access = access
+        self._happened = happened
         self._renderer = Renderer(base)
         self._board = Board(gcron)
         self._live = Live(gcron, self._make_rows, most_streams)
@@ -199,9 +201,9 @@ class Pages:
         return "services.html", {"groups": operations.groups(self._gcron), "view": view}
 
     def _events(self, query: Query) -> tuple[str, dict[str, Any]]:
-        events = list(self._live.events)[::-1]
+        events = list(self._happened.records)[::-1]
         now = self._gcron.clock.now()
-        return "events.html", {"view": lambda: {"events": details.events_view(map(event_record, events), now)}}
+        return "events.html", {"view": lambda: {"events": details.events_view(events, now)}}
 
     def _problems(self, query: Query) -> tuple[str, dict[str, Any]]:
         reload = self._gcron.reload

@@ -12,6 +12,7 @@ from gcron.control.instance import Instance
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import READ, get_hub
 from gcron.web.address import Bound
+from gcron.web.happened import Happened
 from gcron.web.link import Link, write_link
 from gcron.web.settings import HttpSettings
 from gcron.web.tally import Tally
@@ -52,6 +53,7 @@ class WebPart:
         self._token = token
         self._settings = settings
         self._dropped = dropped
+        self._happened = Happened(gcron.scheduler)
         self._tally: Tally | None = None
         self._shows_token = shows_token
         self._has_place = has_place
@@ -93,7 +95,9 @@ class WebPart:
         try:
             get_hub().wait_io(self._bound.listener.fileno(), READ)
             serve: Any = threads.spawn(_load).get()
-            self._serving = serve(self._gcron, self._bound, self._token, self._settings, self._tally, self._dropped)
+            self._serving = serve(
+                self._gcron, self._bound, self._token, self._settings, self._tally, self._happened, self._dropped
+            )
         except Exception as error:  # no client may wait for an answer that never comes
             self._bound.close()
             self._complain(f"the pages are closed: {type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from gcron.runtime.hub import get_hub
 from gcron.web.access import Access
 from gcron.web.address import Bound
 from gcron.web.application import Application
+from gcron.web.happened import Happened
 from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
 from gcron.web.tally import Tally
@@ -52,12 +53,18 @@ class Serving:
 
 
 def serve(
-    gcron: Instance, bound: Bound, token: str, settings: HttpSettings, tally: Tally, dropped: Callable[[], int]
+    gcron: Instance,
+    bound: Bound,
+    token: str,
+    settings: HttpSettings,
+    tally: Tally,
+    happened: Happened,
+    dropped: Callable[[], int],
 ) -> Serving:
     """Begin to serve; returns at once."""
     access = Access(token, gcron.clock.now, get_hub().monotonic)
     metrics = Metrics(gcron, tally, dropped)
-    application = Application(gcron, settings, access, bound.address, metrics, _most_streams())
+    application = Application(gcron, settings, access, bound.address, metrics, happened, _most_streams())
     server = WSGIServer(bound.listener, application, log=None, error_log="default", limits=_LIMITS)
     server.start()
     return Serving(application, server)

@@ -19,6 +19,7 @@ from gcron.testing import VirtualClock
 from gcron.web.access import Access
 from gcron.web.address import Address
 from gcron.web.application import Application
+from gcron.web.happened import Happened
 from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
 from gcron.web.tally import Tally
@@ -69,7 +70,8 @@ class Site:
         self.gcron = gcron
         self.access = Access(TOKEN, gcron.clock.now, gcron.clock.monotonic)
         metrics = Metrics(gcron, Tally(gcron.scheduler), lambda: 7)
-        self.application = Application(gcron, settings, self.access, address, metrics, 5)
+        happened = Happened(gcron.scheduler)
+        self.application = Application(gcron, settings, self.access, address, metrics, happened, 5)
         self.cookie = ""
 
     def __call__(self, method: str, target: str, data: bytes = b"", **environ: Any) -> Answer:

@@ -192,3 +192,13 @@ def test_nothing_of_the_pages_is_loaded_before_the_first_job_but_what_listens(tm
     assert "gcron.web.part" in imported
     slow = {"jinja2", "markupsafe", "gcron.wsgi", "gcron.control.api", "prometheus_client", "sqlite3"}
     assert imported & slow == set()
+
+
+def test_events_show_what_happened_before_anybody_looked(gcron_run: Run) -> None:
+    """What serves the pages is loaded for the first client, and events were noted only from then on."""
+    daemon = gcron_run("# gcron: name=first\n@reboot true\n", "--http", "127.0.0.1:0", "--http-anonymous", "read")
+    daemon.wait_for(r"first +succeeded")
+    status, text = ask(port_of(daemon), "/events", Accept="text/html")
+    assert status == 200
+    assert "run started" in text
+    assert "run finished" in text
