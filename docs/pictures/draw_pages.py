@@ -7,6 +7,7 @@ It runs the jobs below for a minute and a half, some of which fail, and takes a 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -57,8 +58,9 @@ def main() -> None:
             "--http",
             "127.0.0.1:0",
         ]
-        command = [sys.executable, "-m", "gcron", *words, str(crontab)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent.parent)}
+        command = [sys.executable, "-m", "gcron", *words, crontab.name]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=directory, env=environment)
         assert process.stdout is not None
         try:
             (link,) = re.findall(r"http://\S+", process.stdout.readline())
