@@ -6,8 +6,11 @@ All of it is quick enough for the loop. It is also the model with which tests co
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice, takewhile
 from math import inf
 from typing import Literal
 
@@ -25,18 +28,23 @@ from gcron.scheduler.history import (
     StoredRun,
     StoreFacts,
     page_of,
+    read_cursor,
 )
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, schedule_digests, valid_chain
-from gcron.supervise.outcome import is_failure
+from gcron.supervise.outcome import FAILURES, is_failure
 
 __all__ = ["MemoryStore"]
 
 # Of all jobs: runs, and bytes of output. The oldest go first.
 _MOST_RUNS, _MOST_OUTPUT = 10_000, 16 * 1024 * 1024
+
+
+Place = tuple[float, int, str]
+"""When a run was created, its number among those of the same time, and its id: history is in this order."""
 
 
 class MemoryStore:
@@ -56,6 +64,10 @@ class MemoryStore:
         self._runs: dict[str, StoredRun] = {}
         self._numbers: dict[str, int] = {}
         """Of runs, in the order in which they came."""
+        self._order: list[Place] = []
+        """All runs, the oldest first: a page of 10,000 runs is found without a look at each, in the loop's thread."""
+        self._by_outcome: dict[str, list[Place]] = {}
+        """The same runs, by their outcome."""
         self._last_number = 0
         self._outputs: OrderedDict[str, _Output] = OrderedDict()
         """By run; the one that was written to longest ago first."""
@@ -137,6 +149,7 @@ class MemoryStore:
             self._last_number += 1
             self._numbers[run.run_id] = self._last_number
             self._job(run.job).run_ids[run.run_id] = None
+            insort(self._order, (run.created, self._last_number, run.run_id))
         elif before.outcome:
             return  # no run ends twice
         else:
@@ -150,6 +163,9 @@ class MemoryStore:
                 pid_since=before.pid_since if run.pid_since is None else run.pid_since,
             )
         self._runs[run.run_id] = run
+        if before is not None:
+            _remove_from(self._by_outcome[before.outcome], self._place(run.run_id))
+        insort(self._by_outcome.setdefault(run.outcome, []), self._place(run.run_id))
 
     def _prune(self, name: str, now: float) -> None:
         """Delete what need not be kept of a job (`Keep`)."""
@@ -171,12 +187,15 @@ class MemoryStore:
                 return
             self._delete(oldest)
 
-    def _place(self, run_id: str) -> tuple[float, int, str]:
+    def _place(self, run_id: str) -> Place:
         """By which runs are in order."""
         return self._runs[run_id].created, self._numbers[run_id], run_id
 
     def _delete(self, run_id: str) -> None:
+        place = self._place(run_id)
         run = self._runs.pop(run_id)
+        _remove_from(self._order, place)
+        _remove_from(self._by_outcome[run.outcome], place)
         del self._numbers[run_id]
         del self._jobs[run.job].run_ids[run_id]
         self._delete_output(run_id)
@@ -239,8 +258,25 @@ class MemoryStore:
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""
-        ids: Iterable[str] = self._runs if query.job is None else self._run_ids(query.job)
-        return page_of(((self._numbers[run_id], self._runs[run_id]) for run_id in ids), query)
+        fitting = (place for place in self._newest(query) if query.fits(self._runs[place[2]]))
+        first = islice(fitting, query.limit + 1)
+        return page_of(((number, self._runs[run_id]) for _, number, run_id in first), query)
+
+    def _newest(self, query: RunQuery) -> Iterator[Place]:
+        """The runs before the end of a query, the newest first; those of other jobs and most other outcomes not."""
+        end: Place = (*(read_cursor(query.cursor) if query.cursor else (inf, 0)), "")
+        if query.until is not None:
+            end = min(end, (query.until, -(1 << 63), ""))
+        outcomes = query.outcomes or (FAILURES if query.failed else ())
+        if query.job is not None:
+            lists = [sorted(map(self._place, self._run_ids(query.job)))]
+        elif outcomes:
+            lists = [self._by_outcome.get(str(outcome), []) for outcome in outcomes]
+        else:
+            lists = [self._order]
+        backwards = (map(each.__getitem__, range(bisect_left(each, end) - 1, -1, -1)) for each in lists)
+        since = -inf if query.since is None else query.since
+        return takewhile(lambda place: place[0] >= since, merge(*backwards, reverse=True))
 
     def _run_ids(self, job: str) -> Iterable[str]:
         return self._jobs[job].run_ids if job in self._jobs else ()
@@ -262,13 +298,17 @@ class MemoryStore:
     def facts(self) -> StoreFacts:
         """See `Store.facts`."""
         jobs = sum(job.removed is None for job in self._jobs.values())
-        oldest = min((run.created for run in self._runs.values()), default=None)
+        oldest = self._order[0][0] if self._order else None
         return StoreFacts("memory", jobs, len(self._runs), oldest, 0, self._output_size)
 
 
 def _place_of(message: KeptMessage) -> tuple[float, str, str]:
     """By which messages are in order."""
     return message.time, message.message_id, message.target
+
+
+def _remove_from(places: list[Place], place: Place) -> None:
+    del places[bisect_left(places, place)]
 
 
 class _Job:
