@@ -35,6 +35,8 @@ MOST_EVENTS = 1000
 _DAY = 86400
 # Seconds for which an answer counts, and how many times as long as it took to make.
 _FRESH, _SHARE = 60.0, 10
+# A client chooses by which name and port it calls. Who has the key could let calendars be made without end.
+_MOST_ORIGINS = 4
 # A program that shows the calendar should ask again after this time.
 _REFRESH = timedelta(hours=1)
 
@@ -45,8 +47,8 @@ class Calendar:
     def __init__(self, gcron: Instance, base: str) -> None:
         self._gcron = gcron
         self._base = base
-        self._text = b""
-        self._origin = ""
+        self._texts: dict[str, bytes] = {}
+        """By origin."""
         self._fresh_until = float("-inf")
         self._making = Semaphore()
 
@@ -57,13 +59,18 @@ class Calendar:
         """
         monotonic = get_hub().monotonic
         with self._making:
-            if monotonic() >= self._fresh_until or origin != self._origin:
+            if monotonic() >= self._fresh_until:
+                self._texts.clear()
+            if origin not in self._texts and len(self._texts) >= _MOST_ORIGINS:
+                origin = ""
+            if origin not in self._texts:
                 began = monotonic()
-                self._text = self._make(origin, run)
-                self._origin = origin
-                self._fresh_until = monotonic() + max(_FRESH, (monotonic() - began) * _SHARE)
+                self._texts[origin] = self._make(origin, run)
+                if len(self._texts) == 1:
+                    self._fresh_until = monotonic() + max(_FRESH, (monotonic() - began) * _SHARE)
+            text = self._texts[origin]
         return Answer(
-            self._text,
+            text,
             "text/calendar; charset=utf-8",
             headers=(("Content-Disposition", 'inline; filename="gcron.ics"'),),
         )
@@ -72,14 +79,16 @@ class Calendar:
         scheduler = self._gcron.scheduler
         jobs = [job for job in scheduler.jobs if job.policy.enabled and not scheduler.is_paused(job.name)]
         try:
-            text: bytes = run(_write, self._gcron.name, jobs, f"{origin}{self._base}", self._gcron.clock.now())
+            text: bytes = run(
+                _write, self._gcron.name, jobs, f"{origin}{self._base}" if origin else "", self._gcron.clock.now()
+            )
         except ModuleNotFoundError:
             raise Refusal(HTTPStatus.NOT_IMPLEMENTED, "no-calendar", MISSING) from None
         return text
 
 
 def _write(instance: str, jobs: Sequence[Job], pages: str, now: float) -> bytes:
-    """The text. `pages`: where these begin."""
+    """The text. `pages`: where these begin; empty: it has no links to them."""
     import icalendar  # 0.2 s
 
     begin, end = int(now), int(now) + DAYS * _DAY
@@ -104,7 +113,8 @@ def _write(instance: str, jobs: Sequence[Job], pages: str, now: float) -> bytes:
         event.add("dtstart", datetime.fromtimestamp(fire, UTC))
         event.add("summary", escape_line(job.name))
         event.add("description", _describe(job, fire))
-        event.add("url", f"{pages}/jobs/{quoted(job.name)}")
+        if pages:
+            event.add("url", f"{pages}/jobs/{quoted(job.name)}")
         event.add("transp", "TRANSPARENT")  # nobody is busy because a job runs
         calendar.add_component(event)
     written: bytes = calendar.to_ical()

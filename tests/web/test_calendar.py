@@ -169,3 +169,17 @@ def test_a_calendar_is_made_once_a_minute(site: Site) -> None:
     assert {event["SUMMARY"] for event in events_of(site)} == {"a"}
     sleep(timedelta(minutes=1).total_seconds())
     assert {event["SUMMARY"] for event in events_of(site)} == {"a", "b"}
+
+
+def test_who_calls_by_many_names_lets_few_calendars_be_made(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each name had its own calendar, and a thousand events take most of a second: other clients got 503."""
+    from gcron.web import calendar
+
+    made = []
+    write = calendar._write
+    monkeypatch.setattr(calendar, "_write", lambda *arguments: made.append(1) or write(*arguments))
+    site.gcron.scheduler.command("true", "0 3 * * *", name="a")
+    links = [icalendar.Calendar.from_ical(site.get(PLACE, HTTP_HOST=f"localhost:{port}").body) for port in range(1, 20)]
+    assert len(made) <= 5
+    assert links[0].walk("VEVENT")[0]["URL"] == "http://localhost:1/jobs/a"
+    assert "URL" not in links[-1].walk("VEVENT")[0]
