@@ -33,6 +33,8 @@ _MOST_COUNTED = 100_000
 _LEFT, _COLUMN, _ROW, _TOP, _FOOT = 170, 9, 20, 24, 64
 _WIDTH = _LEFT + _COLUMN * _SLOTS
 _LONGEST_NAME = 24
+# Its width: at the end of the picture it would be cut.
+_NAME_OF_HOUR = 36
 
 
 @frozen
@@ -198,7 +200,11 @@ def _hour(instant: int, second: int, height: int) -> str:
     if moment.minute:
         return ""
     x = _LEFT + second / SLOT * _COLUMN
-    name = f"<text class=hour x='{x + 3:g}' y=14>{moment:%H}:00</text>" if moment.hour % 3 == 0 else ""
+    name = (
+        f"<text class=hour x='{x + 3:g}' y=14>{moment:%H}:00</text>"
+        if moment.hour % 3 == 0 and x <= _WIDTH - _NAME_OF_HOUR
+        else ""
+    )
     return f"<path class=grid d='M{x:g} {_TOP - 4}V{height}'/>{name}"
 
 
