@@ -149,7 +149,7 @@ class RunResult:
     reason: Reason
     """`exit status 1`, `killed by signal 9 (SIGKILL)`; `NO_REASON` for plain success."""
     exit_code: int | None = None
-    """As `Popen.returncode`: negative for a signal; None where no process ended."""
+    """As `Popen.returncode`: negative for a signal; None where no process ended, or its status is not known."""
     duration: float = 0.0
     """Seconds from the start to the end of the process (and of its tree, if that was ended) or of the call."""
     output_head: bytes = b""

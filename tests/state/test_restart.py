@@ -67,13 +67,16 @@ def test_a_job_goes_on_as_the_same_run(gcron_run: Run, tmp_path: Path, unique: s
     assert "neither waits" not in second.log
     found = {run.run_id: run for run in runs_in(Path(state))}[run.run_id]
     assert (found.outcome, found.reason_code, found.created, found.pid) == ("unknown-exit", "adopted", run.created, pid)
+    assert found.exit_code is None
 
 
 def test_the_timeout_of_an_adopted_run_ends_its_whole_tree(
     gcron_run: Run, tmp_path: Path, unique: str, marked_processes: Find
 ) -> None:
+    """And nobody knows its exit status. The history and on-failure= had -65, a number of gcron's own for that."""
     state = str(tmp_path / "state")
-    text = f"# gcron: name=long timeout=8s kill-after=1s\n@reboot sleep {unique} & sleep {unique}; true\n"
+    options = "timeout=8s kill-after=1s on-failure='echo code=$GCRON_EXIT_CODE.'"
+    text = f"# gcron: name=long {options}\n@reboot sleep {unique} & sleep {unique}; true\n"
     first = gcron_run(text, "--state", state)
     first.wait_for("long +started")
     until(lambda: len(marked_processes(f"sleep {unique}")) >= 2)
@@ -81,7 +84,10 @@ def test_the_timeout_of_an_adopted_run_ends_its_whole_tree(
     second = gcron_run(text, "--state", state)
     second.wait_for("long +an earlier gcron left it running")
     second.wait_for("long +timed-out: still running after 8 s")
+    second.wait_for(r"long:on-failure +\| code=\.")
     until(lambda: not marked_processes(unique))
+    assert second.stop() == 0
+    assert [run.exit_code for run in runs_in(Path(state)) if run.outcome == "timed-out"] == [None]
 
 
 @pytest.mark.parametrize(("orphans", "message"), [("kill", "killed: an earlier gcron"), ("leave", "lost: gcron ended")])
