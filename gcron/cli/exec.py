@@ -17,7 +17,6 @@ from gcron.policy.services import is_service, without_useless
 from gcron.runtime.event import Event
 from gcron.runtime.greenlet import GreenletExit, spawn
 from gcron.runtime.hub import get_hub
-from gcron.runtime.subprocess import UNKNOWN_STATUS
 from gcron.runtime.waiting import wait
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler.job import Job, job_of
@@ -125,7 +124,7 @@ class _Foreground:
         if result.outcome is Outcome.START_FAILED:
             return result.exit_code or _CANNOT_START
         code = result.exit_code
-        if code is None or code == UNKNOWN_STATUS:
+        if code is None:
             return _OUR_OWN_FAILURE
         return code if code >= 0 else 128 - code
 

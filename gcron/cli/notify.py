@@ -47,7 +47,17 @@ def main(options: argparse.Namespace) -> int:
         say(f"{options.target} ({where_of(route)}): not delivered: gcron itself failed: {type(error).__name__}")
         return 1
     print(f"{options.target} ({where_of(route)}): {answer} after {time.monotonic() - started:.1f} s")
+    if isinstance(route, TargetRoute) and route.target.ping_style:
+        _warn_of_success(route.target)
     return 0
+
+
+def _warn_of_success(target: Target) -> None:
+    from gcron.notify.ping import takes_tests_as_success  # loads urllib3, as the delivery has done by now
+
+    if takes_tests_as_success(target.ping_style):
+        style = target.ping_style
+        say(f"{target.name}: warning: {style} has no call for a test. This was a success, which ends an alarm there")
 
 
 def _find_route(name: str, loaded: Loaded) -> Route | None:

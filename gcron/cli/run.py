@@ -24,7 +24,7 @@ from gcron.daemon.log import LogSettings
 from gcron.daemon.notifying import Notifying
 from gcron.daemon.watching import FileWatch
 from gcron.errors import StateError
-from gcron.notify.mailer import default_mailer, read_mailer
+from gcron.notify.mailer import Mailer, default_mailer, read_mailer
 from gcron.scheduler.job import Job, job_of
 from gcron.state.opening import Opened, open_store
 from gcron.state.places import instance_name
@@ -126,6 +126,8 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
     settings = _settings(options, log, (opened.note,) if opened.note else ())
     mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
+    if problem := _problem_of(mailer):
+        say(f"--mailer: {problem}, so no mail can be sent", "warning", options.log_format)
     owners = crontabs.trusted_owners
     keep = options.notify_keep
     notifying = partial(Notifying, mailer=mailer, zone=loaded.timezone, trusted_owners=owners, keep=keep)
@@ -244,6 +246,16 @@ def _read_again(crontabs: Crontabs, files: list[str]) -> Loaded:
 def _without_lines(problems: Sequence[Problem]) -> list[Problem]:
     """Return the problems for a log. A line of a crontab may hold a password, and a log is kept, and read by others."""
     return [problem._replace(source_line="") for problem in problems]
+
+
+def _problem_of(mailer: Mailer | None) -> str:
+    """Say what of a mailer is not there now. It may be there when a mail is sent, so gcron starts."""
+    if mailer is None:
+        return ""
+    if mailer.program:
+        return "" if os.access(mailer.program, os.X_OK) else f"{mailer.program} is no program that can be run"
+    is_there = not mailer.password_file or os.access(mailer.password_file, os.R_OK)
+    return "" if is_there else f"the password file {mailer.password_file} is not there, or cannot be read"
 
 
 def _jobs_without_shell(jobs: Sequence[Job]) -> int:

@@ -264,7 +264,9 @@ class Scanner:
                 message = f"the target {name} is declared in line {self.targets[name].line}"
                 raise LineError(message, *columns, "once is enough")
             if not errors:
-                self.targets[name] = _target(name, settings, columns, self._path, number)
+                target = _target(name, settings, columns, self._path, number)
+                sender = target.mail_from or self._below.environment.get("MAILFROM", "").strip()
+                self.targets[name] = replace(target, mail_from=sender)
                 self._warn_of_missing_variables(number, line, settings)
         except LineError as error:
             errors.append(error)

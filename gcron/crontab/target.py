@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from gcron.crontab.mail_address import address_in, addressees
+from gcron.crontab.mail_address import address_in, addressees, is_sender
 from gcron.frozen import frozen
 from gcron.policy import Option, PolicyError, nearest
 from gcron.policy.values import Refused, read_path, read_seconds
@@ -57,6 +57,8 @@ class Target:
     """A file with the key that signs a webhook."""
     body_file: str = ""
     """A template for the body of a webhook."""
+    mail_from: str = ""
+    """The address that mail comes from; empty for gcron's own."""
     path: str = ""
     line: int = 0
     """Where it is declared: from 1, or 0 in a program."""
@@ -128,6 +130,12 @@ def _read_style(value: object) -> str:
     raise Refused(f"cannot be {value!r}", "one of " + ", ".join(PING_STYLES))
 
 
+def _read_sender(value: object) -> str:
+    if isinstance(value, str) and is_sender(value):
+        return value
+    raise Refused(f"cannot be {value!r}", "one address: backup@example.com")
+
+
 def _read_file(value: object) -> str:
     return read_path(value) or ""
 
@@ -141,6 +149,7 @@ _READERS: Sequence[tuple[str, Callable[[object], object], str]] = (
     ("quiet", _read_quiet, "the hours in which messages that are not urgent wait: `22:00-07:00`"),
     ("secret-file", _read_file, "a file with the key that signs a webhook"),
     ("body-file", _read_file, "a template for the body of a webhook"),
+    ("mail-from", _read_sender, "the address that mail comes from; without it, that of `MAILFROM` in a line above"),
 )
 TARGET_OPTIONS: Mapping[str, Option] = MappingProxyType(
     {name: Option(name, reader, help=help) for name, reader, help in _READERS}

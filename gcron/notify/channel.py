@@ -139,6 +139,12 @@ class Channel:
             self._last_error,
         )
 
+    @property
+    def waiting(self) -> set[tuple[str, str]]:
+        """What waits, as the store knows it: by id and target."""
+        current = () if self._current is None else (self._current,)
+        return {key for message in (*current, *self._outbox) for key in self._keys(message)}
+
     def stop(self) -> Greenlet | None:
         """Deliver what waits at once, each message by one try; returns the greenlet that does it, if there is one."""
         self._outbox.hurry()
@@ -254,5 +260,7 @@ class Channel:
 
     def _forget(self, message: Message) -> None:
         if self._store is not None:
-            ids = message.covers or (message.message_id,)
-            self._store.drop_messages([(message_id, self.name) for message_id in ids])
+            self._store.drop_messages(self._keys(message))
+
+    def _keys(self, message: Message) -> list[tuple[str, str]]:
+        return [(message_id, self.name) for message_id in message.covers or (message.message_id,)]

@@ -81,6 +81,8 @@ class Notifications:
         self._timer: Timer | None = None
         self._restorer: Greenlet | None = None
         self._is_restored = store is None
+        self._put_here: set[tuple[str, str]] | None = None if store is None else set()
+        """Ids and targets of what this process has put, until it has listed what an earlier one left; else None."""
         self._gone: Counter[str] = Counter()
         """Messages that were given up, by the names of targets that are gone."""
         self._is_wrong = False
@@ -106,6 +108,8 @@ class Notifications:
         for channel in self._channels.values():
             channel.go_on()
         if not self._is_restored and self._store is not None:
+            if self._put_here is None:  # an earlier start could not list all
+                self._put_here = {key for channel in self._channels.values() for key in channel.waiting}
             self._restorer = spawn(self._restore, self._store)
 
     def stop(self) -> None:
@@ -191,6 +195,8 @@ class Notifications:
     # -- channels -------------------------------------------------------------------------------------------
 
     def _put(self, route: Route, message: Message, is_kept: bool = False) -> None:
+        if self._put_here is not None:
+            self._put_here.add((message.message_id, route.name))
         self._channel(route).put(message, is_kept)
 
     def _channel(self, route: Route) -> Channel:
@@ -254,6 +260,8 @@ class Notifications:
         try:
             while kept := store.list_messages(last):
                 for each in kept:
+                    if self._put_here is not None and (each.message_id, each.target) in self._put_here:
+                        continue
                     if why := self._restore_one(each, routes.get(each.target), oldest):
                         given_up[each.target, why] += 1
                         store.drop_messages([(each.message_id, each.target)])
@@ -261,6 +269,7 @@ class Notifications:
             self._is_restored = True
         except StoreUnavailable as error:
             self._say(f"notify: messages of before the start cannot be read, and wait for the next start: {error}")
+        self._put_here = None
         for (target, why), count in given_up.items():
             if target in routes:
                 self._channel(routes[target]).give_up(count, why)

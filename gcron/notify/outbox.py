@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from itertools import chain
 
 from gcron.notify.message import DIGEST, Message, new_id
 from gcron.scheduler.records import instant
@@ -69,6 +71,10 @@ class Outbox:
     def __len__(self) -> int:
         """Return how many messages wait."""
         return len(self._ready) + len(self._held) + self._unnamed
+
+    def __iter__(self) -> Iterator[Message]:
+        """Yield the messages that wait, but those that a digest will only count."""
+        return chain(self._ready, self._held)
 
     @property
     def makes_digests(self) -> bool:

@@ -17,7 +17,7 @@ from gcron.notify.http import check, request
 from gcron.notify.message import Message
 from gcron.notify.secrets import url_of
 
-__all__ = ["Ping", "PingSender", "ping_of"]
+__all__ = ["Ping", "PingSender", "ping_of", "takes_tests_as_success"]
 
 _LONGEST_TEXT = 200
 
@@ -54,13 +54,18 @@ def ping_of(style: str, url: str, message: Message) -> Ping | None:
     return _STYLES[style](url, message)
 
 
+def takes_tests_as_success(style: str) -> bool:
+    """Whether a service has no call that says nothing: there a test message ends an alarm."""
+    return style != "healthchecks"
+
+
 def _healthchecks(url: str, message: Message) -> Ping:
     run_id = message.record.get("run_id")
     rid = {} if run_id is None else {"rid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"gcron:{run_id}"))}
     body = message.tail.encode()[-10_000:] or message.title.encode()
     if message.kind == "start":
         return Ping(_with(url, "/start", rid))
-    if message.kind in ("success", "test"):
+    if message.kind == "success":
         return Ping(_with(url, "", rid), body)
     if message.kind == "failure":
         return Ping(_with(url, f"/{_exit_status(message) or 'fail'}", rid), body)

@@ -74,7 +74,7 @@ class _ByScheme:
         if scheme == "mailto":
             from gcron.notify.mail import MailSender
 
-            sender = MailSender(self._settings.mailer, address_in(url), trusted_owners=owners)
+            sender = MailSender(self._settings.mailer, address_in(url), self._target.mail_from, owners)
         elif scheme in ("http", "https"):
             from gcron.notify.webhook import WebhookSender
 

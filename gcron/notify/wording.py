@@ -125,7 +125,9 @@ def _details(event: JobEvent, job: Job, zone: tzinfo) -> list[str]:
         if event.fire_at is not None:
             lines.append(f"due: {_time(event.fire_at, zone)}")
         lines.append(f"outcome: {result.outcome}" + (f" ({result.reason})" if result.reason else ""))
-        lines.append(f"took: {result.duration:.1f} s" + (f", {result.attempts} attempts" * (result.attempts > 1)))
+        took = [] if result.duration is None else [f"{result.duration:.1f} s"]
+        attempts = [f"{result.attempts} attempts"] if result.attempts > 1 else []
+        lines += [f"took: {', '.join(took + attempts)}"] if took or attempts else []
         lines += _used(result.usage)
         lines.append(f"run: {event.run_id}")
         if result.error is not None:

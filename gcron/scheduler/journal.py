@@ -362,7 +362,7 @@ def _result(result: RunResult) -> Mapping[str, Any]:
         "reason": result.reason.text,
         "attempts": 0 if was_skipped else result.attempts,
         "exit_code": result.exit_code,
-        "duration": None if was_skipped else result.duration,
+        "duration": result.duration,
         "cpu_seconds": result.usage.cpu_seconds,
         "max_rss_bytes": result.usage.max_rss_bytes,
         "output_size": result.output_size,

@@ -43,7 +43,7 @@ class PastRun:
     """Of the attempt that needed the most memory; None where that is not known."""
     attempts: int
     exit_code: int | None
-    """As `RunResult.exit_code`: negative for a signal; None where no process ended."""
+    """As `RunResult.exit_code`: negative for a signal; None where no process ended, or its status is not known."""
     output_size: int
     """Bytes that it wrote."""
     who: str

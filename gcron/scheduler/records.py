@@ -198,7 +198,7 @@ def _result(result: RunResult) -> Record:
         "outcome": str(result.outcome),
         **_reason(result.reason),
         "exit_code": result.exit_code,
-        "duration": round(result.duration, 6),
+        "duration": _seconds(result.duration),
         "cpu_seconds": _seconds(result.usage.cpu_seconds),
         "max_rss_bytes": result.usage.max_rss_bytes,
         "output_bytes": result.output_size,

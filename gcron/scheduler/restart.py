@@ -7,14 +7,15 @@ own orphan. `take_over` acts. This module must not know where a store keeps thin
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
 from gcron.frozen import frozen, replace
 from gcron.policy.services import is_service
 from gcron.schedule.clock import Clock
-from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.events import FiresMissed, JobResumed, RunFinished
-from gcron.scheduler.history import Chain, Fire, JobMemory, OpenRun, StoredRun
+from gcron.scheduler.history import Chain, Fire, JobMemory, OpenRun, OutputPart, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.pauses import Pauses
@@ -35,7 +36,7 @@ class Past:
     memories: Mapping[str, JobMemory] = MappingProxyType({})
     orphans: tuple[tuple[StoredRun, Orphan], ...] = ()
     """Runs whose leader lives."""
-    lost: tuple[tuple[StoredRun, Reason], ...] = ()
+    lost: tuple[tuple[StoredRun, RunResult], ...] = ()
     """Runs whose leader is gone, oldest first."""
     waiting: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     """By job, the fires that were to be made up and did not begin, oldest first."""
@@ -45,6 +46,8 @@ class Past:
 
 NOTHING = Past()
 
+# Lost runs whose output is read, and bytes of each: after a power cut there may be many, and the start waits.
+_MOST_OUTPUTS, _LONGEST_OUTPUT = 50, 64 * 1024
 _MAY_HAVE_BEGUN = "gcron ended just when the run was to begin, and nobody knows whether it has"
 
 
@@ -67,14 +70,36 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     orphans += [(_record_of(each, now), each) for run_id, each in found.items() if run_id not in on_record]
     functions = {job.name for job in jobs if not isinstance(job.action, Command)}
     lost = [
-        (each.run, Reason(ReasonCode.GCRON_ENDED, _why_lost(each, recall.boot_id, functions) + problem))
+        (each.run, _why_lost(each, recall.boot_id, functions))
         for each in recall.open_runs
         if each.run.run_id not in found
     ]
     living = {(orphan.job, orphan.fire_at) for orphan in found.values()}
     begun = [fire for fire in recall.claims if not fire.waits and (fire.job, fire.fire_at) not in living]
-    lost += [(_record_of_claim(fire, now), Reason(ReasonCode.GCRON_ENDED, _MAY_HAVE_BEGUN + problem)) for fire in begun]
-    return Past(recall.jobs, tuple(orphans), tuple(lost), waiting, recall.same_boot)
+    lost += [(_record_of_claim(fire, now), _MAY_HAVE_BEGUN) for fire in begun]
+    outputs = _outputs_of([run for run, _ in lost], door)
+    ends = [(run, _lost(run, why + problem, outputs.get(run.run_id))) for run, why in lost]
+    return Past(recall.jobs, tuple(orphans), tuple(ends), waiting, recall.same_boot)
+
+
+def _outputs_of(runs: Sequence[StoredRun], door: StoreDoor) -> dict[str, OutputPart]:
+    """The end of what the latest of these runs wrote, as far as it is kept: it may show what happened."""
+    outputs = {}
+    with suppress(StoreUnavailable):
+        for run in runs[-_MOST_OUTPUTS:]:
+            if run.started is not None and (part := door.output(run.run_id, -_LONGEST_OUTPUT, _LONGEST_OUTPUT)):
+                outputs[run.run_id] = part
+    return outputs
+
+
+def _lost(run: StoredRun, why: str, output: OutputPart | None = None) -> RunResult:
+    return RunResult(
+        Outcome.LOST,
+        Reason(ReasonCode.GCRON_ENDED, why),
+        attempts=max(1, run.attempts),
+        output_tail=b"" if output is None else output.data,
+        output_size=0 if output is None else output.size,
+    )
 
 
 def _waiting(claims: Sequence[Fire]) -> dict[str, tuple[int, ...]]:
@@ -204,13 +229,13 @@ class Takeover:
                 self._lose(run, f"orphans=leave: it goes on as {orphan.process}")
             else:
                 self._adopt(job, run, orphan)
-        for run, reason in self._past.lost:
+        for run, end in self._past.lost:
             self._door.adopt(run)
             job = self._table.find(run.job)
             if job is not None and job.policy.retry_lost and not is_service(job):
-                self._runs.retry_lost(job, run, reason)
+                self._runs.retry_lost(job, run, end)
             else:
-                self._end(run, reason)
+                self._end(run, end)
 
     def _adopt(self, job: Job, stored: StoredRun, orphan: Orphan) -> None:
         is_to_end = job.policy.orphans == "kill" or (is_service(job) and not job.policy.enabled)
@@ -223,8 +248,7 @@ class Takeover:
             run.stop(Outcome.KILLED, reason)
 
     def _lose(self, run: StoredRun, text: str) -> None:
-        self._end(run, Reason(ReasonCode.GCRON_ENDED, f"gcron ended before the run did; {text}"))
+        self._end(run, _lost(run, f"gcron ended before the run did; {text}"))
 
-    def _end(self, run: StoredRun, reason: Reason) -> None:
-        result = RunResult(Outcome.LOST, reason, attempts=max(1, run.attempts))
+    def _end(self, run: StoredRun, result: RunResult) -> None:
         self._runs.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result))

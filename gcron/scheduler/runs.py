@@ -109,9 +109,9 @@ class Runs:
 
         return self._take_up(job, stored, attempt, orphan.mark)
 
-    def retry_lost(self, job: Job, stored: StoredRun, reason: Reason) -> Run:
+    def retry_lost(self, job: Job, stored: StoredRun, end: RunResult) -> Run:
         """Go on with a run that is lost: its last attempt has failed. Returns at once."""
-        return self._take_up(job, stored, lambda run: _LostAttempt(reason))
+        return self._take_up(job, stored, lambda run: _LostAttempt(end))
 
     def _take_up(self, job: Job, stored: StoredRun, first: Callable[[Run], AnyAttempt], mark: str = "") -> Run:
         run = Run(stored.run_id, job.name, stored.fire_at, self._clock)
@@ -299,11 +299,11 @@ class _LostAttempt:
 
     waits_for_capacity = False
 
-    def __init__(self, reason: Reason) -> None:
-        self._reason = reason
+    def __init__(self, end: RunResult) -> None:
+        self._end = end
 
     def perform(self) -> RunResult:
-        return RunResult(Outcome.LOST, self._reason)
+        return self._end
 
     def stop(self, outcome: Outcome, reason: Reason, now: bool = False, kill_after: float | None = None) -> None: ...
 

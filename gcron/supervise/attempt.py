@@ -310,7 +310,7 @@ class Attempt:
         return RunResult(
             outcome,
             reason,
-            code,
+            None if code == UNKNOWN_STATUS else code,
             duration=(self._ended_at or get_hub().monotonic()) - self._started_at,
             output_head=self._excerpt.head,
             output_tail=self._excerpt.tail,

@@ -149,9 +149,10 @@ class RunResult:
     reason: Reason
     """`exit status 1`, `killed by signal 9 (SIGKILL)`; `NO_REASON` for plain success."""
     exit_code: int | None = None
-    """As `Popen.returncode`: negative for a signal; None where no process ended."""
-    duration: float = 0.0
-    """Seconds from the start to the end of the process (and of its tree, if that was ended) or of the call."""
+    """As `Popen.returncode`: negative for a signal; None where no process ended, or its status is not known."""
+    duration: float | None = None
+    """Seconds from the start to the end of the process (and of its tree, if that was ended) or of the call. None where
+    nothing was begun, or nobody knows when it ended."""
     output_head: bytes = b""
     output_tail: bytes = b""
     output_size: int = 0

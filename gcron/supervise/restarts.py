@@ -60,8 +60,9 @@ class Restarts:
             return Sequel(ServiceState.STOPPED, how)
         if policy.restart == "never":
             return Sequel(ServiceState.FAILED, how)
-        delay = SHORTEST_CYCLE - result.duration
-        if result.outcome is Outcome.START_FAILED or result.duration < policy.min_uptime:
+        lived = result.duration or 0.0
+        delay = SHORTEST_CYCLE - lived
+        if result.outcome is Outcome.START_FAILED or lived < policy.min_uptime:
             self._early_deaths += 1
             if self._early_deaths == policy.restart_limit:
                 text = f"given up after {self._early_deaths} short lives in a row: {how}"

@@ -63,8 +63,8 @@ class Tally:
         self._of(event.job).late = event.delay
 
     def _finish(self, event: RunFinished) -> None:
-        if not event.result.attempts:
-            return  # it was skipped
+        if event.result.duration is None:
+            return  # it was skipped or lost
         tally = self._of(event.job)
         tally.exit_code = event.result.exit_code
         tally.counts[bisect_left(BUCKETS, event.result.duration)] += 1

@@ -24,12 +24,17 @@ def peer() -> Iterator[tuple[str, list[Any]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path.endswith("/wrong"):
+            if "/wrong" in self.path:
                 self.send_response(404)
                 self.end_headers()
                 self.wfile.write(f"Cannot POST {self.path}".encode() if "S3CRET" in self.path else b"")
                 return
-            got.append(json.loads(body))
+            got.append(json.loads(body) if self.headers["Content-Type"] == "application/json" else self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            got.append(self.path)
             self.send_response(204)
             self.end_headers()
 
@@ -52,6 +57,20 @@ def test_a_test_message_is_sent(gcron: Gcron, write: Callable[..., str], peer: t
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"hook ({url}): status 204 after ")
     assert (got[0]["event"], got[0]["target"], got[0]["title"]) == ("test", "hook", "gcron: this is a test")
+
+
+@pytest.mark.parametrize(("style", "warns"), [("healthchecks", False), ("uptime-kuma", True), ("plain", True)])
+def test_a_test_that_ends_an_alarm_says_so(
+    gcron: Gcron, write: Callable[..., str], peer: tuple[str, list[Any]], style: str, warns: bool
+) -> None:
+    """Somebody tried `gcron notify` while a backup was overdue, and the service took it for the backup's success."""
+    url, got = peer
+    result = gcron("notify", write(f"# gcron-notify: hc ping={url}/UUID ping-style={style}\n"), "hc")
+
+    assert result.returncode == 0
+    assert (got == ["/UUID/log"]) == (not warns)
+    said = f"hc: warning: {style} has no call for a test. This was a success, which ends an alarm there"
+    assert (said in result.stderr) == warns
 
 
 def test_a_failure_says_what_came_back_and_no_secret(

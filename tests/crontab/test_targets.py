@@ -26,6 +26,18 @@ def test_a_target_has_a_name_a_url_and_the_messages_that_it_gets() -> None:
     )
 
 
+def test_mail_of_a_target_comes_from_mailfrom_above_it_or_from_its_own_address() -> None:
+    """It came from root@host, which mail servers refuse, and nothing could change that."""
+    a, b, c = parse(
+        "# gcron-notify: a url=mailto:ops@example.com\nMAILFROM=backup@example.com\n"
+        "# gcron-notify: b url=mailto:ops@example.com\n"
+        "# gcron-notify: c url=mailto:ops@example.com mail-from=other@example.com\n"
+    ).targets
+
+    assert [target.mail_from for target in (a, b, c)] == ["", "backup@example.com", "other@example.com"]
+    assert errors("# gcron-notify: a url=mailto:ops@example.com mail-from=|id") == ["mail-from cannot be '|id'"]
+
+
 def test_a_ping_has_a_style() -> None:
     (target,) = parse("# gcron-notify: hc ping=https://hc-ping.com/UUID\n").targets
 

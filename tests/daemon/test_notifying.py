@@ -45,6 +45,26 @@ def test_mailto_means_what_it_means_in_cron(gcron_run: Callable[..., Any], sendm
     assert mail.endswith("\n\nhello\n")
 
 
+@pytest.mark.parametrize(
+    ("mailer", "warning"),
+    [
+        ("smtp://gcron@localhost?password-file={}", "the password file {} is not there, or cannot be read"),
+        ("{}", "{} is no program that can be run"),
+    ],
+)
+def test_a_mailer_that_cannot_work_is_warned_about_at_the_start(
+    gcron_run: Callable[..., Any], tmp_path: Path, mailer: str, warning: str
+) -> None:
+    """A wrong path of a password was found when the first mail about a failure was lost."""
+    missing = tmp_path / "missing"
+    daemon = gcron_run(
+        "MAILTO=ops@example.com\n# gcron: name=hello\n@manual true\n", f"--mailer={mailer.format(missing)}"
+    )
+    daemon.wait_for("1 job from")
+    assert daemon.stop() == 0
+    assert f"--mailer: {warning.format(missing)}, so no mail can be sent" in daemon.errors
+
+
 def test_without_a_mailer_there_is_no_mail(gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path) -> None:
     daemon = gcron_run("MAILTO=ops@example.com\n# gcron: name=hello\n@reboot echo hello\n", "--mailer=off")
     daemon.wait_for(r"hello.*succeeded")

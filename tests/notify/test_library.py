@@ -28,7 +28,7 @@ def test_a_program_is_told_of_the_failure_of_a_function(
     scheduler: tuple[Scheduler, Recorder], sendmail: str, tmp_path: Path
 ) -> None:
     made, _ = scheduler
-    made.notify("mailto:ops@example.com", on="failure", mailer=sendmail)
+    made.notify("mailto:ops@example.com", on="failure", mailer=sendmail, mail_from="jobs@example.com")
 
     @made.job("@manual")
     def breaks() -> None:
@@ -40,6 +40,7 @@ def test_a_program_is_told_of_the_failure_of_a_function(
     mail = (tmp_path / "mails").read_text()
     assert "Subject: breaks failed: " in mail
     assert "RuntimeError: out of paper" in mail
+    assert "From: jobs@example.com" in mail
 
 
 def test_a_named_target_is_for_the_jobs_that_name_it(scheduler: tuple[Scheduler, Recorder]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,11 +18,13 @@ from gcron.notify.rules import Occasion
 from gcron.notify.store import MemoryMessages
 from gcron.notify.wording import message_of
 from gcron.policy import Policy
+from gcron.runtime.event import Event
 from gcron.schedule import every
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import RunFinished, RunResult
 from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.job import Job, jobs_of
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.python_jobs import schedule_of
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import NO_REASON, Outcome
@@ -522,6 +524,79 @@ def test_what_waits_is_delivered_when_the_scheduler_starts_again(
 class BrokenStore(MemoryMessages):
     def list_messages(self, after: object = None) -> Any:
         raise StoreUnavailable("disk full")
+
+
+class SlowStore(MemoryMessages):
+    """Lists what it had when the latest message came, and waits for one to come."""
+
+    def __init__(self, kept: list[KeptMessage]) -> None:
+        super().__init__()
+        super().append_messages(kept)
+        self._news = Event()
+        self._listed: list[KeptMessage] = []
+
+    def append_messages(self, messages: Sequence[KeptMessage]) -> None:
+        super().append_messages(messages)
+        self._listed = super().list_messages()
+        self._news.set()
+
+    def list_messages(self, after: KeptMessage | None = None) -> list[KeptMessage]:
+        self._news.wait()
+        return self._listed if after is None else []
+
+
+class FailingStore(MemoryMessages):
+    """Fails once, after it has listed its first messages."""
+
+    has_failed = False
+
+    def list_messages(self, after: KeptMessage | None = None) -> list[KeptMessage]:
+        if after is not None and not self.has_failed:
+            self.has_failed = True
+            raise StoreUnavailable("disk full")
+        return super().list_messages(after)
+
+
+def kept_failure(house: Callable[..., House], postbox: Postbox, text: str) -> list[KeptMessage]:
+    """What a gcron leaves whose target did not answer."""
+    store = MemoryMessages()
+    first = house(text, store=store)
+    postbox.fail = [DeliveryError("no connection") for _ in range(2)]
+    first.scheduler.trigger("backup").result.get()
+    first.notifications.stop()
+    return store.list_messages()
+
+
+def test_what_fails_while_old_messages_are_listed_is_told_once(house: Callable[..., House], postbox: Postbox) -> None:
+    """The start found its own message among the old ones, and delivered it a second time: on-failure= ran twice."""
+    text = OPS + "# gcron: name=backup notify=ops notify-again=0\n@manual false\n"
+    kept = kept_failure(house, postbox, text)
+    second = house(text, store=SlowStore(kept))
+    second.notifications.start()
+    run(second, "backup")
+    until(lambda: len(postbox.delivered) >= 2)
+    second.notifications.stop()
+
+    ids = [message.message_id for _, message in postbox.delivered]
+    assert (len(ids), len(set(ids)), kept[0].message_id in ids) == (2, 2, True)
+
+
+def test_what_is_listed_again_after_a_failure_is_told_once(house: Callable[..., House], postbox: Postbox) -> None:
+    """A start delivers what it can read. The next start of the same scheduler must not take it for new."""
+    text = OPS + "# gcron: name=backup notify=ops\n@manual false\n"
+    store = FailingStore()
+    store.append_messages(kept_failure(house, postbox, text))
+    second = house(text, store=store)
+    postbox.fail = [DeliveryError("no connection") for _ in range(3)]
+    second.notifications.start()
+    until(lambda: second.log)
+    second.notifications.stop()
+    second.notifications.start()
+    until(lambda: not store.list_messages())
+    settle(second)
+    second.notifications.stop()
+
+    assert (len(postbox.delivered), postbox.tries) == (1, 6)
 
 
 def test_a_store_that_fails_delays_no_message(house: Callable[..., House], postbox: Postbox) -> None:

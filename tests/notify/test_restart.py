@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from gcron import Scheduler
+from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.messages import KeptMessage
 from tests.waiting import PATIENCE, until
 
 Run = Callable[..., Any]
@@ -158,3 +160,37 @@ def test_a_program_sends_them_after_a_restart_too(tmp_path: Path, peer: Peer) ->
     assert [counts.sent for counts in second.message_counts] == [1]
     second.stop()
     assert len(peer.received) == 1
+
+
+def test_a_program_tells_once_what_fails_while_it_lists_old_messages(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that failed in the first moments was told twice, with one message id: it was on disk before the look."""
+    ask = StoreDoor.list_messages
+
+    def ask_after_the_failure(door: StoreDoor, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
+        until(lambda: len(kept(tmp_path)) == messages)
+        return ask(door, after)
+
+    def program() -> Scheduler:
+        scheduler = Scheduler(state=tmp_path, logger=None)
+        scheduler.command("exit 3", "@manual", name="job", notify_again=0)
+        scheduler.notify(peer.url, on="failure", name="ops")
+        scheduler.notify(peer.url, on="failure")
+        scheduler.start_thread()
+        return scheduler
+
+    messages = 0
+    monkeypatch.setattr(StoreDoor, "list_messages", ask_after_the_failure)
+    first = program()
+    first.trigger("job").result.get(timeout=PATIENCE)
+    first.stop()
+    messages = 2
+    second = program()
+    second.trigger("job").result.get(timeout=PATIENCE)
+    until(lambda: second.message_counts and second.message_counts[0].waiting >= 2)
+    peer.answer()
+    second.stop()  # it tries once more to deliver what waits
+    assert not kept(tmp_path)
+    ids = [message["message_id"] for message in peer.received]
+    assert (len(ids), len(set(ids))) == (2, 2)

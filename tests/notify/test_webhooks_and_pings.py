@@ -385,6 +385,7 @@ RID = str(uuid.uuid5(uuid.NAMESPACE_URL, "gcron:0123456789abcdef"))
         ("failure", {"exit_code": -9, "reason_code": "signal"}, "/fail", b"no space\n"),
         ("failure", {"exit_code": None, "reason_code": "timeout"}, "/fail", b"no space\n"),
         ("skipped", {}, "/log", b"no space\n"),
+        ("test", {}, "/log", b"no space\n"),  # it was a success, and ended a true alarm
     ],
 )
 def test_the_protocol_of_healthchecks(kind: str, record: dict[str, Any], path: str, body: bytes | None) -> None:

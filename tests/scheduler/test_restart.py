@@ -10,6 +10,7 @@ import pytest
 
 from gcron.greenlet import sleep
 from gcron.scheduler.history import JobMemory, OpenRun, Recall, StoredRun
+from gcron.scheduler.records import event_record
 from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
 
@@ -214,6 +215,8 @@ def test_a_run_whose_processes_are_gone_is_lost(clock: VirtualClock, make_schedu
     found = store.run("2")
     assert found is not None
     assert (found.outcome, found.created, found.started, found.finished) == ("lost", began, began, clock.now() - 1)
+    records = [event_record(event)["duration"] for event in ends]
+    assert (found.duration, records) == (None, [None] * 4), "it was 0.0 s: nobody knows when it ended"
 
 
 def test_with_retry_lost_the_retries_of_a_lost_run_apply(clock: VirtualClock, make_scheduler: Make) -> None:

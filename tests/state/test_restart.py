@@ -37,6 +37,19 @@ def runs_in(directory: Path) -> list[StoredRun]:
         store.close()
 
 
+def find_run(state: str) -> StoredRun | None:
+    return next(iter(runs_in(Path(state))), None) if (Path(state) / "history.db").exists() else None
+
+
+def output_of(state: str, run_id: str) -> bytes:
+    store = SqliteStore(state)
+    try:
+        part = store.output(run_id)
+        return b"" if part is None else part.data
+    finally:
+        store.close()
+
+
 def kill(daemon: Any, state: str) -> None:
     """Kill it once its start is on disk. At the first start of all, that may come after the first processes."""
     until(lambda: (Path(state) / "history.db").exists() and [run for run in runs_in(Path(state)) if run.pid])
@@ -67,13 +80,16 @@ def test_a_job_goes_on_as_the_same_run(gcron_run: Run, tmp_path: Path, unique: s
     assert "neither waits" not in second.log
     found = {run.run_id: run for run in runs_in(Path(state))}[run.run_id]
     assert (found.outcome, found.reason_code, found.created, found.pid) == ("unknown-exit", "adopted", run.created, pid)
+    assert found.exit_code is None
 
 
 def test_the_timeout_of_an_adopted_run_ends_its_whole_tree(
     gcron_run: Run, tmp_path: Path, unique: str, marked_processes: Find
 ) -> None:
+    """And nobody knows its exit status. The history and on-failure= had -65, a number of gcron's own for that."""
     state = str(tmp_path / "state")
-    text = f"# gcron: name=long timeout=8s kill-after=1s\n@reboot sleep {unique} & sleep {unique}; true\n"
+    options = "timeout=8s kill-after=1s on-failure='echo code=$GCRON_EXIT_CODE.'"
+    text = f"# gcron: name=long {options}\n@reboot sleep {unique} & sleep {unique}; true\n"
     first = gcron_run(text, "--state", state)
     first.wait_for("long +started")
     until(lambda: len(marked_processes(f"sleep {unique}")) >= 2)
@@ -81,7 +97,30 @@ def test_the_timeout_of_an_adopted_run_ends_its_whole_tree(
     second = gcron_run(text, "--state", state)
     second.wait_for("long +an earlier gcron left it running")
     second.wait_for("long +timed-out: still running after 8 s")
+    second.wait_for(r"long:on-failure +\| code=\.")
     until(lambda: not marked_processes(unique))
+    assert second.stop() == 0
+    assert [run.exit_code for run in runs_in(Path(state)) if run.outcome == "timed-out"] == [None]
+
+
+def test_the_message_of_a_lost_run_has_its_output_and_no_duration(
+    gcron_run: Run, tmp_path: Path, unique: str, marked_processes: Find
+) -> None:
+    """It said that the run took 0.0 s and printed nothing, while the history had its last words."""
+    state = str(tmp_path / "state")
+    options = "on-failure='echo took=$GCRON_DURATION. bytes=$GCRON_OUTPUT_BYTES \"$(cat)\"'"
+    text = f"# gcron: name=long {options}\n@reboot echo step 2 of 3; exec sleep {unique}\n"
+    first = gcron_run(text, "--state", state)
+    (pid,) = until(lambda: marked_processes(unique))
+    until(lambda: (run := find_run(state)) and output_of(state, run.run_id))
+    kill(first, state)
+    psutil.Process(pid).kill()
+    until(lambda: not marked_processes(unique))
+    second = gcron_run(text.replace("@reboot", "@manual"), "--state", state)
+    second.wait_for(r"long:on-failure +\| took=\. bytes=12 step 2 of 3")
+    assert second.stop() == 0
+    (lost,) = runs_in(Path(state))
+    assert (lost.outcome, lost.duration, lost.output_size) == ("lost", None, 12)
 
 
 @pytest.mark.parametrize(("orphans", "message"), [("kill", "killed: an earlier gcron"), ("leave", "lost: gcron ended")])

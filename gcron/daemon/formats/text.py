@@ -143,7 +143,7 @@ def _describe_finished(event: RunFinished) -> tuple[str, str]:
     text = f"{result.outcome}"
     if result.reason:
         text += f": {result.reason}"
-    if result.outcome not in (Outcome.SKIPPED, Outcome.LOST):
+    if result.duration is not None:
         attempt = f"attempt {result.attempts}, " if result.attempts > 1 else ""
         text += f" ({attempt}after {duration(result.duration)}{_describe_usage(result.usage)})"
     if result.left_behind:
