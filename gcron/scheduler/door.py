@@ -19,16 +19,20 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
 from gcron.scheduler.recorder import Recorder
 from gcron.scheduler.store import Fire, Store
-from gcron.supervise.outcome import Reason, ReasonCode
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.timing import TIMING, Timing
 
 if TYPE_CHECKING:
     from gcron.scheduler.messages import KeptMessage
 
-__all__ = ["StoreDoor", "StoreHealth", "StoreUnavailable"]
+__all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+NO_ANSWER = Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
+"""Why a fire is missed that has to be claimed, and was not."""
+_REFUSED = Reason(ReasonCode.STORE_FAILED, "not made up: the store says that it or a later fire was claimed meanwhile")
 
 # Queries at a time. More wait their turn.
 _QUERIES = 2
@@ -111,12 +115,14 @@ class StoreDoor:
             return None
         return answers
 
-    def take(self, job: Job, fire_at: int) -> bool:
-        """Claim a fire that has waited, just before it starts; returns whether it may. Parks as `claim`."""
+    def take(self, job: Job, fire_at: int) -> Reason:
+        """Claim a fire that has waited, just before it starts; returns why it may not, if so. Parks as `claim`."""
         if not self.store.must_claim(job):
-            return True
+            return NO_REASON
         answers = self.claim([Fire(job.name, fire_at)])
-        return self.store.when_down == "run" if answers is None else bool(answers[0])
+        if answers is None:
+            return NO_REASON if self.store.when_down == "run" else NO_ANSWER
+        return NO_REASON if answers[0] else _REFUSED
 
     def forget(self, job: str) -> None:
         """Drop the claims of a job, before anything more is claimed; returns at once."""
