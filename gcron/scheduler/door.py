@@ -107,6 +107,8 @@ class StoreDoor:
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
         """Ask the store, parking the caller for at most `Timing.claim` seconds; None when it has no answer."""
+        if not self._is_open:  # somebody else may have the store; before the start, nothing is due
+            return [True] * len(fires)
         if self._to_forget and not self._forget():
             return None
         answers: Sequence[bool] | None = self._ask(self.store.claim, fires)
@@ -186,7 +188,7 @@ class StoreDoor:
         """Remember that for a job that runs after others; returns at once."""
         if self.store.keeps_history:
             self._journal.keep_chain(job, chain)
-            self._recorder.wake()
+            self._wake()
 
     def adopt(self, run: StoredRun) -> None:
         """A run of an earlier gcron goes on here, or gets its outcome here; returns at once."""

@@ -229,6 +229,40 @@ def test_a_scheduler_that_never_started_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_a_scheduler_that_never_started_writes_nothing_into_anothers_directory(
+    tmp_path: Path, make_scheduler: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With jobs that run after others, a trigger wrote a run, a session and a chain into the other's database.
+
+    Without the directory, an error said that the store does not work.
+    """
+
+    def make(directory: Path) -> Any:
+        scheduler, _ = make_scheduler(state=directory)
+        scheduler.job("@manual", name="extract", greenlet=True)(lambda: None)
+        scheduler.job("@manual", name="load", greenlet=True)(lambda: None)
+        scheduler.job("@after extract,load", name="transform", greenlet=True)(lambda: None)
+        return scheduler
+
+    def rows() -> list[Any]:
+        with closing(sqlite3.connect(tmp_path / "state" / "history.db")) as database:
+            questions = ("SELECT name, claimed, chain FROM job", "SELECT job FROM run", "SELECT pid FROM session")
+            return [database.execute(question).fetchall() for question in questions]
+
+    owner, other, alone = (make(tmp_path / name) for name in ("state", "state", "none"))
+    owner.start()
+    owner.history()
+    before = rows()
+    for scheduler in (other, alone):
+        for name in ("extract", "transform"):
+            scheduler.trigger(name).result.get(timeout=PATIENCE)
+        scheduler.store._recorder.flush(PATIENCE)
+        scheduler.stop()
+    assert rows() == before
+    assert not (tmp_path / "none").exists()
+    assert "store" not in caplog.text
+
+
 class Slow(MemoryStore):
     """Answers the question of the start when it is told to."""
 
