@@ -20,7 +20,8 @@ import pytest
 
 from gcron import ArgumentError, JobError, Scheduler, StateError, sleep
 from gcron.scheduler import PastRun, PythonCall
-from gcron.scheduler.history import Recall
+from gcron.scheduler.history import Recall, StoredRun
+from gcron.scheduler.journal import Batch
 from gcron.scheduler.recent import RecentRuns
 from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
@@ -123,6 +124,17 @@ def test_wrong_questions_are_refused(make_scheduler: Make, arguments: Any, messa
     scheduler, _ = make_scheduler()
     with pytest.raises(ArgumentError, match=message):
         scheduler.history(**arguments)
+
+
+def test_a_run_with_codes_of_a_newer_gcron_is_in_the_history(make_scheduler: Make) -> None:
+    """One such run made `history()` raise ValueError for all of them."""
+    store = MemoryStore(now=lambda: 2.0)
+    run = StoredRun("a1", "job", 1.0, "evaporated", "heat", "it was too hot", finished=2.0)
+    store.write(Batch(runs=(run,)))
+    scheduler, _ = make_scheduler(state=store)
+    (found,) = scheduler.history()
+    assert (found.run_id, found.outcome, str(found.reason)) == ("a1", "unknown-exit", "it was too hot")
+    assert found.reason.code == ""
 
 
 def test_without_state_the_latest_runs_are_kept_and_nothing_is_written(
