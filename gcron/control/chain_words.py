@@ -46,8 +46,8 @@ def waits_words(status: JobStatus, now: float) -> str:
 def upstream_words(upstream: Sequence[Upstream], lead: str, zone: tzinfo, now: float) -> str:
     """`lead`, the jobs that have not succeeded, and how each job has ended."""
     awaited = [each.job for each in upstream if not each.has_succeeded]
-    ends = [_end_words(each, zone, now) for each in upstream if each.outcome]
-    return "; ".join([f"{lead} {join_words(awaited)}" if awaited else lead, *ends])
+    ends = [_end_words(each, zone, now) if each.outcome else each.reason for each in upstream]
+    return "; ".join([f"{lead} {join_words(awaited)}" if awaited else lead, *filter(None, ends)])
 
 
 def _end_words(each: Upstream, zone: tzinfo, now: float) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from gcron.policy.services import is_chained
 from gcron.schedule import AfterJobsSchedule
 from gcron.schedule.clock import Clock
-from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.door import NO_ANSWER, StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.history import Chain, Upstream
 from gcron.scheduler.job import Job
@@ -160,7 +160,7 @@ class Chains:
         if store.must_claim(job):
             claimed = self._door.claim([Fire(job.name, found.start, has_run=True)])
             if claimed is None and store.when_down == "skip":
-                return Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
+                return NO_ANSWER
             if why_not := run.wait(0):  # it was told to stop meanwhile
                 return why_not
         begun = (each.run_id for name in _names(found.job) for each in self._runs.of(name) if each.has_begun)

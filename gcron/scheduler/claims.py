@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from gcron.frozen import frozen, replace
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
-from gcron.scheduler.door import StoreDoor
+from gcron.scheduler.door import NO_ANSWER, StoreDoor
 from gcron.scheduler.job import Job
 from gcron.scheduler.store import Fire
 from gcron.supervise.outcome import Reason, ReasonCode
@@ -27,6 +27,8 @@ class DueFires:
     """Instants in seconds of UTC, oldest first."""
     caught_up: bool
     """They are made up by `catchup`: they run one after the other."""
+    is_claimed: bool = True
+    """False: the store gave no answer, and they start all the same. It is not asked about them again."""
 
 
 class Claims:
@@ -122,11 +124,10 @@ class Claims:
     def _go_on_without_answer(self, batch: Sequence[DueFires]) -> None:
         if self._door.store.when_down == "run":
             for due in batch:
-                self._hand_on(due)
+                self._hand_on(replace(due, is_claimed=False))
             return
-        reason = Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
         for due in batch:
-            self._miss(due.job, due.fires, reason)
+            self._miss(due.job, due.fires, NO_ANSWER)
 
     def _hand_on(self, due: DueFires) -> None:
         """An error with one job must not keep the others from starting."""

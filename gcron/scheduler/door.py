@@ -19,16 +19,20 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Journal
 from gcron.scheduler.recorder import Recorder
 from gcron.scheduler.store import Fire, Store
-from gcron.supervise.outcome import Reason, ReasonCode
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.timing import TIMING, Timing
 
 if TYPE_CHECKING:
     from gcron.scheduler.messages import KeptMessage
 
-__all__ = ["StoreDoor", "StoreHealth", "StoreUnavailable"]
+__all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+NO_ANSWER = Reason(ReasonCode.STORE_FAILED, "the store did not say whether it may start")
+"""Why a fire is missed that has to be claimed, and was not."""
+_REFUSED = Reason(ReasonCode.STORE_FAILED, "not made up: the store says that it or a later fire was claimed meanwhile")
 
 # Queries at a time. More wait their turn.
 _QUERIES = 2
@@ -103,6 +107,8 @@ class StoreDoor:
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
         """Ask the store, parking the caller for at most `Timing.claim` seconds; None when it has no answer."""
+        if not self._is_open:  # somebody else may have the store; before the start, nothing is due
+            return [True] * len(fires)
         if self._to_forget and not self._forget():
             return None
         answers: Sequence[bool] | None = self._ask(self.store.claim, fires)
@@ -111,12 +117,14 @@ class StoreDoor:
             return None
         return answers
 
-    def take(self, job: Job, fire_at: int) -> bool:
-        """Claim a fire that has waited, just before it starts; returns whether it may. Parks as `claim`."""
+    def take(self, job: Job, fire_at: int) -> Reason:
+        """Claim a fire that has waited, just before it starts; returns why it may not, if so. Parks as `claim`."""
         if not self.store.must_claim(job):
-            return True
+            return NO_REASON
         answers = self.claim([Fire(job.name, fire_at)])
-        return self.store.when_down == "run" if answers is None else bool(answers[0])
+        if answers is None:
+            return NO_REASON if self.store.when_down == "run" else NO_ANSWER
+        return NO_REASON if answers[0] else _REFUSED
 
     def forget(self, job: str) -> None:
         """Drop the claims of a job, before anything more is claimed; returns at once."""
@@ -180,7 +188,7 @@ class StoreDoor:
         """Remember that for a job that runs after others; returns at once."""
         if self.store.keeps_history:
             self._journal.keep_chain(job, chain)
-            self._recorder.wake()
+            self._wake()
 
     def adopt(self, run: StoredRun) -> None:
         """A run of an earlier gcron goes on here, or gets its outcome here; returns at once."""

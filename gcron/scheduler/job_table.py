@@ -12,7 +12,7 @@ from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
 from gcron.policy.services import find_chain_mistakes, find_mistakes, is_chained, is_service, runs_at_start
-from gcron.schedule import OnceSchedule, Schedule, core_of
+from gcron.schedule import AfterJobsSchedule, OnceSchedule, Schedule, core_of
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
 from gcron.scheduler.expectations import Expectations
@@ -62,6 +62,8 @@ class JobTable:
         self._counts = counts
         self._over: dict[str, tuple[Job, RunFinished | FiresMissed]] = {}
         """Jobs that ran once, and how that ended; the latest of them."""
+        self._absent: set[str] = set()
+        """Names of jobs that are gone, and that another job names in `@after`: it waits until there is one again."""
         self._door = door
         self._make_chains = make_chains
         self._chains: Chains | None = None
@@ -90,7 +92,7 @@ class JobTable:
 
     def prepare(self) -> float:
         """The time from which on jobs will be due. Raises ValueError for a wrong name in `after` or `@after`."""
-        _check_after(self.jobs, self._over)
+        _check_after(self.jobs, self._gone)
         self._follow_one_shots()
         return self._watch.prepare()
 
@@ -124,6 +126,7 @@ class JobTable:
         """Take the jobs of another table, also those that are over."""
         self.add(before.jobs)
         self._over = before._over
+        self._absent = before._absent
 
     # -- jobs that are over -----------------------------------------------------------------------------------
 
@@ -140,6 +143,7 @@ class JobTable:
             name = next(iter(self._over))
             del self._over[name]
             self._counts.forget(name)
+            self._note_absent(name)
 
     def over(self, name: str) -> tuple[Job, RunFinished | FiresMissed] | None:
         """A job that ran once and is over, with the event that ended it."""
@@ -162,13 +166,14 @@ class JobTable:
                 self._groups.check([job])
         # Before the start, what a job waits for may be added later than the job.
         if self._watch.is_started and any(job.policy.after or is_chained(job) for job in jobs):
-            _check_after([*self.jobs, *jobs], self._over)
+            _check_after([*self.jobs, *jobs], self._gone)
 
     def _add(self, job: Job) -> None:
         if job.policy.group is not None:
             self._groups.adopt([job])
         self._jobs[job.name] = job
         self._over.pop(job.name, None)
+        self._absent.discard(job.name)
         if is_service(job):
             self._services.add(job)
         else:
@@ -187,16 +192,31 @@ class JobTable:
 
     def upstream(self, job: Job) -> tuple[Upstream, ...]:
         """The jobs that a job runs after, and how they have done since its last start."""
-        return () if self._chains is None else self._chains.upstream(job)
+        upstream = () if self._chains is None else self._chains.upstream(job)
+        if self._absent.isdisjoint(each.job for each in upstream):
+            return upstream
+        return tuple(_absent(each) if each.job in self._absent else each for each in upstream)
+
+    @property
+    def _gone(self) -> Collection[str]:
+        return self._over.keys() | self._absent
+
+    def _note_absent(self, name: str) -> None:
+        if any(isinstance(job.schedule, AfterJobsSchedule) and name in job.schedule.jobs for job in self.jobs):
+            self._absent.add(name)
 
     def _follow_one_shots(self) -> None:
         self._services.follow_one_shots(job.name for job in self._jobs.values() if runs_at_start(job))
 
     def remove(self, name: str) -> None:
-        """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name."""
+        """Remove a job: a run of it may finish, a service is ended. Raises KeyError when there is none of that name.
+
+        A job that runs after it waits for it, until there is a job of that name again.
+        """
         self._watch.settle()
         self.get(name)
         del self._jobs[name]
+        self._note_absent(name)
         self._forget(name)
         self._expectations.forget(name)
         self._services.remove(name)
@@ -208,10 +228,11 @@ class JobTable:
         for job in jobs:
             if wanted.setdefault(job.name, job) is not job:
                 raise JobExistsError(f"there are two jobs named {job.name!r}")
-        _check_after(list(wanted.values()), ())
+        _check_after(wanted.values(), self._gone)
         self._groups.adopt(wanted.values(), anew=True)
         self._watch.settle()
         before, self._jobs = self._jobs, wanted
+        self._absent -= wanted.keys()
         self._services.replace([job for job in wanted.values() if is_service(job)])
         removed = [name for name in before if name not in wanted]
         for name in removed:
@@ -243,7 +264,7 @@ class JobTable:
         if is_service(job):
             raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
         if self._watch.is_started and is_chained(job):
-            _check_after((self._jobs | {name: job}).values(), self._over)
+            _check_after((self._jobs | {name: job}).values(), self._gone)
         self._jobs[name] = job
         self._watch.follow(job, before)
         self._follow_chain(job)
@@ -280,6 +301,11 @@ class JobTable:
 
     def _expected(self) -> list[Job]:
         return [job for job in self.jobs if not self._watch.is_paused(job.name)]
+
+
+def _absent(upstream: Upstream) -> Upstream:
+    """What is known of a job that is gone. A success stays."""
+    return upstream if upstream.has_succeeded else Upstream(upstream.job, reason=f"there is no job {upstream.job}")
 
 
 def _check_after(jobs: Iterable[Job], gone: Collection[str]) -> None:

@@ -7,6 +7,7 @@ counted, output becomes gaps. It must not know where a store keeps things.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,8 @@ MOST_WAITING = 20_000
 MOST_OUTPUT = 16 * 1024 * 1024
 # Messages that wait for the store. More are kept in memory only, by who sends them.
 MOST_MESSAGES = 10_000
+# Messages that the store is to forget. More stay in the store, and are sent again after a restart.
+MOST_DROPPED = 10_000
 
 _UNLIMITED = 1 << 62
 
@@ -90,8 +93,10 @@ class Journal:
         self._handled: dict[str, int] = {}
         self._pauses: dict[str, Pause | None] = {}
         self._chains: dict[str, Chain] = {}
-        self._messages: dict[tuple[str, str], KeptMessage | None] = {}
-        """By id and target; None: it is not kept any longer."""
+        self._messages: dict[tuple[str, str], KeptMessage] = {}
+        """By id and target."""
+        self._dropped: dict[tuple[str, str], None] = {}
+        """Ids and targets of messages that are not kept any longer."""
         self._keep_output = _limit(keep_output)
         self._output_limits: dict[str, int] = {}
         """By name of the job, where it has its own."""
@@ -222,13 +227,18 @@ class Journal:
         """Have these kept. When the store takes nothing for long, only the oldest ones are."""
         with self._lock:
             for message in messages:
-                if len(self._messages) < MOST_MESSAGES:
-                    self._messages[message.message_id, message.target] = message
+                key = message.message_id, message.target
+                if len(self._messages) < MOST_MESSAGES or key in self._messages:
+                    self._messages[key] = message
+                    self._dropped.pop(key, None)
 
     def drop_messages(self, message_ids: Iterable[tuple[str, str]]) -> None:
         """Have these forgotten, by id and target."""
         with self._lock:
-            self._messages.update(dict.fromkeys(message_ids))
+            for key in message_ids:
+                self._messages.pop(key, None)
+                if len(self._dropped) < MOST_DROPPED:
+                    self._dropped[key] = None
 
     # -- output ---------------------------------------------------------------------------------------------
 
@@ -269,6 +279,7 @@ class Journal:
             pauses, self._pauses = self._pauses, {}
             chains, self._chains = self._chains, {}
             messages, self._messages = self._messages, {}
+            dropped, self._dropped = self._dropped, {}
         return Batch(
             tuple(name for name, job in jobs.items() if job is None),
             tuple(job for job in jobs.values() if job is not None),
@@ -277,8 +288,8 @@ class Journal:
             handled,
             pauses,
             chains,
-            tuple(message for message in messages.values() if message is not None),
-            tuple(key for key, message in messages.items() if message is None),
+            tuple(messages.values()),
+            tuple(dropped),
         )
 
     def take_output(self) -> list[OutputPiece]:
@@ -314,7 +325,11 @@ class Journal:
             chains = {name: chain for name, chain in batch.chains.items() if name not in removed}
             self._chains = {**chains, **self._chains}
             kept = {(message.message_id, message.target): message for message in batch.messages}
-            self._messages = {**kept, **dict.fromkeys(batch.dropped_messages), **self._messages}
+            for key in self._dropped:
+                kept.pop(key, None)
+            self._messages = dict(islice({**kept, **self._messages}.items(), MOST_MESSAGES))
+            dropped = dict.fromkeys((*batch.dropped_messages, *self._dropped))
+            self._dropped = dict.fromkeys(islice((key for key in dropped if key not in self._messages), MOST_DROPPED))
 
 
 def _limit(size: int) -> int:

@@ -18,7 +18,7 @@ from gcron.scheduler.claims import DueFires
 from gcron.scheduler.events import FiresMissed
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
-from gcron.supervise.outcome import Outcome, Reason, ReasonCode
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode
 from gcron.supervise.run import Run
 from gcron.supervise.run_state import RunState
 
@@ -31,10 +31,10 @@ MOST_REMEMBERED = 1000
 class Overlap:
     """Starts runs, or ends fires without one, as their jobs' `overlap` says.
 
-    `take`: called before a fire that has waited starts; may park, and returns whether it may start.
+    `take`: called before a fire that has waited starts; may park, and returns why it may not start, if so.
     """
 
-    def __init__(self, runs: Runs, clock: Clock, take: Callable[[Job, int], bool]) -> None:
+    def __init__(self, runs: Runs, clock: Clock, take: Callable[[Job, int], Reason]) -> None:
         self._runs = runs
         self._clock = clock
         self._take = take
@@ -44,7 +44,7 @@ class Overlap:
     def admit(self, due: DueFires) -> None:
         """These fires are claimed."""
         if due.caught_up:
-            self._catch_up(due.job, due.fires)
+            self._catch_up(due)
             return
         for fire_at in due.fires:  # one, unless they are caught up
             self._admit(due.job, fire_at)
@@ -106,15 +106,16 @@ class Overlap:
 
     # -- fires that are made up -----------------------------------------------------------------------------
 
-    def _catch_up(self, job: Job, fires: Sequence[int]) -> None:
-        """Run `fires` one after the other, whatever `overlap` says."""
+    def _catch_up(self, due: DueFires) -> None:
+        """Run these fires one after the other, whatever `overlap` says."""
+        job = due.job
         self._end_retries(job)
         backlog = self._backlogs.get(job.name)
         if backlog is not None:
             backlog.job = job
-            backlog.add(fires)
+            backlog.add(due)
         else:
-            backlog = self._backlogs[job.name] = _Backlog(job, fires)
+            backlog = self._backlogs[job.name] = _Backlog(due)
             self._catching_up.spawn(self._work_off, backlog)
         if (excess := len(backlog.fires) - MOST_REMEMBERED) > 0:
             dropped = [backlog.fires.popleft() for _ in range(excess)]
@@ -141,8 +142,9 @@ class Overlap:
             return
         now = self._clock.now()
         again = [fire for fire in backlog.fires if fire.at > now]
+        # The claims of the others are dropped with the rest: the store would refuse them after the next fire.
+        backlog.fires = deque(fire._replace(is_claimed=False) for fire in backlog.fires if fire.at <= now)
         if again:
-            backlog.fires = deque(fire for fire in backlog.fires if fire.at <= now)
             text = "not made up: the clock was set back, and shows their time again"
             self._miss_backlog(backlog.job, again, Reason(ReasonCode.CLOCK_SET, text))
 
@@ -159,11 +161,13 @@ class Overlap:
                 self.set_back(job.name)
                 continue
             fire = backlog.fires[0]
-            may_start = self._take(job, fire.at)
+            why_not = self._take(job, fire.at) if fire.is_claimed else NO_REASON
             if not backlog.fires or backlog.fires[0] is not fire:
                 continue  # meanwhile it was given up, or the clock was set back
             backlog.fires.popleft()
-            if may_start:
+            if why_not:
+                self._miss_backlog(backlog.job, [fire], why_not)
+            else:
                 self._runs.start(backlog.job, fire.at, after=self._runs.of(job.name)).ended.wait()
         if self._backlogs.get(backlog.job.name) is backlog:
             del self._backlogs[backlog.job.name]
@@ -174,19 +178,21 @@ class _Fire(NamedTuple):
 
     at: int
     schedule: Schedule
+    is_claimed: bool
+    """The store knows that it waits, and has to be asked once more."""
 
 
 class _Backlog:
     """The fires of a job that wait to be made up, oldest first."""
 
-    def __init__(self, job: Job, fires: Iterable[int]) -> None:
-        self.job = job
+    def __init__(self, due: DueFires) -> None:
+        self.job = due.job
         self.fires: deque[_Fire] = deque()
-        self.add(fires)
+        self.add(due)
 
-    def add(self, fires: Iterable[int]) -> None:
-        """These fires are due by the job's present schedule."""
-        self.fires.extend(_Fire(at, self.job.schedule) for at in fires)
+    def add(self, due: DueFires) -> None:
+        """These fires wait, too."""
+        self.fires.extend(_Fire(at, due.job.schedule, due.is_claimed) for at in due.fires)
 
 
 def _spans(schedule: Schedule, fires: Sequence[int]) -> Iterator[list[int]]:

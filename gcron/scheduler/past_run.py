@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from gcron.frozen import frozen
 from gcron.scheduler.history import UNDER_WAY, StoredRun
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode, is_failure
 
 __all__ = ["PastRun", "past_run"]
+
+E = TypeVar("E", bound=StrEnum)
 
 
 @frozen
@@ -67,8 +71,8 @@ def past_run(run: StoredRun) -> PastRun:
     return PastRun(
         run.run_id,
         run.job,
-        None if run.outcome == UNDER_WAY else Outcome(run.outcome),
-        Reason(ReasonCode(run.reason_code), run.reason),
+        None if run.outcome == UNDER_WAY else _known(Outcome, run.outcome, Outcome.UNKNOWN_EXIT),
+        Reason(_known(ReasonCode, run.reason_code, ReasonCode.NONE), run.reason),
         _moment(run.fire_at),
         _moment(run.last_fire_at),
         run.fires,
@@ -84,6 +88,14 @@ def past_run(run: StoredRun) -> PastRun:
         run.who,
         run.why,
     )
+
+
+def _known(kind: type[E], text: str, otherwise: E) -> E:
+    """A newer gcron may have written a code that this one does not know: the run is in the history all the same."""
+    try:
+        return kind(text)
+    except ValueError:
+        return otherwise
 
 
 def _moment(time: float | None) -> datetime | None:

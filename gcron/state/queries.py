@@ -189,10 +189,15 @@ def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[
     texts = {storable(job.name): job.name for job in jobs}
     memories = {}
     for row in connection.execute(f"SELECT {_MEMORY} FROM job WHERE removed IS NULL"):
-        text, since, last_fire, claimed, last_success, paused, until, who, why, chain = row
+        text, *times, who, why, chain = row
         if (name := texts.get(text)) is None:
             continue
-        times = (since, last_fire, claimed)
+        # SQLite keeps whatever it is given. One wrong value must not hide the past of all jobs.
+        times = [time if isinstance(time, int | float) else None for time in times]
+        since, last_fire, claimed, last_success, paused, until = times
+        if since is None:
+            continue
+        times = [since, last_fire, claimed]
         memories[name] = JobMemory(
             since if name in new else max(time for time in times if time is not None),
             name in new,

@@ -6,6 +6,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import NoneType
 
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
@@ -170,10 +171,20 @@ def write_chain(chain: Chain) -> str:
 
 
 def read_chain(text: str | None) -> Chain | None:
-    """The chain that a text stands for."""
+    """The chain that a text stands for; None for what is none, such as damaged text: the other jobs keep their past."""
     if text is None:
         return None
     import json
 
-    read = json.loads(text)
-    return Chain(read["start"], tuple(Upstream(*values) for values in read["upstream"]))
+    try:
+        read = json.loads(text)
+        chain = Chain(read["start"], tuple(Upstream(*values) for values in read["upstream"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    is_sound = type(chain.start) is int and all(map(_is_sound, chain.upstream))
+    return chain if is_sound else None
+
+
+def _is_sound(upstream: Upstream) -> bool:
+    texts = upstream.job, upstream.outcome, upstream.reason
+    return all(type(text) is str for text in texts) and type(upstream.ended) in (float, int, NoneType)

@@ -42,5 +42,5 @@ def _is_open(path: str) -> bool:
     except (Untrusted, OSError):  # another user could have put a link here
         return False
     status = os.stat(path)
-    # With the sticky bit it is meant to be shared, as /tmp and /dev/shm are.
-    return status.st_uid == 0 and bool(status.st_mode & 0o022) and not status.st_mode & stat.S_ISVTX
+    # One that only a group can write is shared on purpose, and so is one with the sticky bit, as /tmp and /dev/shm are.
+    return status.st_uid == 0 and bool(status.st_mode & stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX

@@ -72,7 +72,8 @@ def _find(reader: Reader, guard: Guard) -> Iterator[_Leftover]:
         group = groups.get(pid)
         # Only of its own user, or in a group of gcron's: anybody may give a process a mark that gcron could have made.
         may_be_marked = group is not None or process.uid == os.getuid()
-        maker = _abandoned_maker_of(_variable_of(reader, guard, process, MARK), reader) if may_be_marked else None
+        mark = _variable_of(reader, guard, process, MARK) if may_be_marked else ""
+        maker = _abandoned_maker_of(mark, reader, in_group=group is not None)
         if maker is None and group is None:
             continue
         job, run_id = (_variable_of(reader, guard, process, name) for name in ("GCRON_JOB", "GCRON_RUN_ID"))
@@ -90,14 +91,14 @@ def _variable_of(reader: Reader, guard: Guard, process: ProcessInfo, name: str) 
     return guard.call(lambda pid: reader.variable_of(pid, name), process.pid, process.uid) or ""
 
 
-def _abandoned_maker_of(mark: str, reader: Reader) -> Maker | None:
-    """The gcron that has made the mark, if it has ended."""
+def _abandoned_maker_of(mark: str, reader: Reader, in_group: bool) -> Maker | None:
+    """The gcron that has made the mark, if it has ended. `in_group`: the process is in a group that gcron has left."""
     try:
         maker = maker_of(mark)
     except ValueError:
         return None
-    if maker.namespace != maker_of(new_mark()).namespace:  # there, somebody else has its pid
-        return None
+    if maker.namespace != maker_of(new_mark()).namespace:  # here, somebody else may have its pid
+        return maker if in_group else None
     try:
         return maker if str(reader.start_of(maker.pid)) != maker.start else None
     except (FileNotFoundError, ProcessLookupError):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from gcron import JobError, ScheduleError, after_jobs
+from gcron import JobError, ScheduleError, after_jobs, at
+from gcron.control.chain_words import waits_words
 from gcron.crontab import parse
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
@@ -222,10 +224,6 @@ def test_a_trigger_of_the_first_runs_the_whole_chain(make_chain: MakeChain) -> N
 
 
 def test_a_job_may_run_after_one_that_runs_once(clock: VirtualClock, make_chain: MakeChain) -> None:
-    from datetime import UTC, datetime
-
-    from gcron import at
-
     chain = make_chain()
     chain.add("once", at(datetime.fromtimestamp(chain.begin + 60, UTC)))
     chain.add("then", "@after once")
@@ -233,6 +231,44 @@ def test_a_job_may_run_after_one_that_runs_once(clock: VirtualClock, make_chain:
     sleep(120)
     assert len(chain.starts("then")) == 1
     chain.add("late", "@after extract")  # `once` is over, and that is no error
+
+
+def test_the_same_jobs_are_accepted_after_one_that_runs_once_is_over(
+    clock: VirtualClock, make_chain: MakeChain
+) -> None:
+    """`replace(scheduler.jobs)` raised JobError: the job that is over is not among them, and another job names it."""
+    chain = make_chain()
+    chain.add("once", at(datetime.fromtimestamp(chain.begin + 60, UTC)))
+    chain.add("then", "@after once")
+    chain.start()
+    sleep(120)
+    assert chain.scheduler.replace(chain.scheduler.jobs) == ((), (), ())
+    (once,) = chain.scheduler.status("then").upstream
+    assert (once.job, once.reason) == ("once", "")
+
+
+def test_a_job_that_is_removed_is_waited_for_until_it_is_there_again(make_chain: MakeChain) -> None:
+    """It could be removed. Then each other chained job, and the next start, was refused, with a message about this."""
+    chain = make_chain().start()
+    chain.run("extract")
+    chain.scheduler.remove("extract")
+    chain.scheduler.remove("load")
+    chain.add("other", "@manual")
+    chain.add("next", "@after other")
+    assert chain.scheduler.replace(chain.scheduler.jobs) == ((), (), ())
+    assert waits_words(chain.scheduler.status("transform"), chain.clock.now()) == (
+        "waits for load; extract succeeded at 00:00; there is no job load"
+    )
+    chain.scheduler.stop()
+    chain.scheduler.start()
+    assert chain.waits_for == ("extract", "load"), "without a history, a start knows no successes"
+    chain.add("load", "@manual")
+    chain.add("extract", "@manual")
+    assert waits_words(chain.scheduler.status("transform"), chain.clock.now()) == "waits for extract and load"
+    chain.run("extract", "load")
+    assert len(chain.starts()) == 1
+    with pytest.raises(JobError, match="'nothing', which does not exist"):
+        chain.add("wrong", "@after nothing")
 
 
 # -- all that applies to other fires applies --------------------------------------------------------------------------

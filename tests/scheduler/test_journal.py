@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from gcron.scheduler.events import (
 )
 from gcron.scheduler.history import Pause, StoredRun
 from gcron.scheduler.journal import Batch, Journal
+from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputBuffer, OutputPiece
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
 
@@ -50,6 +52,47 @@ def test_a_run_is_one_record_that_grows() -> None:
     last = runs(journal.take())["1"]
     assert (last.started, last.finished, last.pid, last.outcome, last.reason) == (10.1, 14.0, 78, "succeeded", "")
     assert not journal.take()
+
+
+def message(number: int) -> KeptMessage:
+    return KeptMessage(str(number), "mail", float(number), "text")
+
+
+def dropped(numbers: Iterable[int]) -> list[tuple[str, str]]:
+    return [(str(number), "mail") for number in numbers]
+
+
+def test_messages_that_the_store_is_to_forget_are_bounded_and_take_no_room_of_those_to_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """50,000 were remembered, all of them, and then a message that was to be kept found no room."""
+    monkeypatch.setattr(journal_module, "MOST_MESSAGES", 10)
+    monkeypatch.setattr(journal_module, "MOST_DROPPED", 20, raising=False)
+    journal = Journal()
+    for start in range(0, 300, 100):  # the store fails each time
+        journal.drop_messages(dropped(range(start, start + 50)))
+        journal.keep_messages([message(start + 60 + number) for number in range(6)])
+        batch = journal.take()
+        journal.drop_messages(dropped(range(start + 50, start + 60)))
+        journal.keep_messages([message(start + 70 + number) for number in range(6)])
+        journal.give_back(batch)
+    batch = journal.take()
+    assert batch.dropped_messages == tuple(dropped(range(20)))
+    assert [each.message_id for each in batch.messages] == [str(number) for number in (*range(60, 66), *range(70, 74))]
+
+
+def test_the_last_word_about_a_message_counts() -> None:
+    journal = Journal()
+    journal.keep_messages([message(1), message(2)])
+    batch = journal.take()
+    journal.drop_messages(dropped([1, 3]))
+    journal.give_back(batch)
+    batch = journal.take()
+    assert (batch.messages, batch.dropped_messages) == ((message(2),), tuple(dropped([1, 3])))
+    journal.keep_messages([message(3)])
+    journal.give_back(batch)
+    batch = journal.take()
+    assert (set(batch.messages), batch.dropped_messages) == ({message(2), message(3)}, tuple(dropped([1])))
 
 
 def test_a_skipped_fire_has_no_start_and_missed_ones_are_one_record() -> None:

@@ -20,7 +20,8 @@ import pytest
 
 from gcron import ArgumentError, JobError, Scheduler, StateError, sleep
 from gcron.scheduler import PastRun, PythonCall
-from gcron.scheduler.history import Recall
+from gcron.scheduler.history import Recall, StoredRun
+from gcron.scheduler.journal import Batch
 from gcron.scheduler.recent import RecentRuns
 from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
@@ -125,6 +126,17 @@ def test_wrong_questions_are_refused(make_scheduler: Make, arguments: Any, messa
         scheduler.history(**arguments)
 
 
+def test_a_run_with_codes_of_a_newer_gcron_is_in_the_history(make_scheduler: Make) -> None:
+    """One such run made `history()` raise ValueError for all of them."""
+    store = MemoryStore(now=lambda: 2.0)
+    run = StoredRun("a1", "job", 1.0, "evaporated", "heat", "it was too hot", finished=2.0)
+    store.write(Batch(runs=(run,)))
+    scheduler, _ = make_scheduler(state=store)
+    (found,) = scheduler.history()
+    assert (found.run_id, found.outcome, str(found.reason)) == ("a1", "unknown-exit", "it was too hot")
+    assert found.reason.code == ""
+
+
 def test_without_state_the_latest_runs_are_kept_and_nothing_is_written(
     clock: VirtualClock, make_scheduler: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +239,40 @@ def test_a_scheduler_that_never_started_leaves_nothing(tmp_path: Path) -> None:
         scheduler.pause("job")
         scheduler.remove("job")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_scheduler_that_never_started_writes_nothing_into_anothers_directory(
+    tmp_path: Path, make_scheduler: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With jobs that run after others, a trigger wrote a run, a session and a chain into the other's database.
+
+    Without the directory, an error said that the store does not work.
+    """
+
+    def make(directory: Path) -> Any:
+        scheduler, _ = make_scheduler(state=directory)
+        scheduler.job("@manual", name="extract", greenlet=True)(lambda: None)
+        scheduler.job("@manual", name="load", greenlet=True)(lambda: None)
+        scheduler.job("@after extract,load", name="transform", greenlet=True)(lambda: None)
+        return scheduler
+
+    def rows() -> list[Any]:
+        with closing(sqlite3.connect(tmp_path / "state" / "history.db")) as database:
+            questions = ("SELECT name, claimed, chain FROM job", "SELECT job FROM run", "SELECT pid FROM session")
+            return [database.execute(question).fetchall() for question in questions]
+
+    owner, other, alone = (make(tmp_path / name) for name in ("state", "state", "none"))
+    owner.start()
+    owner.history()
+    before = rows()
+    for scheduler in (other, alone):
+        for name in ("extract", "transform"):
+            scheduler.trigger(name).result.get(timeout=PATIENCE)
+        scheduler.store._recorder.flush(PATIENCE)
+        scheduler.stop()
+    assert rows() == before
+    assert not (tmp_path / "none").exists()
+    assert "store" not in caplog.text
 
 
 class Slow(MemoryStore):

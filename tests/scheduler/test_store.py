@@ -18,6 +18,8 @@ from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.store import Fire, NoStore
+from gcron.state.memory import MemoryStore
+from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
 from tests.waiting import PATIENCE, takes, until
@@ -130,6 +132,85 @@ def test_a_store_can_have_fires_missed_when_it_does_not_answer(clock: VirtualClo
     assert {(event.reason.code, event.reason.text) for event in missed} == {
         ("store-failed", "the store did not say whether it may start")
     }
+
+
+class FailsOnce:
+    """Claims as stores do, but raises at the first call with several fires."""
+
+    def __init__(self) -> None:
+        self.model = MemoryStore()
+        self.has_failed = False
+
+    def __call__(self, fires: Sequence[Fire]) -> Any:
+        if len(fires) > 1 and not self.has_failed:
+            self.has_failed = True
+            fail(fires)
+        return self.model.claim(fires)
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue", "allow"])
+def test_fires_to_be_made_up_whose_claim_failed_are_made_up(
+    steady_clock: VirtualClock, make_scheduler: Make, overlap: str
+) -> None:
+    """The claim of five fires failed, and they waited to be made up. Meanwhile a newer fire was claimed.
+
+    Then the store refused the older ones. They had no run and were not missed, and no line of the log named them.
+    """
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(FailsOnce()))
+    began = steady_clock.now()
+    scheduler.job("* * * * *", name="job", catchup="all", overlap=overlap, greenlet=True)(lambda: sleep(150))
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(1800)
+    ended = {event.fire_at - began for event in recorder.of("run-finished")}
+    assert {60, 120, 180, 240, 300} <= ended
+    assert recorder.of("fires-missed") == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (lambda fires: [False], "not made up: the store says that it or a later fire was claimed meanwhile"),
+        (fail, "the store did not say whether it may start"),
+    ],
+)
+def test_a_fire_that_waited_and_may_not_start_is_missed(
+    steady_clock: VirtualClock, make_scheduler: Make, refusal: Callable[[Sequence[Fire]], Any], reason: str
+) -> None:
+    """It left the list of those that waited, and had no outcome."""
+
+    def claim(fires: Sequence[Fire]) -> Any:
+        return [True] * len(fires) if fires[0].waits or fires[0].fire_at > began + 300 else refusal(fires)
+
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(claim, when_down="skip"))
+    began = steady_clock.now()
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(60)
+    missed = recorder.of("fires-missed")
+    assert [(event.first - began, event.count) for event in missed] == [(60, 1), (120, 1), (180, 1), (240, 1), (300, 1)]
+    assert {event.reason for event in missed} == {Reason(ReasonCode.STORE_FAILED, reason)}
+
+
+def test_a_step_back_during_a_catch_up_loses_no_fire(steady_clock: VirtualClock, make_scheduler: Make) -> None:
+    """The step dropped the claims of the job. The store claimed its next fire, and refused those that waited."""
+    model = MemoryStore()
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(model.claim, forget=model.forget))
+    began = steady_clock.now()
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: sleep(150))
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(30)
+    steady_clock.set(steady_clock.now() - 45)  # before the fire at 300 s
+    sleep(1800)
+    ended = [event.fire_at - began for event in recorder.of("run-finished")]
+    missed = [event.first - began for event in recorder.of("fires-missed")]
+    assert {60, 120, 180, 240} <= set(ended)
+    assert 300 in ended or 300 in missed
 
 
 @pytest.mark.parametrize("answer", [[], [True], [True] * 3])

@@ -402,6 +402,20 @@ def test_a_mount_that_is_meant_to_be_shared_is_not_closed(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can mount")
+@pytest.mark.parametrize("mode", ["0775", "2775"])
+def test_a_mount_that_a_group_shares_is_left_as_it_is(tmp_path: Path, mode: str) -> None:
+    """It was closed to its group, or got a sticky bit, because of "a volume that all users can write"."""
+    status, _, errors = open_in_volume(tmp_path, "", mode=mode)
+    assert status == 1
+    assert "volume can be written by others" in errors
+    for below in ("jobs", "a/b"):
+        (tmp_path / "volume").rmdir()
+        note, volume, directory, again = open_in_volume(tmp_path, below, mode=mode)[1]
+        assert (note, volume, again) == ("", oct(int(mode, 8)), "again: ")
+        assert directory.endswith("700"), "a new directory inherits the set-group-ID bit"
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can mount")
 @pytest.mark.parametrize(
     ("below", "theirs", "message"),
     [

@@ -17,8 +17,11 @@ import pytest
 
 from gcron.frozen import replace
 from gcron.greenlet import sleep
+from gcron.policy import Policy
+from gcron.schedule import parse
+from gcron.scheduler import Job, PythonCall
 from gcron.scheduler import journal as journal_module
-from gcron.scheduler.history import OutputPart, RunQuery, StoredRun
+from gcron.scheduler.history import OutputPart, Pause, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state import schema
@@ -42,6 +45,10 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(str(tmp_path), now=lambda: NOW)
     yield store
     store.close()
+
+
+def make_job(name: str) -> Job:
+    return Job(name, parse("@daily"), PythonCall(lambda: None), Policy())
 
 
 def check(path: Path) -> None:
@@ -107,6 +114,44 @@ def test_a_scheduler_with_a_damaged_database_says_so_once_and_goes_on(make_sched
     assert "a new one is begun" in failed.reason.text
     assert recorder.of("store-recovered")[0].lost == 0
     until(lambda: (found := scheduler.store.run(run.run_id)) and found.outcome == "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("chain", "[1,2"),
+        ("chain", "[]"),
+        ("chain", "{}"),
+        ("chain", '{"start": "now", "upstream": []}'),
+        ("chain", '{"start": 1, "upstream": [["a", "succeeded", "yesterday", "", true]]}'),
+        ("chain", '{"start": 1, "upstream": [[["a"]]]}'),
+        ("chain", '{"start": 1, "upstream": [[]]}'),
+        ("chain", "[" * 100_000),
+        ("chain", b"\xff\x00"),
+        ("chain", b"\xff"),
+        ("last_fire", "yesterday"),
+        ("claimed", b"\x01"),
+        ("since", "once"),
+        ("last_success", "never"),
+        ("paused_until", "soon"),
+    ],
+)
+def test_one_damaged_cell_hides_only_its_own_past(tmp_path: Path, cell: str, value: str | bytes) -> None:
+    """One `chain` that was no JSON hid pauses, missed fires and runs of all jobs, at each start."""
+    jobs = [make_job("damaged"), make_job("paused")]
+    store = SqliteStore(str(tmp_path), now=lambda: NOW)
+    store.recall(jobs)
+    store.write(Batch(pauses={"paused": Pause(NOW), "damaged": Pause(NOW)}))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "history.db")) as connection, connection:
+        connection.execute(f"UPDATE job SET {cell} = ? WHERE name = 'damaged'", [value])
+    memories = store.recall(jobs).jobs
+    store.close()
+    assert memories["paused"].pause == Pause(NOW)
+    damaged = memories.get("damaged")
+    assert damaged is None or (damaged.chain, damaged.last_success) == (None, None)
+    assert damaged is None or damaged.handled_until == NOW
+    assert damaged is None or damaged.pause == Pause(NOW)
 
 
 # -- steps of the tables ----------------------------------------------------------------------------------------
