@@ -177,6 +177,8 @@ def _next(job: Record, now: str) -> str:
         return "off"
     if awaited := [each["job"] for each in job["after_jobs"] if not each["succeeded"]]:
         return f"waits for {awaited[0] if len(awaited) == 1 else plural(len(awaited), 'job')}"
+    if job["running"] and (waits := job["running"][0].get("waits_for")):
+        return str(waits).partition(":")[0]
     return "-" if job["next_fire"] is None else f"in {ago(seconds_since(now, job['next_fire']))}"
 
 
@@ -251,7 +253,8 @@ def _state(job: Record, now: str) -> str:
     for run in job["running"]:
         took = span(seconds_since(run["started"] or run["created"], now))
         pid = "" if run["pid"] is None else f", pid {run['pid']}"
-        states.append(f"{run['state']} for {took} (run {run['run_id']}{pid})")
+        waits = f"; it {run['waits_for']}" if "waits_for" in run else ""
+        states.append(f"{run['state']} for {took} (run {run['run_id']}{pid}){waits}")
     if job["pause"] is not None:
         pause = job["pause"]
         until = "" if pause["until"] is None else f" until {local_time(pause['until'])}"

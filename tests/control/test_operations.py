@@ -197,3 +197,19 @@ def test_what_means_nothing_to_a_job_is_refused(api: Asker) -> None:
 )
 def test_no_secret_of_a_command_is_shown(command: str, shown: str) -> None:
     assert without_secrets(command) == shown
+
+
+def test_a_run_that_waits_for_a_job_shows_how_that_stands(api: Asker) -> None:
+    """`status` said "waiting for 12s", and `why` no more."""
+    scheduler = api.gcron.scheduler
+    scheduler.job("@reboot", name="migrate", greenlet=True)(lambda: 1 / 0)
+    scheduler.job("* * * * *", name="job", after="migrate", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(61)
+    words = "waits for the job migrate: failed, ZeroDivisionError: division by zero"
+    (run,) = api.get("/jobs/job").json["running"]
+    assert (run["state"], run["waits_for"]) == ("waiting", words)
+    assert f"is under way: waiting; it {words}" in api.get("/why?job=job&at=2026-01-01T00:01Z").json["explanation"]
+    sleep(60)
+    explanation = api.get("/why?job=job&at=2026-01-01T00:02Z").json["explanation"]
+    assert explanation == f"due; skipped: the run {run['run_id']} has not begun yet: it {words}"
