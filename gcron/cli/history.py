@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import find, local_time, peak, span, style_of, talk, word_of
+from gcron.cli.talking import find, local_time, peak, reason_of, span, style_of, talk, word_of
 from gcron.control.client import Client
 from gcron.escaping import escape
 
@@ -79,8 +79,6 @@ _COLUMNS = (
 
 def _row(run: Record) -> list[str]:
     outcome = word_of(run["outcome"]) or run["state"]
-    why = run["reason"]
-    if run.get("count", 1) > 1:
-        why = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}: {why}"
     used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
-    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), *used, run["run_id"], why]
+    id_and_why = run["run_id"], reason_of(run)
+    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), *used, *id_and_why]

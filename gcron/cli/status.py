@@ -17,6 +17,7 @@ from gcron.cli.talking import (
     find,
     local_time,
     peak,
+    reason_of,
     seconds_since,
     span,
     style_of,
@@ -283,4 +284,4 @@ def run_row(run: Record) -> list[str]:
     """Return the cells of a run."""
     outcome = word_of(run["outcome"]) or run["state"]
     used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
-    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, run["reason"]]
+    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, reason_of(run)]

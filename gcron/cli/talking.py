@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "local_time",
     "peak",
+    "reason_of",
     "seconds_since",
     "span",
     "style_of",
@@ -41,6 +42,8 @@ _WORDS = {
     "start-failed": "not started",
     "unknown-exit": "unknown",
 }
+# Seconds after its due time from which a run shows it, as in the log (`RunLate`).
+_LATE = 5.0
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 Record = dict[str, Any]
 
@@ -78,6 +81,17 @@ def find(client: Client, text: str) -> Record:
 def word_of(outcome: str | None) -> str:
     """Return an outcome in a word or two."""
     return _WORDS.get(outcome or "", outcome or "")
+
+
+def reason_of(run: Record) -> str:
+    """Return why a run ended as it did, after the times at which its fires were due, unless it began on time."""
+    if run.get("count", 1) > 1:
+        due = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}"
+    elif run["fire_at"] is None or seconds_since(run["fire_at"], run["created"]) < _LATE:
+        return str(run["reason"])
+    else:
+        due = f"due {local_time(run['fire_at'])}"
+    return f"{due}: {run['reason']}" if run["reason"] else due
 
 
 def style_of(cell: str) -> str:

@@ -146,7 +146,7 @@ class _OutputScreen(BoardScreen):
         title = (f"{run['job']}  run {run['run_id']}", "bold")
         if run["outcome"]:
             word = word_of(run["outcome"])
-            parts = [word, run["reason"], f"took {span(run['duration'])}" if run["duration"] is not None else ""]
+            parts = [word, reason_of(run), f"took {span(run['duration'])}" if run["duration"] is not None else ""]
             text = f"{local_time(run['created'])}  {', '.join(filter(None, parts))}"
             return [title, (text, style_of(word))]
         for_so_long = span(seconds_since(run["started"] or run["created"], self.session.view.now()))
