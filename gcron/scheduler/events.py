@@ -154,6 +154,8 @@ class JobResumed(JobEvent):
     """A paused job is due again, from now on."""
 
     kind: ClassVar[str] = "job-resumed"
+    who: str = ""
+    """Who asked for it, if known; empty for a pause that ended by itself."""
 
 
 @frozen

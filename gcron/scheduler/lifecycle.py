@@ -191,10 +191,10 @@ class Lifecycle(Observable):
         self._expectations.look()
         self._pauses.look()
 
-    def _resume(self, name: str) -> None:
+    def _resume(self, name: str, who: str = "") -> None:
         if self._table.resume(name):
             self._pauses.forget(name)
-            self._runs.tell(JobResumed(self._clock.now(), name))
+            self._runs.tell(JobResumed(self._clock.now(), name, who))
 
     def _end_pause(self, name: str) -> None:
         if self._table.find(name) is not None:

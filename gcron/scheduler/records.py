@@ -257,7 +257,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
     ServiceStateChanged: _service,
     JobPaused: _pause,
-    JobResumed: lambda event: {},
+    JobResumed: lambda event: {"who": event.who} if event.who else {},
     LoopBlocked: lambda event: {
         "job": event.job or None,
         "what": event.what,

@@ -294,12 +294,12 @@ class Scheduler(Queries):
         self._pauses.add(name, pause)
         self._runs.tell(JobPaused(pause.since, name, until, who, why))
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, *, who: str = "") -> None:
         """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError.
 
-        A job that runs after others runs at once if all of them have succeeded meanwhile.
+        A job that runs after others runs at once if all of them have succeeded meanwhile. `who` is for the log.
         """
-        self._owner.call(self._resume, name)
+        self._owner.call(self._resume, name, who)
 
     def trigger(self, name: str, *, who: str = "", why: str = "") -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.

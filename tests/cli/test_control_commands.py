@@ -230,10 +230,11 @@ def test_a_run_is_stopped_by_its_job_or_its_id(ask: Callable[..., str]) -> None:
 
 def test_a_job_is_paused_and_resumed(ask: Callable[..., str], daemon: Any) -> None:
     assert re.search(r"backup: paused until \d{4}-", ask("pause", "backup", "--for", "2h", "--why", "a deploy"))
-    daemon.wait_for("backup +paused")
+    daemon.wait_for(f"backup +paused until [-0-9: ]+Z by {getpass.getuser()}: a deploy")
     assert re.search(r"backup.*paused [12]h", ask("status"))
     assert "a deploy" in ask("status", "backup")
     assert "due next at" in ask("resume", "backup")
+    daemon.wait_for(f"backup +resumed by {getpass.getuser()}")
     assert "was not paused" in ask("resume", "backup")
     assert "until gcron resume" in ask("pause", "backup")
     assert "for: 'soon'" in ask("pause", "backup", "--for", "soon", status=2)
