@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from gcron.cli.terminal import is_terminal, wants_colour
@@ -106,9 +106,9 @@ def seconds_since(time: str, now: str) -> float:
     return (_read(now) - _read(time)).total_seconds()
 
 
-def local_time(time: str | None) -> str:
-    """Return a time of an answer as this machine's wall clock shows it: `2026-11-30 16:20:10`."""
-    return "" if time is None else f"{_read(time).astimezone():%Y-%m-%d %H:%M:%S}"
+def local_time(time: str | None, zone: tzinfo | None = None) -> str:
+    """Return a time of an answer as the wall clock of `zone`, or of this machine, shows it: `2026-11-30 16:20:10`."""
+    return "" if time is None else f"{_read(time).astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _read(time: str) -> datetime:
