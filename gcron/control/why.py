@@ -32,9 +32,10 @@ from gcron.schedule.fields import Field, parse_field
 from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, NICKNAMES, SECOND, WEEKDAY, YEAR, layout_of
 from gcron.schedule.wording import describe_fields
 from gcron.schedule.wrapped import WrappedSchedule
+from gcron.scheduler.events import trigger_words
 from gcron.scheduler.history import Pause, RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.records import Record, instant, pause_record, trigger_words
+from gcron.scheduler.records import Record, instant, pause_record
 
 __all__ = ["Moment", "read_moment", "why"]
 

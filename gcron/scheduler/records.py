@@ -46,7 +46,6 @@ __all__ = [
     "service_record",
     "stored_run_record",
     "summary_record",
-    "trigger_words",
 ]
 
 Record = dict[str, Any]
@@ -173,11 +172,6 @@ def service_record(service: ServiceStatus, now: float) -> Record:
         "restarts": service.restarts,
         "life": None if service.run is None else run_record(service.run, now),
     }
-
-
-def trigger_words(who: str, why: str) -> str:
-    """That somebody triggered a run, who, and why."""
-    return "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
 
 
 def _trigger(who: str, why: str) -> Record:

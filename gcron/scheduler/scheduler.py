@@ -20,7 +20,7 @@ from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOption
 from gcron.policy.options import Scope
 from gcron.policy.services import is_service
 from gcron.schedule.factories import Days, Moment
-from gcron.scheduler.events import JobPaused, Notice
+from gcron.scheduler.events import JobPaused, Notice, trigger_words
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import Replaced
@@ -38,7 +38,6 @@ from gcron.scheduler.python_jobs import (
     schedule_of,
 )
 from gcron.scheduler.queries import Queries
-from gcron.scheduler.records import trigger_words
 from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
@@ -318,7 +317,7 @@ class Scheduler(Queries):
         run = self._start_now(job)
         if not run.has_begun:  # else it is the present life of a service
             run.who, run.why = who, why
-        if who or why:
+        if (who or why) and run.outcome is None:  # a skipped one has its notice from `Runs`, before its end
             self._runs.tell(Notice(self._clock.now(), name, run.run_id, trigger_words(who, why)))
         return run
 
