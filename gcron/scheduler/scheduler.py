@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from gcron.crontab import load
@@ -380,6 +381,15 @@ class Scheduler(Queries):
         return f"<Scheduler: {len(self._table.jobs)} jobs, {len(self._runs.running())} running, {state}>"
 
 
+def _name_inherited() -> None:
+    """Have errors of calls name the class that programs know, and not the one that it inherits a method from."""
+    for base in Scheduler.__mro__[1:-1]:
+        for name, method in vars(base).items():
+            while isinstance(method, FunctionType):
+                method.__qualname__ = f"Scheduler.{name}"
+                method = getattr(method, "__wrapped__", None)
+
+
 def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
     """Complete the docstring of a method by the options that it takes, from the table of them."""
     rows = [row for row in OPTIONS.values() if row.scope in scopes]
@@ -388,6 +398,7 @@ def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
         method.__doc__ = method.__doc__.rstrip() + "\n\n" + "".join(lines)
 
 
+_name_inherited()
 _list_options(Scheduler.command, ("every job", "scheduled jobs", "processes"))
 _list_options(Scheduler.service, ("every job", "services", "processes"))
 _list_options(Scheduler.job, ("every job", "scheduled jobs", "services"))

@@ -10,7 +10,7 @@ from textual.widgets import DataTable, Log
 
 from gcron.cli.logs import pieces_of, readable
 from gcron.cli.status import RUN_COLUMNS, job_row, run_row
-from gcron.cli.talking import local_time, seconds_since, span, style_of, word_of
+from gcron.cli.talking import local_time, reason_of, seconds_since, span, style_of, word_of
 from gcron.cli.tui.screen import BoardScreen
 from gcron.cli.tui.session import Answered, Said, Session, send, start
 from gcron.cli.tui.table import Table
