@@ -246,6 +246,8 @@ def _service(service: Record) -> str:
 
 
 def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -301,6 +301,13 @@ def test_no_gcron_is_status_3(gcron: Gcron, runtime: Path) -> None:
         assert len(done.stderr.splitlines()) >= 1
 
 
+def test_history_without_a_gcron_names_the_command_that_needs_none(gcron: Gcron, runtime: Path) -> None:
+    """With gcron down, nothing led to the runs that it had written."""
+    done = gcron("history", "--instance", "none")
+    assert done.returncode == 3
+    assert "`gcron state export`" in done.stderr.splitlines()[-1]
+
+
 def test_the_gcron_of_a_crontab_is_found(daemon: Any, gcron: Gcron, tmp_path: Path) -> None:
     done = gcron("status", "--instance", "crontab0")
     assert done.returncode == 0, done.stderr
