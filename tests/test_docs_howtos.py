@@ -162,7 +162,7 @@ def last_days(now: datetime) -> Iterator[StoredRun]:
         yield stored("report", 1000 + night, before(now, 9, 0) - timedelta(days=night), WELL, 250.0)
 
 
-WELL = ("succeeded", "exit status 0", 0)
+WELL = ("succeeded", "", 0)
 
 
 def before(now: datetime, hour: int, minute: int) -> datetime:

@@ -127,10 +127,10 @@ def _pause(client: Client, options: argparse.Namespace) -> int:
         return 2
     until = None
     if options.until:
-        from gcron.cli.times import TimeError, read_moment, read_zone, utc_text
+        from gcron.cli.times import TimeError, read_near, read_zone, utc_text
 
         try:
-            until = utc_text(read_moment(options.until, int(time.time()), read_zone(None)).instant)
+            until = utc_text(read_near(options.until, int(time.time()), read_zone(None), is_past=False))
         except TimeError as error:
             _say(str(error))
             return 2

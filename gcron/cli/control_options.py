@@ -208,7 +208,7 @@ examples:
     )
     parser.add_argument("job", metavar="JOB", help=_JOB)
     parser.add_argument("--for", dest="duration", metavar="DURATION", help="for so long: 90s, 2h, 1d12h")
-    parser.add_argument("--until", metavar="TIME", help="until then: 2027-03-28, 2027-03-28T06:00 or +2d")
+    parser.add_argument("--until", metavar="TIME", help="until then: 2027-03-28, 2027-03-28T06:00, 21:00 or +2d")
     _add_why(parser)
     parser.set_defaults(module="acting")
 

@@ -64,16 +64,25 @@ def main(options: argparse.Namespace) -> int:
     try:
         return _edit(path, copy, before, options)
     except (_Stopped, TimeError) as error:
-        say(f"{error}; your changes are in {copy}")
+        say(f"{error}; {_keep(copy, before)}")
         return 1
     except OSError as error:
-        say(f"{path} cannot be replaced: {error.strerror}; your changes are in {copy}")
+        say(f"{path} cannot be replaced: {error.strerror}; {_keep(copy, before)}")
         return 1
     except KeyboardInterrupt:
         if os.path.exists(copy):  # otherwise it has just been installed or discarded
             print(file=sys.stderr)  # after the question and ^C
-            say(f"{path} is not changed; your changes are in {copy}")
+            say(f"{path} is not changed; {_keep(copy, before)}")
         raise
+
+
+def _keep(copy: str, before: _Version) -> str:
+    """Delete the copy if nothing was typed into it; returns where the changes are."""
+    with open(copy, "rb") as file:
+        if file.read() != before.data:
+            return f"your changes are in {copy}"
+    os.unlink(copy)
+    return "nothing was changed"
 
 
 def _edit(path: str, copy: str, before: _Version, options: argparse.Namespace) -> int:

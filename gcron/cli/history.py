@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns
-from gcron.cli.talking import find, local_time, peak, span, style_of, talk, word_of
+from gcron.cli.talking import NO_GCRON, find, local_time, peak, reason_of, span, style_of, talk, word_of
 from gcron.control.client import Client
 from gcron.escaping import escape
 
@@ -30,7 +30,10 @@ def main(options: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"gcron: {escape(str(error))}", file=sys.stderr)
         return 2
-    return talk(options, lambda client: _show(client, options, since, until))
+    status = talk(options, lambda client: _show(client, options, since, until))
+    if status == NO_GCRON:
+        print("gcron: `gcron state export` prints what a gcron that does not run has remembered", file=sys.stderr)
+    return status
 
 
 def _show(client: Client, options: argparse.Namespace, since: str | None, until: str | None) -> int:
@@ -60,9 +63,9 @@ def _instant(text: str | None) -> str | None:
     """The time that an option means, as the API wants it. Raises ValueError."""
     if text is None:
         return None
-    from gcron.cli.times import read_moment, read_zone, utc_text
+    from gcron.cli.times import read_near, read_zone, utc_text
 
-    return utc_text(read_moment(text, int(time.time()), read_zone(None)).instant)
+    return utc_text(read_near(text, int(time.time()), read_zone(None), is_past=True))
 
 
 _COLUMNS = (
@@ -79,8 +82,6 @@ _COLUMNS = (
 
 def _row(run: Record) -> list[str]:
     outcome = word_of(run["outcome"]) or run["state"]
-    why = run["reason"]
-    if run.get("count", 1) > 1:
-        why = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}: {why}"
     used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
-    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), *used, run["run_id"], why]
+    id_and_why = run["run_id"], reason_of(run)
+    return [local_time(run["created"]), run["job"], outcome, span(run["duration"]), *used, *id_and_why]

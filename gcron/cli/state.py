@@ -15,7 +15,7 @@ from gcron.escaping import escape, escape_line
 from gcron.scheduler.records import Record, instant, stored_run_record
 from gcron.sizes import describe_size
 from gcron.state.database import Damaged, Refused
-from gcron.state.places import DATABASE, NoHome, find_holder, find_instances, state_home
+from gcron.state.places import DATABASE, Holder, NoHome, find_holder, find_instances, state_home
 from gcron.state.upkeep import Upkeep
 
 __all__ = ["main"]
@@ -27,10 +27,7 @@ def main(options: argparse.Namespace) -> int:
         directories = _find_directories(options)
         if options.action == "show":
             return _show(directories, options.json)
-        if len(directories) > 1:
-            names = ", ".join(os.path.basename(directory) for directory in directories)
-            raise StateError(f"there are {len(directories)} histories: say which one by --instance: {names}")
-        return _ACTIONS[options.action](directories[0], options)
+        return _ACTIONS[options.action](_choose(directories, options.action), options)
     except (StateError, NoHome, Damaged, Refused) as error:
         print(f"gcron: {escape(str(error))}", file=sys.stderr)
     except sqlite3.Error as error:
@@ -56,28 +53,55 @@ def _find_directories(options: argparse.Namespace) -> list[str]:
     return [directory for directory in found if os.path.exists(os.path.join(directory, DATABASE))] or found
 
 
+def _choose(directories: list[str], action: str) -> str:
+    """The one history that is meant: the only one; to read, the one in use. Raises StateError when it is not clear."""
+    if len(directories) == 1:
+        return directories[0]
+    used = [directory for directory in directories if _holder(directory) is not None]
+    if len(used) == 1 and action in _READING:
+        return used[0]
+    names = ", ".join(
+        os.path.basename(directory) + (" (in use)" if directory in used else "") for directory in directories
+    )
+    example = f"gcron state {action} --instance {os.path.basename((used or directories)[0])}"
+    raise StateError(f"there are {len(directories)} histories: {names}: name one, such as `{example}`")
+
+
+def _holder(directory: str) -> Holder | None:
+    try:
+        return find_holder(directory)
+    except FileNotFoundError:
+        return None
+
+
 # -- show -------------------------------------------------------------------------------------------------------
 
 
 def _show(directories: list[str], as_json: bool) -> int:
+    """Show each. One that cannot be read does not hide the others; it is an error when none can be read."""
+    problems = 0
     for number, directory in enumerate(directories):
-        record = _describe(directory)
+        try:
+            record = _describe(directory)
+        except (StateError, Damaged, Refused, sqlite3.Error, PermissionError) as error:
+            if len(directories) == 1:
+                raise
+            problems += 1
+            record = {"instance": os.path.basename(directory), "directory": directory, "problem": str(error)}
         if as_json:
             print(json.dumps(record))
             continue
         if number:
             print()
         print("\n".join(map(escape_line, _lines(record))))
-    return 0
+    return 1 if problems == len(directories) else 0
 
 
 def _describe(directory: str) -> Record:
-    record: Record = {"instance": os.path.basename(directory), "directory": directory}
-    try:
-        holder = find_holder(directory)
-    except FileNotFoundError:
-        holder = None
-    record |= {
+    holder = _holder(directory)
+    record: Record = {
+        "instance": os.path.basename(directory),
+        "directory": directory,
         "in_use": holder is not None,
         "pid": None if holder is None else holder.pid,
         "since": None if holder is None else instant(holder.since),
@@ -93,6 +117,9 @@ def _describe(directory: str) -> Record:
 
 
 def _lines(record: Record) -> Iterator[str]:
+    if "problem" in record:
+        yield f"{record['instance']}: {record['problem']}"
+        return
     yield f"{record['instance']}: {record['directory']}"
     if record["in_use"]:
         yield f"  used by    process {record['pid']}, since {record['since']}"
@@ -112,7 +139,7 @@ def _check(directory: str, options: argparse.Namespace) -> int:
     for problem in problems:
         print(escape(problem))
     if not problems:
-        print("the history is whole")
+        print(f"{escape_line(os.path.basename(directory))}: the history is whole")
     return 1 if problems else 0
 
 
@@ -142,3 +169,4 @@ _ACTIONS: dict[str, Callable[[str, argparse.Namespace], int]] = {
     "export": _export,
     "prune": _prune,
 }
+_READING = ("check", "export")

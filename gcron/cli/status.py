@@ -17,6 +17,7 @@ from gcron.cli.talking import (
     find,
     local_time,
     peak,
+    reason_of,
     seconds_since,
     span,
     style_of,
@@ -177,6 +178,8 @@ def _next(job: Record, now: str) -> str:
         return "off"
     if awaited := [each["job"] for each in job["after_jobs"] if not each["succeeded"]]:
         return f"waits for {awaited[0] if len(awaited) == 1 else plural(len(awaited), 'job')}"
+    if job["running"] and (waits := job["running"][0].get("waits_for")):
+        return str(waits).partition(":")[0]
     return "-" if job["next_fire"] is None else f"in {ago(seconds_since(now, job['next_fire']))}"
 
 
@@ -243,6 +246,8 @@ def _service(service: Record) -> str:
 
 
 def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -251,7 +256,8 @@ def _state(job: Record, now: str) -> str:
     for run in job["running"]:
         took = span(seconds_since(run["started"] or run["created"], now))
         pid = "" if run["pid"] is None else f", pid {run['pid']}"
-        states.append(f"{run['state']} for {took} (run {run['run_id']}{pid})")
+        waits = f"; it {run['waits_for']}" if "waits_for" in run else ""
+        states.append(f"{run['state']} for {took} (run {run['run_id']}{pid}){waits}")
     if job["pause"] is not None:
         pause = job["pause"]
         until = "" if pause["until"] is None else f" until {local_time(pause['until'])}"
@@ -280,4 +286,4 @@ def run_row(run: Record) -> list[str]:
     """Return the cells of a run."""
     outcome = word_of(run["outcome"]) or run["state"]
     used = [span(run["cpu_seconds"]), peak(run["max_rss_bytes"])]
-    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, run["reason"]]
+    return [run["run_id"], local_time(run["created"]), outcome, span(run["duration"]), *used, reason_of(run)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from gcron.cli.terminal import is_terminal, wants_colour
@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "local_time",
     "peak",
+    "reason_of",
     "seconds_since",
     "span",
     "style_of",
@@ -41,6 +42,8 @@ _WORDS = {
     "start-failed": "not started",
     "unknown-exit": "unknown",
 }
+# Seconds after its due time from which a run shows it, as in the log (`RunLate`).
+_LATE = 5.0
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 Record = dict[str, Any]
 
@@ -80,6 +83,17 @@ def word_of(outcome: str | None) -> str:
     return _WORDS.get(outcome or "", outcome or "")
 
 
+def reason_of(run: Record) -> str:
+    """Return why a run ended as it did, after the times at which its fires were due, unless it began on time."""
+    if run.get("count", 1) > 1:
+        due = f"{run['count']} fires from {local_time(run['first'])} to {local_time(run['last'])}"
+    elif run["fire_at"] is None or seconds_since(run["fire_at"], run["created"]) < _LATE:
+        return str(run["reason"])
+    else:
+        due = f"due {local_time(run['fire_at'])}"
+    return f"{due}: {run['reason']}" if run["reason"] else due
+
+
 def style_of(cell: str) -> str:
     """Return the colour of a cell with the word of an outcome, or of a run; empty for none."""
     if cell in ("ok", "running"):
@@ -92,9 +106,9 @@ def seconds_since(time: str, now: str) -> float:
     return (_read(now) - _read(time)).total_seconds()
 
 
-def local_time(time: str | None) -> str:
-    """Return a time of an answer as this machine's wall clock shows it: `2026-11-30 16:20:10`."""
-    return "" if time is None else f"{_read(time).astimezone():%Y-%m-%d %H:%M:%S}"
+def local_time(time: str | None, zone: tzinfo | None = None) -> str:
+    """Return a time of an answer as the wall clock of `zone`, or of this machine, shows it: `2026-11-30 16:20:10`."""
+    return "" if time is None else f"{_read(time).astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _read(time: str) -> datetime:

@@ -15,6 +15,7 @@ __all__ = [
     "clock_text",
     "offset_text",
     "read_moment",
+    "read_near",
     "read_zone",
     "relative_text",
     "utc_text",
@@ -62,6 +63,24 @@ def read_moment(text: str, now: int, timezone: tzinfo) -> Moment:
         # Python's message helps for 2027-02-30 (it names the wrong part), but not for `tomorrow`.
         reason = "" if "isoformat" in str(error) else f" ({error})"
         raise TimeError(f"{text!r} is not a date or time{reason}: {_HINT}") from None
+
+
+def read_near(text: str, now: int, timezone: tzinfo, *, is_past: bool) -> int:
+    """Return the instant that `text` means to someone who looks back, or ahead. Raises TimeError.
+
+    As `read_moment`, and `21:00` is the last or the next one; `1h` is an hour ago, or in an hour.
+    """
+    words = text.strip()
+    if words[:1].isdigit() and words[-1:].isalpha() and "T" not in words and words[-1] not in "zZ":
+        return _from_now(f"{'-' if is_past else '+'}{words}", now)
+    if len(words) > len("21:00:00") or ":" not in words:
+        return read_moment(text, now, timezone).instant
+    day = datetime.fromtimestamp(now, timezone).date()
+    at = read_moment(f"{day}T{words}", now, timezone).instant
+    if is_past == (at > now):
+        day += timedelta(days=-1 if is_past else 1)
+        at = read_moment(f"{day}T{words}", now, timezone).instant
+    return at
 
 
 def _from_now(words: str, now: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import tzinfo
 from typing import Any
 
 from gcron.cli.talking import colour, find, local_time, span, talk
@@ -27,7 +28,8 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    print_wrapped(f"{name} at {local_time(found['at'])}: {found['explanation']}")
+    zone = _zone_of(found)
+    print_wrapped(f"{name} at {local_time(found['at'], zone)}: {found['explanation']}")
     print_wrapped(f"{found['schedule']}  {found['words']}  ({found['timezone']})", "schedule  ", " " * 10)
     if found["clock"]:
         print_wrapped(found["clock"], "clock     ", " " * 10)
@@ -36,22 +38,33 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
         text = f"{field['text']} ({field['words']}); it was {field['value']}"
         print_wrapped(text, f"  {sign}  {escape_line(field['field']):14}", " " * 20)
     if not found["due"] and (found["previous_fire"] or found["following_fire"]):
-        print_wrapped(_neighbours(found), "fires     ", " " * 10)
+        print_wrapped(_neighbours(found, zone), "fires     ", " " * 10)
     if found["run"] is not None:
-        _print_run(found["run"])
+        _print_run(found["run"], zone)
     return 0
 
 
-def _neighbours(found: Record) -> str:
-    before = f"the last before it {local_time(found['previous_fire'])}" if found["previous_fire"] else "none before it"
-    after = f"the next after it {local_time(found['following_fire'])}" if found["following_fire"] else "none after it"
+def _zone_of(found: Record) -> tzinfo | None:
+    """The zone of the job, as in its fields; None for one that has no name."""
+    from gcron.cli.times import TimeError, read_zone
+
+    try:
+        return read_zone(found["timezone"])
+    except TimeError:
+        return None
+
+
+def _neighbours(found: Record, zone: tzinfo | None) -> str:
+    previous, following = local_time(found["previous_fire"], zone), local_time(found["following_fire"], zone)
+    before = f"the last before it {previous}" if previous else "none before it"
+    after = f"the next after it {following}" if following else "none after it"
     return f"{before}, {after}"
 
 
-def _print_run(run: Record) -> None:
+def _print_run(run: Record, zone: tzinfo | None) -> None:
     words = [f"{run['outcome'] or run['state']}"]
     if run["started"]:
-        words.append(f"started {local_time(run['started'])}")
+        words.append(f"started {local_time(run['started'], zone)}")
     if run["duration"] is not None:
         words.append(f"took {span(run['duration'])}")
     if run["attempts"] > 1:

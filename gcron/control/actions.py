@@ -120,10 +120,10 @@ def pause(gcron: Instance, name: str, until: float | None = None, who: str = "",
     return job(gcron, name)
 
 
-def resume(gcron: Instance, name: str) -> Record:
+def resume(gcron: Instance, name: str, who: str = "") -> Record:
     """Let a paused job be due again, from now on."""
     gcron.job(name)
-    gcron.scheduler.resume(name)
+    gcron.scheduler.resume(name, who=who)
     return job(gcron, name)
 
 

@@ -244,7 +244,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/jobs/{name}/resume",
-        lambda asked: actions.resume(asked.gcron, asked.values["name"]),
+        lambda asked: actions.resume(asked.gcron, asked.values["name"], asked.who),
         reference("JobDetails"),
         "Let a paused job be due again",
         (_NAME,),

@@ -139,7 +139,9 @@ def live_run_record(run: Run, now: float) -> Record:
         "cpu_seconds": live.get("cpu_seconds"),
         "max_rss_bytes": live.get("max_rss_bytes"),
         "output_bytes": live.get("output_bytes", 0),
-    } | ({"left_behind": live["left_behind"]} if "left_behind" in live else {})
+        **({"left_behind": live["left_behind"]} if "left_behind" in live else {}),
+        **({"waits_for": waits} if (waits := run.describe_wait()) and run.outcome is None else {}),
+    }
 
 
 def full_run_record(run: StoredRun) -> Record:

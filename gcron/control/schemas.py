@@ -81,12 +81,13 @@ _RUN: Mapping[str, Schema] = {
     "cpu_seconds": {**_or_null(SECONDS), "description": "processor time; null before the end, or if it is not known"},
     "max_rss_bytes": {**_or_null(COUNT), "description": "most memory; null before the end, or if it is not known"},
     "output_bytes": COUNT,
+    "waits_for": {**TEXT, "description": "of a run that has not begun: what it waits for, and how that stands"},
     "left_behind": {**TEXT, "description": "names of processes that could not be ended"},
     "first": {**_or_null(TIME), "description": "of a span of missed fires: the first"},
     "last": {**_or_null(TIME), "description": "of a span of missed fires: the last"},
     "count": {**COUNT, "description": "of a span of missed fires: how many, at least"},
 }
-_RUN_OPTIONAL = ("left_behind", "first", "last", "count")
+_RUN_OPTIONAL = ("waits_for", "left_behind", "first", "last", "count")
 _SUMMARY: Mapping[str, Schema] = {
     "recent": {**_list(_OUTCOME), "maxItems": RECENT, "description": "its last outcomes, oldest first"},
     "recent_durations": {

@@ -32,9 +32,10 @@ from gcron.schedule.fields import Field, parse_field
 from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, NICKNAMES, SECOND, WEEKDAY, YEAR, layout_of
 from gcron.schedule.wording import describe_fields
 from gcron.schedule.wrapped import WrappedSchedule
-from gcron.scheduler.history import RunQuery, StoredRun
+from gcron.scheduler.events import trigger_words
+from gcron.scheduler.history import Pause, RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.records import Record, instant, pause_record, trigger_words
+from gcron.scheduler.records import Record, instant, pause_record
 
 __all__ = ["Moment", "read_moment", "why"]
 
@@ -44,6 +45,7 @@ _SECOND = timedelta(seconds=1)
 _HINT = "write 02:30, 2027-03-28, 2027-03-28T02:30 (in the zone of the job), or with Z or an offset such as +02:00"
 _EVERY_DAY = Field((1 << 32) - 2, starred=True)
 _EVERY_WEEKDAY = Field((1 << 7) - 1, starred=True)
+_FIELDS_OF_CRON = 5
 # Pages of history that are looked through for a fire.
 _MOST_PAGES, _PAGE = 10, 200
 
@@ -60,13 +62,16 @@ class Moment(NamedTuple):
 def why(gcron: Instance, name: str, at: str) -> Record:
     """Whether the job was due then, which field of its schedule says no, and what came of the fire."""
     job = gcron.job(name)
-    moment = read_moment(at, job.schedule, int(gcron.clock.now()))
-    fire = job.schedule.next_after(moment.instant - 1)
+    asked = read_moment(at, job.schedule, int(gcron.clock.now()))
+    moment = _span_of(asked, job.schedule, is_now=at.strip().lower() == "now")
+    fire = job.schedule.previous_before(asked.instant + 1)
+    if fire is None or fire < moment.instant:
+        fire = job.schedule.next_after(moment.instant - 1)
     is_due = fire is not None and fire < moment.instant + moment.width
-    before, after = job.schedule.previous_before(moment.instant), job.schedule.next_after(moment.instant)
+    before, after = job.schedule.previous_before(asked.instant), job.schedule.next_after(asked.instant)
     record: Record = {
         "job": job.name,
-        "at": instant(moment.instant),
+        "at": instant(asked.instant),
         "due": is_due,
         "fire_at": instant(fire) if is_due else None,
         "schedule": job.schedule.text,
@@ -74,7 +79,7 @@ def why(gcron: Instance, name: str, at: str) -> Record:
         "timezone": zone_name(job.schedule),
         "clock": moment.clock,
         "mark": str(occurrence(job.schedule, fire)) if is_due and fire is not None else "",
-        "fields": [] if is_due else list(_fields(job, moment.instant)),
+        "fields": [] if is_due else list(_fields(job, asked.instant)),
         "previous_fire": instant(before),
         "following_fire": instant(after),
         "run": None,
@@ -83,7 +88,7 @@ def why(gcron: Instance, name: str, at: str) -> Record:
         return record | why_chained(gcron, job, moment.instant, moment.width)
     if is_due and fire is not None:
         return record | _what_came(gcron, job, fire)
-    explanation = _why_not_due(job, moment, record["fields"])
+    explanation = _standing(gcron, job, asked.instant) + _why_not_due(job, asked, record["fields"])
     return record | (
         _find_trigger(gcron, job, moment, explanation) or {"verdict": "not-due", "explanation": explanation}
     )
@@ -115,6 +120,19 @@ def read_moment(text: str, schedule: Schedule, now: int) -> Moment:
         return Moment(at, 60 if at % 60 == 0 else 1)
     except (ValueError, OverflowError):
         raise ControlError("bad-request", f"{text!r} is no time: {_HINT}") from None
+
+
+def _span_of(asked: Moment, schedule: Schedule, *, is_now: bool) -> Moment:
+    """The whole minute where the schedule knows no seconds, and for `now`; otherwise what was asked about."""
+    if asked.width > 1 or not (is_now or _has_minutes_only(schedule)):
+        return asked
+    wall = asked.instant + schedule.zone.offset_at(asked.instant)
+    return asked._replace(instant=asked.instant - wall % 60, width=60)
+
+
+def _has_minutes_only(schedule: Schedule) -> bool:
+    core = core_of(schedule)
+    return isinstance(core, CronSchedule) and len(NICKNAMES.get(core.text, core.text).split()) == _FIELDS_OF_CRON
 
 
 def _from_wall(schedule: Schedule, read: datetime) -> Moment:
@@ -200,6 +218,19 @@ def _why_not_due(job: Job, moment: Moment, fields: list[Record]) -> str:
     return f"{clock}not due: " + ("; ".join(wrong) if wrong else "its schedule has no fire then")
 
 
+def _standing(gcron: Instance, job: Job, at: int) -> str:
+    """That the job is not enabled, or was paused then: what somebody decided comes before what the schedule says."""
+    if not job.policy.enabled:
+        return "it is not enabled (enabled=no); besides, "
+    pause = gcron.scheduler.status(job.name).pause
+    return f"it is {_pause_words(pause)}; besides, " if pause is not None and pause.since <= at else ""
+
+
+def _pause_words(pause: Pause) -> str:
+    who, why = f" by {pause.who}" if pause.who else "", f": {pause.why}" if pause.why else ""
+    return f"paused since {instant(int(pause.since))}{who}{why}"
+
+
 def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Record | None:
     """The run that somebody triggered then."""
     begin, end = moment.instant, moment.instant + moment.width
@@ -242,7 +273,8 @@ def _what_came(gcron: Instance, job: Job, fire: int) -> Record:
     lead = _clock_words(job.schedule, fire)
     for run in gcron.scheduler.status(job.name).running:
         if run.fire_at == fire:
-            explanation = f"{lead}its run {run.run_id} is under way: {run.state}"
+            waits = f"; it {words}" if (words := run.describe_wait()) else ""
+            explanation = f"{lead}its run {run.run_id} is under way: {run.state}{waits}"
             return {"verdict": "under-way", "explanation": explanation, "run": live_run_record(run, now)}
     if fire > now:
         return _to_come(gcron, job, lead)
@@ -287,8 +319,7 @@ def _without_record(gcron: Instance, job: Job, fire: int, lead: str) -> Record:
         return {"verdict": "not-enabled", "explanation": f"{lead}but it is not enabled (enabled=no)"}
     pause = gcron.scheduler.status(job.name).pause
     if pause is not None and pause.since <= fire:
-        words = f"paused since {instant(int(pause.since))}" + (f" by {pause.who}" if pause.who else "")
-        explanation = f"{lead}but it was {words}" + (f": {pause.why}" if pause.why else "")
+        explanation = f"{lead}but it was {_pause_words(pause)}"
         return {"verdict": "paused", "explanation": explanation, "pause": pause_record(pause)}
     if fire < gcron.since:
         text = f"{lead}but this gcron started only at {instant(int(gcron.since))}, and the history has no record of it"

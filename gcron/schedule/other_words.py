@@ -29,12 +29,11 @@ def answering(words: Mapping[str, str]) -> Callable[[_Function], _Function]:
     """Decorator: a keyword argument in `words` raises a TypeError that says what is right here."""
 
     def decorate(function: _Function) -> _Function:
-        called = function.__qualname__.removesuffix(".__init__")
-
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             for word in kwargs:
                 if word in words:
+                    called = function.__qualname__.removesuffix(".__init__")
                     raise TypeError(f"{called}() has no argument {word!r}: {words[word]}")
             return function(*args, **kwargs)
 

@@ -32,7 +32,13 @@ __all__ = [
     "StoreRecovered",
     "SuccessOverdue",
     "SuccessResumed",
+    "trigger_words",
 ]
+
+
+def trigger_words(who: str, why: str) -> str:
+    """That somebody triggered a run, who, and why: the text of a `Notice`."""
+    return "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
 
 
 @frozen
@@ -154,6 +160,8 @@ class JobResumed(JobEvent):
     """A paused job is due again, from now on."""
 
     kind: ClassVar[str] = "job-resumed"
+    who: str = ""
+    """Who asked for it, if known; empty for a pause that ended by itself."""
 
 
 @frozen

@@ -124,6 +124,7 @@ class Lifecycle(Observable):
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._pauses = Pauses(clock, self._end_pause)
         self._watch = Watch(clock, claims, overlap, self._runs, self._look)
+        self._services.why_not_begun = self._why_not_begun
         self._chains: Chains | None = None
         self._table = JobTable(
             self._watch, self._services, self._groups, self._expectations, self._counts, self._door, self._make_chains
@@ -159,6 +160,15 @@ class Lifecycle(Observable):
     def _all_running(self) -> list[Run]:
         return [*self._runs.running(), *self._services.running()]
 
+    def _why_not_begun(self, name: str) -> str:
+        """Why a `@reboot` job that has not ended does not run; empty when it does."""
+        job = self._table.find(name)
+        if job is None or self._runs.of(name):
+            return ""
+        if self._watch.is_paused(name):
+            return f"it is paused; `gcron trigger {name}` runs it"
+        return "" if job.policy.enabled else "it is not enabled (enabled=no)"
+
     def _retire(self, event: RunFinished | FiresMissed) -> None:
         """Take a job that ran once, and is over, out of the table."""
         if not self._stopping and not self._runs.of(event.job):
@@ -181,10 +191,10 @@ class Lifecycle(Observable):
         self._expectations.look()
         self._pauses.look()
 
-    def _resume(self, name: str) -> None:
+    def _resume(self, name: str, who: str = "") -> None:
         if self._table.resume(name):
             self._pauses.forget(name)
-            self._runs.tell(JobResumed(self._clock.now(), name))
+            self._runs.tell(JobResumed(self._clock.now(), name, who))
 
     def _end_pause(self, name: str) -> None:
         if self._table.find(name) is not None:

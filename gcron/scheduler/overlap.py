@@ -76,7 +76,9 @@ class Overlap:
             return self._runs.start(job, fire_at)
         if job.policy.overlap == "skip":
             how = "is still under way" if running[0].has_begun else "has not begun yet"
-            return self._runs.skip(job, fire_at, Reason(ReasonCode.OVERLAP, f"the run {running[0].run_id} {how}"))
+            waits = f": it {words}" if (words := running[0].describe_wait()) else ""
+            reason = Reason(ReasonCode.OVERLAP, f"the run {running[0].run_id} {how}{waits}")
+            return self._runs.skip(job, fire_at, reason)
         if job.policy.overlap == "replace":
             for run in running:
                 if not run.is_stopping:  # a function that cleans up is not interrupted again

@@ -137,7 +137,8 @@ class Queries(Lifecycle):
         way, as `PastRun.failed`; created at `since` or later, and before `until`. With a `state`, they are those of
         earlier starts, too, as long as they are kept. Without one, they are among the latest thousand of this process.
 
-        Raises ArgumentError for a wrong argument, StateError when the state is not open or does not answer.
+        Raises ArgumentError for a wrong argument, KeyError for a job that is neither here nor in the history,
+        StateError when the state is not open or does not answer.
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise ArgumentError(f"limit is a whole number above 0, not {limit!r}")
@@ -160,9 +161,20 @@ class Queries(Lifecycle):
 
         try:
             self._door.settle()
-            return [past_run(run) for run in self._door.runs(query).runs]
+            runs = self._door.runs(query).runs
+            if not runs and query.job is not None and not self._is_known(query.job):
+                self._table.get(query.job)  # raises, with the nearest name
+            return [past_run(run) for run in runs]
         except StoreUnavailable as error:
             raise StateError(f"the history cannot be read: {error}") from None
+
+    def _is_known(self, name: str) -> bool:
+        """Whether there is a job of that name, or was one."""
+        return (
+            self._table.find(name) is not None
+            or self._table.over(name) is not None
+            or bool(self._door.runs(RunQuery(name, limit=1)).runs)
+        )
 
     # -- its parts --------------------------------------------------------------------------------------------
 
@@ -196,6 +208,11 @@ def _checked_outcomes(outcomes: frozenset[str]) -> frozenset[str]:
 
 
 def _seconds(moment: datetime | None, name: str) -> float | None:
-    if moment is not None and moment.tzinfo is None:
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime):
+        example = f"{name}=datetime.now(UTC) - timedelta(hours=1)"
+        raise ArgumentError(f"{name} must be an aware datetime, such as {example}, not {moment!r}")
+    if moment.tzinfo is None:
         raise ArgumentError(f"{name} must be an aware datetime: give it a tzinfo")
-    return None if moment is None else moment.timestamp()
+    return moment.timestamp()

@@ -6,12 +6,13 @@ It is no journal with a store behind: each run costs only its record, when it en
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gcron.scheduler.events import FiresMissed, RunFinished
-from gcron.scheduler.history import RunPage, RunQuery, StoredRun, StoreFacts, page_of
+from gcron.scheduler.history import JobSummary, RunPage, RunQuery, StoredRun, StoreFacts, page_of
 from gcron.scheduler.journal import record_of_end, record_of_miss
 from gcron.scheduler.store import NoStore
+from gcron.scheduler.tally import tally
 from gcron.supervise.run import Run
 
 __all__ = ["RecentRuns"]
@@ -45,6 +46,16 @@ class RecentRuns(NoStore):
     def run(self, run_id: str) -> StoredRun | None:
         """See `Store.run`."""
         return next((run for run in self._all() if run.run_id == run_id), None)
+
+    def summaries(self, jobs: Sequence[str] | None = None) -> Mapping[str, JobSummary]:
+        """See `Store.summaries`: of the runs that are remembered."""
+        fires: dict[str, int] = {}
+        for run in self._ended:
+            if run.fire_at is not None:
+                fires[run.job] = max(run.last_fire_at or run.fire_at, fires.get(run.job, 0))
+        sums = tally(self._ended)
+        names = sums if jobs is None else [name for name in jobs if name in sums]
+        return {name: sums[name].summary(name, fires.get(name)) for name in names}
 
     def facts(self) -> StoreFacts:
         """See `Store.facts`."""

@@ -46,7 +46,6 @@ __all__ = [
     "service_record",
     "stored_run_record",
     "summary_record",
-    "trigger_words",
 ]
 
 Record = dict[str, Any]
@@ -176,11 +175,6 @@ def service_record(service: ServiceStatus, now: float) -> Record:
     }
 
 
-def trigger_words(who: str, why: str) -> str:
-    """That somebody triggered a run, who, and why."""
-    return "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
-
-
 def _trigger(who: str, why: str) -> Record:
     return {key: value for key, value in (("who", who), ("why", why)) if value}
 
@@ -258,7 +252,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     SuccessResumed: lambda event: {"silence": round(event.silence, 6)},
     ServiceStateChanged: _service,
     JobPaused: _pause,
-    JobResumed: lambda event: {},
+    JobResumed: lambda event: {"who": event.who} if event.who else {},
     LoopBlocked: lambda event: {
         "job": event.job or None,
         "what": event.what,

@@ -12,7 +12,16 @@ from gcron.policy.services import is_service
 from gcron.runtime.pool import Group
 from gcron.schedule.clock import Clock
 from gcron.schedule.seeded import seeded_value
-from gcron.scheduler.events import JobEvent, Notice, ProcessStarted, RetryPlanned, RunFinished, RunLate, RunStarted
+from gcron.scheduler.events import (
+    JobEvent,
+    Notice,
+    ProcessStarted,
+    RetryPlanned,
+    RunFinished,
+    RunLate,
+    RunStarted,
+    trigger_words,
+)
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
@@ -132,6 +141,9 @@ class Runs:
 
     def _deliver_skipped(self, run: Run) -> None:
         assert run.outcome is not None
+        if run.who or run.why:
+            text = trigger_words(run.who, run.why)
+            self._observers.tell(Notice(self._clock.now(), run.job, run.run_id, text))
         self._tell_end(run, run.outcome)
         run.deliver()
 

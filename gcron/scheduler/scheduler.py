@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from gcron.crontab import load
@@ -20,7 +21,7 @@ from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOption
 from gcron.policy.options import Scope
 from gcron.policy.services import is_service
 from gcron.schedule.factories import Days, Moment
-from gcron.scheduler.events import JobPaused, Notice
+from gcron.scheduler.events import JobPaused, Notice, trigger_words
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import Replaced
@@ -38,7 +39,6 @@ from gcron.scheduler.python_jobs import (
     schedule_of,
 )
 from gcron.scheduler.queries import Queries
-from gcron.scheduler.records import trigger_words
 from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
@@ -294,12 +294,12 @@ class Scheduler(Queries):
         self._pauses.add(name, pause)
         self._runs.tell(JobPaused(pause.since, name, until, who, why))
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, *, who: str = "") -> None:
         """Let a job be due again, from now on; one that is not paused goes on. Raises KeyError.
 
-        A job that runs after others runs at once if all of them have succeeded meanwhile.
+        A job that runs after others runs at once if all of them have succeeded meanwhile. `who` is for the log.
         """
-        self._owner.call(self._resume, name)
+        self._owner.call(self._resume, name, who)
 
     def trigger(self, name: str, *, who: str = "", why: str = "") -> Run:
         """Run a job now, whatever its schedule. A service is started unless it lives; returns its present run.
@@ -318,7 +318,7 @@ class Scheduler(Queries):
         run = self._start_now(job)
         if not run.has_begun:  # else it is the present life of a service
             run.who, run.why = who, why
-        if who or why:
+        if (who or why) and run.outcome is None:  # a skipped one has its notice from `Runs`, before its end
             self._runs.tell(Notice(self._clock.now(), name, run.run_id, trigger_words(who, why)))
         return run
 
@@ -381,6 +381,15 @@ class Scheduler(Queries):
         return f"<Scheduler: {len(self._table.jobs)} jobs, {len(self._runs.running())} running, {state}>"
 
 
+def _name_inherited() -> None:
+    """Have errors of calls name the class that programs know, and not the one that it inherits a method from."""
+    for base in Scheduler.__mro__[1:-1]:
+        for name, method in vars(base).items():
+            while isinstance(method, FunctionType):
+                method.__qualname__ = f"Scheduler.{name}"
+                method = getattr(method, "__wrapped__", None)
+
+
 def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
     """Complete the docstring of a method by the options that it takes, from the table of them."""
     rows = [row for row in OPTIONS.values() if row.scope in scopes]
@@ -389,6 +398,7 @@ def _list_options(method: Callable[..., Any], scopes: Iterable[Scope]) -> None:
         method.__doc__ = method.__doc__.rstrip() + "\n\n" + "".join(lines)
 
 
+_name_inherited()
 _list_options(Scheduler.command, ("every job", "scheduled jobs", "processes"))
 _list_options(Scheduler.service, ("every job", "services", "processes"))
 _list_options(Scheduler.job, ("every job", "scheduled jobs", "services"))

@@ -5,7 +5,8 @@ Their lives are runs in a table of their own. So a stop can go in order: first t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import inf
 
 from gcron.frozen import frozen
@@ -56,7 +57,8 @@ class _OneShot:
     def __init__(self) -> None:
         self.ready = Flag()
         """Set once it has succeeded, or is gone."""
-        self.standing = "it has not ended yet"
+        self.standing = ""
+        """How its last run has ended, if it failed."""
 
 
 class Services:
@@ -68,6 +70,8 @@ class Services:
         self._timing = timing
         self._runs = Runs(clock, observers, self.hold_back, threads, timing=timing)
         self._one_shots: dict[str, _OneShot] = {}
+        self.why_not_begun: Callable[[str], str] = lambda name: ""
+        """Returns why the `@reboot` job of this name does not run; empty when it does, or when it has ended."""
         observers.add_own("run-finished", self._note_end)
         observers.add_own("process-started", self._notice)
         observers.add_own("output", self._notice)
@@ -190,17 +194,33 @@ class Services:
                 return Reason(ReasonCode.SERVICE_NOT_READY, f"there is no service {name}")
             left = deadline - self._clock.monotonic()
             if left <= 0:
-                return _too_late(name, awaited)
+                return self._too_late(name, awaited)
+            run.describe_wait = partial(self._wait_words, name, awaited)
             if name not in named:
                 named.add(name)
-                kind = "service" if isinstance(awaited, Service) else "job"
-                text = f"waits for the {kind} {name}: {_standing(awaited)}"
-                self._runs.tell(Notice(self._clock.now(), job.name, run.run_id, text))
+                self._runs.tell(Notice(self._clock.now(), job.name, run.run_id, run.describe_wait()))
             if why_not := run.wait_for(awaited.ready, None if left == inf else left):
                 return why_not
+        run.describe_wait = str
         if own and service is not None:
             service.begin_call()
         return NO_REASON
+
+    def _wait_words(self, name: str, awaited: Service | _OneShot) -> str:
+        kind = "service" if isinstance(awaited, Service) else "job"
+        return f"waits for the {kind} {name}: {self._standing(name, awaited)}"
+
+    def _too_late(self, name: str, awaited: Service | _OneShot) -> Reason:
+        standing = self._standing(name, awaited)
+        if isinstance(awaited, _OneShot):
+            text = f"the job {name} has not succeeded: {standing}; `gcron trigger {name}` runs it again"
+            return Reason(ReasonCode.JOB_NOT_SUCCEEDED, text)
+        return Reason(ReasonCode.SERVICE_NOT_READY, f"the service {name} was not ready in time: {standing}")
+
+    def _standing(self, name: str, awaited: Service | _OneShot) -> str:
+        if isinstance(awaited, _OneShot):
+            return awaited.standing or self.why_not_begun(name) or "it has not ended yet"
+        return f"{awaited.state}, {awaited.reason}" if awaited.reason else awaited.state
 
     def _first_not_ready(self, job: Job) -> str | None:
         for name in job.policy.after:
@@ -277,16 +297,3 @@ class Services:
         self._runs.kill()
         for service in self._services.values():
             service.stop(Reason(ReasonCode.SHUTDOWN, "gcron was told to stop at once"))
-
-
-def _standing(awaited: Service | _OneShot) -> str:
-    if isinstance(awaited, _OneShot):
-        return awaited.standing
-    return f"{awaited.state}, {awaited.reason}" if awaited.reason else awaited.state
-
-
-def _too_late(name: str, awaited: Service | _OneShot) -> Reason:
-    if isinstance(awaited, _OneShot):
-        text = f"the job {name} has not succeeded: {awaited.standing}; `gcron trigger {name}` runs it again"
-        return Reason(ReasonCode.JOB_NOT_SUCCEEDED, text)
-    return Reason(ReasonCode.SERVICE_NOT_READY, f"the service {name} was not ready in time: {_standing(awaited)}")

@@ -34,7 +34,8 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
-from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, Tally, keep_of, schedule_digests, valid_chain
+from gcron.scheduler.tally import Tally
+from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, keep_of, schedule_digests, valid_chain
 from gcron.supervise.outcome import FAILURES, is_failure
 
 __all__ = ["MemoryStore"]
@@ -368,24 +369,7 @@ class _Job:
 
     def summary(self, name: str) -> JobSummary:
         """How it did."""
-        sums = self.sums
-        return JobSummary(
-            name,
-            sums.recent,
-            sums.signs,
-            sums.runs,
-            sums.succeeded,
-            sums.failed,
-            sums.skipped,
-            sums.missed,
-            sums.last_finished,
-            sums.last_success,
-            sums.last_duration,
-            sums.seconds / sums.succeeded if sums.succeeded else None,
-            sums.longest,
-            self.last_fire,
-            self.pause,
-        )
+        return self.sums.summary(name, self.last_fire, self.pause)
 
 
 class _Output:

@@ -12,8 +12,9 @@ from gcron.scheduler.history import RECENT, Chain, Pause, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.store import Fire
+from gcron.scheduler.tally import Tally, tally
 from gcron.state.database import chunks, insert, marks, storable
-from gcron.state.rules import Keep, Tally, keep_of, schedule_digests, tally, write_chain
+from gcron.state.rules import Keep, keep_of, schedule_digests, write_chain
 from gcron.version import __version__
 
 __all__ = [

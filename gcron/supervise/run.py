@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -100,6 +100,8 @@ class Run(Linkable):
         """The reason that was given for the trigger."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
+        self.describe_wait: Callable[[], str] = str
+        """Returns what it waits for now, in words: `waits for the service db: starting`; empty when it does not."""
         self._is_taken_up = False
         self._process = os.getpid()
         self.hub = get_hub()

@@ -22,6 +22,8 @@ CRONTAB = """\
 @every 1s true
 # gcron: name=backup overlap=skip
 30 2 * * * printf 'one\\ntwo\\n'; printf 'three\\033[31m\\n' >&2
+# gcron: name=york tz=America/New_York
+30 2 * * * true
 # gcron: name=fails
 @manual echo bad; exit 3
 # gcron: name=open-end
@@ -67,7 +69,7 @@ def test_status_is_a_table_of_jobs_and_services(ask: Callable[..., str]) -> None
     text = until(lambda: (text := ask("status")) and "F" in text and re.search(tick_is_idle, text) and text)
     head, table, services = text.split("\n\n")
     assert re.match(
-        r"crontab0-\w+: since .*, 7 jobs, 0 running, 1 failing, 0 overdue", head.replace("1 running", "0 running")
+        r"crontab0-\w+: since .*, 8 jobs, 0 running, 1 failing, 0 overdue", head.replace("1 running", "0 running")
     )
     rows = {line.split()[0]: line for line in table.splitlines()}
     assert rows["JOB"].split() == ["JOB", "SCHEDULE", "LAST", "AGO", "TOOK", "LAST", "TEN", "NEXT"]
@@ -186,6 +188,17 @@ def test_why(ask: Callable[..., str]) -> None:
     assert "is no time" in ask("why", "backup", "soon", status=2)
 
 
+def test_why_answers_in_the_zone_of_the_job(ask: Callable[..., str]) -> None:
+    """Asked about 02:30 in New York, it answered about 07:30, beside fields that were those of New York."""
+    answer = ask("why", "york", "02:30", TZ="Asia/Tokyo")
+    assert re.match(r"york at \d{4}-\d\d-\d\d 02:30:00: due; ", answer)
+    assert "(America/New_York)" in answer
+    answer = ask("why", "york", "2026-01-29T20:53", TZ="Asia/Tokyo")
+    assert answer.startswith("york at 2026-01-29 20:53:00: not due: ")
+    assert "it was 29" in answer
+    assert "the last before it 2026-01-29 02:30:00, the next after it 2026-01-30 02:30:00" in answer
+
+
 # -- doing -------------------------------------------------------------------------------------------------------
 
 
@@ -230,10 +243,11 @@ def test_a_run_is_stopped_by_its_job_or_its_id(ask: Callable[..., str]) -> None:
 
 def test_a_job_is_paused_and_resumed(ask: Callable[..., str], daemon: Any) -> None:
     assert re.search(r"backup: paused until \d{4}-", ask("pause", "backup", "--for", "2h", "--why", "a deploy"))
-    daemon.wait_for("backup +paused")
+    daemon.wait_for(f"backup +paused until [-0-9: ]+Z by {getpass.getuser()}: a deploy")
     assert re.search(r"backup.*paused [12]h", ask("status"))
     assert "a deploy" in ask("status", "backup")
     assert "due next at" in ask("resume", "backup")
+    daemon.wait_for(f"backup +resumed by {getpass.getuser()}")
     assert "was not paused" in ask("resume", "backup")
     assert "until gcron resume" in ask("pause", "backup")
     assert "for: 'soon'" in ask("pause", "backup", "--for", "soon", status=2)
@@ -285,6 +299,13 @@ def test_no_gcron_is_status_3(gcron: Gcron, runtime: Path) -> None:
         assert done.returncode == 3
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) >= 1
+
+
+def test_history_without_a_gcron_names_the_command_that_needs_none(gcron: Gcron, runtime: Path) -> None:
+    """With gcron down, nothing led to the runs that it had written."""
+    done = gcron("history", "--instance", "none")
+    assert done.returncode == 3
+    assert "`gcron state export`" in done.stderr.splitlines()[-1]
 
 
 def test_the_gcron_of_a_crontab_is_found(daemon: Any, gcron: Gcron, tmp_path: Path) -> None:

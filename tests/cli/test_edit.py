@@ -68,6 +68,22 @@ def test_a_new_file_is_for_its_owner_alone(gcron: Gcron, tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("editor", ["nosuch-editor", "false"])
+def test_an_editor_that_fails_leaves_no_copy_without_changes(gcron: Gcron, crontab: Path, editor: str) -> None:
+    """With EDITOR=nosuch, each try left a copy, and said "your changes are in" it."""
+    result = gcron("edit", "crontab", EDITOR=editor)
+    assert result.returncode == 1
+    assert result.stderr.endswith("; nothing was changed\n")
+    assert copies(crontab.parent) == []
+
+
+def test_an_editor_that_fails_after_a_change_loses_nothing(gcron: Gcron, crontab: Path) -> None:
+    result = gcron("edit", "crontab", EDITOR="sh -c 'echo changed > $0; exit 1'")
+    (copy,) = copies(crontab.parent)
+    assert result.stderr.endswith(f"; your changes are in {copy}\n")
+    assert copy.read_text() == "changed\n"
+
+
 def test_a_wrong_copy_is_shown_and_kept_if_nobody_can_answer(gcron: Gcron, crontab: Path) -> None:
     """`crontab -e` with an editor of one's own wrote a typo straight into the file that root runs."""
     result = gcron("edit", "crontab", EDITOR="echo '61 * * * * true' >")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from gcron.control import operations
+from gcron.control.instance import Instance
 from gcron.control.records import without_secrets
 from gcron.greenlet import sleep
+from gcron.scheduler import Scheduler
+from gcron.testing import VirtualClock
 from tests.control.conftest import Asker
 
 HOUR = 3600
@@ -197,3 +203,34 @@ def test_what_means_nothing_to_a_job_is_refused(api: Asker) -> None:
 )
 def test_no_secret_of_a_command_is_shown(command: str, shown: str) -> None:
     assert without_secrets(command) == shown
+
+
+def test_a_run_that_waits_for_a_job_shows_how_that_stands(api: Asker) -> None:
+    """`status` said "waiting for 12s", and `why` no more."""
+    scheduler = api.gcron.scheduler
+    scheduler.job("@reboot", name="migrate", greenlet=True)(lambda: 1 / 0)
+    scheduler.job("* * * * *", name="job", after="migrate", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(61)
+    words = "waits for the job migrate: failed, ZeroDivisionError: division by zero"
+    (run,) = api.get("/jobs/job").json["running"]
+    assert (run["state"], run["waits_for"]) == ("waiting", words)
+    assert f"is under way: waiting; it {words}" in api.get("/why?job=job&at=2026-01-01T00:01Z").json["explanation"]
+    sleep(60)
+    explanation = api.get("/why?job=job&at=2026-01-01T00:02Z").json["explanation"]
+    assert explanation == f"due; skipped: the run {run['run_id']} has not begun yet: it {words}"
+
+
+def test_a_program_without_state_shows_how_its_jobs_did(
+    clock: VirtualClock, make_scheduler: Callable[..., tuple[Scheduler, Any]]
+) -> None:
+    """`gcron status --socket` showed LAST "-" and "0 failing", while `gcron history` listed failed runs."""
+    scheduler, _ = make_scheduler("UTC", clock=clock)
+    scheduler.job("* * * * *", name="bad", greenlet=True)(lambda: 1 / 0)
+    scheduler.job("@manual", name="idle", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(121)
+    bad, idle = operations.jobs(Instance(scheduler, "test", since=clock.now(), clock=clock))[0]
+    assert (bad["recent"], bad["runs"], bad["failed"]) == (["failed", "failed"], 2, 2)
+    assert bad["last_fire_at"] == "2026-01-01T00:02:00Z"
+    assert (idle["recent"], idle["runs"], idle["last_ended"]) == ([], 0, None)

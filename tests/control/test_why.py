@@ -153,3 +153,33 @@ def test_seconds_within_the_minute_count_as_the_minute(api: Asker) -> None:
     api.gcron.scheduler.command("true", "@every 50s", name="job")
     assert ask(api, "2026-01-01T00:01Z")["fire_at"] == "2026-01-01T00:01:40Z"
     assert ask(api, "2026-01-01T00:01:39Z")["due"] is False
+
+
+def test_now_is_the_whole_minute(api: Asker) -> None:
+    """`why` 17 s after a fire said "not due: its schedule has no fire then", with all five fields ok."""
+    scheduler = api.gcron.scheduler
+    scheduler.job("* * * * *", name="job", greenlet=True)(lambda: None)
+    scheduler.job("@every 20s", name="thrice", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(137)
+    found = ask(api, "now")
+    assert (found["at"], found["fire_at"], found["verdict"]) == ("2026-01-01T00:02:17Z", "2026-01-01T00:02:00Z", "ran")
+    assert ask(api, "2026-01-01T00:01:30Z")["fire_at"] == "2026-01-01T00:01:00Z"
+    assert ask(api, "2026-01-01T00:01:30Z", "thrice")["due"] is False, "its seconds are asked about"
+    sleep(30)
+    assert ask(api, "now", "thrice")["fire_at"] == "2026-01-01T00:02:40Z", "the last one that is not to come"
+
+
+def test_what_somebody_decided_comes_before_the_fields(api: Asker) -> None:
+    """`enabled=no` was named for the minute of a fire only, and nobody asks about that minute of a job that is off."""
+    scheduler = api.gcron.scheduler
+    scheduler.job("0 * * * *", name="off", enabled=False, greenlet=True)(lambda: None)
+    scheduler.job("0 * * * *", name="job", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(60)
+    scheduler.pause("job", who="ann", why="a deploy")
+    sleep(60)
+    assert ask(api, "now", "off")["explanation"].startswith("it is not enabled (enabled=no); besides, not due: ")
+    explanation = ask(api, "now")["explanation"]
+    assert explanation.startswith("it is paused since 2026-01-01T00:01:00Z by ann: a deploy; besides, not due: ")
+    assert ask(api, "2026-01-01T00:00:30Z")["explanation"].startswith("due; "), "the pause came later"

@@ -71,6 +71,8 @@ ALL = [
     ServiceStateChanged(AT, "job", ServiceState.FAILED, why("a\nb"), 1, 0.0),
     JobPaused(AT, "job"),
     JobResumed(AT, "job"),
+    JobPaused(AT, "job", 1767229200.0, "ann", "deploy 4711"),
+    JobResumed(AT, "job", "ben"),
 ]
 OWN = [StoreFailed(AT, why("it\n\x1b[2J")), StoreRecovered(AT, 3)]
 
@@ -295,3 +297,20 @@ def test_nested_fields_have_dotted_names_in_logfmt() -> None:
     record = LogfmtFormat().report(AT, "status", fields, [])
     start = b"time=2026-01-01T00:00:00.250Z event=status level=info "
     assert record == start + b'ok=true none= jobs.0.name="a b" jobs.0.at=1.5 by.odd_key=1\n'
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (JobPaused(AT, "job"), "paused"),
+        (
+            JobPaused(AT, "job", 1767229200.0, "ann", "deploy 4711"),
+            "paused until 2026-01-01 01:00:00Z by ann: deploy 4711",
+        ),
+        (JobResumed(AT, "job"), "resumed"),
+        (JobResumed(AT, "job", "ben"), "resumed by ben"),
+    ],
+)
+def test_the_log_shows_who_paused_a_job_and_why(event: Any, text: str) -> None:
+    """`pause --for 10m --why 'deploy 4711'` left "paused" in the log, and then "resumed"."""
+    assert TextFormat(UTC).event(event).decode().partition("job ")[2].strip() == text

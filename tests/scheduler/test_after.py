@@ -391,6 +391,46 @@ def test_a_job_after_a_one_shot_job_that_failed_is_skipped(scheduler: Watched) -
     )
 
 
+def test_a_run_shows_what_it_waits_for(scheduler: Watched) -> None:
+    """The status showed a run that was `waiting`, and no more. Fires were skipped since it "has not begun yet"."""
+    running, recorder = scheduler
+    running.command("exit 3", "@reboot", name="migrate")
+    running.command("true", "@manual", name="job", after="migrate")
+    running.start()
+    until(lambda: recorder.outcomes("migrate") == ["failed"])
+    run = running.trigger("job")
+    words = "waits for the job migrate: failed, exit status 3"
+    until(lambda: run.describe_wait() == words)
+    skipped = running.trigger("job").result.get(timeout=PATIENCE)
+    assert skipped.reason.text == f"the run {run.run_id} has not begun yet: it {words}"
+    run.stop()
+    run.result.get(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "it is paused; `gcron trigger migrate` runs it"),
+        ({"enabled": False}, "it is not enabled (enabled=no)"),
+    ],
+)
+def test_a_run_does_not_wait_for_the_end_of_a_job_that_does_not_run(
+    scheduler: Watched, options: dict[str, bool], words: str
+) -> None:
+    """The log said of a job that is paused, or not enabled, that "it has not ended yet": an end that never came."""
+    running, recorder = scheduler
+    running.command("true", "@reboot", name="migrate", **options)
+    running.command("true", "@manual", name="job", after="migrate")
+    if not options:
+        running.pause("migrate")
+    running.start()
+    run = running.trigger("job")
+    until(lambda: recorder.of("notice", "job"))
+    assert [event.text for event in recorder.of("notice", "job")] == [f"waits for the job migrate: {words}"]
+    run.stop()
+    run.result.get(timeout=PATIENCE)
+
+
 def test_what_waits_for_a_one_shot_job_that_is_removed_does_not_begin(scheduler: Watched) -> None:
     running, recorder = scheduler
     running.command("exit 3", "@reboot", name="migrate")

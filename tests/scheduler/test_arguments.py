@@ -384,3 +384,15 @@ def test_the_help_of_a_method_lists_its_options(method: str) -> None:
     assert "kill_after (10s): the time from" in text
     assert ("timeout (none): " in text) == (method != "service")
     assert ("user (none): " in text) == (method != "job")
+
+
+def test_errors_of_calls_name_the_class_that_programs_know(scheduler: Watched) -> None:
+    """`Scheduler(sate=…)` was an error of `Lifecycle.__init__`, and `history("job", 5)` one of `Queries.history`."""
+    wrong: Any = Scheduler
+    with pytest.raises(TypeError, match=r"^Scheduler\.__init__\(\) got an unexpected keyword argument 'sate'"):
+        wrong(sate="directory")
+    with pytest.raises(TypeError, match=r"^Scheduler\(\) has no argument 'max_workers'"):
+        wrong(max_workers=5)
+    history: Any = scheduler[0].history
+    with pytest.raises(TypeError, match=r"^Scheduler\.history\(\) takes from 1 to 2 positional arguments"):
+        history("job", 5)

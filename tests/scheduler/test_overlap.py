@@ -170,3 +170,16 @@ def test_two_triggers_at_once_are_a_run_and_a_skip(clock: VirtualClock, make_sch
     sleep(1)
     assert {event.text for event in recorder.of("notice")} == {"triggered by ann: a test"}
     assert len(recorder.of("run-finished")) == 2
+
+
+def test_a_skipped_trigger_is_announced_before_it_is_skipped(clock: VirtualClock, make_scheduler: Make) -> None:
+    """The log said "skipped", and after that "triggered by ann"."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    scheduler.job("@manual", name="job", overlap="skip", greenlet=True)(lambda: sleep(60))
+    scheduler.start()
+    scheduler.trigger("job")
+    skipped = scheduler.trigger("job", who="ann")
+    sleep(1)
+    kinds = [event.kind for event in recorder.events if getattr(event, "run_id", "") == skipped.run_id]
+    assert kinds == ["notice", "run-finished"]
+    assert [event.text for event in recorder.of("notice")] == ["triggered by ann"]

@@ -377,6 +377,15 @@ def test_a_pause_may_end_by_itself(clock: VirtualClock, hourly: tuple[Scheduler,
     assert scheduler.status("job").pause is None
 
 
+def test_who_resumed_a_job_is_known(hourly: tuple[Scheduler, Any]) -> None:
+    """Only a pause had a `who`: nobody could see whether it had ended by itself."""
+    scheduler, recorder = hourly
+    scheduler.pause("job")
+    scheduler.resume("job", who="ben")
+    sleep(1)
+    assert [event.who for event in recorder.of("job-resumed")] == ["ben"]
+
+
 def test_a_pause_ends_when_the_clock_jumps_over_its_end(clock: VirtualClock, hourly: tuple[Scheduler, Any]) -> None:
     scheduler, recorder = hourly
     scheduler.job("* * * * *", name="other", greenlet=True)(lambda: None)  # for which the watch looks at the clock

@@ -58,7 +58,12 @@ def test_the_history_has_runs_newest_first(clock: VirtualClock, make_scheduler: 
     assert outcomes(scheduler.history("good", limit=1)) == [("good", "succeeded")]
     assert outcomes(scheduler.history(outcome="failed")) == [("bad", "failed")]
     assert outcomes(scheduler.history(until=MIDNIGHT + timedelta(seconds=61))) == [("good", "succeeded")]
-    assert scheduler.history("nobody") == []
+    for ask in (scheduler.history, scheduler.last_run):
+        with pytest.raises(KeyError, match="no job named 'nobody'"):  # an empty list hid a typo
+            ask("nobody")
+    scheduler.remove("bad")
+    assert len(scheduler.history("bad")) == 1
+    assert scheduler.history("bad", outcome="succeeded") == [], "it has a history, though it is gone"
     run = scheduler.last_run("good")
     assert run is not None
     assert run.due == MIDNIGHT + timedelta(minutes=2)
@@ -118,6 +123,8 @@ def test_any_thread_may_ask(make_scheduler: Make, state: Any) -> None:
         ({"limit": True}, "limit is"),
         ({"outcome": "fialed"}, "there is no outcome 'fialed' .did you mean failed"),
         ({"since": datetime(2026, 1, 1)}, "since must be an aware datetime"),
+        ({"since": "-1h"}, "since must be an aware datetime, such as since=datetime.now.UTC. - .*, not '-1h'"),
+        ({"until": 1767225600.0}, "until must be an aware datetime, .*, not 1767225600.0"),
     ],
 )
 def test_wrong_questions_are_refused(make_scheduler: Make, arguments: Any, message: str) -> None:

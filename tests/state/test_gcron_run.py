@@ -246,7 +246,7 @@ def test_state_compacts(state: Path) -> None:
 
 
 def test_state_check_finds_damage_and_leaves_it_where_it_is(state: Path) -> None:
-    assert gcron("state", "check", "--state", str(state)).stdout == "the history is whole\n"
+    assert gcron("state", "check", "--state", str(state)).stdout == "jobs: the history is whole\n"
     path = state / "history.db"
     with path.open("r+b") as file:
         file.seek(4096 * 3)

@@ -10,7 +10,7 @@ from textual.widgets import DataTable, Log
 
 from gcron.cli.logs import pieces_of, readable
 from gcron.cli.status import RUN_COLUMNS, job_row, run_row
-from gcron.cli.talking import local_time, seconds_since, span, style_of, word_of
+from gcron.cli.talking import local_time, reason_of, seconds_since, span, style_of, word_of
 from gcron.cli.tui.screen import BoardScreen
 from gcron.cli.tui.session import Answered, Said, Session, send, start
 from gcron.cli.tui.table import Table
@@ -146,7 +146,7 @@ class _OutputScreen(BoardScreen):
         title = (f"{run['job']}  run {run['run_id']}", "bold")
         if run["outcome"]:
             word = word_of(run["outcome"])
-            parts = [word, run["reason"], f"took {span(run['duration'])}" if run["duration"] is not None else ""]
+            parts = [word, reason_of(run), f"took {span(run['duration'])}" if run["duration"] is not None else ""]
             text = f"{local_time(run['created'])}  {', '.join(filter(None, parts))}"
             return [title, (text, style_of(word))]
         for_so_long = span(seconds_since(run["started"] or run["created"], self.session.view.now()))

@@ -182,6 +182,12 @@ def _describe_resumed(event: SuccessResumed) -> tuple[str, str]:
     return f"all clear: a success again, after {duration(event.silence)}", "32"
 
 
+def _describe_paused(event: JobPaused) -> tuple[str, str]:
+    until = f" until {_moment(event.until)}" if event.until is not None else ""
+    who, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
+    return f"paused{until}{who}{why}", "33"
+
+
 def _describe_recovered(event: StoreRecovered) -> tuple[str, str]:
     lost = f"; {event.lost} records of history are lost" if event.lost else ""
     return f"the store works again{lost}", "32"
@@ -212,8 +218,8 @@ _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     SuccessOverdue: _describe_overdue,
     SuccessResumed: _describe_resumed,
     ServiceStateChanged: _describe_service,
-    JobPaused: lambda event: ("paused", "33"),
-    JobResumed: lambda event: ("resumed", ""),
+    JobPaused: _describe_paused,
+    JobResumed: lambda event: ("resumed" + (f" by {event.who}" if event.who else ""), ""),
     LoopBlocked: lambda event: (
         f"{event.what} blocked all jobs for {duration(event.seconds)}: {event.where}",
         _BAD,
