@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from gcron.cli.standing import worst_first
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, takes, until
 
 LONG = "a-job-with-a-name-that-is-longer-than-most-columns-want-to-be"
 CRONTAB = f"""\
@@ -255,6 +255,37 @@ def test_the_screen_of_textual_leaves_the_terminal_as_before(
     else:
         terminal.send(signum)
     assert terminal.end() == status
+    assert terminal.is_as_before()
+
+
+@pytest.mark.parametrize("job", ["yes output", "yes output | tr -d '\\n'"])
+@pytest.mark.parametrize(("end", "status"), [(b"q", 0), (b"\x03", 130), (signal.SIGTERM, 143)])
+def test_the_output_of_a_job_that_prints_all_the_time_is_left_at_once(
+    gcron_run: Callable[..., Any],
+    runtime: Path,
+    on_terminal: Callable[..., Terminal],
+    job: str,
+    end: bytes | signal.Signals,
+    status: int,
+) -> None:
+    """Each piece of output was a message, faster than any was handled: no key came, and TERM was lost.
+
+    The memory grew by some MB each second.
+    """
+    gcron_run(f"# gcron: name=chatty\n@reboot {job}\n", "--instance", "the-one", stdout=subprocess.DEVNULL)
+    until(lambda: list(runtime.rglob("instance.json")))
+    argv = [sys.executable, "-m", "gcron", "top", "--instance", "the-one"]
+    terminal = on_terminal(argv, PYTHONIOENCODING="utf-8")
+    for shown in ("@reboot", r"\b[0-9a-f]{16}\b"):
+        until(lambda shown=shown: terminal.read() or re.search(shown, terminal.text), shown)  # type: ignore[misc]
+        terminal.press(b"\r")
+    until(lambda: terminal.read() or terminal.text.count("output") > 200, "much output")
+    if isinstance(end, bytes):
+        terminal.press(end)
+    else:
+        terminal.send(end)
+    with takes(at_most=2):
+        assert terminal.end() == status
     assert terminal.is_as_before()
 
 
