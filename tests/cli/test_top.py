@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from gcron.cli.standing import worst_first
+from gcron.cli.status import service_row
 from tests.waiting import PATIENCE, takes, until
 
 LONG = "a-job-with-a-name-that-is-longer-than-most-columns-want-to-be"
@@ -34,6 +35,7 @@ CRONTAB = f"""\
 # gcron: name={LONG}
 17 3 1-31/2 1,2,3,4,5,6 mon-fri true
 """
+NOW = "2026-11-30T12:00:00Z"
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[a-zA-Z]")
 ENTERS, LEAVES, SHOWS_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 WITHOUT_TEXTUAL = "import sys; sys.modules['textual'] = None; from gcron.cli.main import main; sys.exit(main())"
@@ -207,7 +209,7 @@ def test_the_last_line_names_the_extra_only_where_it_is_missing(daemon: Any, on_
     assert terminal.end() == 0
 
 
-def test_what_is_no_terminal_gets_one_line(daemon: Any, gcron: Any, terminal: Callable[..., bytes]) -> None:
+def test_without_a_terminal_it_prints_one_line(daemon: Any, gcron: Any, terminal: Callable[..., bytes]) -> None:
     done = gcron("top", "--instance", "the-one")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "gcron: top needs a terminal; `gcron status` prints the same table once\n"
@@ -334,20 +336,36 @@ def job(name: str, *recent: str, **more: Any) -> dict[str, Any]:
     return {"job": name, "recent": list(recent), "overdue": False, "paused": False, "enabled": True} | more
 
 
+def service(state: str, since: str) -> dict[str, Any]:
+    return {"state": state, "since": f"2026-11-30T{since}Z", "restarts": 3, "reason": ""}
+
+
+def test_a_service_that_keeps_crashing_is_not_shown_as_ready() -> None:
+    """A service that lived for two seconds each time was `ready` whenever somebody looked."""
+    crashing = job("crashes", "failed", service=service("ready", "11:59:30"))
+    assert service_row(crashing, NOW)[1] == "restarted"
+    crashing["service"]["since"] = "2026-11-30T11:58:59Z"
+    assert service_row(crashing, NOW)[1] == "ready"
+    first = job("first", service=service("ready", "11:59:30"))
+    assert service_row(first, NOW)[1] == "ready"
+
+
 def test_the_worst_comes_first_and_equals_keep_their_order() -> None:
     jobs = [
         job("paused", "failed", "succeeded", paused=True),
         job("off", enabled=False),
-        job("web", service={"state": "ready"}),
+        job("web", "failed", service=service("ready", "11:58")),
         job("well", "succeeded"),
         job("new"),
         job("skipped", "succeeded", "skipped"),
         job("late", "succeeded", overdue=True),
-        job("broken", service={"state": "backing-off"}),
+        job("broken", service=service("backing-off", "11:59:59")),
+        job("crashes", "failed", "failed", service=service("ready", "11:59:30")),
+        job("asked", "failed", "stopped", service=service("ready", "11:59:30")),
         job("failing", "succeeded", "failed", "skipped", paused=True),
     ]
-    names = [found["job"] for found in worst_first(jobs)]
-    assert names == ["late", "broken", "failing", "skipped", "web", "well", "new", "paused", "off"]
+    names = [found["job"] for found in worst_first(jobs, NOW)]
+    assert names == ["late", "broken", "crashes", "failing", "skipped", "web", "well", "new", "asked", "paused", "off"]
 
 
 def test_no_other_command_loads_textual_or_rich_live() -> None:

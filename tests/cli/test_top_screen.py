@@ -20,7 +20,7 @@ from gcron.cli.following import Follower
 from gcron.cli.tui.app import TopApp
 from gcron.cli.tui.runs import RunsScreen
 from gcron.control.client import Client
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, takes, until
 
 CRONTAB = """\
 # gcron: name=backup
@@ -289,7 +289,27 @@ def test_a_gcron_that_hangs_is_asked_one_question_at_a_time(gcron_run: Callable[
     asyncio.run(run())
 
 
-def test_a_gcron_that_has_gone_is_said_and_its_jobs_stay(gcron_run: Callable[..., Any], runtime: Path) -> None:
+def test_a_view_is_right_again_soon_after_gcron_has_hung(
+    gcron_run: Callable[..., Any], runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a question that took 30 s in vain, the next one came two minutes later. The board stayed out of date."""
+    monkeypatch.setattr("gcron.control.client._TIMEOUT", 4.0)
+    daemon = gcron_run("@manual true\n", "--state", "memory")
+    until(lambda: list(runtime.rglob("instance.json")))
+    (path,) = runtime.rglob("control.sock")
+    follower = Follower(Client(str(path)))
+    follower.start(lambda: None)
+    daemon.send(signal.SIGSTOP)
+    until(lambda: "does not answer" in follower.view.problem)
+    daemon.send(signal.SIGCONT)
+    with takes(at_most=2):
+        until(lambda: not follower.view.problem)
+    follower.stop()
+
+
+def test_when_gcron_goes_away_the_screen_says_so_and_keeps_its_jobs(
+    gcron_run: Callable[..., Any], runtime: Path
+) -> None:
     daemon = gcron_run("# gcron: name=backup\n@manual true\n", "--state", "memory", "--instance", "gone")
     until(lambda: list(runtime.rglob("instance.json")))
     (path,) = runtime.rglob("control.sock")

@@ -101,7 +101,8 @@ class JobsScreen(BoardScreen):
 
     def _matching(self) -> list[Record]:
         part = self._filter.value.casefold()
-        return worst_first(job for job in self.session.view.jobs if part in job["job"].casefold())
+        view = self.session.view
+        return worst_first((job for job in view.jobs if part in job["job"].casefold()), view.now())
 
     # -- keys ---------------------------------------------------------------------------------------------------
 
