@@ -46,7 +46,7 @@ DEPENDENCY_TESTS = {
     "psutil": ["tests/supervise/test_stopping.py"],
     "rich": ["tests/cli/test_help.py", "tests/cli/test_explain_and_next.py", "tests/cli/test_timeline.py"],
     "shtab": ["tests/cli/test_completion.py"],
-    "textual": ["tests/cli/test_top_screen.py"],
+    "textual, and rich's live display": ["tests/cli/test_top.py", "tests/cli/test_top_screen.py"],
 }
 
 WITHOUT_BOUND = {"tzdata"}

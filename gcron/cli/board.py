@@ -59,8 +59,8 @@ def show_board(follower: Follower, hint: str) -> int:
 def draw(view: View, height: int, foot: str) -> list[str]:
     """Return the lines of the board, as many as `height` at most; the last one is `foot`."""
     now = view.now()
-    jobs = worst_first([job for job in view.jobs if "service" not in job])
-    services = worst_first([job for job in view.jobs if "service" in job])
+    jobs = worst_first([job for job in view.jobs if "service" not in job], now)
+    services = worst_first([job for job in view.jobs if "service" in job], now)
     lines = [colour(line, name) if name else line for text, name in head(view) for line in wrap(text)]
     room = height - len(lines) - 1
     for_services = min(len(services) + _ABOVE, room // 3)

@@ -1,6 +1,6 @@
 """A view of a running gcron that is kept up to date: by its events, and by a look now and then.
 
-Two threads ask. What went away is waited for, and a view that is out of date says so.
+Two threads ask. When gcron goes away, they wait for it, and the view says that it is out of date.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["Follower", "View"]
 
 # Seconds between an event and the look for what came of it: the history has it only then. And between two looks.
 _SETTLE = 0.25
-# All jobs are looked at every so many seconds: no event says that the crontabs were read again. Where that takes long,
-# it is done in one hundredth of the time.
+# Seconds between two looks at all jobs: no event says that the crontabs were read again. A look takes at most one
+# hundredth of the time.
 _LOOK_EVERY, _SHARE = 2.0, 100
 _RETRY = 1.0
 # Seconds that a thread may take to end.
@@ -49,7 +49,7 @@ class View:
 
 
 class Follower:
-    """Keeps `view` up to date from `start` to `stop`. Raises NoGcron or Refused when there is nothing to follow."""
+    """Keeps `view` up to date from `start` to `stop`. Raises NoGcron or Refused when gcron does not answer at first."""
 
     def __init__(self, client: Client) -> None:
         self._client = client.another()
@@ -71,7 +71,7 @@ class Follower:
             thread.start()
 
     def stop(self) -> None:
-        """End. A question that gcron does not answer is not waited for."""
+        """End soon, even while gcron does not answer."""
         self._stopped.set()
         self._wanted.set()
         self._events.hang_up()
@@ -131,9 +131,10 @@ class Follower:
             if view.problem:
                 self._note(None)
                 self._stopped.wait(_RETRY)
-            elif changed is None:
-                next_look = began + max(_LOOK_EVERY, _SHARE * took)
-            self._stopped.wait(4 * took)  # a gcron with many jobs has other work, too
+            else:
+                if changed is None:
+                    next_look = began + max(_LOOK_EVERY, _SHARE * took)
+                self._stopped.wait(4 * took)  # a gcron with many jobs has other work, too
 
     def _look_at_all(self) -> View:
         instance = self._client.get("instance")
@@ -150,6 +151,6 @@ class Follower:
 
 
 def _job_of(happening: Happening) -> str | None:
-    """The job that an event is about; None when any may have changed."""
+    """Return the name of an event's job; None when any job may have changed."""
     job = happening.data.get("job")
     return job if isinstance(job, str) and job else None

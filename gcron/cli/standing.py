@@ -1,4 +1,4 @@
-"""What a live board shows of a gcron: its head, and in which order jobs and services come."""
+"""The head of a live board, and the order of its jobs and services."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gcron.cli.following import View
-from gcron.cli.status import headlines, is_failing
+from gcron.cli.status import headlines, is_crashing, is_failing
 
 __all__ = ["head", "worst_first"]
 
@@ -24,17 +24,18 @@ def head(view: View) -> list[tuple[str, str]]:
     return lines
 
 
-def worst_first(jobs: Iterable[Record]) -> list[Record]:
-    """Return the jobs and services: failing and overdue ones first, then those skipped or missed, paused ones last.
+def worst_first(jobs: Iterable[Record], now: str) -> list[Record]:
+    """Return the jobs and services, the worst first.
 
-    Those that stand equally stay in their order. A job that runs stays where it is: else the board would jump.
+    First come jobs that fail or are overdue, and services that crash, then jobs that were skipped or missed. Paused
+    ones come last. Equals keep their order. That a job runs changes nothing: otherwise the board would jump.
     """
-    return sorted(jobs, key=_rank)
+    return sorted(jobs, key=lambda job: _rank(job, now))
 
 
-def _rank(job: Record) -> int:
+def _rank(job: Record, now: str) -> int:
     if "service" in job:
-        return _SERVICES.get(job["service"]["state"], _WELL)
+        return _BAD if is_crashing(job, now) else _SERVICES.get(job["service"]["state"], _WELL)
     if is_failing(job) or job["overdue"]:
         return _BAD
     if job["paused"] or not job["enabled"]:

@@ -33,6 +33,7 @@ __all__ = [
     "RUN_COLUMNS",
     "SERVICE_COLUMNS",
     "headlines",
+    "is_crashing",
     "is_failing",
     "job_row",
     "main",
@@ -53,6 +54,8 @@ _SIGNS = {
 }
 _STRIP = 10
 _RUNS_SHOWN = 10
+# Seconds in which a service that was started again after a failure does not count as well.
+_NEW_LIFE = 60.0
 # Columns of a title of a fact, with two blanks.
 _TITLE = len("last success") + 2
 
@@ -134,6 +137,14 @@ def is_failing(job: Record) -> bool:
     return bool(decided) and decided[-1] != "succeeded"
 
 
+def is_crashing(job: Record, now: str) -> bool:
+    """Whether a service runs again after a life that failed less than a minute ago."""
+    service = job["service"]
+    is_new = seconds_since(service["since"], now) < _NEW_LIFE
+    runs = service["state"] in ("starting", "ready")
+    return runs and is_new and service["restarts"] > 0 and not FAILURES.isdisjoint(job["recent"][-1:])
+
+
 JOB_COLUMNS = (
     Column("JOB", 12),
     Column("SCHEDULE", 10, leaves=2),
@@ -143,9 +154,10 @@ JOB_COLUMNS = (
     Column("LAST TEN", 10, leaves=3),
     Column("NEXT", 7, style=lambda cell: "yellow" if cell in ("paused", "off") else ""),
 )
+_SERVICE_STYLES = {"ready": "green", "failed": "red", "backing-off": "yellow", "restarted": "yellow"}
 SERVICE_COLUMNS = (
     Column("SERVICE", 12),
-    Column("STATE", 8, style=lambda cell: {"ready": "green", "failed": "red", "backing-off": "yellow"}.get(cell, "")),
+    Column("STATE", 8, style=lambda cell: _SERVICE_STYLES.get(cell, "")),
     Column("SINCE", 5),
     Column("RESTARTS", 8, leaves=2),
     Column("WHY", 12, leaves=1),
@@ -188,7 +200,7 @@ def service_row(job: Record, now: str) -> list[str]:
     service = job["service"]
     return [
         job["job"],
-        service["state"],
+        "restarted" if is_crashing(job, now) else service["state"],
         ago(seconds_since(service["since"], now)),
         str(service["restarts"]),
         service["reason"],

@@ -1,4 +1,4 @@
-"""The client's side: it sends nothing to a stranger, and an answer that is none is one clear line."""
+"""The client sends nothing to a socket of another user, and prints one clear line when a wrong answer comes."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_nothing_is_sent_to_a_socket_of_another_user(place: Path, stranger: Any)
 
 
 @as_root
-def test_root_talks_to_the_gcron_of_a_user_whose_directory_it_was_found_in(place: Path, stranger: Any) -> None:
+def test_root_talks_to_a_gcron_of_the_user_who_owns_its_directory(place: Path, stranger: Any) -> None:
     with pytest.raises(NoGcron, match="broke"), Client(str(place), STRANGER) as client:
         client.get("instance")
     assert "GET /api/v1/instance" in stranger.stdout.readline()
 
 
 @as_root
-def test_another_user_is_told_so_in_one_line(gcron_run: Callable[..., Any], runtime: Path) -> None:
+def test_another_user_gets_one_line(gcron_run: Callable[..., Any], runtime: Path) -> None:
     gcron_run("@manual true\n", "--instance", "roots")
     until(lambda: list(runtime.rglob("instance.json")))
     (path,) = runtime.rglob("control.sock")
@@ -84,7 +84,7 @@ def test_another_user_is_told_so_in_one_line(gcron_run: Callable[..., Any], runt
 
 @pytest.fixture
 def answers(place: Path) -> Iterator[Callable[[bytes], str]]:
-    """Let a program that is no gcron answer with some bytes; return the path of its socket."""
+    """Start a program that answers with given bytes, as gcron would not; return the path of its socket."""
     made = socket.socket(socket.AF_UNIX)
     made.bind(str(place))
     made.listen()
@@ -131,30 +131,30 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
         (http(b"<html>\x1b[31m", "500 Oh"), r"500 <html>\x1b[31m"),
     ],
 )
-def test_an_answer_that_is_none_is_one_line(
+def test_a_wrong_answer_is_reported_in_one_line(
     gcron: Gcron, answers: Callable[[bytes], str], data: bytes, text: str
 ) -> None:
-    """A list ended in a traceback, and so did a problem document that was none."""
+    """A list instead of an object ended in a traceback, and so did a wrong problem document."""
     done = gcron("status", "--socket", answers(data))
     assert done.returncode in (1, 3)
     assert text in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_event_that_is_no_json_ends_a_stream(answers: Callable[[bytes], str]) -> None:
+def test_an_event_without_valid_json_ends_a_stream(answers: Callable[[bytes], str]) -> None:
     path = answers(http(b"event: hello\ndata: {}\n\nevent: output\ndata: {{\n\n"))
     with Client(path) as client, pytest.raises(NoGcron, match="no JSON"):
         list(client.stream("events"))
 
 
-def test_a_problem_without_a_code_is_refused_all_the_same(answers: Callable[[bytes], str]) -> None:
+def test_a_problem_document_with_a_wrong_code_raises_refused(answers: Callable[[bytes], str]) -> None:
     with Client(answers(http(b'{"code": 5, "detail": ["x"]}', "409 No"))) as client, pytest.raises(Refused) as error:
         client.get("jobs")
     assert error.value.code == "5"
 
 
 @pytest.mark.parametrize("kind", ["stale", "file", "directory", "missing", "long"])
-def test_a_path_without_a_gcron_is_one_line(gcron: Gcron, place: Path, kind: str) -> None:
+def test_a_path_without_a_gcron_is_reported_in_one_line(gcron: Gcron, place: Path, kind: str) -> None:
     if kind == "stale":
         with socket.socket(socket.AF_UNIX) as made:
             made.bind(str(place))
@@ -170,7 +170,7 @@ def test_a_path_without_a_gcron_is_one_line(gcron: Gcron, place: Path, kind: str
     assert done.stderr.startswith(f"gcron: {path}: ")
 
 
-def test_a_killed_gcron_is_no_gcron(gcron_run: Callable[..., Any], gcron: Gcron, runtime: Path) -> None:
+def test_a_killed_gcron_is_not_found(gcron_run: Callable[..., Any], gcron: Gcron, runtime: Path) -> None:
     daemon = gcron_run("@manual true\n", "--instance", "killed")
     until(lambda: list(runtime.rglob("instance.json")))
     daemon.send(signal.SIGKILL)
@@ -180,7 +180,7 @@ def test_a_killed_gcron_is_no_gcron(gcron_run: Callable[..., Any], gcron: Gcron,
     assert "no gcron runs here with the name or the crontab 'killed'" in done.stderr
 
 
-def test_what_another_users_gcron_says_of_itself_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_instance_file_of_another_user_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any user could write a file that let root's gcron log that its jobs run twice."""
     own = Running("own", "/s", 1, "now", ("/etc/crontab",))
     theirs = Running("theirs", "/t", 2, "now", ("/etc/crontab",), is_own=False, owner=STRANGER)
@@ -189,7 +189,7 @@ def test_what_another_users_gcron_says_of_itself_is_not_believed(monkeypatch: py
     assert line.startswith("the gcron own (process 1")
 
 
-def test_where_no_directory_can_be_had_one_line_says_what_was_tried(
+def test_without_a_usable_directory_the_error_lists_those_tried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from gcron.control import places

@@ -21,7 +21,8 @@ import psutil
 import pytest
 
 from gcron.cli.standing import worst_first
-from tests.waiting import PATIENCE, until
+from gcron.cli.status import service_row
+from tests.waiting import PATIENCE, takes, until
 
 LONG = "a-job-with-a-name-that-is-longer-than-most-columns-want-to-be"
 CRONTAB = f"""\
@@ -34,6 +35,7 @@ CRONTAB = f"""\
 # gcron: name={LONG}
 17 3 1-31/2 1,2,3,4,5,6 mon-fri true
 """
+NOW = "2026-11-30T12:00:00Z"
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[a-zA-Z]")
 ENTERS, LEAVES, SHOWS_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 WITHOUT_TEXTUAL = "import sys; sys.modules['textual'] = None; from gcron.cli.main import main; sys.exit(main())"
@@ -207,7 +209,7 @@ def test_the_last_line_names_the_extra_only_where_it_is_missing(daemon: Any, on_
     assert terminal.end() == 0
 
 
-def test_what_is_no_terminal_gets_one_line(daemon: Any, gcron: Any, terminal: Callable[..., bytes]) -> None:
+def test_without_a_terminal_it_prints_one_line(daemon: Any, gcron: Any, terminal: Callable[..., bytes]) -> None:
     done = gcron("top", "--instance", "the-one")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "gcron: top needs a terminal; `gcron status` prints the same table once\n"
@@ -258,6 +260,37 @@ def test_the_screen_of_textual_leaves_the_terminal_as_before(
     assert terminal.is_as_before()
 
 
+@pytest.mark.parametrize("job", ["yes output", "yes output | tr -d '\\n'"])
+@pytest.mark.parametrize(("end", "status"), [(b"q", 0), (b"\x03", 130), (signal.SIGTERM, 143)])
+def test_the_output_of_a_job_that_prints_all_the_time_is_left_at_once(
+    gcron_run: Callable[..., Any],
+    runtime: Path,
+    on_terminal: Callable[..., Terminal],
+    job: str,
+    end: bytes | signal.Signals,
+    status: int,
+) -> None:
+    """Each piece of output was a message, faster than any was handled: no key came, and TERM was lost.
+
+    The memory grew by some MB each second.
+    """
+    gcron_run(f"# gcron: name=chatty\n@reboot {job}\n", "--instance", "the-one", stdout=subprocess.DEVNULL)
+    until(lambda: list(runtime.rglob("instance.json")))
+    argv = [sys.executable, "-m", "gcron", "top", "--instance", "the-one"]
+    terminal = on_terminal(argv, PYTHONIOENCODING="utf-8")
+    for shown in ("@reboot", r"\b[0-9a-f]{16}\b"):
+        until(lambda shown=shown: terminal.read() or re.search(shown, terminal.text), shown)  # type: ignore[misc]
+        terminal.press(b"\r")
+    until(lambda: terminal.read() or terminal.text.count("output") > 200, "much output")
+    if isinstance(end, bytes):
+        terminal.press(end)
+    else:
+        terminal.send(end)
+    with takes(at_most=2):
+        assert terminal.end() == status
+    assert terminal.is_as_before()
+
+
 def test_an_error_is_printed_on_a_terminal_as_before(daemon: Any, on_terminal: Callable[..., Terminal]) -> None:
     program = """if True:
         import sys
@@ -303,20 +336,36 @@ def job(name: str, *recent: str, **more: Any) -> dict[str, Any]:
     return {"job": name, "recent": list(recent), "overdue": False, "paused": False, "enabled": True} | more
 
 
+def service(state: str, since: str) -> dict[str, Any]:
+    return {"state": state, "since": f"2026-11-30T{since}Z", "restarts": 3, "reason": ""}
+
+
+def test_a_service_that_keeps_crashing_is_not_shown_as_ready() -> None:
+    """A service that lived for two seconds each time was `ready` whenever somebody looked."""
+    crashing = job("crashes", "failed", service=service("ready", "11:59:30"))
+    assert service_row(crashing, NOW)[1] == "restarted"
+    crashing["service"]["since"] = "2026-11-30T11:58:59Z"
+    assert service_row(crashing, NOW)[1] == "ready"
+    first = job("first", service=service("ready", "11:59:30"))
+    assert service_row(first, NOW)[1] == "ready"
+
+
 def test_the_worst_comes_first_and_equals_keep_their_order() -> None:
     jobs = [
         job("paused", "failed", "succeeded", paused=True),
         job("off", enabled=False),
-        job("web", service={"state": "ready"}),
+        job("web", "failed", service=service("ready", "11:58")),
         job("well", "succeeded"),
         job("new"),
         job("skipped", "succeeded", "skipped"),
         job("late", "succeeded", overdue=True),
-        job("broken", service={"state": "backing-off"}),
+        job("broken", service=service("backing-off", "11:59:59")),
+        job("crashes", "failed", "failed", service=service("ready", "11:59:30")),
+        job("asked", "failed", "stopped", service=service("ready", "11:59:30")),
         job("failing", "succeeded", "failed", "skipped", paused=True),
     ]
-    names = [found["job"] for found in worst_first(jobs)]
-    assert names == ["late", "broken", "failing", "skipped", "web", "well", "new", "paused", "off"]
+    names = [found["job"] for found in worst_first(jobs, NOW)]
+    assert names == ["late", "broken", "crashes", "failing", "skipped", "web", "well", "new", "asked", "paused", "off"]
 
 
 def test_no_other_command_loads_textual_or_rich_live() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,13 +12,15 @@ from typing import Any
 
 import pytest
 from rich.text import Text
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Footer, Input, Log, Static
 
 from gcron.cli.following import Follower
 from gcron.cli.tui.app import TopApp
+from gcron.cli.tui.runs import RunsScreen
 from gcron.control.client import Client
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, takes, until
 
 CRONTAB = """\
 # gcron: name=backup
@@ -226,6 +230,19 @@ def test_a_filter_leaves_jobs_with_a_part_of_a_name(use: Callable[..., None]) ->
     use(talk)
 
 
+def test_keys_that_come_together_with_the_slash_go_to_the_filter(use: Callable[..., None], client: Client) -> None:
+    """`/t` pasted, or typed faster than the screen is drawn: the filter stayed empty, and t triggered the job."""
+
+    async def talk(pilot: Screen) -> None:
+        app = pilot.app
+        for key, character in (("slash", "/"), ("t", "t"), ("slash", "/"), ("x", "x")):
+            app.post_message(Key(key, character))
+        await shows(pilot, "0 jobs with 't/x' in the name")
+        assert not any(job["running"] or job["recent"] for job in client.pages("jobs", "jobs") if "service" not in job)
+
+    use(talk)
+
+
 def test_help_shows_the_keys(use: Callable[..., None]) -> None:
     async def talk(pilot: Screen) -> None:
         await pilot.press("question_mark")
@@ -246,7 +263,53 @@ def test_a_key_ends_it(use: Callable[..., None], key: str, status: int) -> None:
     use(talk)
 
 
-def test_a_gcron_that_has_gone_is_said_and_its_jobs_stay(gcron_run: Callable[..., Any], runtime: Path) -> None:
+def test_a_gcron_that_hangs_is_asked_one_question_at_a_time(gcron_run: Callable[..., Any], runtime: Path) -> None:
+    """While gcron hung, the runs of a job were asked for each second: one more thread and connection each time."""
+    daemon = gcron_run("# gcron: name=long\n@reboot sleep 600\n", "--state", "memory")
+    until(lambda: list(runtime.rglob("instance.json")))
+    (path,) = runtime.rglob("control.sock")
+
+    async def run() -> None:
+        client = Client(str(path))
+        app = TopApp(client, Follower(client))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await shows(pilot, "long")
+            await pilot.press("enter")
+            await shows(pilot, "running")
+            daemon.send(signal.SIGSTOP)
+            before = threading.active_count()
+            for _ in range(10):
+                assert isinstance(app.screen, RunsScreen)
+                app.screen.show_view()
+            assert threading.active_count() <= before + 1
+            daemon.send(signal.SIGCONT)
+            await pilot.press("t")
+            await shows(pilot, "long: ")
+
+    asyncio.run(run())
+
+
+def test_a_view_is_right_again_soon_after_gcron_has_hung(
+    gcron_run: Callable[..., Any], runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a question that took 30 s in vain, the next one came two minutes later. The board stayed out of date."""
+    monkeypatch.setattr("gcron.control.client._TIMEOUT", 4.0)
+    daemon = gcron_run("@manual true\n", "--state", "memory")
+    until(lambda: list(runtime.rglob("instance.json")))
+    (path,) = runtime.rglob("control.sock")
+    follower = Follower(Client(str(path)))
+    follower.start(lambda: None)
+    daemon.send(signal.SIGSTOP)
+    until(lambda: "does not answer" in follower.view.problem)
+    daemon.send(signal.SIGCONT)
+    with takes(at_most=2):
+        until(lambda: not follower.view.problem)
+    follower.stop()
+
+
+def test_when_gcron_goes_away_the_screen_says_so_and_keeps_its_jobs(
+    gcron_run: Callable[..., Any], runtime: Path
+) -> None:
     daemon = gcron_run("# gcron: name=backup\n@manual true\n", "--state", "memory", "--instance", "gone")
     until(lambda: list(runtime.rglob("instance.json")))
     (path,) = runtime.rglob("control.sock")

@@ -51,7 +51,8 @@ class JobsScreen(BoardScreen):
     JobsScreen Input { padding: 0 1; }
     """
     BINDINGS = [
-        Binding("slash", "filter", "Filter"),
+        # With priority: otherwise keys that come together with this one are already on their way to the table.
+        Binding("slash", "filter", "Filter", priority=True),
         Binding("escape", "clear_filter", "All jobs", show=False),
     ]
 
@@ -100,7 +101,8 @@ class JobsScreen(BoardScreen):
 
     def _matching(self) -> list[Record]:
         part = self._filter.value.casefold()
-        return worst_first(job for job in self.session.view.jobs if part in job["job"].casefold())
+        view = self.session.view
+        return worst_first((job for job in view.jobs if part in job["job"].casefold()), view.now())
 
     # -- keys ---------------------------------------------------------------------------------------------------
 
@@ -113,6 +115,10 @@ class JobsScreen(BoardScreen):
         """Let a part of a name be typed."""
         self._filter.display = True
         self.set_focus(self._filter)  # at once: the next key belongs to it, and must trigger nothing
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """See `DOMNode`: in the filter, the key of the filter is a character."""
+        return action != "filter" or self.focused is not self._filter
 
     def action_clear_filter(self) -> None:
         """Show all jobs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 from textual.binding import Binding
@@ -14,13 +15,16 @@ from gcron.cli.talking import local_time, reason_of, seconds_since, span, style_
 from gcron.cli.tui.screen import BoardScreen
 from gcron.cli.tui.session import Answered, Said, Session, send, start
 from gcron.cli.tui.table import Table
+from gcron.cli.tui.tail import MOST_LINES, Tail
 from gcron.control.client import Client, NoGcron, Refused
 from gcron.escaping import escape_line
 
 __all__ = ["RunsScreen"]
 
 _MOST_RUNS = 200
-_MOST_LINES = 20_000
+# Seconds between two looks for new output. One message for each piece would be more than the screen can show: keys and
+# signals would wait behind them, and the queue would take all memory.
+_LOOK_EVERY = 0.2
 # `back` beside `escape`: keys of terminals and of people who read pages.
 _BACK = Binding("escape,backspace,left", "app.pop_screen", "Back", key_display="esc")
 
@@ -41,6 +45,7 @@ class RunsScreen(BoardScreen):
         self._job = job
         self._known: Record | None = None
         """The job as it was when its runs were asked for."""
+        self._question: Thread | None = None
         self._runs: list[Record] = []
         self._table = _Runs(RUN_COLUMNS)
 
@@ -67,10 +72,12 @@ class RunsScreen(BoardScreen):
     def show_view(self) -> None:
         """See `BoardScreen`."""
         super().show_view()
+        if self._question is not None and self._question.is_alive():
+            return  # gcron may hang: one more question each second would make one more thread each
         job = self.session.job(self._job)
         if job != self._known or any(run["state"] != "ended" for run in self._runs):
             self._known = job
-            self.session.ask(self, self._ask)
+            self._question = self.session.ask(self, self._ask)
 
     def _ask(self, client: Client) -> list[Record]:
         runs: list[Record] = client.get("jobs", self._job, "runs", limit=_MOST_RUNS)["runs"]
@@ -117,7 +124,8 @@ class _OutputScreen(BoardScreen):
     def __init__(self, session: Session, run: Record) -> None:
         super().__init__(session)
         self._record = run
-        self._output = Log(max_lines=_MOST_LINES)
+        self._output = Log(max_lines=MOST_LINES)
+        self._tail = Tail()
         self._client = session.another_client()
         self._is_open = True
 
@@ -129,6 +137,7 @@ class _OutputScreen(BoardScreen):
         """See `Screen`."""
         super().on_mount()
         self._output.focus()
+        self.set_interval(_LOOK_EVERY, self._show_output)
         start(self._read)
 
     def on_unmount(self) -> None:
@@ -172,24 +181,31 @@ class _OutputScreen(BoardScreen):
     # -- reading ------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """In a thread of its own: send what the run prints."""
+        """In a thread of its own: collect what the run prints, and send how it ended."""
         ended: list[Record] = []
         try:
             for text in readable(pieces_of(self._client, self._record["run_id"], ended)):
-                if not self._is_open or not send(self, Answered(text)):
+                if not self._is_open:
                     return
+                self._tail.add(text)
         except (NoGcron, Refused, KeyError) as error:
             if self._is_open:
                 send(self, Said(str(error), is_error=True))
         if ended:
             send(self, Answered(ended[0]))
 
+    def _show_output(self) -> None:
+        text, is_cut = self._tail.take()
+        if is_cut:
+            self._output.clear()
+            self._output.write_line("[older output is not shown here]")
+        if text:
+            follows = is_cut or self._output.is_vertical_scroll_end  # not when somebody has scrolled back to read
+            self._output.write(text, scroll_end=follows)
+
     def on_answered(self, answered: Answered) -> None:
-        """Show more output, or that the run has ended."""
-        if isinstance(answered.answer, str):
-            follows = self._output.is_vertical_scroll_end  # not when somebody has scrolled back to read
-            self._output.write(answered.answer, scroll_end=follows)
-            return
+        """Show that the run has ended."""
+        self._show_output()
         self._record = answered.answer
         if not self._output.line_count:
             what = "nothing of it is kept" if self._record["output_bytes"] else "it printed nothing"

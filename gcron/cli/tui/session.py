@@ -64,8 +64,8 @@ class Session:
 
         start(work)
 
-    def ask(self, asker: MessagePump, question: Callable[[Client], object]) -> None:
-        """Ask something; `asker` gets `Answered`, or `Said` with what is wrong."""
+    def ask(self, asker: MessagePump, question: Callable[[Client], object]) -> threading.Thread:
+        """Ask something in a thread, and return it; `asker` gets `Answered`, or `Said` with what is wrong."""
 
         def work() -> None:
             try:
@@ -74,7 +74,7 @@ class Session:
             except (NoGcron, Refused, KeyError) as error:
                 send(asker, Said(str(error), is_error=True))
 
-        start(work)
+        return start(work)
 
     def _said_by(self, action: Callable[[Client], str]) -> Said:
         try:
@@ -84,9 +84,11 @@ class Session:
             return Said(str(error), is_error=True)
 
 
-def start(work: Callable[[], None]) -> None:
+def start(work: Callable[[], None]) -> threading.Thread:
     """Do something in a thread that keeps no process from ending."""
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 def send(target: MessagePump, message: Message) -> bool:
