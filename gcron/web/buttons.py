@@ -60,7 +60,7 @@ def _trigger(gcron: Instance, name: str, who: str, why: str) -> str:
 
 
 def _resume(gcron: Instance, name: str, who: str, why: str) -> str:
-    actions.resume(gcron, name)
+    actions.resume(gcron, name, who)
     return f"{name} is due again"
 
 
