@@ -180,6 +180,8 @@ class Lifecycle(Observable):
 
         self._chains = Chains(self._clock, self._runs, self._overlap, self._door, self._watch.is_paused)
         self._runs.before_start = self._chains.begin
+        if self._watch.is_started and not self._stopping:  # else the table starts them, or the next start does
+            self._chains.start({})
         return self._chains
 
     def _note_for_chains(self, event: RunFinished | FiresMissed) -> None:
