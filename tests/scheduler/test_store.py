@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from gcron.greenlet import sleep
+from gcron.greenlet import sleep, spawn
 from gcron.hub import get_hub
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import door as door_module
 from gcron.scheduler import journal as journal_module
-from gcron.scheduler.door import StoreUnavailable
+from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
@@ -270,6 +271,40 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
     assert len(store.claims[0]) == 1000
     first = recorder.of("run-started")[:1000]
     assert max(event.time for event in first) - min(event.time for event in first) < 4.0
+
+
+def test_chained_jobs_that_are_due_together_wait_for_one_answer(clock: VirtualClock, make_scheduler: Make) -> None:
+    """Each was claimed by itself. With a thousand, the last claim was made after more than a second, and all others
+    in that second went without: the log said that the store did not work."""
+    store = Fake()
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
+    scheduler.job("@manual", name="first", greenlet=True)(lambda: None)
+    for number in range(300):
+        scheduler.job("@after first", name=f"job-{number}", greenlet=True)(lambda: None)
+    scheduler.start()
+    scheduler.trigger("first").result.get()
+    sleep(1)
+    assert recorder.outcomes() == ["succeeded"] * 301
+    assert [len(batch) for batch in store.claims] == [300]
+
+
+@pytest.mark.realtime
+def test_a_claim_is_given_its_time_from_its_turn_on() -> None:
+    """A claim that waited for others had less: a store that was only slow "did not answer"."""
+
+    def slow(fires: Sequence[Fire]) -> list[bool]:
+        time.sleep(1.2)
+        return [fire.fire_at != 2 for fire in fires]
+
+    store = Fake(slow)
+    told: list[object] = []
+    door = StoreDoor(store, SystemClock(), told.append, Timing(claim=2.0))
+    first = spawn(door.claim, [Fire("first", 1)])
+    until(lambda: store.claims)
+    others = [spawn(door.claim, [Fire("second", 2), Fire("second", 3)]), spawn(door.claim, [Fire("third", 4)])]
+    assert [each.get() for each in (first, *others)] == [[True], [False, True], [True]]
+    assert [[fire.fire_at for fire in batch] for batch in store.claims] == [[1], [2, 3, 4]]
+    assert told == []
 
 
 @pytest.mark.realtime
