@@ -156,6 +156,10 @@ class StoreDoor:
             return NO_REASON if self.store.when_down == "run" else NO_ANSWER
         return NO_REASON if answers[0] else _REFUSED
 
+    def keeps_waiting(self, job: Job) -> bool:
+        """Whether the next start finds those fires of the job that were claimed and wait."""
+        return self.store.is_durable and self.store.must_claim(job)
+
     def forget(self, job: str) -> None:
         """Drop the claims of a job, before anything more is claimed; returns at once."""
         self._to_forget.append(job)

@@ -214,6 +214,45 @@ def test_a_step_back_during_a_catch_up_loses_no_fire(steady_clock: VirtualClock,
     assert 300 in ended or 300 in missed
 
 
+def test_a_stop_has_fires_missed_that_the_store_does_not_know(steady_clock: VirtualClock, make_scheduler: Make) -> None:
+    """It was to claim them, and failed: no next start would find them."""
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(FailsOnce(), is_durable=True))
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: sleep(150))
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(10)
+    scheduler.stop(grace=1000)
+    assert [(event.count, str(event.reason)) for event in recorder.of("fires-missed")] == [
+        (4, "not made up: gcron is told to stop")
+    ]
+    assert recorder.of("notice") == []
+
+
+@pytest.mark.parametrize(("all_of_them", "left", "missed"), [(True, "5 fires wait", []), (False, "4 fires wait", [1])])
+def test_fires_to_be_made_up_that_are_being_claimed_at_the_stop(
+    steady_clock: VirtualClock, make_scheduler: Make, all_of_them: bool, left: str, missed: list[int]
+) -> None:
+    """All wait for the next start, but one that may have been claimed as begun."""
+    hub = get_hub()
+
+    def claim(fires: Sequence[Fire]) -> list[bool]:
+        if fires[0].waits is all_of_them:
+            hub.call_soon_threadsafe(lambda: scheduler.stop(grace=0, wait=False))
+            time.sleep(0.05)
+        return [True] * len(fires)
+
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(claim, is_durable=True))
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(30)
+    assert [event.text for event in recorder.of("notice")] == [f"{left} for the next start, to be made up"]
+    assert [event.count for event in recorder.of("fires-missed")] == missed
+    assert recorder.of("run-started") == []
+
+
 @pytest.mark.parametrize("answer", [[], [True], [True] * 3])
 def test_a_store_that_answers_a_wrong_number_of_claims_is_reported(
     clock: VirtualClock, make_scheduler: Make, answer: list[bool]
