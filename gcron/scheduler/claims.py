@@ -89,12 +89,15 @@ class Claims:
         self._door.set_back(job)
 
     def stop(self) -> None:
-        """Start nothing more: fires whose claim has no answer yet are missed."""
+        """Start nothing more: fires whose claim has no answer yet are missed, or wait for the next start."""
         self._is_stopped = True
         reason = Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
         for batch in self._pending.values():
             for due in batch:
-                self._miss(due.job, due.fires, reason)
+                if due.caught_up and self._door.keeps_waiting(due.job):
+                    self._hand_on(due)  # nothing is made up any more
+                else:
+                    self._miss(due.job, due.fires, reason)
         self._pending.clear()
 
     def _claim_pending(self, number: int) -> None:

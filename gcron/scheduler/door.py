@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import spawn
+from gcron.runtime.lock import Semaphore
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock
 from gcron.scheduler.events import SchedulerEvent, StoreFailed, StoreRecovered
@@ -77,6 +78,10 @@ class StoreDoor:
         self._tell = tell
         self._patience = timing.claim
         self._claim_pool = ThreadPool(1)
+        self._turn = Semaphore()
+        """Held while the store is asked for claims, or is to forget some."""
+        self._next_claims: _Claims | None = None
+        """What is claimed next. It may still grow."""
         self._query_pool = ThreadPool(_QUERIES)
         self._stalled: AsyncResult[Any] | None = None
         """A call of `claim` or `forget` that has not come back in time."""
@@ -106,9 +111,34 @@ class StoreDoor:
     # -- claims ---------------------------------------------------------------------------------------------
 
     def claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
-        """Ask the store, parking the caller for at most `Timing.claim` seconds; None when it has no answer."""
+        """Ask the store, parking the caller; None when it has no answer.
+
+        What is claimed while the store is asked about other fires is one batch, which it is asked about next. Each
+        batch has `Timing.claim` seconds from then on.
+        """
         if not self._is_open:  # somebody else may have the store; before the start, nothing is due
             return [True] * len(fires)
+        if not self.store.blocks:
+            return self._claim(fires)
+        claims = self._next_claims
+        if claims is None:
+            claims = self._next_claims = _Claims()
+            spawn(self._claim_next, claims)
+        first = len(claims.fires)
+        claims.fires += fires
+        answers = claims.answers.get()
+        return None if answers is None else answers[first : first + len(fires)]
+
+    def _claim_next(self, claims: _Claims) -> None:
+        with self._turn:
+            self._next_claims = None
+            answers = None
+            try:
+                answers = self._claim(claims.fires)
+            finally:
+                claims.answers.set(answers)
+
+    def _claim(self, fires: Sequence[Fire]) -> Sequence[bool] | None:
         if self._to_forget and not self._forget():
             return None
         answers: Sequence[bool] | None = self._ask(self.store.claim, fires)
@@ -126,13 +156,22 @@ class StoreDoor:
             return NO_REASON if self.store.when_down == "run" else NO_ANSWER
         return NO_REASON if answers[0] else _REFUSED
 
+    def keeps_waiting(self, job: Job) -> bool:
+        """Whether the next start finds those fires of the job that were claimed and wait."""
+        return self.store.is_durable and self.store.must_claim(job)
+
     def forget(self, job: str) -> None:
         """Drop the claims of a job, before anything more is claimed; returns at once."""
         self._to_forget.append(job)
         if not self.store.blocks:
             self._forget()
         elif self._is_open and len(self._to_forget) == 1:  # else before the first claim
-            spawn(self._forget)
+            spawn(self._forget_in_turn)
+
+    def _forget_in_turn(self) -> None:
+        with self._turn:
+            if self._to_forget:
+                self._forget()
 
     def _forget(self) -> bool:
         jobs = tuple(self._to_forget)
@@ -301,6 +340,14 @@ class StoreDoor:
         self._failed_at = None
         lost, self._told_lost = self._journal.lost - self._told_lost, self._journal.lost
         self._tell(StoreRecovered(self._clock.now(), lost))
+
+
+class _Claims:
+    """Fires that are claimed together."""
+
+    def __init__(self) -> None:
+        self.fires: list[Fire] = []
+        self.answers: AsyncResult[Sequence[bool] | None] = AsyncResult()
 
 
 def _text(error: Exception) -> str:

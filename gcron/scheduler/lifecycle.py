@@ -120,7 +120,7 @@ class Lifecycle(Observable):
         self._runs = Runs(clock, observers, self._services.hold_back, self._pool, self._groups, timing)
         self._door = StoreDoor(self._state.store, clock, self._runs.tell, timing, self._state.is_open)
         self._expectations = Expectations(clock, self._runs.tell)
-        self._overlap = overlap = Overlap(self._runs, clock, self._door.take)
+        self._overlap = overlap = Overlap(self._runs, clock, self._door.take, self._door.keeps_waiting)
         claims = Claims(self._door, overlap.admit, overlap.miss)
         self._pauses = Pauses(clock, self._end_pause)
         self._watch = Watch(clock, claims, overlap, self._runs, self._look)
@@ -180,6 +180,8 @@ class Lifecycle(Observable):
 
         self._chains = Chains(self._clock, self._runs, self._overlap, self._door, self._watch.is_paused)
         self._runs.before_start = self._chains.begin
+        if self._watch.is_started and not self._stopping:  # else the table starts them, or the next start does
+            self._chains.start({})
         return self._chains
 
     def _note_for_chains(self, event: RunFinished | FiresMissed) -> None:

@@ -15,7 +15,7 @@ from gcron.runtime.pool import Group
 from gcron.schedule import Schedule
 from gcron.schedule.clock import Clock
 from gcron.scheduler.claims import DueFires
-from gcron.scheduler.events import FiresMissed
+from gcron.scheduler.events import FiresMissed, Notice
 from gcron.scheduler.job import Job
 from gcron.scheduler.runs import Runs
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode
@@ -32,12 +32,16 @@ class Overlap:
     """Starts runs, or ends fires without one, as their jobs' `overlap` says.
 
     `take`: called before a fire that has waited starts; may park, and returns why it may not start, if so.
+    `keeps_waiting`: whether the next start finds the fires of that job that wait.
     """
 
-    def __init__(self, runs: Runs, clock: Clock, take: Callable[[Job, int], Reason]) -> None:
+    def __init__(
+        self, runs: Runs, clock: Clock, take: Callable[[Job, int], Reason], keeps_waiting: Callable[[Job], bool]
+    ) -> None:
         self._runs = runs
         self._clock = clock
         self._take = take
+        self._keeps_waiting = keeps_waiting
         self._backlogs: dict[str, _Backlog] = {}
         self._catching_up = Group()
 
@@ -151,8 +155,12 @@ class Overlap:
             self._miss_backlog(backlog.job, again, Reason(ReasonCode.CLOCK_SET, text))
 
     def close(self) -> None:
-        """Make up nothing more."""
-        for name in list(self._backlogs):
+        """Make up nothing more. What waits is left to the next start if that finds it; otherwise it is missed."""
+        for name, backlog in list(self._backlogs.items()):
+            if self._keeps_waiting(backlog.job) and (left := backlog.leave()):
+                fires = "1 fire waits" if left == 1 else f"{left} fires wait"
+                text = f"{fires} for the next start, to be made up"
+                self._runs.tell(Notice(self._clock.now(), name, "", text))
             self.forget(name, Reason(ReasonCode.SHUTDOWN, "gcron is told to stop"))
 
     def _work_off(self, backlog: _Backlog) -> None:
@@ -163,6 +171,7 @@ class Overlap:
                 self.set_back(job.name)
                 continue
             fire = backlog.fires[0]
+            backlog.asked = fire
             why_not = self._take(job, fire.at) if fire.is_claimed else NO_REASON
             if not backlog.fires or backlog.fires[0] is not fire:
                 continue  # meanwhile it was given up, or the clock was set back
@@ -190,11 +199,20 @@ class _Backlog:
     def __init__(self, due: DueFires) -> None:
         self.job = due.job
         self.fires: deque[_Fire] = deque()
+        self.asked: _Fire | None = None
+        """The fire that was claimed last to start now."""
         self.add(due)
 
     def add(self, due: DueFires) -> None:
         """These fires wait, too."""
         self.fires.extend(_Fire(at, due.job.schedule, due.is_claimed) for at in due.fires)
+
+    def leave(self) -> int:
+        """Forget the fires that the store knows as waiting; returns how many."""
+        others = [fire for fire in self.fires if fire is self.asked or not fire.is_claimed]
+        left = len(self.fires) - len(others)
+        self.fires = deque(others)
+        return left
 
 
 def _spans(schedule: Schedule, fires: Sequence[int]) -> Iterator[list[int]]:

@@ -224,7 +224,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
     ProcessStarted: lambda event: {"run_id": event.run_id, "pid": event.pid, "attempt": event.attempt},
     JobOutput: _output,
     RawOutput: _output,
-    Notice: lambda event: {"run_id": event.run_id, "text": event.text},
+    Notice: lambda event: ({"run_id": event.run_id} if event.run_id else {}) | {"text": event.text},
     RetryPlanned: lambda event: {
         "run_id": event.run_id,
         "attempt": event.attempt,

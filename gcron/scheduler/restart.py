@@ -129,7 +129,7 @@ def _why_lost(lost: OpenRun, boot_id: str, functions: Container[str]) -> str:
     if run.started is None and run.job in functions:
         return "the program ended before the function did"
     if run.started is None:
-        return "gcron ended before the run had begun"
+        return _MAY_HAVE_BEGUN  # its process may have started, and ended, before that was on record
     what = "gcron" if lost.boot_id == boot_id else "the machine"
     if run.reason:
         return f"{what} ended while another attempt was to follow; the last one: {run.reason}"

@@ -73,10 +73,11 @@ class RawOutput(JobEvent):
 
 @frozen
 class Notice(JobEvent):
-    """Something about a run that a person would want to know."""
+    """Something about a run, or its job, that a person would want to know."""
 
     kind: ClassVar[str] = "notice"
     run_id: str
+    """Empty when it is about the job."""
     text: str
     is_warning: bool = False
     """Something that a person should act on."""

@@ -11,6 +11,7 @@ import pytest
 from gcron import JobError, ScheduleError, after_jobs, at
 from gcron.control.chain_words import waits_words
 from gcron.crontab import parse
+from gcron.frozen import replace
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
 from gcron.scheduler.job import job_of
@@ -428,6 +429,42 @@ def test_a_job_can_be_rescheduled_to_run_after_others(make_chain: MakeChain) -> 
     assert len(chain.starts("job")) == 1
     with pytest.raises(JobError, match="'nothing', which does not exist"):
         chain.scheduler.reschedule("job", after_jobs("nothing"))
+
+
+@pytest.mark.parametrize("how", ["add", "replace", "reschedule"])
+def test_the_first_chained_job_may_come_after_the_start(clock: VirtualClock, make_scheduler: Make, how: str) -> None:
+    """It never ran, and `why` said that it was due: the chains were made for it, and not started."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    for name in ("extract", "load"):
+        scheduler.job("@manual", name=name, greenlet=True)(lambda: None)
+    scheduler.start()
+    if how == "add":
+        scheduler.job("@after extract", name="load2", greenlet=True)(lambda: None)
+    elif how == "replace":
+        extract, load = scheduler.jobs
+        scheduler.replace([extract, replace(load, schedule=after_jobs("extract"))])
+    else:
+        scheduler.reschedule("load", after_jobs("extract"))
+    scheduler.trigger("extract").result.get()
+    sleep(0.01)
+    due = [event.job for event in recorder.of("run-started") if event.fire_at is not None]
+    assert due == ["load2" if how == "add" else "load"]
+
+
+def test_the_first_chained_job_may_come_during_the_stop(clock: VirtualClock, make_scheduler: Make) -> None:
+    """It waits for the next start."""
+    scheduler, recorder = make_scheduler(clock=clock)
+    for name in ("extract", "load"):
+        scheduler.job("@manual", name=name, greenlet=True)(lambda: sleep(60))
+    scheduler.start()
+    run = scheduler.trigger("extract")
+    sleep(1)
+    scheduler.stop(grace=100, wait=False)
+    sleep(1)
+    scheduler.reschedule("load", after_jobs("extract"))
+    assert run.result.get().succeeded
+    scheduler.stop()
+    assert recorder.of("run-started", "load") == []
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------

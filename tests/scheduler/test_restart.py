@@ -219,6 +219,20 @@ def test_a_run_whose_processes_are_gone_is_lost(clock: VirtualClock, make_schedu
     assert (found.duration, records) == (None, [None] * 4), "it was 0.0 s: nobody knows when it ended"
 
 
+def test_of_a_lost_run_whose_start_is_not_on_record_nobody_knows_whether_it_has_begun(
+    clock: VirtualClock, make_scheduler: Make
+) -> None:
+    """It was said not to have begun. But a kill just after a start may come before the record, and the command ran."""
+    store = Past(clock, OpenRun(StoredRun("1", "job", clock.now() - 60), "a-boot"))
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
+    scheduler.command("true", "@manual", name="job")
+    scheduler.start()
+    sleep(1)
+    (end,) = recorder.of("run-finished")
+    reason = "gcron ended just when the run was to begin, and nobody knows whether it has"
+    assert (str(end.result.outcome), end.result.reason.text) == ("lost", reason)
+
+
 def test_with_retry_lost_the_retries_of_a_lost_run_apply(clock: VirtualClock, make_scheduler: Make) -> None:
     began = clock.now() - 60
     run = OpenRun(StoredRun("1", "job", began, started=began, attempts=1), "a-boot")

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from gcron.greenlet import sleep
+from gcron.greenlet import sleep, spawn
 from gcron.hub import get_hub
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import door as door_module
 from gcron.scheduler import journal as journal_module
-from gcron.scheduler.door import StoreUnavailable
+from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
@@ -213,6 +214,45 @@ def test_a_step_back_during_a_catch_up_loses_no_fire(steady_clock: VirtualClock,
     assert 300 in ended or 300 in missed
 
 
+def test_a_stop_has_fires_missed_that_the_store_does_not_know(steady_clock: VirtualClock, make_scheduler: Make) -> None:
+    """It was to claim them, and failed: no next start would find them."""
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(FailsOnce(), is_durable=True))
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: sleep(150))
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(10)
+    scheduler.stop(grace=1000)
+    assert [(event.count, str(event.reason)) for event in recorder.of("fires-missed")] == [
+        (4, "not made up: gcron is told to stop")
+    ]
+    assert recorder.of("notice") == []
+
+
+@pytest.mark.parametrize(("all_of_them", "left", "missed"), [(True, "5 fires wait", []), (False, "4 fires wait", [1])])
+def test_fires_to_be_made_up_that_are_being_claimed_at_the_stop(
+    steady_clock: VirtualClock, make_scheduler: Make, all_of_them: bool, left: str, missed: list[int]
+) -> None:
+    """All wait for the next start, but one that may have been claimed as begun."""
+    hub = get_hub()
+
+    def claim(fires: Sequence[Fire]) -> list[bool]:
+        if fires[0].waits is all_of_them:
+            hub.call_soon_threadsafe(lambda: scheduler.stop(grace=0, wait=False))
+            time.sleep(0.05)
+        return [True] * len(fires)
+
+    scheduler, recorder = make_scheduler(clock=steady_clock, state=Fake(claim, is_durable=True))
+    scheduler.job("* * * * *", name="job", catchup="all", greenlet=True)(lambda: None)
+    scheduler.start()
+    sleep(1)
+    steady_clock.jump(300)
+    sleep(30)
+    assert [event.text for event in recorder.of("notice")] == [f"{left} for the next start, to be made up"]
+    assert [event.count for event in recorder.of("fires-missed")] == missed
+    assert recorder.of("run-started") == []
+
+
 @pytest.mark.parametrize("answer", [[], [True], [True] * 3])
 def test_a_store_that_answers_a_wrong_number_of_claims_is_reported(
     clock: VirtualClock, make_scheduler: Make, answer: list[bool]
@@ -270,6 +310,40 @@ def test_a_thousand_jobs_wait_for_one_answer_of_a_slow_store(make_scheduler: Mak
     assert len(store.claims[0]) == 1000
     first = recorder.of("run-started")[:1000]
     assert max(event.time for event in first) - min(event.time for event in first) < 4.0
+
+
+def test_chained_jobs_that_are_due_together_wait_for_one_answer(clock: VirtualClock, make_scheduler: Make) -> None:
+    """Each was claimed by itself. With a thousand, the last claim was made after more than a second, and all others
+    in that second went without: the log said that the store did not work."""
+    store = Fake()
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
+    scheduler.job("@manual", name="first", greenlet=True)(lambda: None)
+    for number in range(300):
+        scheduler.job("@after first", name=f"job-{number}", greenlet=True)(lambda: None)
+    scheduler.start()
+    scheduler.trigger("first").result.get()
+    sleep(1)
+    assert recorder.outcomes() == ["succeeded"] * 301
+    assert [len(batch) for batch in store.claims] == [300]
+
+
+@pytest.mark.realtime
+def test_a_claim_is_given_its_time_from_its_turn_on() -> None:
+    """A claim that waited for others had less: a store that was only slow "did not answer"."""
+
+    def slow(fires: Sequence[Fire]) -> list[bool]:
+        time.sleep(1.2)
+        return [fire.fire_at != 2 for fire in fires]
+
+    store = Fake(slow)
+    told: list[object] = []
+    door = StoreDoor(store, SystemClock(), told.append, Timing(claim=2.0))
+    first = spawn(door.claim, [Fire("first", 1)])
+    until(lambda: store.claims)
+    others = [spawn(door.claim, [Fire("second", 2), Fire("second", 3)]), spawn(door.claim, [Fire("third", 4)])]
+    assert [each.get() for each in (first, *others)] == [[True], [False, True], [True]]
+    assert [[fire.fire_at for fire in batch] for batch in store.claims] == [[1], [2, 3, 4]]
+    assert told == []
 
 
 @pytest.mark.realtime
