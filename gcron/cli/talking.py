@@ -51,7 +51,7 @@ Record = dict[str, Any]
 def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
     """Call `ask` with a client of the gcron that is meant; returns its status, or that of what went wrong."""
     try:
-        with connect(options.instance, options.socket) as client:
+        with connect(options.instance, options.socket, _tell) as client:
             return ask(client)
     except NoGcron as error:
         print(f"gcron: {escape(str(error))}", file=sys.stderr)
@@ -66,6 +66,10 @@ def talk(options: argparse.Namespace, ask: Callable[[Client], int]) -> int:
     except KeyError as error:
         print(f"gcron: an answer has no {error}: what listens there is no gcron of this version", file=sys.stderr)
         return NO_GCRON
+
+
+def _tell(text: str) -> None:
+    print(f"gcron: {escape(text)}", file=sys.stderr, flush=True)
 
 
 def find(client: Client, text: str) -> Record:

@@ -9,9 +9,11 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,10 +24,18 @@ from gcron.frozen import frozen
 __all__ = ["Client", "Happening", "NoGcron", "Refused", "choose", "connect"]
 
 PREFIX = "/api/v1"
-_TIMEOUT = 30.0
+# Seconds for a whole answer, however it comes: to a question, and to a request that changes something.
+_TIMEOUT = 10.0
+_ACTION_TIMEOUT = 30.0
+# Seconds without a byte after which `slow` is called.
+_SLOW = 2.0
+# Seconds for each piece of a long answer that comes piece by piece.
+_PIECE_TIMEOUT = 30.0
 # An answer is sent at least every 15 s on a stream.
 _STREAM_TIMEOUT = 60.0
 _LONGEST_LINE = 16 * 1024 * 1024
+# Bytes of an answer that is read as a whole.
+_MOST_ANSWER = 64 * 1024 * 1024
 # Process, user and group of a peer: `struct ucred`.
 _CREDENTIALS = struct.Struct("iII")
 
@@ -57,25 +67,30 @@ class Happening:
 # -- which gcron --------------------------------------------------------------------------------------------------
 
 
-def connect(instance: str | None = None, path: str | None = None) -> Client:
+def connect(
+    instance: str | None = None, path: str | None = None, slow: Callable[[str], object] | None = None
+) -> Client:
     """Return a client of the gcron that is meant; see `choose`. `path`: of a socket. Raises NoGcron."""
     if path is not None:
-        return Client(path)
+        return Client(path, slow=slow)
     chosen = choose(instance, running())
-    return Client(chosen.socket, chosen.owner)
+    return Client(chosen.socket, chosen.owner, slow)
 
 
 def choose(instance: str | None, found: list[Running]) -> Running:
-    """Return the gcron that is meant: by the name of an instance, or the path of a crontab of it; else the only one.
+    """Return the gcron that is meant: by the name of an instance, or the path of a crontab of it; else the only own.
 
-    The caller's own come first: root's command must not depend on how another user names his. Raises NoGcron.
+    The caller's own come first: root's command must not depend on how another user names his. Nor does root talk to
+    another user's gcron without being told to. Raises NoGcron.
     """
     own = [one for one in found if one.is_own]
     if instance is None:
-        if len(own or found) == 1:
-            return (own or found)[0]
+        if len(own) == 1:
+            return own[0]
         if not found:
             raise NoGcron("no gcron of yours runs here; `gcron run crontab` starts one")
+        if not own:
+            raise NoGcron("no gcron of yours runs here; choose another user's with --instance:\n" + _listed(found))
         raise NoGcron("several gcrons run here; choose one with --instance:\n" + _listed(found))
     matches = _matches(instance, own) or _matches(instance, found)
     if len(matches) == 1:
@@ -99,6 +114,28 @@ def _listed(found: list[Running]) -> str:
 # -- asking -------------------------------------------------------------------------------------------------------
 
 
+class _Socket(socket.socket):
+    """A socket whose reads end at one deadline: a timeout for each would let a peer send a byte now and then."""
+
+    deadline: float | None = None
+    slow: Callable[[], object] | None = None
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """See `socket.recv_into`."""
+        while self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.settimeout(left if self.slow is None else min(left, _SLOW))
+            try:
+                return super().recv_into(*args, **kwargs)
+            except TimeoutError:
+                slow, self.slow = self.slow, None
+                if slow is not None:
+                    slow()
+        return super().recv_into(*args, **kwargs)
+
+
 class _Connection(HTTPConnection):
     """HTTP over a Unix socket on which one of `users` listens."""
 
@@ -106,13 +143,26 @@ class _Connection(HTTPConnection):
         super().__init__("localhost", timeout=timeout)
         self._path = path
         self._users = users
+        self._deadline: float | None = None
+        self._slow: Callable[[], object] | None = None
+
+    def expect(self, deadline: float | None, slow: Callable[[], object] | None = None) -> None:
+        """From now on, all that is read comes until `deadline`, on the monotonic clock, or raises TimeoutError.
+
+        `slow` is called once, when nothing has come for a while.
+        """
+        self._deadline, self._slow = deadline, slow
+        if isinstance(self.sock, _Socket):
+            self.sock.deadline, self.sock.slow = deadline, slow
+            self.sock.settimeout(self.timeout)
 
     def connect(self) -> None:
         """See `HTTPConnection.connect`. Raises _Foreign."""
         directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
             made.settimeout(self.timeout)
+            made.deadline, made.slow = self._deadline, self._slow
             self.sock = made  # closed by `close`, also when it cannot be connected
             made.connect(short_address(self._path, directory))
         finally:
@@ -148,12 +198,14 @@ def _listener_of(made: socket.socket) -> int | None:
 class Client:
     """Asks the gcron at the socket `path`, of this user, of root, or of the user `owner`. For one thread.
 
-    All methods raise NoGcron when it does not answer, Refused when it refuses.
+    `slow` is called with a sentence when an answer is late. What listens there may be anything: answers are bounded in
+    size and time. All methods raise NoGcron when it does not answer, Refused when it refuses.
     """
 
-    def __init__(self, path: str, owner: int | None = None) -> None:
+    def __init__(self, path: str, owner: int | None = None, slow: Callable[[str], object] | None = None) -> None:
         self._path = path
         self._owner = owner
+        self._slow = slow
         self._connection: _Connection | None = None
         self._streaming: Client | None = None
 
@@ -193,7 +245,8 @@ class Client:
 
     def data(self, *words: str, **query: object) -> Iterator[bytes]:
         """The bytes of an answer that is not JSON."""
-        response = self._ask("GET", _target(words, query), None, _TIMEOUT)
+        response = self._ask("GET", _target(words, query), None, _PIECE_TIMEOUT)
+        self._expect_pieces()
         while piece := self._read(response, 65536):
             yield piece
 
@@ -202,6 +255,7 @@ class Client:
         with self.another() as client:
             self._streaming = client
             response = client._ask("GET", _target(words, query), None, _STREAM_TIMEOUT, {"Last-Event-ID": last_id})
+            client._expect_pieces()
             yield from client._happenings(response, last_id)
 
     def hang_up(self) -> None:
@@ -228,7 +282,8 @@ class Client:
                 last_id = value
 
     def _json(self, method: str, target: str, body: Record | None) -> Record:
-        return self._record(self._read(self._ask(method, target, body, _TIMEOUT), None))
+        timeout = _TIMEOUT if method == "GET" else _ACTION_TIMEOUT
+        return self._record(self._read_all(self._ask(method, target, body, timeout)))
 
     def _record(self, text: str | bytes) -> Record:
         """Read a JSON object. Raises NoGcron."""
@@ -245,6 +300,7 @@ class Client:
     ) -> HTTPResponse:
         if self._connection is None:
             self._connection = _Connection(self._path, timeout, self._users())
+        self._connection.expect(time.monotonic() + timeout, partial(self._tell_slow, timeout))
         data = None if body is None else json.dumps(body).encode("ascii")
         sent = {"Content-Type": "application/json"} if data is not None else {}
         try:
@@ -253,7 +309,7 @@ class Client:
         except (OSError, HTTPException) as error:
             raise self._gone(error) from None
         if response.status >= 400:
-            text = self._read(response, None)
+            text = self._read_all(response)
             try:
                 problem = self._record(text)
             except NoGcron:
@@ -261,13 +317,36 @@ class Client:
             raise Refused(problem)
         return response
 
+    def _expect_pieces(self) -> None:
+        """From here on, only the next piece has to come in time."""
+        if self._connection is not None:
+            self._connection.expect(None)
+
+    def _tell_slow(self, timeout: float) -> None:
+        if self._slow is not None:
+            self._slow(f"{escape_line(self._path)}: gcron does not answer; waiting for {timeout:g} s at most")
+
     def _users(self) -> frozenset[int]:
         """The users who may listen there: another one would only pretend to be gcron."""
         return frozenset({0, os.getuid() if self._owner is None else self._owner})
 
-    def _read(self, response: HTTPResponse, size: int | None) -> bytes:
+    def _read_all(self, response: HTTPResponse) -> bytes:
         try:
-            return response.read(size) if size is None else response.read1(size)
+            data = response.read(_MOST_ANSWER + 1)
+            if len(data) <= _MOST_ANSWER and response.length:
+                raise IncompleteRead(data, response.length)
+        except (OSError, HTTPException) as error:
+            raise self._gone(error) from None
+        if len(data) > _MOST_ANSWER:
+            self.close()
+            raise NoGcron(
+                f"{escape_line(self._path)}: an answer of more than {_MOST_ANSWER >> 20} MiB: that is no gcron"
+            )
+        return data
+
+    def _read(self, response: HTTPResponse, size: int) -> bytes:
+        try:
+            return response.read1(size)
         except (OSError, HTTPException) as error:
             raise self._gone(error) from None
 

@@ -30,6 +30,7 @@ MOST_BODY = 64 * 1024
 """Bytes of a request's body."""
 _MOST_PARAMETERS = 50
 _LONGEST_TEXT = 1000
+_YEAR_10000 = 253402300800
 _SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 Place = Literal["path", "query", "body"]
@@ -151,7 +152,10 @@ def read_time(value: Any) -> float:
         raise ValueError(f"{value!r} is no time such as 2027-03-28T02:30:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{value!r} has no zone: add Z, or an offset such as +02:00")
-    return moment.astimezone(UTC).timestamp()
+    seconds = moment.astimezone(UTC).timestamp()
+    if seconds >= _YEAR_10000:  # the last microseconds before it are rounded up
+        raise ValueError(f"{value!r} is not before the year 10000")
+    return seconds
 
 
 def read_duration(value: Any) -> float:

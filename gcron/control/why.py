@@ -42,6 +42,9 @@ __all__ = ["Moment", "read_moment", "why"]
 _DAY = 86400
 _EPOCH = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)
+# Two days inside what a `datetime` can hold, so that it has all days around a time, in all zones.
+_FIRST = (datetime(1, 1, 3) - _EPOCH) // _SECOND
+_LAST = (datetime(9999, 12, 29) - _EPOCH) // _SECOND
 _HINT = "write 02:30, 2027-03-28, 2027-03-28T02:30 (in the zone of the job), or with Z or an offset such as +02:00"
 _EVERY_DAY = Field((1 << 32) - 2, starred=True)
 _EVERY_WEEKDAY = Field((1 << 7) - 1, starred=True)
@@ -63,6 +66,8 @@ def why(gcron: Instance, name: str, at: str) -> Record:
     """Whether the job was due then, which field of its schedule says no, and what came of the fire."""
     job = gcron.job(name)
     asked = read_moment(at, job.schedule, int(gcron.clock.now()))
+    if not _FIRST <= asked.instant <= _LAST:
+        raise ControlError("bad-request", f"{at!r} is not in the years 1 to 9999, or at their very edge")
     moment = _span_of(asked, job.schedule, is_now=at.strip().lower() == "now")
     fire = job.schedule.previous_before(asked.instant + 1)
     if fire is None or fire < moment.instant:

@@ -268,7 +268,8 @@ class StoreDoor:
         try:
             return self._query(self.store.recall, jobs)
         except Exception as error:
-            self._recorder.note_failure("write", f"it does not say what was before this start: {_text(error)}")
+            what = "pauses and runs that still go on are not known, so a job may run twice"
+            self._recorder.note_failure("write", f"it does not say what was before this start: {_text(error)}; {what}")
             return None
 
     def settle(self) -> None:

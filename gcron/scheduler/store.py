@@ -100,7 +100,10 @@ class Store(History, Protocol):
     # -- reading --------------------------------------------------------------------------------------------
 
     def recall(self, jobs: Sequence[Job]) -> Recall:
-        """What a start has to know. From then on these are the jobs: the next start compares with them."""
+        """What a start has to know. These are the jobs now: the next start compares with them.
+
+        What cannot be written then is written by the next `write`: a disk that is full keeps nobody from reading.
+        """
 
     def messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
         """Some of the messages that are kept, oldest first, from the one after `after` on."""

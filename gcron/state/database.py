@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TypeVar
 
 from gcron.state.schema import NEWEST, move_forward, why_refused
@@ -38,7 +38,7 @@ class Database:
     def __init__(self, path: str, begin: Callable[[sqlite3.Connection], object] = lambda connection: None) -> None:
         self.path = path
         self._begin = begin
-        self._lock = threading.RLock()
+        self._writing = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._readers: dict[int, sqlite3.Connection] = {}
         """By thread."""
@@ -52,7 +52,7 @@ class Database:
         What is `durable` survives the loss of power, anything else that of the process. Raises Damaged, Refused,
         sqlite3.Error.
         """
-        with self._lock, self._noticing_damage():
+        with self._writing, self._noticing_damage():
             connection = self._writer = self._writer or self._open()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
@@ -71,20 +71,31 @@ class Database:
         with self._noticing_damage():
             connection = self._readers.get(thread)
             if connection is None:
-                with self._lock:
-                    self._writer = self._writer or self._open()  # makes the tables, or moves them forward
-                    connection = self._readers[thread] = connect(self.path)
+                with self._writing:
+                    connection = self._readers[thread] = self._open_reader()
                 connection.execute("PRAGMA query_only = 1")
-            connection.execute("BEGIN")
-            try:
+            with _snapshot(connection):
                 yield connection
-            finally:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def reading_at_start(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, also where the disk has no room for what SQLite makes beside the file.
+
+        Nothing is written meanwhile, so nothing of this process is half seen.
+        """
+        with self._writing, ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self.reading())
+                connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # from here on it is one moment
+            except sqlite3.OperationalError:
+                stack.enter_context(self._noticing_damage())
+                connection = stack.enter_context(closing(self._open_alone()))
+                stack.enter_context(_snapshot(connection))
+            yield connection
 
     def close(self) -> None:
         """Close all connections, and move the write-ahead log into the file."""
-        with self._lock:
+        with self._writing:
             self._close()
 
     def _close(self) -> None:
@@ -94,6 +105,32 @@ class Database:
                     connection.close()
         self._readers.clear()
         self._writer = None
+
+    def _open_reader(self) -> sqlite3.Connection:
+        """Needs neither room on the disk nor another process's lock, unless tables are to be made or moved forward."""
+        if self._writer is None and os.path.exists(self.path):
+            connection = connect(self.path)
+            try:
+                if self._version(connection) == NEWEST:
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+        self._writer = self._writer or self._open()
+        return connect(self.path)
+
+    def _open_alone(self) -> sqlite3.Connection:
+        """A connection for reading whose index of the log is in memory; no other process may have the file open."""
+        connection = connect(self.path)
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            if (version := self._version(connection)) != NEWEST:
+                raise sqlite3.OperationalError(f"its tables are of version {version}, and cannot be moved forward now")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -109,13 +146,17 @@ class Database:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Make the tables, or move them forward."""
+        if self._version(connection) < NEWEST:
+            move_forward(connection)
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Of the tables; 0: there are none. Raises Refused."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if reason := why_refused(self.path, version, application, is_empty=objects == 0):
             raise Refused(reason)
-        if version < NEWEST:
-            move_forward(connection)
+        return int(version)
 
     # -- damage ---------------------------------------------------------------------------------------------
 
@@ -127,7 +168,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in _DAMAGES:
                 raise
-            with self._lock:
+            with self._writing:
                 aside = self._move_aside() if self._number == number else "the side"
             raise Damaged(f"{self.path} is damaged ({error}): moved to {aside}, and a new one is begun") from error
 
@@ -147,6 +188,16 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -1024")
     connection.execute("PRAGMA journal_size_limit = 4194304")
     return connection
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
 
 
 def size_of(path: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from gcron.scheduler.history import JobSummary, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
@@ -23,6 +25,8 @@ __all__ = ["Engine"]
 
 # Jobs that one transaction defines. Claims wait for it.
 _DEFINED_AT_ONCE = 500
+# Seconds after which `recall` leaves its writing to others: its caller does not wait for ever.
+_TIME_TO_WRITE = 1.0
 
 
 class Engine:
@@ -34,6 +38,9 @@ class Engine:
         self._now = now
         self._started = now()
         self._session = 0
+        """0: this gcron is not on record yet."""
+        self._recalled: tuple[Sequence[Job], float] | None = None
+        """The jobs that `recall` was asked about, and when, until they are written."""
         self._database = Database(os.path.join(directory, DATABASE), self._begin_session)
         self._output = OutputFiles(os.path.join(directory, OUTPUT))
         self._retention = Retention(keep, self._database, self._output, now())
@@ -59,6 +66,7 @@ class Engine:
     def write(self, batch: Batch) -> None:
         """See `Store.write`."""
         now = self._now()
+        self._write_recalled()
         for start in range(0, len(batch.jobs), _DEFINED_AT_ONCE):
             with self._database.transaction() as connection:
                 writing.define(connection, batch.jobs[start : start + _DEFINED_AT_ONCE], self._keep, now)
@@ -71,6 +79,16 @@ class Engine:
             writing.write_jobs(connection, batch.runs, batch.handled, now)
             writing.write_messages(connection, batch.messages, batch.dropped_messages)
         self._retention.note(batch.runs)
+
+    def _write_recalled(self) -> None:
+        """Note that these are the jobs now, and no others."""
+        if self._recalled is None:
+            return
+        jobs, now = self._recalled
+        with self._database.transaction() as connection:
+            writing.define(connection, jobs, self._keep, now)
+            writing.mark_others_removed(connection, jobs, now)
+        self._recalled = None
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
         """See `Store.write_output`."""
@@ -96,8 +114,10 @@ class Engine:
     def close(self) -> None:
         """See `Store.close`."""
         try:
-            with self._database.transaction() as connection:
-                writing.end_session(connection, self._session, self._now())
+            if self._session:
+                self._write_recalled()
+                with self._database.transaction() as connection:
+                    writing.end_session(connection, self._session, self._now())
         finally:
             self._database.close()
 
@@ -106,13 +126,19 @@ class Engine:
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """See `Store.recall`."""
         now = self._now()
-        with self._database.transaction() as connection:
+        asked = time.monotonic()
+        with self._database.reading_at_start() as connection:
             claims = tuple(queries.find_claims(connection, jobs))
-            new = writing.define(connection, jobs, self._keep, now)
-            writing.mark_others_removed(connection, jobs, now)
-            memories = queries.find_memories(connection, jobs, new)
+            new = writing.find_new(connection, jobs, self._keep, now)
+            memories = queries.find_memories(connection, jobs, new, now)
             open_runs = tuple(queries.find_open_runs(connection, self._session))
             sessions = queries.find_sessions(connection, self._session)
+        self._recalled = jobs, now
+        # A gcron that is not on record when it is killed leaves orphans that nobody looks for. But no start is worse
+        # than one that does not know the past: where this fails, `write` tries again, and reports it.
+        if time.monotonic() - asked < _TIME_TO_WRITE:
+            with suppress(sqlite3.OperationalError, OSError):
+                self._write_recalled()
         return Recall(memories, open_runs, *sessions, claims)
 
     def messages(self, after: KeptMessage | None) -> list[KeptMessage]:

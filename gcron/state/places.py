@@ -192,7 +192,7 @@ def open_place(directory: str, instance: str) -> Place:
         note = _take(lock, directory)
         _write_instance(lock, instance)
         if reason := why_file_is_refused(os.path.join(directory, DATABASE)):
-            raise StateError(f"{reason}: run that one, or keep another history in another directory")
+            raise StateError(reason)
         _write_pid(directory)
     except BaseException:
         os.close(lock)

@@ -22,7 +22,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.messages import KeptMessage
 from gcron.state.database import chunks, marks, storable
 from gcron.state.rules import read_chain, valid_chain
-from gcron.state.writing import RUN_COLUMNS
+from gcron.state.writing import RUN_COLUMNS, read_boot_id
 from gcron.supervise.outcome import FAILURES, ON_PURPOSE, Outcome
 
 __all__ = [
@@ -152,7 +152,7 @@ def find_claims(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Fir
 
 def find_sessions(connection: sqlite3.Connection, session: int) -> tuple[str, bool, frozenset[int]]:
     """The id of the machine's boot, whether another gcron began in it, and pids of those that ended out of order."""
-    (boot_id,) = connection.execute("SELECT boot_id FROM session WHERE number = ?", (session,)).fetchone()
+    boot_id = read_boot_id()
     rows = connection.execute(
         "SELECT pid, ended FROM session WHERE boot_id = ? AND boot_id <> '' AND number <> ?", (boot_id, session)
     ).fetchall()
@@ -184,22 +184,26 @@ def _pause(since: float | None, until: float | None, who: str, why: str) -> Paus
     return None if since is None else Pause(since, until, who, why)
 
 
-def find_memories(connection: sqlite3.Connection, jobs: Sequence[Job], new: set[str]) -> dict[str, JobMemory]:
+def find_memories(
+    connection: sqlite3.Connection, jobs: Sequence[Job], new: set[str], now: float
+) -> dict[str, JobMemory]:
     """What is known of these jobs; `new` are those that were unknown, or fire by another schedule than before."""
     texts = {storable(job.name): job.name for job in jobs}
-    memories = {}
-    for row in connection.execute(f"SELECT {_MEMORY} FROM job WHERE removed IS NULL"):
+    memories = {name: JobMemory(now, is_new=True, since=now) for name in new}
+    for row in connection.execute(f"SELECT {_MEMORY} FROM job"):
         text, *times, who, why, chain = row
         if (name := texts.get(text)) is None:
             continue
         # SQLite keeps whatever it is given. One wrong value must not hide the past of all jobs.
         times = [time if isinstance(time, int | float) else None for time in times]
         since, last_fire, claimed, last_success, paused, until = times
+        if name in new:
+            since = now
         if since is None:
             continue
         times = [since, last_fire, claimed]
         memories[name] = JobMemory(
-            since if name in new else max(time for time in times if time is not None),
+            now if name in new else max(time for time in times if time is not None),
             name in new,
             last_success,
             _pause(paused, until, who, why),

@@ -6,6 +6,8 @@ milliseconds of a start.
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -122,11 +124,14 @@ def why_refused(path: str, version: int, application: int, is_empty: bool) -> st
 
 
 def why_file_is_refused(path: str) -> str:
-    """As `why_refused`, from the file's first bytes. Raises OSError.
+    """As `why_refused`, with what helps, from the file's first bytes. Raises OSError.
 
-    What is still in the write-ahead log is not seen: gcron moves the log into the file after each step.
+    What is still in the write-ahead log is not seen: gcron moves the log into the file after each step. Anything but a
+    file is refused: who opens a pipe waits for another side.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return f"{path} is no regular file: move it away, or keep the history in another directory"
         with open(path, "rb") as file:
             start = file.read(100)
     except FileNotFoundError:
@@ -134,7 +139,8 @@ def why_file_is_refused(path: str) -> str:
     if not start.startswith(b"SQLite format 3\0"):
         return ""  # empty, or damaged: to be seen when it is opened
     version, application = int.from_bytes(start[60:64], "big"), int.from_bytes(start[68:72], "big")
-    return why_refused(path, version, application, is_empty=not application and not version)
+    reason = why_refused(path, version, application, is_empty=not application and not version)
+    return reason and f"{reason}: run that one, or keep another history in another directory"
 
 
 def move_forward(connection: sqlite3.Connection) -> None:

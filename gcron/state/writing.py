@@ -24,9 +24,11 @@ __all__ = [
     "define",
     "end_claims",
     "end_session",
+    "find_new",
     "forget_claims",
     "mark_others_removed",
     "mark_removed",
+    "read_boot_id",
     "write_chains",
     "write_jobs",
     "write_messages",
@@ -107,6 +109,21 @@ _DEFINE = insert(
 
 def define(connection: sqlite3.Connection, jobs: Sequence[Job], default: Keep, now: float) -> set[str]:
     """Write these jobs; returns the names of those that are new or fire by another schedule than before."""
+    new, changed = _compare(connection, jobs, default, now)
+    for some in chunks(changed):
+        connection.execute(_DEFINE[len(some)], [value for row in some for value in row])
+    return new
+
+
+def find_new(connection: sqlite3.Connection, jobs: Sequence[Job], default: Keep, now: float) -> set[str]:
+    """What `define` would return; nothing is written."""
+    return _compare(connection, jobs, default, now)[0]
+
+
+def _compare(
+    connection: sqlite3.Connection, jobs: Sequence[Job], default: Keep, now: float
+) -> tuple[set[str], list[tuple[Any, ...]]]:
+    """The names of jobs that are new or fire by another schedule, and the rows of all that differ."""
     digests = schedule_digests(jobs)
     before = _definitions(connection, [storable(job.name) for job in jobs])
     new: set[str] = set()
@@ -121,9 +138,7 @@ def define(connection: sqlite3.Connection, jobs: Sequence[Job], default: Keep, n
         elif tuple(others) == definition[1:]:
             continue
         changed.append((storable(job.name), *definition, since))
-    for some in chunks(changed):
-        connection.execute(_DEFINE[len(some)], [value for row in some for value in row])
-    return new
+    return new, changed
 
 
 def _definitions(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -285,13 +300,13 @@ def begin_session(connection: sqlite3.Connection, now: float) -> int:
     """Note that this gcron has started; returns the number of its session."""
     cursor = connection.execute(
         "INSERT INTO session (pid, boot_id, version, started) VALUES (?, ?, ?, ?)",
-        (os.getpid(), _boot_id(), __version__, now),
+        (os.getpid(), read_boot_id(), __version__, now),
     )
     assert cursor.lastrowid is not None, "an INSERT without a row"
     return cursor.lastrowid
 
 
-def _boot_id() -> str:
+def read_boot_id() -> str:
     """The machine's boot (random(4)); empty where there is no such id."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

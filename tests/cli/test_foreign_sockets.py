@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gcron.control import client as client_module
 from gcron.control.client import Client, NoGcron, Refused
 from gcron.control.part import _find_twins
 from gcron.control.places import Running
@@ -94,7 +96,7 @@ def answers(place: Path) -> Iterator[Callable[[bytes], str]]:
     def answer(data: bytes) -> str:
         def serve() -> None:
             peer, _ = made.accept()
-            with peer:
+            with peer, suppress(OSError):  # the client may have heard enough
                 while peer.recv(65536) and data:  # one answer for each request
                     peer.sendall(data)
                     if not data.startswith(b"HTTP") or b"Length: 100\r" in data:
@@ -139,6 +141,53 @@ def test_a_wrong_answer_is_reported_in_one_line(
     assert done.returncode in (1, 3)
     assert text in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_endless_answer_is_read_up_to_a_bound(
+    answers: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's socket sent without end, and root's `gcron status` took memory until there was none."""
+    monkeypatch.setattr(client_module, "_MOST_ANSWER", 1 << 20)
+    path = answers(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(2 << 20))
+    with Client(path) as client, pytest.raises(NoGcron, match="an answer of more than 1 MiB: that is no gcron"):
+        client.get("instance")
+
+
+def test_an_answer_byte_by_byte_ends_at_a_deadline(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte began the timeout anew, so a byte each 0.2 s held the command for as long as somebody liked."""
+    monkeypatch.setattr(client_module, "_TIMEOUT", 0.5)
+    over = threading.Event()
+
+    def drip(made: socket.socket) -> None:
+        peer, _ = made.accept()
+        with peer, suppress(OSError):
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not over.wait(0.05):
+                peer.sendall(b" ")
+
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(place))
+        made.listen()
+        thread = threading.Thread(target=drip, args=(made,))
+        thread.start()
+        with Client(str(place)) as client, pytest.raises(NoGcron, match="gcron does not answer"):
+            client.get("instance")
+        over.set()
+        thread.join(PATIENCE)
+
+
+@pytest.mark.realtime
+def test_a_stopped_gcron_is_told_soon_and_not_waited_for_long(gcron: Gcron, place: Path) -> None:
+    """`gcron status` of a gcron that was stopped by STOP was silent for half a minute."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(place))
+        made.listen()
+        done = gcron("status", "--socket", str(place))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines() == [
+        f"gcron: {place}: gcron does not answer; waiting for 10 s at most",
+        f"gcron: {place}: gcron does not answer",
+    ]
 
 
 def test_an_event_without_valid_json_ends_a_stream(answers: Callable[[bytes], str]) -> None:

@@ -407,7 +407,8 @@ def test_what_another_user_runs_does_not_take_the_place_of_roots_own() -> None:
     assert choose("/etc/other", [theirs, A, B]) is B
     assert choose(None, [theirs, A]) is A
     assert choose("a-1", [theirs, B]) is theirs
-    assert choose(None, [theirs]) is theirs
+    with pytest.raises(NoGcron, match=r"no gcron of yours .*; choose another user's with --instance:\n  a-1"):
+        choose(None, [theirs])
 
 
 def test_what_another_user_wrote_is_text_in_one_line() -> None:

@@ -273,3 +273,4 @@ def test_a_store_that_does_not_answer_keeps_no_job_from_starting(clock: VirtualC
     assert recorder.outcomes() == ["succeeded"]
     (failed,) = recorder.of("store-failed")
     assert "what was before this start: OSError" in failed.reason.text
+    assert "a job may run twice" in failed.reason.text

@@ -462,6 +462,18 @@ def test_a_database_of_a_newer_gcron_is_refused_in_one_line_and_left_alone(tmp_p
     assert find_holder(str(tmp_path)) is None, "it holds the lock no longer"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_a_history_that_is_no_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
+    """The start opened a pipe to look at its first bytes, and waited for ever, without a word."""
+    path = tmp_path / "history.db"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(StateError, match="is no regular file: move it away"):
+        open_store(str(tmp_path), "x", KEEP)
+
+
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "history.db")
     connection.execute("PRAGMA application_id = 17")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from gcron.scheduler.history import RunQuery, StoredRun
+from gcron.scheduler.history import Pause, RunQuery, StoredRun
+from gcron.scheduler.journal import Batch
 from gcron.state.sqlite import SqliteStore
+from tests.state.conftest import fill
 from tests.waiting import until
 
 Run = Callable[..., Any]
@@ -158,6 +161,62 @@ def test_a_service_that_lives_is_not_started_beside_itself(
     second.wait_for("web +started")
     assert second.stop() == 0
     until(lambda: not marked_processes(unique))
+
+
+LONG_AND_PAUSED = """\
+# gcron: name=backup
+@every 1s exec sleep {unique}
+# gcron: name=paused
+@every 1s exec sleep {unique}0
+"""
+
+
+@pytest.fixture
+def killed(gcron_run: Run, small_disk: Path, unique: str, marked_processes: Find) -> int:
+    """The process of a run of `backup`, whose gcron was killed; `paused` is paused. The history is on a small disk."""
+    text = LONG_AND_PAUSED.format(unique=unique)
+    daemon = gcron_run(text.partition("# gcron: name=paused")[0], "--state", str(small_disk / "state"))
+    (pid,) = until(lambda: marked_processes(unique))
+    store = SqliteStore(str(small_disk / "state"))
+    store.write(Batch(pauses={"paused": Pause(time.time())}))
+    store.close()
+    kill(daemon, str(small_disk / "state"))
+    return pid
+
+
+def test_a_full_disk_at_the_start_makes_no_twin_and_ends_no_pause(
+    gcron_run: Run, small_disk: Path, unique: str, marked_processes: Find, killed: int
+) -> None:
+    """The start asked what was before in a transaction that writes. The disk was full, so it knew nothing: a second
+    backup began beside the first one, and a paused job ran."""
+    text = LONG_AND_PAUSED.format(unique=unique)
+    fill(small_disk / "filler")
+    second = gcron_run(text, "--state", str(small_disk / "state"))
+    second.wait_for(f"backup +an earlier gcron left it running: pid {killed} .*; it is adopted")
+    second.wait_for("backup +skipped: the run")
+    second.wait_for("the store does not work: .* full")
+    assert marked_processes(unique) == [killed]
+    assert marked_processes(f"{unique}0") == []
+    (small_disk / "filler").unlink()
+    second.wait_for("the store works again")
+    until(lambda: [run for run in runs_in(small_disk / "state") if run.outcome == "skipped"])
+
+
+def test_a_history_that_another_process_locks_makes_no_twin_either(
+    gcron_run: Run, small_disk: Path, unique: str, marked_processes: Find, killed: int
+) -> None:
+    """The same happened while another process held the lock of the database for 9 s."""
+    text = LONG_AND_PAUSED.format(unique=unique)
+    with closing(sqlite3.connect(small_disk / "state" / "history.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        second = gcron_run(text, "--state", str(small_disk / "state"))
+        second.wait_for(f"backup +an earlier gcron left it running: pid {killed} .*; it is adopted")
+        second.wait_for("backup +skipped: the run")
+        second.wait_for("the store does not work: .* locked")
+        assert marked_processes(unique) == [killed]
+        assert marked_processes(f"{unique}0") == []
+        other.execute("ROLLBACK")
+        second.wait_for("the store works again")
 
 
 def test_no_job_runs_twice_however_often_gcron_is_killed(

@@ -30,6 +30,7 @@ from gcron.state.memory import MemoryStore
 from gcron.state.output import OutputFiles
 from gcron.state.rules import KEEP, Keep
 from gcron.state.sqlite import SqliteStore
+from tests.state.conftest import fill
 from tests.waiting import PATIENCE, until
 
 Make = Callable[..., Any]
@@ -274,26 +275,6 @@ def test_old_runs_go_in_small_steps_and_the_last_failures_stay(tmp_path: Path) -
 
 
 # -- a disk that is full ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"needs the right to mount: {made.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def fill(path: Path) -> None:
-    with open(path, "wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
 
 
 @pytest.mark.realtime
