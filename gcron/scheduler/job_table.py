@@ -193,9 +193,20 @@ class JobTable:
     def upstream(self, job: Job) -> tuple[Upstream, ...]:
         """The jobs that a job runs after, and how they have done since its last start."""
         upstream = () if self._chains is None else self._chains.upstream(job)
-        if self._absent.isdisjoint(each.job for each in upstream):
+        return tuple(each if each.has_succeeded else self._awaited(each) for each in upstream)
+
+    def _awaited(self, upstream: Upstream) -> Upstream:
+        """What is known of a job that is waited for, with the reason why it will not run by itself."""
+        name = upstream.job
+        if name in self._absent:
+            return Upstream(name, reason=f"there is no job {name}")
+        if self._watch.is_paused(name):
+            rests = f"{name} is paused"
+        elif name in self._jobs and not self._jobs[name].policy.enabled:
+            rests = f"{name} is not enabled (enabled=no)"
+        else:
             return upstream
-        return tuple(_absent(each) if each.job in self._absent else each for each in upstream)
+        return replace(upstream, reason=f"{upstream.reason}; {rests}" if upstream.reason else rests)
 
     @property
     def _gone(self) -> Collection[str]:
@@ -301,11 +312,6 @@ class JobTable:
 
     def _expected(self) -> list[Job]:
         return [job for job in self.jobs if not self._watch.is_paused(job.name)]
-
-
-def _absent(upstream: Upstream) -> Upstream:
-    """What is known of a job that is gone. A success stays."""
-    return upstream if upstream.has_succeeded else Upstream(upstream.job, reason=f"there is no job {upstream.job}")
 
 
 def _check_after(jobs: Iterable[Job], gone: Collection[str]) -> None:

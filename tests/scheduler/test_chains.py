@@ -248,6 +248,26 @@ def test_the_same_jobs_are_accepted_after_one_that_runs_once_is_over(
     assert (once.job, once.reason) == ("once", "")
 
 
+def test_a_job_that_waits_for_one_that_will_not_run_says_so(make_chain: MakeChain) -> None:
+    """It said `waits for load`, and the reader waited, too."""
+    chain = make_chain().start()
+    chain.run("extract")
+    chain.scheduler.pause("load")
+    assert _waits(chain) == "waits for load; extract succeeded at 00:00; load is paused"
+    chain.scheduler.resume("load")
+    assert _waits(chain) == "waits for load; extract succeeded at 00:00"
+    disabled = [
+        replace(job, policy=replace(job.policy, enabled=False)) if job.name == "load" else job
+        for job in chain.scheduler.jobs
+    ]
+    chain.scheduler.replace(disabled)
+    assert _waits(chain) == "waits for load; extract succeeded at 00:00; load is not enabled (enabled=no)"
+
+
+def _waits(chain: Any) -> str:
+    return waits_words(chain.scheduler.status("transform"), chain.clock.now())
+
+
 def test_a_job_that_is_removed_is_waited_for_until_it_is_there_again(make_chain: MakeChain) -> None:
     """It could be removed. Then each other chained job, and the next start, was refused, with a message about this."""
     chain = make_chain().start()
