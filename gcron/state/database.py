@@ -133,7 +133,10 @@ class Database:
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Only a new file: closing one that a connection of this process has open would give up SQLite's locks, and
+        # another process would delete the log (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         connection = connect(self.path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

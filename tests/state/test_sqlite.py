@@ -400,3 +400,15 @@ def test_a_gap_at_the_end_of_the_output_outlives_a_restart(tmp_path: Path) -> No
     files = OutputFiles(str(tmp_path))
     assert files.read("run", 0, 64) == OutputPart(0, b"12345", 11)
     assert files.read("run", 5, 64) == OutputPart(10, b"x", 11)
+
+
+def test_a_reader_beside_gcron_does_not_delete_the_log_of_the_database(tmp_path: Path) -> None:
+    """At the second start gcron opened and closed the file itself, which gave up its locks: what it wrote was lost."""
+    SqliteStore(str(tmp_path)).write(Batch(runs=(StoredRun("first", "job", 1.0),)))
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM run').fetchall()"
+    store = SqliteStore(str(tmp_path))
+    assert store.recall([]) is not None
+    store.write(Batch(runs=(StoredRun("second", "job", 2.0),)))
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "history.db")], check=True)
+    assert (tmp_path / "history.db-wal").exists()
+    store.close()
