@@ -62,16 +62,17 @@ class Overlap:
 
     def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
         """End these fires without a run."""
+        self._miss(job.name, job.schedule, fires, reason)
+
+    def _miss(self, name: str, schedule: Schedule, fires: Sequence[int], reason: Reason) -> None:
         now = self._clock.now()
-        for span in _spans(job.schedule, fires):
-            self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
+        for span in _spans(schedule, fires):
+            self._runs.tell(FiresMissed(now, name, span[0], span[-1], reason, len(span)))
 
     def _miss_backlog(self, job: Job, fires: Iterable[_Fire], reason: Reason) -> None:
         """End these fires without a run, each by the schedule that it was due by."""
-        now = self._clock.now()
         for schedule, due in groupby(fires, attrgetter("schedule")):
-            for span in _spans(schedule, [fire.at for fire in due]):
-                self._runs.tell(FiresMissed(now, job.name, span[0], span[-1], reason, len(span)))
+            self._miss(job.name, schedule, [fire.at for fire in due], reason)
 
     def _admit(self, job: Job, fire_at: int | None) -> Run:
         """Start it, queue it, replace what runs by it, or skip it."""
