@@ -17,7 +17,7 @@ from gcron.control.records import live_run_record
 from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import sleep
-from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
+from gcron.scheduler.events import NEWS, JobEvent, SchedulerEvent
 from gcron.scheduler.records import Record, event_record
 from gcron.supervise.run import Run
 
@@ -32,7 +32,6 @@ _MOST_READERS = 32
 KEEP_ALIVE = 15.0
 # Seconds between two looks at what a run wrote.
 _LOOK_EVERY = 0.2
-_OUTPUT = ("output", "raw-output")
 
 
 @frozen
@@ -54,15 +53,13 @@ class Feed:
         self._last = 0
         self._kept: deque[tuple[int, SchedulerEvent]] = deque(maxlen=_KEPT)
         self._readers: set[_Reader] = set()
-        for kind in EVENTS:
-            if kind not in _OUTPUT:
-                gcron.scheduler.on(kind, self._note)
+        for kind in NEWS:
+            gcron.scheduler.on(kind, self._note)
 
     def close(self) -> None:
         """Take no more events, and end all streams."""
-        for kind in EVENTS:
-            if kind not in _OUTPUT:
-                self._gcron.scheduler.off(kind, self._note)
+        for kind in NEWS:
+            self._gcron.scheduler.off(kind, self._note)
         for reader in self._readers:
             reader.end("stopped")
 

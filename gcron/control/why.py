@@ -32,7 +32,7 @@ from gcron.schedule.fields import Field, parse_field
 from gcron.schedule.layouts import DAY, HOUR, MINUTE, MONTH, NICKNAMES, SECOND, WEEKDAY, YEAR, layout_of
 from gcron.schedule.wording import describe_fields
 from gcron.schedule.wrapped import WrappedSchedule
-from gcron.scheduler.events import trigger_words
+from gcron.scheduler.events import asked_words
 from gcron.scheduler.history import Pause, RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record, instant, pause_record
@@ -232,8 +232,7 @@ def _standing(gcron: Instance, job: Job, at: int) -> str:
 
 
 def _pause_words(pause: Pause) -> str:
-    who, why = f" by {pause.who}" if pause.who else "", f": {pause.why}" if pause.why else ""
-    return f"paused since {instant(int(pause.since))}{who}{why}"
+    return asked_words(f"paused since {instant(int(pause.since))}", pause.who, pause.why)
 
 
 def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Record | None:
@@ -241,12 +240,12 @@ def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Re
     begin, end = moment.instant, moment.instant + moment.width
     for live in gcron.scheduler.status(job.name).running:
         if begin <= live.created_at < end and _was_triggered(job, live.fire_at, live.who, live.why):
-            words = f"{why_not}; {trigger_words(live.who, live.why)}; it is under way: {live.state}"
+            words = f"{why_not}; {asked_words('triggered', live.who, live.why)}; it is under way: {live.state}"
             record = live_run_record(live, gcron.clock.now())
             return {"verdict": "triggered", "explanation": words, "run": record}
     for run in _pages(gcron, RunQuery(job=job.name, since=begin, until=end, limit=_PAGE)):
         if _was_triggered(job, run.fire_at, run.who, run.why):
-            words = f"{why_not}; {trigger_words(run.who, run.why)}; {_run_words(run, int(run.created))}"
+            words = f"{why_not}; {asked_words('triggered', run.who, run.why)}; {_run_words(run, int(run.created))}"
             return {"verdict": "triggered", "explanation": words, "run": full_run_record(run)}
     return None
 

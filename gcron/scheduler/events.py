@@ -13,6 +13,7 @@ from gcron.supervise.restarts import ServiceState
 
 __all__ = [
     "EVENTS",
+    "NEWS",
     "FiresMissed",
     "JobEvent",
     "JobOutput",
@@ -32,13 +33,13 @@ __all__ = [
     "StoreRecovered",
     "SuccessOverdue",
     "SuccessResumed",
-    "trigger_words",
+    "asked_words",
 ]
 
 
-def trigger_words(who: str, why: str) -> str:
-    """That somebody triggered a run, who, and why: the text of a `Notice`."""
-    return "triggered" + (f" by {who}" if who else "") + (f": {why}" if why else "")
+def asked_words(what: str, who: str, why: str = "") -> str:
+    """What somebody asked for, who, and why, as far as that is known: `triggered by ann: a test`."""
+    return what + (f" by {who}" if who else "") + (f": {why}" if why else "")
 
 
 @frozen
@@ -220,3 +221,6 @@ EVENTS: Mapping[str, type[SchedulerEvent]] = MappingProxyType(
     }
 )
 """All kinds of events, by the name that `Scheduler.on` takes."""
+
+NEWS = tuple(kind for kind in EVENTS if kind not in (JobOutput.kind, RawOutput.kind))
+"""The kinds of all events but what jobs write."""

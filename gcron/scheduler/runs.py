@@ -20,7 +20,7 @@ from gcron.scheduler.events import (
     RunFinished,
     RunLate,
     RunStarted,
-    trigger_words,
+    asked_words,
 )
 from gcron.scheduler.groups import Groups
 from gcron.scheduler.history import StoredRun
@@ -142,7 +142,7 @@ class Runs:
     def _deliver_skipped(self, run: Run) -> None:
         assert run.outcome is not None
         if run.who or run.why:
-            text = trigger_words(run.who, run.why)
+            text = asked_words("triggered", run.who, run.why)
             self._observers.tell(Notice(self._clock.now(), run.job, run.run_id, text))
         self._tell_end(run, run.outcome)
         run.deliver()

@@ -21,7 +21,7 @@ from gcron.policy.keywords import CommandOptions, FunctionOptions, ServiceOption
 from gcron.policy.options import Scope
 from gcron.policy.services import is_service
 from gcron.schedule.factories import Days, Moment
-from gcron.scheduler.events import JobPaused, Notice, trigger_words
+from gcron.scheduler.events import JobPaused, Notice, asked_words
 from gcron.scheduler.history import Pause
 from gcron.scheduler.job import Job, jobs_of
 from gcron.scheduler.job_table import Replaced
@@ -319,7 +319,7 @@ class Scheduler(Queries):
         if not run.has_begun:  # else it is the present life of a service
             run.who, run.why = who, why
         if (who or why) and run.outcome is None:  # a skipped one has its notice from `Runs`, before its end
-            self._runs.tell(Notice(self._clock.now(), name, run.run_id, trigger_words(who, why)))
+            self._runs.tell(Notice(self._clock.now(), name, run.run_id, asked_words("triggered", who, why)))
         return run
 
     def _start_now(self, job: Job) -> Run:

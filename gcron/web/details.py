@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from gcron.scheduler.events import asked_words
 from gcron.scheduler.records import Record
 from gcron.sizes import describe_size
 from gcron.web.ansi import Converter
@@ -66,8 +67,7 @@ def _state_words(job: Record, now: float) -> list[str]:
     if job["pause"] is not None:
         pause = job["pause"]
         end = "" if pause["until"] is None else f" until {exact(pause['until'])}"
-        who = f" by {pause['who']}" if pause["who"] else ""
-        texts.append(f"Paused since {exact(pause['since'])}{end}{who}" + (f": {pause['why']}" if pause["why"] else ""))
+        texts.append(asked_words(f"Paused since {exact(pause['since'])}{end}", pause["who"], pause["why"]))
     if job["overdue"]:
         texts.append("Overdue: it has not succeeded within its expect-within")
     if not job["enabled"]:

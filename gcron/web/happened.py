@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from gcron.scheduler.events import EVENTS, SchedulerEvent
+from gcron.scheduler.events import NEWS, SchedulerEvent
 from gcron.scheduler.records import Record, event_record
 from gcron.scheduler.scheduler import Scheduler
 
-__all__ = ["OUTPUT", "Happened"]
+__all__ = ["Happened"]
 
-OUTPUT = ("output", "raw-output")
-"""Events that are no news of their own: what jobs write."""
 _KEPT = 500
 
 
@@ -22,9 +20,8 @@ class Happened:
         # Records: events of ended runs would hold what these have written.
         self.records: deque[Record] = deque(maxlen=_KEPT)
         """The newest last."""
-        for kind in EVENTS:
-            if kind not in OUTPUT:
-                scheduler.on(kind, self._note)
+        for kind in NEWS:
+            scheduler.on(kind, self._note)
 
     def _note(self, event: SchedulerEvent) -> None:
         self.records.append(event_record(event))

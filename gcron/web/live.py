@@ -15,9 +15,8 @@ from gcron.control.feed import follow_output
 from gcron.control.instance import Instance
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
-from gcron.scheduler.events import EVENTS, JobEvent, SchedulerEvent
+from gcron.scheduler.events import NEWS, JobEvent, SchedulerEvent
 from gcron.web.ansi import Converter
-from gcron.web.happened import OUTPUT
 
 __all__ = ["Live", "Reader", "follow_html"]
 
@@ -66,17 +65,15 @@ class Live:
         self._something = Flag()
         self._is_closed = False
         self._files = self._look_at_files()
-        for kind in EVENTS:
-            if kind not in OUTPUT:
-                gcron.scheduler.on(kind, self._note)
+        for kind in NEWS:
+            gcron.scheduler.on(kind, self._note)
         self._loop: Greenlet = spawn(self._tell)
 
     def close(self) -> None:
         """End all streams."""
         self._is_closed = True
-        for kind in EVENTS:
-            if kind not in OUTPUT:
-                self._gcron.scheduler.off(kind, self._note)
+        for kind in NEWS:
+            self._gcron.scheduler.off(kind, self._note)
         self._loop.kill()
         for reader in self._readers:
             reader.is_over = True

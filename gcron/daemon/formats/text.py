@@ -30,6 +30,7 @@ from gcron.scheduler.events import (
     SchedulerEvent,
     StoreFailed,
     StoreRecovered,
+    asked_words,
 )
 from gcron.sizes import describe_size
 from gcron.supervise.usage import Usage
@@ -184,8 +185,7 @@ def _describe_resumed(event: SuccessResumed) -> tuple[str, str]:
 
 def _describe_paused(event: JobPaused) -> tuple[str, str]:
     until = f" until {_moment(event.until)}" if event.until is not None else ""
-    who, why = f" by {event.who}" if event.who else "", f": {event.why}" if event.why else ""
-    return f"paused{until}{who}{why}", "33"
+    return asked_words(f"paused{until}", event.who, event.why), "33"
 
 
 def _describe_recovered(event: StoreRecovered) -> tuple[str, str]:
@@ -219,7 +219,7 @@ _TEXT: dict[type[SchedulerEvent], Callable[[Any], tuple[str, str]]] = {
     SuccessResumed: _describe_resumed,
     ServiceStateChanged: _describe_service,
     JobPaused: _describe_paused,
-    JobResumed: lambda event: ("resumed" + (f" by {event.who}" if event.who else ""), ""),
+    JobResumed: lambda event: (asked_words("resumed", event.who), ""),
     LoopBlocked: lambda event: (
         f"{event.what} blocked all jobs for {duration(event.seconds)}: {event.where}",
         _BAD,
