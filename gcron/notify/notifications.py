@@ -177,6 +177,12 @@ class Notifications:
         named = [self._named[name] for name in job.policy.notify if name in self._named]
         return routes_of(job, [*self._for_all.values(), *named], with_mail=self._settings.mailer is not None)
 
+    def _all_routes(self) -> dict[str, Route]:
+        """Those of the jobs and targets that there are now, by name."""
+        routes = {route.name: route for job in self._scheduler.jobs if has_routes(job) for route in self._routes(job)}
+        targets = (*self._for_all.values(), *self._named.values())
+        return routes | {target.name: TargetRoute(target) for target in targets}
+
     def _look_later(self) -> None:
         due = self._rules.next_look
         if self._timer is not None:
@@ -222,8 +228,7 @@ class Notifications:
 
     def _follow_targets(self) -> None:
         """Use the routes of the jobs that there are now. Otherwise each reload could leave some more channels."""
-        routes = {route.name: route for job in self._scheduler.jobs if has_routes(job) for route in self._routes(job)}
-        routes |= {target.name: TargetRoute(target) for target in (*self._for_all.values(), *self._named.values())}
+        routes = self._all_routes()
         for name, channel in tuple(self._channels.items()):
             if name in routes:
                 self._follow_target(channel, routes[name])
@@ -289,8 +294,3 @@ class Notifications:
             return "their text is damaged"
         self._put(route, message, is_kept=True)
         return ""
-
-    def _all_routes(self) -> dict[str, Route]:
-        routes: list[Route] = [TargetRoute(target) for target in (*self._for_all.values(), *self._named.values())]
-        routes += [route for job in self._scheduler.jobs for route in self._routes(job)]
-        return {route.name: route for route in routes}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from gcron.scheduler import Scheduler
 from gcron.scheduler.messages import KeptMessage, MessageStore
 
-__all__ = ["MemoryMessages", "messages_of"]
+__all__ = ["messages_of"]
 
 
 def messages_of(scheduler: Scheduler) -> MessageStore | None:
@@ -33,23 +33,3 @@ class _StateMessages:
 
     def list_messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
         return self._scheduler.store.list_messages(after)
-
-
-class MemoryMessages:
-    """Keeps messages as long as it lives itself: for tests."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], KeptMessage] = {}
-
-    def append_messages(self, messages: Sequence[KeptMessage]) -> None:
-        """See `MessageStore`."""
-        self._kept.update({(kept.message_id, kept.target): kept for kept in messages})
-
-    def drop_messages(self, message_ids: Sequence[tuple[str, str]]) -> None:
-        """See `MessageStore`."""
-        for key in message_ids:
-            self._kept.pop(key, None)
-
-    def list_messages(self, after: KeptMessage | None = None) -> list[KeptMessage]:
-        """See `MessageStore`."""
-        return sorted(self._kept.values(), key=lambda kept: kept.time) if after is None else []

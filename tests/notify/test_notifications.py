@@ -15,7 +15,6 @@ from gcron.notify.channel import Patience
 from gcron.notify.delivery import DeliveryError
 from gcron.notify.message import DIGEST, Message
 from gcron.notify.rules import Occasion
-from gcron.notify.store import MemoryMessages
 from gcron.notify.wording import message_of
 from gcron.policy import Policy
 from gcron.runtime.event import Event
@@ -410,6 +409,26 @@ def test_after_a_stop_messages_are_delivered_again(house: Callable[..., House], 
     run(built, "backup")
 
     assert len(postbox.delivered) == 2
+
+
+class MemoryMessages:
+    """Keeps messages as long as it lives itself."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], KeptMessage] = {}
+
+    def append_messages(self, messages: Sequence[KeptMessage]) -> None:
+        """See `MessageStore`."""
+        self._kept.update({(kept.message_id, kept.target): kept for kept in messages})
+
+    def drop_messages(self, message_ids: Sequence[tuple[str, str]]) -> None:
+        """See `MessageStore`."""
+        for key in message_ids:
+            self._kept.pop(key, None)
+
+    def list_messages(self, after: KeptMessage | None = None) -> list[KeptMessage]:
+        """See `MessageStore`."""
+        return sorted(self._kept.values(), key=lambda kept: kept.time) if after is None else []
 
 
 def test_what_is_not_delivered_is_told_after_a_restart(
