@@ -55,12 +55,12 @@ class Filter:
         return f"?{text}" if text else "?"
 
 
+Standings = Mapping[str, Standing]
+"""How each job stands, by its name."""
+
+_FAILING = frozenset({Standing.FAILING, Standing.OVERDUE, Standing.GIVEN_UP})
 _WORDS = {standing.word for standing in Standing}
 _LATE = 1e12
-
-
-def _by_worst(job: Record) -> Any:
-    return RANKS[standing_of(job)]
 
 
 def _by_next(job: Record) -> Any:
@@ -71,13 +71,13 @@ def _by_last(job: Record) -> Any:
     return 0.0 if job["running"] else -seconds_of(job["last_ended"]) if job["last_ended"] else _LATE
 
 
-SORTS: Mapping[str, tuple[str, Callable[[Record], Any]]] = {
-    "worst": ("worst first", _by_worst),
-    "name": ("by name", lambda job: job["job"].lower()),
-    "next": ("next first", _by_next),
-    "last": ("last run first", _by_last),
-    "longest": ("longest first", lambda job: -(job["last_duration"] or 0.0)),
-    "file": ("as in the crontab", lambda job: 0),
+SORTS: Mapping[str, tuple[str, Callable[[Record, Standing], Any]]] = {
+    "worst": ("worst first", lambda job, standing: RANKS[standing]),
+    "name": ("by name", lambda job, standing: job["job"].lower()),
+    "next": ("next first", lambda job, standing: _by_next(job)),
+    "last": ("last run first", lambda job, standing: _by_last(job)),
+    "longest": ("longest first", lambda job, standing: -(job["last_duration"] or 0.0)),
+    "file": ("as in the crontab", lambda job, standing: 0),
 }
 """The orders, with their words. Each is stable: equal jobs stay in the order of the crontab."""
 
@@ -94,28 +94,38 @@ class Selection:
 
 def select(jobs: Sequence[Record], wanted: Filter) -> Selection:
     """The jobs of a page."""
+    return _select(jobs, _standings_of(jobs), wanted)
+
+
+def _standings_of(jobs: Sequence[Record]) -> Standings:
+    return {job["job"]: standing_of(job) for job in jobs}
+
+
+def _select(jobs: Sequence[Record], standings: Standings, wanted: Filter) -> Selection:
     text = wanted.text.lower()
     found = [
         job
         for job in jobs
         if (not text or text in f"{job['job']} {job['schedule']} {job['description']}".lower())
-        and (not wanted.state or standing_of(job).word == wanted.state)
+        and (not wanted.state or standings[job["job"]].word == wanted.state)
         and (not wanted.crontab or crontab_of(job) == wanted.crontab)
     ]
-    found.sort(key=SORTS[wanted.sort][1])
+    _, order = SORTS[wanted.sort]
+    found.sort(key=lambda job: order(job, standings[job["job"]]))
     first = (wanted.page - 1) * PAGE
     return Selection(tuple(found[first : first + PAGE]), len(found), max(1, -(-len(found) // PAGE)))
 
 
 def page(jobs: Sequence[Record], instance: Record, failures: Sequence[Record], wanted: Filter, now: float) -> View:
     """All of the page."""
-    selection = select(jobs, wanted)
+    standings = _standings_of(jobs)
+    selection = _select(jobs, standings, wanted)
     return {
-        "head": headline(jobs, instance, failures, now),
+        "head": headline(jobs, standings, instance, failures, now),
         "rows": [row(job, now) for job in selection.jobs],
         "selection": selection,
         "wanted": wanted,
-        "counts": counts_of(jobs),
+        "counts": counts_of(standings),
         "crontabs": sorted({crontab_of(job) for job in jobs}),
         "sorts": {name: words for name, (words, _) in SORTS.items()},
         "total": len(jobs),
@@ -128,18 +138,20 @@ def crontab_of(job: Record) -> str:
     return path
 
 
-def counts_of(jobs: Sequence[Record]) -> list[tuple[Standing, int]]:
+def counts_of(standings: Standings) -> list[tuple[Standing, int]]:
     """How many jobs stand in each way, the worst first; without zeros."""
-    counts = Counter(standing_of(job) for job in jobs)
+    counts = Counter(standings.values())
     return [(standing, counts[standing]) for standing in Standing if counts[standing]]
 
 
 # -- the headline -------------------------------------------------------------------------------------------------
 
 
-def headline(jobs: Sequence[Record], instance: Record, failures: Sequence[Record], now: float) -> View:
+def headline(
+    jobs: Sequence[Record], standings: Standings, instance: Record, failures: Sequence[Record], now: float
+) -> View:
     """What a person wants to know first. `failures`: the last runs that failed, newest first."""
-    failing = [job for job in jobs if standing_of(job) in (Standing.FAILING, Standing.OVERDUE, Standing.GIVEN_UP)]
+    failing = [job for job in jobs if standings[job["job"]] in _FAILING]
     running = sum(bool(job["running"]) for job in jobs if "service" not in job)
     upcoming = min((job for job in jobs if job["next_fire"]), key=_by_next, default=None)
     facts = [plural(len(jobs), "job"), f"{running} running"]
