@@ -285,9 +285,7 @@ exit status: 0 printed; 1 it serves no pages (gcron run --http ADDRESS); 3 no
 gcron to talk to
 """,
     )
-    parser.add_argument(
-        "--instance", metavar="NAME", help="which gcron, if several run: its name, or a crontab that it runs"
-    )
+    _add_instance(parser)
     parser.add_argument("--bare", action="store_true", help="the token alone")
 
 
@@ -296,13 +294,17 @@ def _add(
 ) -> CommandParser:
     epilog = f"{epilog}\n{_STATUSES}" if epilog else _STATUSES
     parser = commands.add_parser(name, help=help, description=description, epilog=epilog)
-    parser.add_argument(
-        "--instance", metavar="NAME", help="which gcron, if several run: its name, or a crontab that it runs"
-    )
+    _add_instance(parser)
     parser.add_argument("--socket", metavar="PATH", help="the socket of a program that called serve_control(PATH)")
     if has_json:
         parser.add_argument("--json", action="store_true", help="JSON, as the API has it")
     return parser
+
+
+def _add_instance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--instance", metavar="NAME", help="which gcron, if several run: its name, or a crontab that it runs"
+    )
 
 
 def _add_why(parser: argparse.ArgumentParser) -> None:

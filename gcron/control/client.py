@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
@@ -303,11 +303,9 @@ class Client:
         self._connection.expect(time.monotonic() + timeout, partial(self._tell_slow, timeout))
         data = None if body is None else json.dumps(body).encode("ascii")
         sent = {"Content-Type": "application/json"} if data is not None else {}
-        try:
+        with self._connected():
             self._connection.request(method, target, data, sent | {k: v for k, v in (headers or {}).items() if v})
             response = self._connection.getresponse()
-        except (OSError, HTTPException) as error:
-            raise self._gone(error) from None
         if response.status >= 400:
             text = self._read_all(response)
             try:
@@ -331,12 +329,10 @@ class Client:
         return frozenset({0, os.getuid() if self._owner is None else self._owner})
 
     def _read_all(self, response: HTTPResponse) -> bytes:
-        try:
+        with self._connected():
             data = response.read(_MOST_ANSWER + 1)
             if len(data) <= _MOST_ANSWER and response.length:
                 raise IncompleteRead(data, response.length)
-        except (OSError, HTTPException) as error:
-            raise self._gone(error) from None
         if len(data) > _MOST_ANSWER:
             self.close()
             raise NoGcron(
@@ -345,14 +341,18 @@ class Client:
         return data
 
     def _read(self, response: HTTPResponse, size: int) -> bytes:
-        try:
+        with self._connected():
             return response.read1(size)
-        except (OSError, HTTPException) as error:
-            raise self._gone(error) from None
 
     def _read_line(self, response: HTTPResponse) -> bytes:
-        try:
+        with self._connected():
             return response.readline(_LONGEST_LINE)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Raise NoGcron for what goes wrong with the connection in the block."""
+        try:
+            yield
         except (OSError, HTTPException) as error:
             raise self._gone(error) from None
 
