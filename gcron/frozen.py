@@ -121,10 +121,10 @@ def _constructor(cls: type, annotations: dict[str, Any], defaults: dict[str, Any
     template = _code_of_constructor(len(annotations))
     code = template.replace(co_varnames=("self", *annotations), co_qualname=f"{cls.__qualname__}.__init__")
     setters = {f"_set_{number}": getattr(cls, name).__set__ for number, name in enumerate(annotations)}
-    values = tuple(defaults[name] for name in annotations if name in defaults)
-    if list(annotations)[len(annotations) - len(values) :] != [name for name in annotations if name in defaults]:
+    optional = [name for name in annotations if name in defaults]
+    if optional and optional != list(annotations)[-len(optional) :]:
         raise TypeError(f"{cls.__qualname__}: a field without a default follows one that has a default")
-    constructor = FunctionType(code, setters, "__init__", values)
+    constructor = FunctionType(code, setters, "__init__", tuple(defaults[name] for name in optional))
     constructor.__annotations__ = {**annotations, "return": None}
     constructor.__module__ = cls.__module__
     return constructor
