@@ -79,6 +79,14 @@ def crontab(peer: Peer, schedule: str) -> str:
     return f"# gcron-notify: ops url={peer.url} on=failure\n# gcron: name=job notify=ops\n{schedule} exit 3\n"
 
 
+def kill_with_a_message(gcron_run: Run, peer: Peer, state: Path) -> None:
+    """Run gcron until a message that nobody takes is on disk, and kill it."""
+    gcron = gcron_run(crontab(peer, "@reboot"), "--state", str(state))
+    until(lambda: kept(state))
+    gcron.send(signal.SIGKILL)
+    gcron.wait()
+
+
 def test_a_message_whose_peer_was_down_is_sent_after_a_kill(gcron_run: Run, tmp_path: Path, peer: Peer) -> None:
     state = tmp_path / "state"
     first = gcron_run(crontab(peer, "@reboot"), "--state", str(state))
@@ -116,10 +124,7 @@ def test_messages_that_nobody_asks_for_any_more_are_given_up_with_one_line(
     gcron_run: Run, tmp_path: Path, peer: Peer
 ) -> None:
     state = tmp_path / "state"
-    first = gcron_run(crontab(peer, "@reboot"), "--state", str(state))
-    until(lambda: kept(state))
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill_with_a_message(gcron_run, peer, state)
     second = gcron_run("# gcron: name=job\n@manual true\n", "--state", str(state))
     second.wait_for("notify ops: given up: 1: there is no such target any more")
     until(lambda: not kept(state))
@@ -128,10 +133,7 @@ def test_messages_that_nobody_asks_for_any_more_are_given_up_with_one_line(
 
 def test_a_message_is_given_up_after_notify_keep(gcron_run: Run, tmp_path: Path, peer: Peer) -> None:
     state = tmp_path / "state"
-    first = gcron_run(crontab(peer, "@reboot"), "--state", str(state))
-    until(lambda: kept(state))
-    first.send(signal.SIGKILL)
-    first.wait()
+    kill_with_a_message(gcron_run, peer, state)
     second = gcron_run(crontab(peer, "@manual"), "--state", str(state), "--notify-keep", "0s")
     second.wait_for(r"notify ops \(http://127.0.0.1:.*\): given up: 1: gcron did not run for so long")
     until(lambda: not kept(state))
