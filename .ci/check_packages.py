@@ -198,9 +198,10 @@ def check_wheel(wheel: Path) -> None:
     require(any(name.endswith("/licenses/LICENSE") for name in names), "the wheel has no licence")
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("gcron/**/*.py")}
     require(names >= modules, f"not in the wheel: {sorted(modules - names)}")
-    allowed = ("gcron/", "gcron_boot.py", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/")
+    package = "-".join(wheel.name.split("-")[:2])
+    allowed = ("gcron/", "gcron_boot.py", f"{package}.dist-info/", f"{package}.data/scripts/gcron")
     strangers = sorted(name for name in names if not name.startswith(allowed) or "__pycache__" in name)
-    require(not strangers, f"what does this do in the wheel: {strangers}")
+    require(not strangers, f"the wheel has files that do not belong there: {strangers}")
 
 
 def unpack_without_package(sdist: Path, work: Path) -> Path:
