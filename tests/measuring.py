@@ -10,7 +10,7 @@ __all__ = ["unmeasured"]
 def unmeasured() -> dict[str, str]:
     """Return an environment without it.
 
-    For a test of what a process loads and when: coverage loads much by itself. And for one of Ctrl-C in Python code that
-    never pauses: a KeyboardInterrupt in the code of coverage is lost, which happened in 8 of 60 tries.
+    For a test of what a process loads and when: coverage loads much by itself. And for a test of Ctrl-C in Python code
+    that never pauses: a KeyboardInterrupt in the code of coverage is lost, which happened in 8 of 60 tries.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
