@@ -116,6 +116,10 @@ class StoredRun:
     """Who triggered it, if known; empty for a fire."""
     why: str = ""
     """The reason that was given for the trigger."""
+    node: str = ""
+    """The node that ran it; empty where there is one machine only."""
+    fence: int = 0
+    """The number of its claim, where several nodes share the work: a later claim has a larger one. 0: none."""
 
 
 @frozen

@@ -16,6 +16,7 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 
 if TYPE_CHECKING:
+    from gcron.scheduler.cluster import Cluster
     from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["Fire", "History", "NoStore", "Store"]
@@ -60,6 +61,10 @@ class Store(History, Protocol):
     """True when what it keeps outlives the process. Messages that are to be delivered are then kept, too."""
     keep_output: int
     """Bytes of a run's output that are kept, where its job does not say otherwise."""
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """What it can do when several nodes share it; None: it belongs to one gcron."""
 
     @property
     def has_past(self) -> bool:
@@ -117,6 +122,7 @@ class NoStore:
     keeps_history = False
     is_durable = False
     keep_output = 0
+    cluster = None
     has_past = False
 
     def must_claim(self, job: Job) -> bool:

@@ -55,6 +55,7 @@ class MemoryStore:
     when_down: Literal["run", "skip"] = "run"
     keeps_history = True
     is_durable = False
+    cluster = None
     has_past = True
 
     def __init__(self, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:

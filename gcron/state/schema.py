@@ -109,6 +109,10 @@ STEPS = (
     """,
     # How long the runs of `recent` took: a character each.
     "ALTER TABLE job ADD COLUMN signs TEXT NOT NULL DEFAULT ''",
+    """
+    ALTER TABLE run ADD COLUMN node TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN fence INTEGER NOT NULL DEFAULT 0
+    """,
 )
 NEWEST = len(STEPS)
 """The number of the last step: `user_version` of a database that is up to date."""

@@ -36,6 +36,7 @@ class SqliteStore:
     when_down: Literal["run", "skip"] = "run"
     keeps_history = True
     is_durable = True
+    cluster = None
 
     def __init__(self, directory: str, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
         self.directory = directory
