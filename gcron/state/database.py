@@ -154,9 +154,10 @@ class Database:
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """Of the tables; 0: there are none. Raises Refused."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with _snapshot(connection):  # another process may be making the tables
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if reason := why_refused(self.path, version, application, is_empty=objects == 0):
             raise Refused(reason)
         return int(version)

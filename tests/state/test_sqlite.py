@@ -25,7 +25,7 @@ from gcron.scheduler.history import OutputPart, Pause, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.state import schema
-from gcron.state.database import Damaged, Database
+from gcron.state.database import Damaged, Database, connect
 from gcron.state.memory import MemoryStore
 from gcron.state.output import OutputFiles
 from gcron.state.rules import KEEP, Keep
@@ -412,3 +412,29 @@ def test_a_reader_beside_gcron_does_not_delete_the_log_of_the_database(tmp_path:
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "history.db")], check=True)
     assert (tmp_path / "history.db-wal").exists()
     store.close()
+
+
+def test_a_look_while_another_process_makes_the_tables_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version, owner and tables were read one after the other. When the tables came in between, the new file seemed to
+    belong to another program: `gcron history`, asked while gcron started, failed.
+    """
+    path = str(tmp_path / "history.db")
+    maker = connect(path)
+    maker.execute("PRAGMA journal_mode = WAL")
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+            if sql == "SELECT count(*) FROM sqlite_master" and not maker.execute("PRAGMA user_version").fetchone()[0]:
+                schema.move_forward(maker)
+            return super().execute(sql, *args)
+
+    monkeypatch.setattr(
+        "gcron.state.database.connect", lambda path: sqlite3.connect(path, isolation_level=None, factory=Interrupted)
+    )
+    database = Database(path)
+    with database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM run").fetchone() == (0,)
+    database.close()
+    maker.close()
