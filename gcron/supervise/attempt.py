@@ -42,6 +42,9 @@ _SHORT_PATIENCE = 0.1
 # Seconds after the start in which gcron leaves the processor to the process: a shell's first command runs 0.15 ms
 # sooner, and what else is due at that instant is started first.
 _HEAD_START = 0.001
+# Seconds for which it waits then while other jobs are being started: to attend to a process takes as long as to start
+# one, and the last of a thousand would start in twice the time.
+_LONGEST_HEAD_START = 1.0
 # KILL, and what a shell makes of it for its command.
 _LIKE_OUT_OF_MEMORY = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
@@ -87,6 +90,7 @@ class Attempt:
         self._started_at = 0.0
         self._age = 0.0
         """Seconds for which it runs already when it is attended to."""
+        self._leader_ended_at: float | None = None
         self._ended_at: float | None = None
 
     _is_under_way = False
@@ -115,9 +119,12 @@ class Attempt:
         self._started_at = get_hub().monotonic() - self._age
         if self._stopped is not None:  # while it was being started
             self._begin_to_end(tree, self._killing)
+        started = self._clock.now(), self._clock.monotonic()
+        tree.leader.at_end(self._note_end)
         sleep(_HEAD_START)
+        start_turns().wait_while_busy(_LONGEST_HEAD_START)
         pumps = [self._pump(tree, pipe, stream) for stream, pipe in tree.outputs.items()]
-        self._announce(tree)
+        self._announce(tree, *started)
         pumping = Group([spawn(pump.run) for pump in pumps])
         code = self._wait_for_exit(tree)
         if self._sweeps and self._stopper is None:
@@ -133,9 +140,8 @@ class Attempt:
             return self._result(Outcome.START_FAILED, _cannot_start(refusal))
         return self._result(*verdict, code)
 
-    def _announce(self, tree: ProcessTree) -> None:
+    def _announce(self, tree: ProcessTree, now: float, since_boot: float) -> None:
         identity = self._identity
-        now, since_boot = self._clock.now(), self._clock.monotonic()
         self._emit(ProcessStarted(now, identity.job, identity.run_id, tree.pid, identity.attempt, since_boot))
         if tree.problem:
             self._notice(tree.problem)
@@ -245,19 +251,25 @@ class Attempt:
         """After a pause of gcron, timers fire before news of processes: its timeout may be older than its exit."""
         return self._stopped is None and self._tree is not None and self._tree.leader.poll() is not None
 
+    def _note_end(self) -> None:
+        self._leader_ended_at = get_hub().monotonic()
+        self._over.set()
+
     def _wait_for_exit(self, tree: ProcessTree) -> int | None:
         """The leader's status; None when it could not be ended."""
         limit = self._policy.timeout
         timer = None
         if limit is not None:
             reason = Reason(ReasonCode.TIMEOUT, f"still running after {limit:g} s")
-            timer = get_hub().call_later(max(0.0, limit - self._age), self.stop, Outcome.TIMED_OUT, reason)
-        tree.leader.at_end(self._over.set)
+            left = self._started_at + limit - get_hub().monotonic()
+            timer = get_hub().call_later(max(0.0, left), self.stop, Outcome.TIMED_OUT, reason)
         self._over.wait()
         if timer is not None:
             timer.cancel()
-        self._wait_for_stopper()  # the leader has ended, and its tree may not have
-        self._ended_at = get_hub().monotonic()
+        self._ended_at = self._leader_ended_at
+        if self._stopper is not None or self._ended_at is None:
+            self._wait_for_stopper()  # the leader has ended, and its tree may not have
+            self._ended_at = get_hub().monotonic()
         capacity().note_room()
         return tree.leader.poll()
 

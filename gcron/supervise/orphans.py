@@ -243,7 +243,7 @@ class AdoptedAttempt(Attempt):
         tree.use_cgroup(group_of_run(self._identity.run_id))
         return tree
 
-    def _announce(self, tree: ProcessTree) -> None:
+    def _announce(self, tree: ProcessTree, now: float, since_boot: float) -> None:
         self._notice(f"an earlier gcron left it running: {self._orphan.process}; it is adopted")
 
     def _verdict(self, code: int | None, tree: ProcessTree) -> tuple[Outcome, Reason]:

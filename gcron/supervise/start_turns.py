@@ -28,6 +28,8 @@ class StartTurns:
         """Those who wait, by user. The first line has the next turn."""
         self._is_taken = False
         self._afterwards: list[Callable[[], object]] = []
+        self._are_over: Event | None = None
+        """Set once no start of gcron's own user waits; None: nobody waits for that."""
 
     @contextmanager
     def turn(self, user: int | None, given_up: Event, seconds: float) -> Iterator[bool]:
@@ -76,6 +78,15 @@ class StartTurns:
         hub = get_hub()
         hub.call_later(0, hub.call_soon, self._next)
 
+    def wait_while_busy(self, seconds: float) -> None:
+        """Park while starts of gcron's own user wait for their turn, for at most `seconds`.
+
+        Starts of other users do not count: with many of them, one would delay what gcron does for all others.
+        """
+        if self._is_taken and None in self._lines:
+            self._are_over = self._are_over or Event()
+            self._are_over.wait(seconds)
+
     def call_afterwards(self, function: Callable[[], object]) -> None:
         """Call `function()` in the hub soon, once no start of gcron's own user waits for its turn."""
         self._afterwards.append(function)
@@ -86,6 +97,9 @@ class StartTurns:
         for function in self._afterwards:
             get_hub().call_soon(function)
         self._afterwards.clear()
+        if self._are_over is not None:
+            self._are_over.set()
+            self._are_over = None
 
     def _next(self) -> None:
         if None not in self._lines:

@@ -18,7 +18,7 @@ from gcron.schedule.clock import SystemClock
 from gcron.supervise.attempt import Attempt
 from gcron.supervise.command import Identity, command_of
 from gcron.supervise.outcome import Outcome
-from gcron.supervise.start_turns import StartTurns
+from gcron.supervise.start_turns import StartTurns, start_turns
 from tests.waiting import PATIENCE
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
@@ -78,6 +78,44 @@ def test_a_start_waits_no_longer_than_its_deadline(clock: Any) -> None:
     first.join()
     starting.start("third", None)
     assert starting.started == ["first", "third"]
+
+
+def test_what_follows_a_start_waits_for_the_other_starts_but_not_for_ever(clock: Any) -> None:
+    """The last of 1,000 jobs due at one second started in twice the time: each process was attended to in between."""
+    starting, waited = Starting(), []
+
+    def follow(seconds: float) -> None:
+        began = clock.monotonic()
+        starting.turns.wait_while_busy(seconds)
+        waited.append(clock.monotonic() - began)
+
+    follow(10)
+    burst = [spawn(starting.start, f"b{number}", None) for number in range(4)]
+    sleep(0.5)
+    joinall([*burst, spawn(follow, 10), spawn(follow, 1)])
+    others = [spawn(starting.start, f"o{number}", 1000) for number in range(4)]
+    sleep(0.5)
+    joinall([*others, spawn(follow, 10)])  # the starts of another user delay nothing
+    assert waited == pytest.approx([0, 1, 3.5, 0])
+
+
+@pytest.mark.realtime
+def test_a_process_that_ends_while_others_start_took_no_longer_than_it_did() -> None:
+    policy, never, seconds = Policy(), Event(), 0.9
+    attempt = Attempt(command_of("true", policy), policy, Identity("j", "j"), lambda event: None, SystemClock())
+
+    def start() -> None:
+        with start_turns().turn(None, never, PATIENCE):
+            sleep(seconds)
+
+    performing = spawn(attempt.perform)
+    starts = [spawn(start), spawn(start)]
+    result = performing.get(timeout=PATIENCE)
+    assert not starts[0].ready() or not starts[1].ready()
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.duration is not None
+    assert result.duration < seconds
+    joinall(starts)
 
 
 @pytest.mark.realtime

@@ -56,7 +56,7 @@ def test_a_job_that_exited_during_a_pause_of_gcron_keeps_its_outcome(
     After the pause, timers (a timeout, the next fire of `overlap=replace`) are due at the same moment as the exit, and
     were handled first.
     """
-    attempt = make(f"exit {code}", timeout=0.3)
+    attempt = make(f"sleep 0.1; exit {code}", timeout=0.3)
     performing = spawn(attempt.perform)
     while attempt._tree is None:
         sleep(0)
