@@ -116,6 +116,7 @@ def test_no_options_are_the_defaults() -> None:
         ("min_uptime", "10s", 10.0),
         ("ready_when", "redis-cli ping", "redis-cli ping"),
         ("ready_line", "^Ready", "^Ready"),
+        ("keep_runs", "1000000", 1_000_000),  # it was refused as no whole number
     ],
 )
 def test_a_value_is_read(key: str, value: object, expected: object) -> None:

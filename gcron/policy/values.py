@@ -43,7 +43,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 # As text: `re` compiles each at its first use.
-_SMALL_NUMBER = "[0-9]{1,6}"
+_SMALL_NUMBER = "[0-9]{1,9}"
 _SMALL_INTEGER = "-?[0-9]{1,2}"
 _OCTAL = "0?[0-7]{1,3}"
 _EXIT_CODE = "[0-9]{1,3}"
