@@ -1,9 +1,9 @@
-"""A soak test of everything at once, over two KILLs. Is each fire accounted for, does memory or a descriptor count grow?
+"""A soak test of everything at once, over two KILLs. Is each fire accounted for, does anything grow?
 
     python benchmarks/soak_everything.py --minutes 30
 
-60 jobs of every second, two services, state on disk, a reload each 20 s, a trigger each 2 s, open pages and live streams,
-and messages to a target that never answers. gcron is killed after a third and after two thirds of the time, and started
+60 jobs of every second, two services, state on disk, a reload each 20 s, a trigger each 2 s, open pages, live streams, and
+messages to a target that never answers. gcron is killed after a third and after two thirds of the time, and started
 again. Exit status 1 when a fire has no record or two, a job ran twice for one fire, something grew, or the history is
 damaged.
 """
@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -201,7 +202,7 @@ def _look(pid: int, second: float) -> Look:
 
 
 def _check_fires(soak: Soak) -> list[str]:
-    """Each job has in each second, from its first fire to its last, one record or a place in one span; and no two marks."""
+    """Each second from a job's first fire to its last has one record, or lies in one span; and no fire has two marks."""
     with closing(sqlite3.connect(soak.folder / "state" / "history.db")) as database:
         ((answer,),) = database.execute("PRAGMA integrity_check")
         rows = database.execute(
@@ -254,7 +255,7 @@ def _print(soak: Soak) -> None:
     print("done: " + ", ".join(f"{name} {count}" for name, count in sorted(soak.done.items())))
     print(f"{'life':>4}  {'second':>7}  {'memory, MB':>10}  {'descriptors':>11}  {'CPU, % of one':>13}")
     for number, looks in enumerate(soak.lives, 1):
-        for before, look in zip(looks, looks[1:], strict=False):
+        for before, look in pairwise(looks):
             if look is not looks[-1] and round(look.second) % 60 >= LOOK_EVERY:
                 continue
             cpu = 100 * (look.cpu - before.cpu) / (look.second - before.second)
