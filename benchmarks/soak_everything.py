@@ -2,7 +2,7 @@
 
     python benchmarks/soak_everything.py --minutes 30
 
-60 jobs of every second, two services, state on disk, a reload each 20 s, a trigger each 2 s, open pages, live streams, and
+60 jobs of every second, two services, state on disk, a reload each 20 s, a trigger each 2 s, open pages, streams, and
 messages to a target that never answers. gcron is killed after a third and after two thirds of the time, and started
 again. Exit status 1 when a fire has no record or two, a job ran twice for one fire, something grew, or the history is
 damaged.
@@ -202,7 +202,7 @@ def _look(pid: int, second: float) -> Look:
 
 
 def _check_fires(soak: Soak) -> list[str]:
-    """Each second from a job's first fire to its last has one record, or lies in one span; and no fire has two marks."""
+    """Each second from a job's first fire to its last has one record or lies in one span; no fire has two marks."""
     with closing(sqlite3.connect(soak.folder / "state" / "history.db")) as database:
         ((answer,),) = database.execute("PRAGMA integrity_check")
         rows = database.execute(
