@@ -131,28 +131,44 @@ def change(program: Program, place: Place, *, before: int, after: int, local: in
 
 
 def killed(program: Program, place: Place) -> str:
-    """It gets KILL while a job runs, misses a fire of another, and is started again."""
-    fire = int(time.time() + 100) // 60 * 60
+    """It gets KILL while a job runs, misses a fire of another that has run before, and is started again."""
+    fire = int(time.time() + 140) // 60 * 60
     slow = Job("slow", f"{place.stamp('slow')}; exec sleep 600", "* * * * *")
-    daily = Job("daily", place.stamp("daily"), f"{datetime.fromtimestamp(fire, UTC):%M %H} * * *")
-    jobs = [slow, daily] if program.schedules else [Job(slow.name, slow.command, AT_START)]
-    time.sleep(max(0, fire - 75 - time.time()))
+    other = Job("other", place.stamp("other"), "* * * * *")
+    jobs = [slow, other] if program.schedules else [Job(slow.name, slow.command, AT_START)]
     program.write(place, jobs, state=True)
+    time.sleep(fire - 75 - time.time())
     first = program.start(place, state=True)
     try:
-        wait_for(lambda: place.stamps("slow"), 90)
-        time.sleep(max(0, fire - 8 - time.time()))
+        time.sleep(fire - 8 - time.time())
+        assert len(place.stamps("slow")) == 1
+    finally:
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        time.sleep(max(0, fire + 5 - time.time()))
-    finally:
-        again = program.running(place, state=True)
-        with again:
-            time.sleep(75)
-            twice = len(place.stamps("slow")) > 1
-            made_up = bool(place.stamps("daily"))
-    second = "a second copy beside the first" if twice else "no second copy"
+    time.sleep(fire + 5 - time.time())
+    with program.running(place, state=True):
+        time.sleep(45)  # before the next minute
+        made_up = any(stamp >= fire for stamp in place.stamps("other"))
+        time.sleep(30)
+        second = "a second copy beside the first" if len(place.stamps("slow")) > 1 else "no second copy"
     return f"{second}; the fire is {'made up' if made_up else 'lost'}" if program.schedules else second
+
+
+def stop(program: Program, place: Place) -> str:
+    """It gets TERM while a job runs that ignores TERM."""
+    command = f"trap '' TERM; {place.stamp('job')}; while :; do sleep 1; done"
+    program.write(place, [Job("job", command, AT_START)], state=False)
+    with program.running(place) as process:
+        wait_for(lambda: place.stamps("job"))
+        begin = time.monotonic()
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            return "still there after 60 s"
+        took = time.monotonic() - begin
+        time.sleep(1)
+        return f"ends after {took:.0f} s, {'its job goes on' if list(place.processes()) else 'with its job'}"
 
 
 def disk_full(program: Program, place: Place) -> str:
@@ -181,6 +197,7 @@ FAULTS: dict[str, Callable[[Program, Place], str]] = {
     "spring": spring,
     "autumn": autumn,
     "killed": killed,
+    "stop": stop,
     "disk-full": disk_full,
 }
 
