@@ -116,6 +116,8 @@ def change(program: Program, place: Place, *, before: int, after: int, local: in
     if not program.schedules:
         return NONE
     moment = int(time.time() + 150) // 60 * 60
+    if moment % 86400 < 600 or moment % 86400 > 85800:
+        raise RuntimeError("not around midnight (UTC), where the date changes, too")
     until = f"{datetime.fromtimestamp(moment, UTC):%Y %b %d %H:%M}u"
     text = f"Zone {ZONE} 0:{before:02} - AAA {until}\n 0:{after:02} - BBB\n"
     subprocess.run(["zic", "-b", "fat", "-d", place.zones, "-"], input=text, text=True, check=True)

@@ -233,9 +233,10 @@ class APScheduler(Program):
 
 
 class Supervisord(Program):
-    """It has no schedules: a job of each second is a program that sleeps for a second at its end."""
+    """It has no schedules: a program that sleeps for a second at its end stands for a job that is due often."""
 
     name = "supervisord"
+    period = 3  # it looks for what has ended once a second, and then waits for a second
     packages = ("supervisor", "setuptools<81")
     schedules = False
     broken = "[program:broken]\n"

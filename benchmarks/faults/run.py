@@ -24,7 +24,7 @@ from faults import FAULTS
 from programs import PROGRAMS, Place, Program
 
 # Programs at one time: they wait, mostly.
-AT_ONCE = 12
+AT_ONCE = 20
 
 
 def main() -> None:
@@ -47,7 +47,8 @@ def main() -> None:
             for fault in options.only
             for program in programs
         }
-    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, Linux {platform.release()}\n")
+    linux = platform.release().partition("-")[0]
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, Linux {linux}\n")
     print("| | " + " | ".join(f"{program.name} {program.version()}" for program in programs) + " |")
     print("| --- |" + " --- |" * len(programs))
     for fault in options.only:
