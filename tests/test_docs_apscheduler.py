@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -345,3 +347,57 @@ def test_failures_are_logged_anyway(make_scheduler: Any, caplog: pytest.LogCaptu
     with caplog.at_level(logging.ERROR, "gcron"):
         scheduler.trigger("job").result.get(timeout=PATIENCE)
     assert "ZeroDivisionError" in caplog.text
+
+
+# -- the program ----------------------------------------------------------------------------------------------
+
+APP, JOBS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+VISITS = """
+import time
+from app import app, prices, scheduler
+
+while not prices or scheduler.running():  # the first run, which is due at the start
+    time.sleep(0.01)
+client = app.test_client()
+answer = client.post("/jobs/refresh/run").json
+assert answer == {"outcome": "succeeded", "reason": ""}, answer
+assert prices == {"apple": 3}
+assert client.get("/jobs").json == {"refresh": "@every 300s"}, client.get("/jobs").json
+scheduler.stop()
+"""
+
+
+def visited(directory: Path, *arguments: str, **variables: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "error", **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_flask_program_works_as_written(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    visited(tmp_path, "-c", VISITS)
+
+
+def test_the_process_that_looks_for_changes_has_no_scheduler(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    look = "from app import scheduler; print(scheduler.is_started); scheduler.stop()"
+    # The first run may be refused by the stop, which is logged.
+    assert visited(tmp_path, "-c", look, FLASK_DEBUG="1").splitlines()[-1] == "False"
+    assert visited(tmp_path, "-c", look, FLASK_DEBUG="1", WERKZEUG_RUN_MAIN="true").splitlines()[-1] == "True"
+
+
+def test_the_scheduler_has_a_process_of_its_own(tmp_path: Path) -> None:
+    """The page's program is extended so that it ends."""
+    lines = APP.rstrip().splitlines()
+    assert lines[-1].strip().startswith("scheduler.start_thread")
+    (tmp_path / "app.py").write_text("\n".join(lines[:-2]))
+    ends = "from app import prices, scheduler\nscheduler.on('run-finished', lambda _: scheduler.stop(wait=False))\n"
+    assert visited(tmp_path, "-c", ends + JOBS + "print(prices)") == "{'apple': 3}\n"

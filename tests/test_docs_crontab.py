@@ -25,8 +25,10 @@ PAGES = (
     "crontab.md",
     "coming-from-cron.md",
     "coming-from-supercronic.md",
+    "faq.md",
     "keep-jobs-from-piling-up.md",
     "notifications.md",
+    "replace-cron.md",
     "run-as-another-user.md",
     "services.md",
 )

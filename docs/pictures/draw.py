@@ -1,4 +1,4 @@
-"""Draw the README's picture: what a real `gcron` prints on a terminal, as an SVG.
+"""Draw what a real `gcron` prints on a terminal, as two SVGs: all of it, and `gcron status` alone.
 
     python docs/pictures/draw.py
 
@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COLUMNS, LINES = 100, 30
 # Seconds until `gcron status`, and until Ctrl-C.
-ASK_AFTER, RUN_FOR = 6.0, 6.5
+ASK_AFTER, RUN_FOR = 6.0, 12.0
 # Fonts of the reader's own: a picture that fetches one from elsewhere shows none without a network.
 STYLE = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -71,20 +71,27 @@ THEME = TerminalTheme(
 
 
 def main() -> None:
-    """Record the commands and write the picture."""
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+    """Record the commands and write the pictures."""
     with ThreadPoolExecutor() as pool:
         running = pool.submit(_recorded, ["run", "crontab.example"], RUN_FOR)
         time.sleep(ASK_AFTER)
+        _recorded(["trigger", "backup", "--wait"])
+        _recorded(["pause", "refresh", "--for", "2h"])
         status = _recorded(["status"])
     shown = [("run crontab.example", running.result()), ("status     # in a second terminal", status)]
     shown.append(("timeline crontab.example", _recorded(["timeline", "crontab.example"])))
+    _draw("run", shown)
+    _draw("status", [("status", status)])
+
+
+def _draw(name: str, shown: list[tuple[str, str]]) -> None:
+    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
     for command, printed in shown:
         console.print(Text(f"$ gcron {command}", style="bold"))
         console.print(Text.from_ansi(printed))
         console.print()
-    picture = console.export_svg(title="gcron", theme=THEME, code_format=STYLE, unique_id="gcron")
-    (HERE / "run.svg").write_text(re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE))
+    picture = console.export_svg(title="gcron", theme=THEME, code_format=STYLE, unique_id=f"gcron-{name}")
+    (HERE / f"{name}.svg").write_text(re.sub(r"[ \t]+$", "", picture, flags=re.MULTILINE))
 
 
 def _recorded(arguments: list[str], seconds: float | None = None) -> str:

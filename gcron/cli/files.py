@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gcron.cli.messages import complain, say
 from gcron.cli.times import TimeError, read_zone
-from gcron.crontab import Loaded, LoadSettings, load_all
+from gcron.crontab import Loaded, LoadSettings, Problem, load_all
 from gcron.crontab.source import MAX_SIZE, unreadable
 from gcron.escaping import escape_line
 
@@ -67,6 +67,12 @@ class Crontabs:
         if not loaded.errors:
             self._previous = loaded
         return loaded
+
+    @property
+    def left_out(self) -> tuple[Problem, ...]:
+        """What is wrong in the user crontabs that the last `load` without errors has left out."""
+        previous = self._previous
+        return tuple(problem for problem in previous.problems if problem.path in previous.left_out) if previous else ()
 
     @property
     def watched(self) -> list[str]:

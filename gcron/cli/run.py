@@ -123,6 +123,9 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
             format.timezone = again.timezone
         return _jobs_of(again, crontabs)
 
+    def left_out() -> str:
+        return str(CrontabError(_without_lines(crontabs.left_out)))
+
     log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
     settings = _settings(options, log, (opened.note,) if opened.note else ())
     mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
@@ -136,7 +139,18 @@ def _make_daemon(options: argparse.Namespace, timing: Timing) -> tuple[Daemon, O
         parts.append(partial(_control_part, options))
     parts += pages
     origin = str(crontabs)
-    daemon = Daemon(jobs, settings, origin, read_again, watch, seen, store=opened.store, parts=parts, timing=timing)
+    daemon = Daemon(
+        jobs,
+        settings,
+        origin,
+        read_again,
+        watch,
+        seen,
+        left_out=left_out,
+        store=opened.store,
+        parts=parts,
+        timing=timing,
+    )
     return daemon, opened
 
 

@@ -103,8 +103,9 @@ class Daemon:
     """Runs `jobs` in the foreground until a signal says stop.
 
     `reload` reads them again: it is called in a thread, and returns the jobs or raises with all that is wrong. `watch`
-    says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `store`: what
-    remembers; nothing does by default. `parts` are made with the daemon, started in order and stopped in reverse.
+    says when to call it, besides signals; `seen` is how it found the files before `jobs` were read. `left_out` names
+    what of them is not used, though the rest is. `store`: what remembers; nothing does by default. `parts` are
+    made with the daemon, started in order and stopped in reverse.
     `timing`: for tests.
     """
 
@@ -117,6 +118,7 @@ class Daemon:
         watch: FileWatch | None = None,
         seen: Snapshot | None = None,
         *,
+        left_out: Callable[[], str] = str,
         store: Store | None = None,
         parts: Sequence[MakePart] = (),
         timing: Timing = TIMING,
@@ -139,7 +141,7 @@ class Daemon:
         self._terminal = Terminal()
         self._notifier = Notifier()
         self._reloader = Reloader(
-            self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier
+            self._scheduler, reload, self._report_reload, self._clock, watch, seen, self._notifier, left_out
         )
         self_check = SelfCheck(self._scheduler, self._log, self._reloader, self._notifier)
         self._parts: list[Part] = [self_check, self._reloader, *(make(self) for make in parts)]

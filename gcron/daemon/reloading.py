@@ -53,9 +53,10 @@ class Reloaded:
 class _Read:
     """The result of a read in a thread: the jobs, or what is wrong, and the state of the files."""
 
-    def __init__(self, jobs: Sequence[Job], problem: str, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, jobs: Sequence[Job], problem: str, snapshot: Snapshot | None = None, left_out: str = "") -> None:
         self.jobs = jobs
         self.problem = problem
+        self.left_out = left_out
         self.snapshot = snapshot
 
 
@@ -63,6 +64,7 @@ class Reloader:
     """Reloads the jobs of `scheduler` by `read`, which returns them or raises with all that is wrong.
 
     `watch`: reports changes; None: only `ask` makes it read. `seen`: the state of the files before the first read.
+    `left_out`: says what of the last read is not used, though the rest is.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Reloader:
         watch: FileWatch | None = None,
         seen: Snapshot | None = None,
         notifier: Notifier | None = None,
+        left_out: Callable[[], str] = str,
     ) -> None:
         self._scheduler = scheduler
         self._read = read
@@ -82,6 +85,8 @@ class Reloader:
         self._watch = watch
         self._seen = seen
         self._notifier = notifier or Notifier()
+        self._find_left_out = left_out
+        self._left_out = left_out()
         self._one_at_a_time = Semaphore(1)
         self._asked = False
         self._follower: Greenlet | None = None
@@ -172,6 +177,9 @@ class Reloader:
                 text += f"\n  {which}"
             self._report(text, added=added, changed=changed, removed=removed)
             self._tell_followers()
+        if found.left_out and (asked or found.left_out != self._left_out):
+            self._report(f"{why}: not all is used:\n{found.left_out}", "warning")
+        self._left_out = found.left_out
         return reloaded
 
     def _tell_followers(self) -> None:
@@ -214,7 +222,7 @@ class Reloader:
 
     def _read_once(self) -> _Read:
         try:
-            return _Read(self._read(), "")
+            return _Read(self._read(), "", left_out=self._find_left_out())
         except Exception as error:
             return _Read((), str(error) or type(error).__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -250,6 +251,36 @@ def test_a_directory_that_was_opened_to_others_keeps_the_jobs(gcron_run: Run, tm
     tmp_path.chmod(0o755)
     daemon.send(signal.SIGHUP)
     daemon.wait_for("SIGHUP: read again: 0 added, 0 changed, 0 removed")
+
+
+def test_a_users_crontab_that_becomes_wrong_is_named_once(gcron_run: Run, tmp_path: Path) -> None:
+    """Its jobs stayed as they were, which is right, and the log said nothing: `crontab -e` seemed to have no effect."""
+    spool = tmp_path / "spool"
+    spool.mkdir(0o755)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    crontab = spool / user
+
+    def write(text: str) -> None:
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.chmod(0o600)
+        new.rename(crontab)
+
+    write("@manual one\n")
+    daemon = gcron_run("@reboot echo before; sleep 600\n", "--spool", str(spool), "--no-watch", "--grace", "0")
+    daemon.wait_for(r"\| before")
+
+    write("61 * * * * secret\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("SIGHUP: not all is used:")
+    daemon.wait_for(rf"{crontab}:1:1: error: 61 is out of range")
+    daemon.wait_for(rf"{crontab}: warning: is left out because of its errors: its jobs stay as they were")
+    write("@manual one\n@manual two\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"added {user}:two")
+
+    assert daemon.log.count("not all is used") == 1
+    assert "secret" not in daemon.log
 
 
 @linux
