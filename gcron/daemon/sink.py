@@ -21,7 +21,7 @@ from gcron.runtime.event import Event
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
 
-__all__ = ["OnStall", "Outlets", "Sink"]
+__all__ = ["PASSING_ERRORS", "OnStall", "Outlets", "Sink"]
 
 OnStall = Literal["drop", "block"]
 """What becomes of job output when the reader has stopped."""
@@ -42,8 +42,8 @@ _SLOW = 0.05
 # Seconds for which short records are gathered.
 _GATHERING = 0.005
 _NOTHING = (0, 0)
-# Errors that pass: until then, records are lost and counted. After any other error the log stays off.
-_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Errors that pass: until then, records are lost and counted. After any other error the log stays off."""
 
 
 class Sink:
@@ -241,7 +241,7 @@ class Sink:
                 _wait_writable(self._fd)
             except OSError as error:
                 self._writing_since = None
-                if error.errno in _PASSING:
+                if error.errno in PASSING_ERRORS:
                     written = data[: len(data) - len(rest)]
                     self._cut = self._cut or (written != b"" and not written.endswith(b"\n"))
                     return bytes(rest)

@@ -315,6 +315,8 @@ class Recall:
     """Process ids of the gcrons of this boot that did not come to their end in order."""
     claims: tuple[Fire, ...] = ()
     """Fires that were claimed, and have neither a run nor were missed, by job and time."""
+    after_kill: bool = False
+    """The gcron before did not come to its end in order, even if it is not on record."""
 
 
 @frozen

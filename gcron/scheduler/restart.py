@@ -15,7 +15,7 @@ from gcron.policy.services import is_service
 from gcron.schedule.clock import Clock
 from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.events import FiresMissed, JobResumed, RunFinished
-from gcron.scheduler.history import Chain, Fire, JobMemory, OpenRun, OutputPart, StoredRun
+from gcron.scheduler.history import Chain, Fire, JobMemory, OpenRun, OutputPart, Recall, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.pauses import Pauses
@@ -44,20 +44,16 @@ class Past:
     """An earlier gcron has run since the machine's boot."""
 
 
-NOTHING = Past()
-
 # Lost runs whose output is read, and bytes of each: after a power cut there may be many, and the start waits.
 _MOST_OUTPUTS, _LONGEST_OUTPUT = 50, 64 * 1024
 _MAY_HAVE_BEGUN = "gcron ended just when the run was to begin, and nobody knows whether it has"
 
 
 def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
-    """Find what is to be taken over. Parks; where the store does not answer, there is nothing."""
-    recall = door.recall(jobs)
-    if recall is None:
-        return NOTHING
+    """Find what is to be taken over. Parks; where the store does not answer, only runs of the same instance."""
+    recall = door.recall(jobs) or Recall({}, after_kill=True)
     waiting = _waiting(recall.claims)
-    if not recall.open_runs and not recall.killed and not recall.claims:
+    if not recall.open_runs and not recall.killed and not recall.claims and not recall.after_kill:
         return Past(recall.jobs, same_boot=recall.same_boot)
     wanted = [_wanted(each.run) for each in recall.open_runs if recall.boot_id and each.boot_id == recall.boot_id]
     problem = ""

@@ -134,8 +134,8 @@ class Engine:
             open_runs = tuple(queries.find_open_runs(connection, self._session))
             sessions = queries.find_sessions(connection, self._session)
         self._recalled = jobs, now
-        # A gcron that is not on record when it is killed leaves orphans that nobody looks for. But no start is worse
-        # than one that does not know the past: where this fails, `write` tries again, and reports it.
+        # The orphans of a gcron that is not on record when it is killed are found by its instance alone. But no start
+        # is worse than one that does not know the past: where this fails, `write` tries again, and reports it.
         if time.monotonic() - asked < _TIME_TO_WRITE:
             with suppress(sqlite3.OperationalError, OSError):
                 self._write_recalled()

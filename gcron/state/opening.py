@@ -49,7 +49,7 @@ def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
         except InUse as error:
             other = "another --state DIR, with --instance NAME, starts another one beside it"
             raise _refusal(error, instance, other) from None
-        return Opened(SqliteStore(directory, keep), place, place.note)
+        return Opened(SqliteStore(directory, keep, after_kill=place.after_kill), place, place.note)
     try:
         directory = os.path.join(state_home(), instance)
         place = open_place(directory, instance)
@@ -59,7 +59,7 @@ def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
         return Opened(_in_memory(keep), None, _note(f"{error.filename or directory}: {error.strerror}"))
     except NoHome as error:
         return Opened(_in_memory(keep), None, _note(str(error)))
-    return Opened(SqliteStore(directory, keep), place, place.note)
+    return Opened(SqliteStore(directory, keep, after_kill=place.after_kill), place, place.note)
 
 
 def _refusal(error: InUse, instance: str, other: str) -> StateError:

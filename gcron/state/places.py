@@ -1,7 +1,7 @@
 """Where gcron remembers: the directory of an instance, and the lock that makes it one process.
 
 DIRECTORY/lock         held while gcron lives (flock(2)); the kernel lets it go, also after a KILL. In it: the instance
-DIRECTORY/pid          for people; changed when gcron started
+DIRECTORY/pid          for people; changed when gcron started. It is gone when gcron has ended in order
 DIRECTORY/history.db   runs, pauses, claims
 DIRECTORY/output/      what runs wrote
 """
@@ -95,8 +95,10 @@ class Place:
     A forked child does not have it. Otherwise it would keep the lock when the parent has ended.
     """
 
-    def __init__(self, directory: str, lock: int, note: str = "") -> None:
+    def __init__(self, directory: str, lock: int, note: str = "", after_kill: bool = False) -> None:
         self.directory = directory
+        self.after_kill = after_kill
+        """True when the gcron that had it before did not give it back."""
         self.note = note
         """What people should know of it; empty when all is well."""
         self._lock: int | None = lock
@@ -193,11 +195,12 @@ def open_place(directory: str, instance: str) -> Place:
         _write_instance(lock, instance)
         if reason := why_file_is_refused(os.path.join(directory, DATABASE)):
             raise StateError(reason)
+        after_kill = os.path.lexists(os.path.join(directory, PID))
         _write_pid(directory)
     except BaseException:
         os.close(lock)
         raise
-    return Place(directory, lock, "; ".join(filter(None, [*notes, note])))
+    return Place(directory, lock, "; ".join(filter(None, [*notes, note])), after_kill)
 
 
 def _deepest_existing(directory: str) -> str:
@@ -274,7 +277,7 @@ def _write_instance(lock: int, instance: str) -> None:
 
 
 def _write_pid(directory: str) -> None:
-    """For people: a full disk is no reason not to start."""
+    """A full disk is no reason not to start. The file is there all the same, but empty."""
     with suppress(OSError):
         path = os.path.join(directory, PID)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

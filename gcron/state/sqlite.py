@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
+from gcron.frozen import replace
 from gcron.policy.services import is_chained
 from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
@@ -30,7 +31,10 @@ __all__ = ["SqliteStore"]
 
 
 class SqliteStore:
-    """Remembers in `directory`, which is there. `now` returns seconds of UTC."""
+    """Remembers in `directory`, which is there. `now` returns seconds of UTC.
+
+    `after_kill`: the gcron before did not come to its end in order.
+    """
 
     blocks = True
     when_down: Literal["run", "skip"] = "run"
@@ -38,11 +42,14 @@ class SqliteStore:
     is_durable = True
     cluster = None
 
-    def __init__(self, directory: str, keep: Keep = KEEP, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, directory: str, keep: Keep = KEEP, now: Callable[[], float] = time.time, after_kill: bool = False
+    ) -> None:
         self.directory = directory
         self.keep_output = keep.output
         self._keep = keep
         self._now = now
+        self._after_kill = after_kill
         self._opening = threading.Lock()
         self._opened: Engine | None = None
 
@@ -106,7 +113,7 @@ class SqliteStore:
 
     def recall(self, jobs: Sequence[Job]) -> Recall:
         """See `Store.recall`."""
-        return self._engine.recall(jobs)
+        return replace(self._engine.recall(jobs), after_kill=self._after_kill)
 
     def messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
         """See `Store.messages`."""

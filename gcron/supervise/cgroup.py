@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -36,6 +36,8 @@ _LIMITED = "limited"
 # Others may look, and only root may make groups below, whatever the umask.
 _MODE = 0o755
 
+_helpers: frozenset[int] = frozenset()
+"""Processes of this program that are no run's."""
 _home: Path | None = None
 """The group in which this process was when it began to use groups."""
 _parent: Path | None = None
@@ -46,9 +48,13 @@ _lock: int | None = None
 """Holds a lock on the group of this gcron: it shows others that this gcron lives."""
 
 
-def use_cgroups() -> bool:
-    """Have each run that this process starts from now on put into a group of its own; False where that cannot be."""
-    global _home, _parent, _lock
+def use_cgroups(helpers: Iterable[int] = ()) -> bool:
+    """Have each run that this process starts from now on put into a group of its own; False where that cannot be.
+
+    `helpers`: pids of children that are no runs. They are moved with this process where it has to move.
+    """
+    global _helpers, _home, _parent, _lock
+    _helpers = frozenset(helpers)
     if _parent is None:
         _home = None  # it may be in another group than the last time
     own = own_group()
@@ -168,8 +174,11 @@ def hand_down(controller: str) -> None:
 
 
 def _move_out(home: Path, leaf: Path) -> None:
-    """Move this process, and its init in a container (`gcron_boot`), into a group below, unless that was done."""
-    own = {os.getpid()} | ({1} if os.getppid() == 1 else set())
+    """Move this process, its helpers, and its init in a container (`gcron_boot`), into a group below.
+
+    Nothing if that was done.
+    """
+    own = {os.getpid()} | _helpers | ({1} if os.getppid() == 1 else set())
     members = set(map(int, (home / "cgroup.procs").read_text().split()))
     if others := sorted(members - own):
         raise OSError(errno.EBUSY, f"other processes are in it: {', '.join(f'pid {pid}' for pid in others[:5])}")

@@ -63,9 +63,10 @@ class Orphan:
 
 
 def find_orphans(wanted: Sequence[Wanted], makers: Collection[int]) -> Mapping[str, Orphan]:
-    """The leaders that still live, by the id of their run: of these runs, and of any run of a dead gcron in `makers`.
+    """The leaders that still live, by the id of their run: of these runs, and of any run of a dead gcron.
 
-    `makers`: pids, in this boot of the machine. Parks. Raises NotReadable when processes are not shown.
+    That gcron has to be in `makers`, which are pids in this boot of the machine, or to be of the same instance: a full
+    disk may have kept it off the record. Parks. Raises NotReadable when processes are not shown.
     """
     if not hasattr(os, "sysconf") or "SC_CLK_TCK" not in os.sysconf_names or not os.path.exists("/proc/self/stat"):
         return {}
@@ -134,12 +135,14 @@ def _as_recorded(orphan: Orphan, on_record: Wanted) -> Orphan:
 
 
 def _is_of(mark: str, makers: Collection[int], reader: Reader) -> bool:
-    """Whether one of these gcrons has made the mark, and has ended."""
+    """Whether one of these gcrons, or one of this instance, has made the mark, and has ended."""
     try:
         maker = maker_of(mark)
     except ValueError:
         return False
-    if maker.namespace != maker_of(new_mark()).namespace or maker.pid not in makers:
+    own = maker_of(new_mark())
+    is_of_instance = own.instance != "" and maker.instance == own.instance  # programs have none
+    if maker.namespace != own.namespace or not (maker.pid in makers or is_of_instance):
         return False
     try:
         return str(reader.start_of(maker.pid)) != maker.start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -200,6 +201,35 @@ def test_a_full_disk_at_the_start_makes_no_twin_and_ends_no_pause(
     (small_disk / "filler").unlink()
     second.wait_for("the store works again")
     until(lambda: [run for run in runs_in(small_disk / "state") if run.outcome == "skipped"])
+
+
+@pytest.mark.parametrize("has_room", [False, True], ids=["disk-still-full", "disk-has-room"])
+@pytest.mark.parametrize("times", [1, 2], ids=["killed-once", "killed-twice"])
+def test_a_gcron_that_a_full_disk_kept_off_the_record_leaves_no_twin(
+    gcron_run: Run, small_disk: Path, unique: str, marked_processes: Find, times: int, has_room: bool
+) -> None:
+    """It was killed before there was room to write that it had begun.
+
+    The next one knew of nobody who had been killed, looked for no processes, and began a second backup.
+    """
+    state = str(small_disk / "state")
+    first = gcron_run("# gcron: name=other\n@reboot true\n", "--state", state, "--instance", "full")
+    first.wait_for("other +succeeded")
+    assert first.stop() == 0
+    fill(small_disk / "filler")
+    text = f"# gcron: name=backup\n@every 1s exec sleep {unique}\n"
+    for _ in range(times):
+        unrecorded = gcron_run(text, "--state", state, "--instance", "full")
+        unrecorded.wait_for("backup +(started|skipped)")
+        (pid,) = until(lambda: marked_processes(unique))
+        kill_now(unrecorded)
+    if has_room:
+        (small_disk / "filler").unlink()
+    third = gcron_run(text, "--state", state, "--instance", "full")
+    third.wait_for(f"backup +an earlier gcron left it running: pid {pid} .*; it is adopted")
+    third.wait_for("backup +skipped: the run")
+    assert marked_processes(unique) == [pid]
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_a_history_that_another_process_locks_makes_no_twin_either(

@@ -252,8 +252,10 @@ from pathlib import Path
 from gcron.supervise import cgroup
 from gcron.supervise.cgroup import enter_cgroup, hand_down, remove_cgroups, use_cgroups
 
-own = lambda: Path("/proc/self/cgroup").read_text().splitlines()[-1]
-assert use_cgroups()
+group_of = lambda pid: Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1]
+own = lambda: group_of("self")
+helpers = [subprocess.Popen(["sleep", "60"]) for _ in sys.argv[2:]]
+assert use_cgroups(each.pid for each in helpers)
 before = own()
 try:
     hand_down(sys.argv[1])
@@ -263,10 +265,15 @@ else:
     child = subprocess.Popen(["sleep", "60"])
     assert enter_cgroup("test", child.pid) is not None
     print((cgroup._parent / "cgroup.subtree_control").read_text().strip(), own().removeprefix(before)[:7])
+    assert all(group_of(each.pid) == own() for each in helpers)
     child.kill()
     child.wait()
 remove_cgroups()
 assert own() == before
+assert all(group_of(each.pid) == before for each in helpers)
+for each in helpers:
+    each.kill()
+    each.wait()
 """
 
 
@@ -293,11 +300,11 @@ def own_group() -> Iterator[Path]:
         control.write_text(" ".join(f"-{controller}" for controller in handed_down))
 
 
-def run_in(group: Path, controller: str, command: str) -> str:
+def run_in(group: Path, controller: str, command: str, *more: str) -> str:
     if controller not in (group / "cgroup.controllers").read_text().split():
         pytest.skip(f"the {controller} controller is not with version 2 of control groups here")
     enter = f"echo $$ >{group}/cgroup.procs; {command}"
-    words = ["sh", "-c", enter, "sh", PROGRAM, controller]
+    words = ["sh", "-c", enter, "sh", PROGRAM, controller, *more]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -308,6 +315,15 @@ def run_in(group: Path, controller: str, command: str) -> str:
 def test_gcron_moves_into_a_group_below_its_own_and_back(own_group: Path, controller: str) -> None:
     assert run_in(own_group, controller, f'exec {sys.executable} -c "$@"') == f"{controller} /gcron-"
     assert (own_group / "cgroup.subtree_control").read_text().split() == []
+    assert list(own_group.glob("*/")) == []
+
+
+@HANDS_DOWN
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_gcron_takes_its_helpers_along(own_group: Path, controller: str) -> None:
+    """A process that writes the log was one of others: no job with `memory-max` could start."""
+    command = f'exec {sys.executable} -c "$@"'
+    assert run_in(own_group, controller, command, "with a helper") == f"{controller} /gcron-"
     assert list(own_group.glob("*/")) == []
 
 
