@@ -15,7 +15,7 @@ from gcron.state.postgres.session import Session
 
 __all__ = ["PostgresCluster"]
 
-_CLAIM = "SELECT place, answer, fence, node, wait FROM {s}.claim(%s, %s::jsonb) ORDER BY place"
+_CLAIM = "SELECT {s}.claim(%s, %s::jsonb)"
 _RELEASE = "SELECT {s}.release(%s, %s::bigint[])"
 _BEAT = "SELECT {s}.beat(%s, %s::jsonb, %s, %s::jsonb, %s::jsonb)"
 _SEND = """INSERT INTO {s}.job_order (token, node, verb, job, run_id, who, why, asked)
@@ -38,8 +38,14 @@ class PostgresCluster:
         """See `Cluster.claim`. One statement: it is committed when it answers."""
         for fire in fires:
             self._know(fire.job)
-        rows = self._session.execute(_CLAIM, [self._session.incarnation, shared_fires_of(fires)], urgent=True)
-        verdicts = [Verdict(Answer(answer), fence, node, wait) for _, answer, fence, node, wait in rows]
+        asked = {(fire.job, fire.fire_at, fire.trigger): fire for fire in fires}  # some may be asked for twice
+        values = [self._session.incarnation, shared_fires_of(list(asked.values()))]
+        ((answers,),) = self._session.execute(_CLAIM, values, urgent=True)
+        told = {
+            key: Verdict(Answer(answer), fence, node, wait)
+            for key, (answer, fence, node, wait) in zip(asked, answers or (), strict=True)
+        }
+        verdicts = [told[fire.job, fire.fire_at, fire.trigger] for fire in fires]
         self._won += sum(verdict.answer is Answer.START for verdict in verdicts)
         self._lost += sum(verdict.answer is Answer.TAKEN for verdict in verdicts)
         return verdicts

@@ -140,7 +140,7 @@ class Engine:
         digests = definitions_of(jobs, self._keep)
         new = {names[each["name"]] for each in digests if (before.get(each["name"]) or (None,))[0] != each["schedule"]}
         claims = reading.fires_of(session.execute(reading.CLAIMS, [session.node, incarnation]), names)
-        memories = reading.memories_of(session.execute(reading.MEMORIES, [session.node]), names, new, now)
+        memories = reading.memories_of(session.execute(reading.MEMORIES, [list(names), session.node]), names, new, now)
         open_runs = reading.open_runs_of(
             session.execute(reading.OPEN_RUNS, [session.node, incarnation, session.started, incarnation])
         )

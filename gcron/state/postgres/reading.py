@@ -69,13 +69,14 @@ MESSAGES = f"""SELECT message_id, target, time, text FROM {{s}}.message
 
 DEFINITIONS = "SELECT name, schedule, keep_runs, keep_for FROM {s}.definition WHERE node = %s AND removed IS NULL"
 # Of jobs that nodes share, also what other nodes did: the last claim is the last fire that was handled.
-MEMORIES = """SELECT d.name, d.since,
+MEMORIES = """SELECT n.name, d.since,
     greatest(d.last_fire, t.floor, t.restarted, (SELECT max(c.fire_at) FROM {s}.claim c
-        WHERE c.job = d.name AND c.trigger = '')),
+        WHERE c.job = n.name AND c.trigger = '')),
     d.claimed, CASE WHEN t.job IS NULL THEN d.last_success ELSE j.last_success END,
     p.since, p.until, p.who, p.why, d.chain
-    FROM {s}.definition d LEFT JOIN {s}.turn t ON t.job = d.name LEFT JOIN {s}.job j ON j.name = d.name
-    LEFT JOIN {s}.pause p ON p.job = d.name WHERE d.node = %s"""
+    FROM (SELECT unnest(%s::text[]) COLLATE "C" AS name) n
+    LEFT JOIN {s}.definition d ON d.name = n.name AND d.node = %s LEFT JOIN {s}.turn t ON t.job = n.name
+    LEFT JOIN {s}.job j ON j.name = n.name LEFT JOIN {s}.pause p ON p.job = n.name"""
 # Of this node; those that nodes share only as far as it still has them.
 OPEN_RUNS = f"""SELECT coalesce(i.boot_id, ''), {_RUN} FROM {{s}}.run r
     LEFT JOIN {{s}}.incarnation i ON i.number = r.incarnation
@@ -95,20 +96,15 @@ PROCESSES = """SELECT DISTINCT pid, ended IS NULL FROM {s}.incarnation
 
 def memories_of(rows: Rows, names: Mapping[str, str], new: set[str], now: float) -> dict[str, JobMemory]:
     """What is known of jobs; `names`: by what is stored; `new`: unknown, or with another schedule than before."""
-    memories = {name: JobMemory(now, is_new=True, since=now) for name in new}
+    memories = {}
     for text, since, handled, claimed, last_success, *pause, chain in rows:
-        if (name := names.get(text)) is None:
-            continue
-        since = now if name in new else since
+        name = names[text]
+        is_new = name in new
+        since = now if is_new else since
         times = [time for time in (since, handled, claimed) if time is not None]
-        memories[name] = JobMemory(
-            now if name in new else max(times),
-            name in new,
-            last_success,
-            _pause(*pause),
-            since,
-            valid_chain(read_chain(chain), claimed),
-        )
+        handled_until = now if is_new else max(times)
+        chain = valid_chain(read_chain(chain), claimed)
+        memories[name] = JobMemory(handled_until, is_new, last_success, _pause(*pause), since, chain)
     return memories
 
 

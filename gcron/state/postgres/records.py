@@ -52,7 +52,11 @@ def batch_of(batch: Batch, keep: Keep) -> str:
     return as_json(
         {
             "runs": runs,
-            "sums": [*_sums_of(batch.runs), *({"name": storable(n), "last_fire": f} for n, f in batch.handled.items())],
+            "sums": [
+                *_sums_of(batch.runs),
+                *({"name": storable(name), "last_fire": at} for name, at in batch.handled.items()),
+                *({"name": storable(name)} for name in (*batch.pauses, *batch.chains, *batch.restarted)),
+            ],
             "jobs": definitions_of(batch.jobs, keep),
             "removed": [storable(name) for name in batch.removed],
             "restarted": [{"job": storable(name), "at": at} for name, at in batch.restarted.items()],

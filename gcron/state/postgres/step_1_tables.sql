@@ -53,7 +53,6 @@ CREATE TABLE {s}.claim (        -- of a fire that one node starts
     PRIMARY KEY (job, fire_at, trigger)
 );
 CREATE INDEX claim_open ON {s}.claim (job) WHERE state = 'claimed';
-CREATE INDEX claim_incarnation ON {s}.claim (incarnation) WHERE state = 'claimed';
 CREATE INDEX claim_offered ON {s}.claim (claimed_at) WHERE state = 'offered';
 CREATE INDEX claim_over ON {s}.claim (over_at) WHERE over_at IS NOT NULL;
 CREATE TABLE {s}.definition (   -- what a node knows of a job

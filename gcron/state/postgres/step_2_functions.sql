@@ -16,89 +16,95 @@ BEGIN
     END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION {s}.claim(me bigint, fires jsonb)
-RETURNS TABLE (place integer, answer text, fence bigint, node text, wait double precision)
-LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
+-- Claim fires that nodes share, no two of them the same. The answer has, for each one: answer, fence, node, wait.
+-- LATERAL (… LIMIT 1) makes it look each row up in an index, whatever is known of the size of tables.
+CREATE OR REPLACE FUNCTION {s}.claim(me bigint, fires jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     now double precision;
     lease double precision;
+    answers jsonb;
+    granted bigint;
+    written bigint;
 BEGIN
     PERFORM {s}.be_durable();
     -- Until this is committed, nobody gives this incarnation up.
     SELECT i.lease_until INTO lease FROM {s}.incarnation i WHERE i.number = me AND NOT i.given_up FOR SHARE;
     INSERT INTO {s}.turn (job)
         SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text)
-        WHERE NOT EXISTS (SELECT 1 FROM {s}.turn t WHERE t.job = f.job COLLATE "C") ORDER BY 1
+        WHERE (SELECT true FROM {s}.turn t WHERE t.job = f.job COLLATE "C") IS NULL ORDER BY 1
         ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM {s}.turn t
-        WHERE t.job IN (SELECT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text))
-        ORDER BY t.job FOR UPDATE;
+    PERFORM 1 FROM (
+            SELECT DISTINCT f.job COLLATE "C" AS job FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1
+        ) f, LATERAL (SELECT true FROM {s}.turn t WHERE t.job = f.job FOR UPDATE) t;
     now := {s}.now();
     IF lease IS NULL OR lease <= now THEN
         RAISE EXCEPTION 'the lease of this node has run out' USING ERRCODE = 'GC001';
     END IF;
-    RETURN QUERY
-    WITH asked AS MATERIALIZED (
+    WITH judged AS MATERIALIZED (
         SELECT f.place, f.job COLLATE "C" AS job, f.fire_at, f.trigger COLLATE "C" AS trigger, f.deadline,
-            f.may_overlap,
-            f.retry_lost, f.is_missed
-        FROM jsonb_to_recordset(fires) AS f(place integer, job text, fire_at bigint, trigger text,
-            deadline double precision, may_overlap boolean, retry_lost boolean, is_missed boolean)
-    ), keys AS MATERIALIZED (
-        SELECT DISTINCT ON (a.job, a.fire_at, a.trigger) a.* FROM asked a ORDER BY a.job, a.fire_at, a.trigger, a.place
-    ), decided AS MATERIALIZED (
-        SELECT k.*, c.fence AS known, c.due, coalesce(owner.node, busy.node) AS owner,
+            f.may_overlap, f.retry_lost, c.fence AS known, c.due, coalesce(owner.node, busy.node) AS node,
             CASE
-                WHEN c.incarnation = me AND c.state IN ('claimed', 'over') AND c.run_id IS NULL THEN 'known ' ||
-                    c.answer
+                WHEN c.incarnation = me AND c.state IN ('claimed', 'over') AND c.run_id IS NULL THEN 'as before'
                 WHEN c.state <> 'offered' THEN 'taken'
-                WHEN c.state IS NULL AND k.trigger = '' AND k.fire_at <> 0 AND k.fire_at <= t.floor THEN 'taken'
-                WHEN k.is_missed THEN 'missed'
-                WHEN k.fire_at <> 0 AND k.trigger = '' AND k.fire_at > now + 1 THEN 'early'
-                WHEN k.fire_at <> 0 AND greatest(k.fire_at, c.due) < now - k.deadline THEN 'late'
+                WHEN c.state IS NULL AND f.trigger = '' AND f.fire_at <> 0 AND f.fire_at <= t.floor THEN 'taken'
+                WHEN f.is_missed THEN 'missed'
+                WHEN f.fire_at <> 0 AND f.trigger = '' AND f.fire_at > now + 1 THEN 'early'
+                WHEN f.fire_at <> 0 AND greatest(f.fire_at, c.due) < now - f.deadline THEN 'late'
                 WHEN busy.node IS NOT NULL THEN 'busy'
                 ELSE 'start'
-            END AS verdict
-        FROM keys k
-        JOIN {s}.turn t ON t.job = k.job
-        LEFT JOIN {s}.claim c ON c.job = k.job AND c.fire_at = k.fire_at AND c.trigger = k.trigger
-        LEFT JOIN {s}.incarnation owner ON owner.number = c.incarnation AND c.state <> 'offered'
+            END AS verdict, c.answer AS answer_before
+        FROM jsonb_to_recordset(fires) AS f(place integer, job text, fire_at bigint, trigger text,
+            deadline double precision, may_overlap boolean, retry_lost boolean, is_missed boolean)
+        LEFT JOIN LATERAL (SELECT t.floor FROM {s}.turn t WHERE t.job = f.job COLLATE "C" LIMIT 1) t ON true
+        LEFT JOIN LATERAL (
+            SELECT c.* FROM {s}.claim c
+            WHERE c.job = f.job COLLATE "C" AND c.fire_at = f.fire_at AND c.trigger = f.trigger COLLATE "C" LIMIT 1
+        ) c ON true
+        LEFT JOIN LATERAL (SELECT i.node FROM {s}.incarnation i WHERE i.number = c.incarnation LIMIT 1) owner
+            ON c.state <> 'offered'
         LEFT JOIN LATERAL (
             SELECT o.node FROM {s}.claim b JOIN {s}.incarnation o ON o.number = b.incarnation
-            WHERE b.job = k.job AND b.state = 'claimed' AND b.incarnation <> me
+            WHERE b.job = f.job COLLATE "C" AND b.state = 'claimed' AND b.incarnation <> me
                 AND NOT o.given_up AND o.lease_until > now
             LIMIT 1
-        ) busy ON NOT k.may_overlap
-    ), written AS (
-        INSERT INTO {s}.claim AS c (job, fire_at, trigger, fence, incarnation, state, answer, claimed_at, due, over_at,
-            deadline, may_overlap, retry_lost)
-        SELECT d.job, d.fire_at, d.trigger, nextval('{s}.fence'), me,
+        ) busy ON NOT f.may_overlap
+    ), decided AS MATERIALIZED (
+        SELECT j.*, CASE
+            WHEN j.verdict IN ('start', 'busy', 'missed') THEN nextval('{s}.fence')
+            WHEN j.verdict = 'as before' THEN j.known
+            ELSE 0 END AS fence
+        FROM judged j ORDER BY j.place
+    ), inserted AS (
+        INSERT INTO {s}.claim AS c (job, fire_at, trigger, fence, incarnation, state, answer, claimed_at, due,
+            over_at, deadline, may_overlap, retry_lost)
+        SELECT d.job, d.fire_at, d.trigger, d.fence, me,
             CASE d.verdict WHEN 'start' THEN 'claimed' ELSE 'over' END,
             CASE d.verdict WHEN 'busy' THEN 'busy' ELSE 'start' END,
             now, coalesce(d.due, d.fire_at), CASE WHEN d.verdict <> 'start' THEN now END,
             d.deadline, d.may_overlap, d.retry_lost
-        FROM decided d WHERE d.verdict IN ('start', 'busy', 'missed') ORDER BY d.place
+        FROM decided d WHERE d.verdict IN ('start', 'busy', 'missed')
         ON CONFLICT (job, fire_at, trigger) DO UPDATE SET fence = excluded.fence, incarnation = excluded.incarnation,
             state = excluded.state, answer = excluded.answer, run_id = NULL, claimed_at = excluded.claimed_at,
             over_at = excluded.over_at, deadline = excluded.deadline, may_overlap = excluded.may_overlap,
             retry_lost = excluded.retry_lost
         WHERE c.state = 'offered'
-        RETURNING c.job, c.fire_at, c.trigger, c.fence
+        RETURNING 1
     )
-    SELECT a.place,
-        CASE
-            WHEN d.verdict IN ('start', 'busy', 'missed') AND w.fence IS NULL THEN 'taken'
-            WHEN d.verdict IN ('missed', 'known start') THEN 'start'
-            WHEN d.verdict = 'known busy' THEN 'busy'
-            ELSE d.verdict
-        END,
-        CASE WHEN d.verdict LIKE 'known %' THEN d.known ELSE coalesce(w.fence, 0) END,
-        CASE WHEN d.verdict IN ('taken', 'busy') THEN coalesce(d.owner, '') ELSE '' END,
-        CASE WHEN d.verdict = 'early' THEN d.fire_at - 1 - now ELSE 0 END
-    FROM asked a
-    JOIN decided d ON d.job = a.job AND d.fire_at = a.fire_at AND d.trigger = a.trigger
-    LEFT JOIN written w ON w.job = a.job AND w.fire_at = a.fire_at AND w.trigger = a.trigger;
+    SELECT jsonb_agg(jsonb_build_array(
+            CASE d.verdict WHEN 'missed' THEN 'start' WHEN 'as before' THEN d.answer_before ELSE d.verdict END,
+            d.fence,
+            CASE WHEN d.verdict IN ('taken', 'busy') THEN coalesce(d.node, '') ELSE '' END,
+            CASE WHEN d.verdict = 'early' THEN d.fire_at - 1 - now ELSE 0 END
+        ) ORDER BY d.place),
+        count(*) FILTER (WHERE d.verdict IN ('start', 'busy', 'missed')), (SELECT count(*) FROM inserted)
+    INTO answers, granted, written FROM decided d;
+    IF granted <> written THEN
+        -- Somebody has changed a claim without the turn of its job. Nothing is granted then.
+        RAISE EXCEPTION 'claims have changed meanwhile' USING ERRCODE = '40001';
+    END IF;
+    RETURN answers;
 END $$;
 
 CREATE OR REPLACE FUNCTION {s}.release(me bigint, fences bigint[]) RETURNS void LANGUAGE plpgsql SET lock_timeout =
@@ -122,6 +128,8 @@ BEGIN
     INSERT INTO {s}.definition AS d (node, name, since)
         SELECT DISTINCT claim_own.node, f.job COLLATE "C", at FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 2
         ON CONFLICT DO NOTHING;
+    INSERT INTO {s}.job (name)
+        SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1 ON CONFLICT DO NOTHING;
     PERFORM 1 FROM {s}.definition d WHERE d.node = claim_own.node
         AND d.name IN (SELECT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text))
         ORDER BY d.name FOR UPDATE;
@@ -223,6 +231,14 @@ DECLARE
     refused jsonb;
     changed boolean := false;
 BEGIN
+    IF batch->'restarted' <> '[]' THEN
+        PERFORM 1 FROM {s}.turn t
+            WHERE t.job IN (SELECT r.job COLLATE "C" FROM jsonb_to_recordset(batch->'restarted') AS r(job text))
+            ORDER BY t.job FOR UPDATE;
+        UPDATE {s}.turn t SET restarted = r.at
+            FROM jsonb_to_recordset(batch->'restarted') AS r(job text, at double precision)
+            WHERE t.job = r.job COLLATE "C";
+    END IF;
     -- Claims: they have begun, or are over.
     WITH touched AS (
         UPDATE {s}.claim c SET
@@ -287,9 +303,6 @@ BEGIN
     UPDATE {s}.definition d SET since = r.at, last_fire = NULL
         FROM jsonb_to_recordset(batch->'restarted') AS r(job text, at double precision)
         WHERE d.node = write.node AND d.name = r.job COLLATE "C";
-    UPDATE {s}.turn t SET restarted = r.at
-        FROM jsonb_to_recordset(batch->'restarted') AS r(job text, at double precision)
-        WHERE t.job = r.job COLLATE "C";
     INSERT INTO {s}.definition AS d (node, name, since, chain)
         SELECT write.node, c.job, at, c.chain FROM jsonb_to_recordset(batch->'chains') AS c(job text, chain text)
         ON CONFLICT ON CONSTRAINT definition_pkey DO UPDATE SET chain = excluded.chain;
@@ -324,6 +337,13 @@ BEGIN
     DELETE FROM {s}.message m
         USING jsonb_to_recordset(batch->'dropped') AS r(message_id text, target text)
         WHERE m.node = write.node AND m.message_id = r.message_id COLLATE "C" AND m.target = r.target COLLATE "C";
+    IF batch->'restarted' <> '[]' THEN
+        PERFORM 1 FROM {s}.job j
+            WHERE j.name IN (SELECT r.name COLLATE "C" FROM jsonb_to_recordset(batch->'sums') AS r(name text))
+            ORDER BY j.name FOR UPDATE;
+        UPDATE {s}.job j SET last_fire = NULL
+            WHERE j.name IN (SELECT r.job COLLATE "C" FROM jsonb_to_recordset(batch->'restarted') AS r(job text));
+    END IF;
     PERFORM {s}.add_to_jobs((SELECT coalesce(jsonb_agg(r), '[]') FROM jsonb_array_elements(batch->'sums') AS r
         WHERE r->>'run_id' IS NULL OR r->>'run_id' = ANY (ended)), now);
     RETURN refused;
@@ -506,7 +526,7 @@ CREATE OR REPLACE FUNCTION {s}.prune(jobs jsonb, keep_runs bigint, keep_for doub
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    name text;
+    one text;
     runs bigint;
     oldest double precision;
     surplus record;
@@ -516,23 +536,23 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('{s} upkeep', 0)) THEN
         RETURN NULL;
     END IF;
-    FOR name IN SELECT jsonb_array_elements_text(jobs) LOOP
+    FOR one IN SELECT jsonb_array_elements_text(jobs) LOOP
         SELECT d.keep_runs, at - d.keep_for INTO runs, oldest FROM {s}.definition d
-            WHERE d.name = name COLLATE "C" AND d.keep_runs IS NOT NULL
+            WHERE d.name = one COLLATE "C" AND d.keep_runs IS NOT NULL
             ORDER BY d.removed IS NOT NULL, d.keep_runs DESC LIMIT 1;
         IF NOT FOUND THEN
             runs := prune.keep_runs;
             oldest := at - prune.keep_for;
         END IF;
-        SELECT r.created, r.number INTO surplus FROM {s}.run r WHERE r.job = name COLLATE "C" AND r.outcome <> ''
+        SELECT r.created, r.number INTO surplus FROM {s}.run r WHERE r.job = one COLLATE "C" AND r.outcome <> ''
             ORDER BY r.created DESC, r.number DESC LIMIT 1 OFFSET runs;
         WITH deleted AS (
             DELETE FROM {s}.run WHERE number IN (
                 SELECT r.number FROM {s}.run r
-                WHERE r.job = name COLLATE "C" AND r.outcome <> ''
+                WHERE r.job = one COLLATE "C" AND r.outcome <> ''
                     AND (r.created < oldest OR (r.created, r.number) <= (surplus.created, surplus.number))
                     AND r.number NOT IN (
-                        SELECT f.number FROM {s}.run f WHERE f.job = name COLLATE "C" AND failures ? f.outcome
+                        SELECT f.number FROM {s}.run f WHERE f.job = one COLLATE "C" AND failures ? f.outcome
                             AND NOT (f.outcome = 'killed' AND on_purpose ? f.reason_code)
                         ORDER BY f.created DESC, f.number DESC LIMIT kept_failures)
                 ORDER BY r.created, r.number LIMIT most)
@@ -551,7 +571,8 @@ LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp A
 DECLARE
     old double precision := {s}.now() - 86400;
 BEGIN
-    PERFORM 1 FROM {s}.turn t WHERE t.job IN (SELECT c.job FROM {s}.claim c WHERE c.over_at < old)
+    PERFORM 1 FROM {s}.turn t WHERE t.job IN (SELECT c.job FROM {s}.claim c
+            WHERE c.over_at < old OR (c.state = 'offered' AND c.claimed_at < old))
         ORDER BY t.job FOR UPDATE;
     WITH gone AS (
         DELETE FROM {s}.claim c WHERE c.over_at < old RETURNING c.job, c.fire_at, c.trigger
