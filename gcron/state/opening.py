@@ -128,6 +128,7 @@ def _open_database(url: str, instance: str, keep: Keep, sharing: Sharing) -> Ope
     try:
         problem = store.open()
     except StateError:
+        store.close()
         if place is not None:
             place.close()
         raise

@@ -43,6 +43,7 @@ CREATE TABLE {s}.claim (        -- of a fire that one node starts
     incarnation bigint NOT NULL,
     state text NOT NULL,        -- claimed, over, offered: anybody may claim it again, lost: with its node
     answer text NOT NULL,       -- start, busy: what its node was told
+    busy_node text,             -- who had the open run
     run_id text,                -- it has begun
     claimed_at double precision NOT NULL,
     due double precision NOT NULL,  -- from then on it is late
@@ -129,7 +130,8 @@ CREATE TABLE {s}.run (
     node text COLLATE "C" NOT NULL,
     fence bigint NOT NULL,
     incarnation bigint NOT NULL,
-    reporter bigint             -- the incarnation that is to report that it was lost
+    reporter bigint,            -- the incarnation that is to report that it was lost,
+    reported_at double precision    -- with the beats from then on
 );
 CREATE INDEX run_created ON {s}.run (created, number);
 CREATE INDEX run_job ON {s}.run (job, created, number);

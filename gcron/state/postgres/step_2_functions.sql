@@ -54,7 +54,7 @@ BEGIN
                 WHEN f.fire_at <> 0 AND greatest(f.fire_at, c.due) < now - f.deadline THEN 'late'
                 WHEN busy.node IS NOT NULL THEN 'busy'
                 ELSE 'start'
-            END AS verdict, c.answer AS answer_before
+            END AS verdict, c.answer AS answer_before, coalesce(c.busy_node, '') AS node_before
         FROM jsonb_to_recordset(fires) AS f(place integer, job text, fire_at bigint, trigger text,
             deadline double precision, may_overlap boolean, retry_lost boolean, is_missed boolean)
         LEFT JOIN LATERAL (SELECT t.floor FROM {s}.turn t WHERE t.job = f.job COLLATE "C" LIMIT 1) t ON true
@@ -77,16 +77,17 @@ BEGIN
             ELSE 0 END AS fence
         FROM judged j ORDER BY j.place
     ), inserted AS (
-        INSERT INTO {s}.claim AS c (job, fire_at, trigger, fence, incarnation, state, answer, claimed_at, due,
-            over_at, deadline, may_overlap, retry_lost)
+        INSERT INTO {s}.claim AS c (job, fire_at, trigger, fence, incarnation, state, answer, busy_node, claimed_at,
+            due, over_at, deadline, may_overlap, retry_lost)
         SELECT d.job, d.fire_at, d.trigger, d.fence, me,
             CASE d.verdict WHEN 'start' THEN 'claimed' ELSE 'over' END,
             CASE d.verdict WHEN 'busy' THEN 'busy' ELSE 'start' END,
-            now, coalesce(d.due, d.fire_at), CASE WHEN d.verdict <> 'start' THEN now END,
+            CASE d.verdict WHEN 'busy' THEN d.node END, now, coalesce(d.due, d.fire_at), CASE WHEN d.verdict <> 'start' THEN now END,
             d.deadline, d.may_overlap, d.retry_lost
         FROM decided d WHERE d.verdict IN ('start', 'busy', 'missed')
         ON CONFLICT (job, fire_at, trigger) DO UPDATE SET fence = excluded.fence, incarnation = excluded.incarnation,
-            state = excluded.state, answer = excluded.answer, run_id = NULL, claimed_at = excluded.claimed_at,
+            state = excluded.state, answer = excluded.answer, busy_node = excluded.busy_node, run_id = NULL,
+            claimed_at = excluded.claimed_at,
             over_at = excluded.over_at, deadline = excluded.deadline, may_overlap = excluded.may_overlap,
             retry_lost = excluded.retry_lost
         WHERE c.state = 'offered'
@@ -95,7 +96,8 @@ BEGIN
     SELECT jsonb_agg(jsonb_build_array(
             CASE d.verdict WHEN 'missed' THEN 'start' WHEN 'as before' THEN d.answer_before ELSE d.verdict END,
             d.fence,
-            CASE WHEN d.verdict IN ('taken', 'busy') THEN coalesce(d.node, '') ELSE '' END,
+            CASE WHEN d.verdict IN ('taken', 'busy') THEN coalesce(d.node, '')
+                WHEN d.verdict = 'as before' THEN d.node_before ELSE '' END,
             CASE WHEN d.verdict = 'early' THEN d.fire_at - 1 - now ELSE 0 END
         ) ORDER BY d.place),
         count(*) FILTER (WHERE d.verdict IN ('start', 'busy', 'missed')), (SELECT count(*) FROM inserted)
@@ -419,19 +421,21 @@ BEGIN
         FROM gone WHERE c.incarnation = gone.number AND c.state = 'claimed'
         RETURNING c.job, c.fire_at, c.trigger, c.fence, c.run_id, c.incarnation, gone.node
     ), inherited AS (
-        UPDATE {s}.run r SET reporter = me FROM gone WHERE r.reporter = gone.number
+        UPDATE {s}.run r SET reporter = me, reported_at = now FROM gone WHERE r.reporter = gone.number
     ), ended AS (
         UPDATE {s}.run r SET outcome = ending->>'outcome', reason_code = ending->>'reason_code',
-            reason = format(ending->>'reason', freed.node), finished = now, reporter = me
+            reason = format(ending->>'reason', freed.node), finished = now, reporter = me,
+            reported_at = now
         FROM freed WHERE r.fence = freed.fence AND r.outcome = ''
         RETURNING r.job, r.fire_at
     ), unknown AS (
         -- Nobody knows whether these have begun.
         INSERT INTO {s}.run (run_id, job, created, outcome, reason_code, reason, fire_at, fires, finished, attempts,
-            output_size, left_behind, who, why, node, fence, incarnation, reporter)
+            output_size, left_behind, who, why, node, fence, incarnation, reporter,
+            reported_at)
         SELECT CASE f.trigger WHEN '' THEN substr(md5(f.fence || ' ' || now), 1, 16) ELSE f.trigger END, f.job, now,
             ending->>'outcome', ending->>'reason_code', format(ending->>'reason', f.node),
-            CASE f.trigger WHEN '' THEN f.fire_at END, 1, now, 1, 0, '', '', '', f.node, f.fence, f.incarnation, me
+            CASE f.trigger WHEN '' THEN f.fire_at END, 1, now, 1, 0, '', '', '', f.node, f.fence, f.incarnation, me, now
         FROM freed f WHERE f.run_id IS NULL AND f.fire_at <> 0
         ON CONFLICT (run_id) DO NOTHING
         RETURNING job, fire_at
@@ -470,15 +474,15 @@ BEGIN
         END IF;
         holds := false;
         -- What it was to report is reported by its successor.
-        UPDATE {s}.run SET reporter = (entered->>'number')::bigint WHERE reporter = me;
+        UPDATE {s}.run SET reporter = (entered->>'number')::bigint, reported_at = {s}.now() WHERE reporter = me;
         me := (entered->>'number')::bigint;
     END IF;
     PERFORM {s}.give_up(me, ending);
     now := {s}.now();
     -- What the last beat brought has arrived.
-    UPDATE {s}.run SET reporter = NULL WHERE reporter = me AND finished <= seen;
+    UPDATE {s}.run SET reporter = NULL, reported_at = NULL WHERE reporter = me AND reported_at <= seen;
     DELETE FROM {s}.job_order o WHERE o.node = self->>'node' AND o.sent <= seen;
-    UPDATE {s}.job_order o SET sent = now WHERE o.node = self->>'node';
+    UPDATE {s}.job_order o SET sent = now WHERE o.node = self->>'node' AND o.sent IS NULL;
     SELECT pauses_version INTO version FROM {s}.meta;
     answer := jsonb_build_object(
         'number', me, 'now', now, 'holds', holds,
