@@ -426,6 +426,19 @@ def test_the_beat_after_that_begins_anew(nodes: Nodes, postgres: Database) -> No
     assert {node.node: (node.is_up, node.started) for node in told.nodes}["one"] == (True, started)
 
 
+def test_a_beat_that_begins_anew_can_be_repeated(nodes: Nodes, postgres: Database) -> None:
+    """Its answer may be lost. The node would then be refused as its own twin, until that lease ends."""
+    one, two = nodes("one"), nodes("two")
+    before = one.engine.session.incarnation
+    expire(postgres, "one")
+    beat(two)
+    assert not beat(one).holds
+    one.engine.session.move_on(before)
+    assert not beat(one).holds
+    assert claim(one, "job", now())
+    assert beat(one).holds
+
+
 def test_a_run_of_what_each_node_has_for_itself_is_not_lost_with_the_lease(nodes: Nodes, postgres: Database) -> None:
     """It goes on while the network is away, and its outcome is written when that is back."""
     one, two = nodes("one"), nodes("two")

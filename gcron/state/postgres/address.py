@@ -5,7 +5,7 @@ This module must not import `psycopg`, which takes a tenth of a second.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from gcron.errors import StateError
 
@@ -31,7 +31,7 @@ def shown(url: str) -> str:
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS], safe="/")
-    return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, query, ""))
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}{'?' if query else ''}{query}"
 
 
 def passwords_of(url: str) -> list[str]:

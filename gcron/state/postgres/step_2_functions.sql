@@ -222,15 +222,14 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     ON CONFLICT DO NOTHING
 $$;
 
--- Returns the ids of runs that were not written: their claims were given up, and belong to others now.
-CREATE OR REPLACE FUNCTION {s}.write(me bigint, node text, batch jsonb, at double precision) RETURNS jsonb
+-- Write everything in a batch; but not runs whose claims were given up, and belong to others now. May be repeated.
+CREATE OR REPLACE FUNCTION {s}.write(me bigint, node text, batch jsonb, at double precision) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     now double precision := {s}.now();
     allowed bigint[];
     ended text[];
-    refused jsonb;
     changed boolean := false;
 BEGIN
     IF batch->'restarted' <> '[]' THEN
@@ -269,18 +268,15 @@ BEGIN
         attempts bigint, exit_code bigint, duration double precision, cpu_seconds double precision,
         max_rss_bytes bigint, output_size bigint, left_behind text, pid bigint, pid_since double precision, who text,
         why text, node text, fence bigint)
-    ), wanted AS MATERIALIZED (
-        SELECT g.*, g.fence = 0 OR g.fence = ANY (allowed)
-            OR EXISTS (SELECT 1 FROM {s}.run k WHERE k.run_id = g.run_id COLLATE "C") AS is_allowed
-        FROM given g
     ), written AS (
         INSERT INTO {s}.run (run_id, job, created, outcome, reason_code, reason, fire_at, last_fire_at, fires,
             started, finished, attempts, exit_code, duration, cpu_seconds, max_rss_bytes, output_size, left_behind,
             pid, pid_since, who, why, node, fence, incarnation)
         SELECT run_id, job, created, outcome, reason_code, reason, fire_at, last_fire_at, fires, started, finished,
             attempts, exit_code, duration, cpu_seconds, max_rss_bytes, output_size, left_behind, pid, pid_since, who,
-            why, coalesce(nullif(w.node, ''), write.node), fence, me
-        FROM wanted w WHERE is_allowed
+            why, coalesce(nullif(g.node, ''), write.node), fence, me
+        FROM given g WHERE g.fence = 0 OR g.fence = ANY (allowed)
+            OR EXISTS (SELECT 1 FROM {s}.run k WHERE k.run_id = g.run_id COLLATE "C")
         ON CONFLICT (run_id) DO UPDATE SET
             outcome = excluded.outcome, reason_code = excluded.reason_code, reason = excluded.reason, last_fire_at =
                 excluded.last_fire_at, fires = excluded.fires, finished = excluded.finished, attempts =
@@ -293,9 +289,7 @@ BEGIN
         WHERE run.outcome = ''
         RETURNING run_id, outcome
     )
-    SELECT array_agg(run_id) FILTER (WHERE outcome <> ''),
-        (SELECT coalesce(jsonb_agg(w.run_id), '[]') FROM wanted w WHERE NOT w.is_allowed)
-    INTO ended, refused FROM written;
+    SELECT array_agg(run_id) FILTER (WHERE outcome <> '') INTO ended FROM written;
     -- What this node knows of jobs.
     PERFORM {s}.define(node, batch->'jobs', at);
     UPDATE {s}.definition d SET removed = at, claimed = NULL, chain = NULL
@@ -348,7 +342,6 @@ BEGIN
     END IF;
     PERFORM {s}.add_to_jobs((SELECT coalesce(jsonb_agg(r), '[]') FROM jsonb_array_elements(batch->'sums') AS r
         WHERE r->>'run_id' IS NULL OR r->>'run_id' = ANY (ended)), now);
-    RETURN refused;
 END $$;
 
 -- Of the same machine: what its local lock shows of the dead holds.
@@ -374,8 +367,9 @@ BEGIN
         SELECT * FROM {s}.incarnation i WHERE i.node = me->>'node' AND NOT i.given_up ORDER BY i.number FOR UPDATE
     LOOP
         t := {s}.now();
+        -- What began in this process, but whose answer was lost, is no other.
         IF other.ended IS NULL AND other.lease_until > t
-            AND NOT (takes_over AND {s}.is_same_machine(other, me))
+            AND NOT ((takes_over OR other.started = since) AND {s}.is_same_machine(other, me))
         THEN
             RETURN jsonb_build_object('host', other.host, 'pid', other.pid, 'started', other.started,
                 'seconds', other.lease_until - t);
@@ -386,10 +380,11 @@ BEGIN
         VALUES (me->>'node', me->>'machine', me->>'boot_id', me->>'host', (me->>'pid')::integer, me->'labels',
             me->>'version', coalesce(since, t), t, t + lease)
         RETURNING number INTO entered;
-    IF takes_over THEN
+    IF takes_over OR since IS NOT NULL THEN
         WITH taken AS (
             UPDATE {s}.incarnation i SET given_up = true
             WHERE i.node = me->>'node' AND NOT i.given_up AND i.number <> entered AND {s}.is_same_machine(i, me)
+                AND (takes_over OR i.started = since)
             RETURNING i.number
         )
         UPDATE {s}.claim c SET incarnation = entered FROM taken
@@ -586,7 +581,7 @@ BEGIN
         WHERE t.job = g.job;
     UPDATE {s}.claim c SET state = 'over', over_at = {s}.now() WHERE c.state = 'offered' AND c.claimed_at < old
         AND c.fire_at <> 0;
-    DELETE FROM {s}.definition d WHERE d.removed < at - keep_for;
+    DELETE FROM {s}.definition d WHERE d.removed < at - sweep.keep_for;
     DELETE FROM {s}.job j WHERE NOT EXISTS (SELECT 1 FROM {s}.definition d WHERE d.name = j.name)
         AND NOT EXISTS (SELECT 1 FROM {s}.run r WHERE r.job = j.name);
     DELETE FROM {s}.job_order o WHERE o.asked < old;
