@@ -331,6 +331,20 @@ def test_no_message_has_a_password(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_an_outage_left_waiting_is_written_in_short_statements(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one, 20,000 runs would take longer than a statement may, each time again."""
+    monkeypatch.setattr(connections, "_STATEMENT", 1.0)
+    runs = tuple(ended(n, job=f"job{n % 1000}") for n in range(5000))
+    messages = tuple(KeptMessage(f"id{n}", "ops", float(n), "x" * 1000) for n in range(500))
+    store.write(Batch(runs=runs, messages=messages, restarted={"job1": NOW}, handled={"job1": 7}))
+    store.write(Batch(runs=runs))
+    assert store.facts().runs == 5000
+    assert store.summaries(["job1"])["job1"].runs == 5
+    assert store.summaries(["job1"])["job1"].last_fire == 7
+
+
 # -- history ----------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ _RELEASE = "SELECT {s}.release(%s, %s::bigint[])"
 _BEAT = "SELECT {s}.beat(%s, %s::jsonb, %s, %s::jsonb, %s::jsonb)"
 _SEND = """INSERT INTO {s}.job_order (token, node, verb, job, run_id, who, why, asked)
     VALUES (%s, %s, %s, %s, %s, %s, %s, {s}.now()) ON CONFLICT (token) DO NOTHING"""
+# Claims of one statement, which takes 0.05 ms for each of them.
+_CLAIMS_AT_ONCE = 5000
 
 
 class PostgresCluster:
@@ -35,9 +37,11 @@ class PostgresCluster:
         """Of jobs whose names the database holds in another form, by that form."""
 
     def claim(self, fires: Sequence[SharedFire]) -> list[Verdict]:
-        """See `Cluster.claim`. One statement: it is committed when it answers."""
+        """See `Cluster.claim`. A statement is committed when it answers."""
         for fire in fires:
             self._know(fire.job)
+        if len(fires) > _CLAIMS_AT_ONCE:
+            return [*self.claim(fires[:_CLAIMS_AT_ONCE]), *self.claim(fires[_CLAIMS_AT_ONCE:])]
         asked = {(fire.job, fire.fire_at, fire.trigger): fire for fire in fires}  # some may be asked for twice
         values = [self._session.incarnation, shared_fires_of(list(asked.values()))]
         ((answers,),) = self._session.execute(_CLAIM, values, urgent=True)

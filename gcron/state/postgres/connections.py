@@ -126,7 +126,12 @@ class Connections:
                     done = work(connection)
                 except BaseException as error:
                     # A statement whose answer is not awaited any more goes on in the server.
-                    is_broken = connection.closed or connection.info.transaction_status != _IDLE
+                    # One that has become a standby only reads: another host of the address may be the primary now.
+                    is_broken = (
+                        connection.closed
+                        or connection.info.transaction_status != _IDLE
+                        or isinstance(error, psycopg.errors.ReadOnlySqlTransaction)
+                    )
                     if is_broken:
                         lane.close()
                     is_late = time.monotonic() >= connection.deadline
@@ -161,7 +166,10 @@ class Connections:
         return text
 
     def _connect(self) -> _Connection:
-        settings = {**_DEFAULTS, **conninfo.conninfo_to_dict(self._url)}
+        given = conninfo.conninfo_to_dict(self._url)
+        settings = {**_DEFAULTS, **given}
+        if "," in str(given.get("host", "")):
+            settings.setdefault("target_session_attrs", "read-write")
         connection = _Connection.connect(**settings, autocommit=True, prepare_threshold=None)
         # A row that a broken trigger or a proxy reports would be printed.
         connection.add_notice_handler(lambda notice: None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from gcron.scheduler.history import JobSummary, OutputPart, Recall, RunPage, RunQuery, StoredRun, StoreFacts
 from gcron.scheduler.job import Job
@@ -23,8 +24,12 @@ from gcron.state.rules import Keep
 
 __all__ = ["Engine"]
 
-# Jobs that one statement defines.
-_DEFINED_AT_ONCE = 1000
+T = TypeVar("T")
+
+# What one statement takes of each: it ends within a tenth of the time it has.
+_RUNS_AT_ONCE, _DEFINED_AT_ONCE, _MESSAGES_AT_ONCE = 500, 1000, 100
+# Seconds until upkeep is tried again that failed.
+_RETRY_AFTER = 5.0
 _WRITE = "SELECT {s}.write(%s, %s, %s::jsonb, %s)"
 _NEVER = -1e300
 
@@ -61,12 +66,24 @@ class Engine:
     # -- writing --------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch) -> None:
-        """See `Store.write`."""
+        """See `Store.write`.
+
+        A large batch is several statements, each short: after an outage there may be 20,000 runs. When one fails, the
+        whole batch comes again, and what was written then changes nothing.
+        """
         self._write_recalled()
         now = self._now()
-        for start in range(_DEFINED_AT_ONCE, len(batch.jobs), _DEFINED_AT_ONCE):
-            self._write(Batch(jobs=batch.jobs[start : start + _DEFINED_AT_ONCE]), now)
-        self._write(batch._replace(jobs=batch.jobs[:_DEFINED_AT_ONCE]), now)
+        rest = batch
+        if len(batch.runs) > _RUNS_AT_ONCE:
+            self._write(Batch(removed=batch.removed, restarted=batch.restarted), now)
+            for runs in _cut(batch.runs, _RUNS_AT_ONCE):
+                self._write(Batch(runs=runs), now)
+            rest = rest._replace(removed=(), restarted={}, runs=())
+        for jobs in _cut(batch.jobs, _DEFINED_AT_ONCE):
+            self._write(Batch(jobs=jobs), now)
+        for messages in _cut(batch.messages, _MESSAGES_AT_ONCE):
+            self._write(Batch(messages=messages), now)
+        self._write(rest._replace(jobs=(), messages=()), now)
         self._retention.note(batch.runs)
         self._copies.note_runs(batch.runs, now)
 
@@ -86,8 +103,8 @@ class Engine:
             if before.get(definition["name"])
             != (definition["schedule"], definition["keep_runs"], definition["keep_for"])
         ]
-        for start in range(0, len(changed), _DEFINED_AT_ONCE):
-            self._write(Batch(jobs=tuple(changed[start : start + _DEFINED_AT_ONCE])), now)
+        for some in _cut(tuple(changed), _DEFINED_AT_ONCE):
+            self._write(Batch(jobs=some), now)
         gone = before.keys() - {storable(job.name) for job in jobs}
         if gone:
             self._write(Batch(removed=tuple(gone)), now)
@@ -114,7 +131,10 @@ class Engine:
     def tend(self) -> float:
         """See `Store.tend`."""
         now = self._now()
-        return min(self._copies.step(now), self._retention.step(now))
+        try:
+            return min(self._copies.step(now), self._retention.step(now))
+        except DatabaseError:  # `write` reports it
+            return _RETRY_AFTER
 
     def prune(self) -> None:
         """See `PostgresStore.prune`."""
@@ -185,3 +205,7 @@ class Engine:
         ((jobs, runs, oldest, size),) = self.session.execute(reading.COUNTS, [quoted(self.session.schema)])
         output = sum(size for _, size, _ in self._output.stored_runs())
         return StoreFacts(self.session.connections.shown, jobs, runs, oldest, size, output)
+
+
+def _cut(items: tuple[T, ...], size: int) -> Iterator[tuple[T, ...]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -59,13 +59,13 @@ def batch_of(batch: Batch, keep: Keep) -> str:
             ],
             "jobs": definitions_of(batch.jobs, keep),
             "removed": [storable(name) for name in batch.removed],
-            "restarted": [{"job": storable(name), "at": at} for name, at in batch.restarted.items()],
+            "restarted": [{"job": storable(name), "at": _plain(at)} for name, at in batch.restarted.items()],
             "handled": [{"job": storable(name), "fire_at": at} for name, at in batch.handled.items()],
             "chains": [
                 {"job": storable(n), "chain": storable(write_chain(chain))} for n, chain in batch.chains.items()
             ],
             "pauses": [
-                {"job": storable(name), "since": pause.since, "until": pause.until}
+                {"job": storable(name), "since": _plain(pause.since), "until": _plain(pause.until)}
                 | {"who": storable(pause.who), "why": storable(pause.why)}
                 for name, pause in batch.pauses.items()
                 if pause is not None
@@ -73,7 +73,7 @@ def batch_of(batch: Batch, keep: Keep) -> str:
             "resumed": [storable(name) for name, pause in batch.pauses.items() if pause is None],
             "messages": [
                 {"message_id": storable(each.message_id), "target": storable(each.target)}
-                | {"time": each.time, "text": storable(each.text)}
+                | {"time": _plain(each.time), "text": storable(each.text)}
                 for each in batch.messages
             ],
             "dropped": [
