@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from socket import gethostname
-from tempfile import mkdtemp
 from typing import Literal
 
 from gcron.errors import StateError
@@ -13,11 +11,12 @@ from gcron.frozen import frozen
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.store import Store
 from gcron.state.places import OUTPUT, InUse, NoHome, Place, open_place, state_home
-from gcron.state.postgres.address import is_address, name_of_schema
 from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
 
 __all__ = ["Opened", "Sharing", "StateOfProgram", "open_store", "state_of_program"]
+
+_DATABASES = "postgresql://", "postgres://"
 
 
 @frozen
@@ -62,7 +61,7 @@ def open_store(state: str | None, instance: str, keep: Keep, sharing: Sharing = 
     """
     if state == "memory":
         return Opened(_in_memory(keep), None)
-    if state is not None and is_address(state):
+    if state is not None and state.startswith(_DATABASES):
         return _open_database(state, instance, keep, sharing)
     if state is not None:
         directory = _directory(state)
@@ -102,6 +101,10 @@ def _note(why: str) -> str:
 
 def _open_database(url: str, instance: str, keep: Keep, sharing: Sharing) -> Opened:
     """The store in a database. The directory of the instance has what this node's runs write."""
+    from socket import gethostname  # all of it for few
+    from tempfile import mkdtemp
+
+    from gcron.state.postgres.address import name_of_schema
     from gcron.state.postgres.store import PostgresStore
 
     schema = name_of_schema(sharing.name)

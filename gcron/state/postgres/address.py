@@ -9,17 +9,11 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from gcron.errors import StateError
 
-__all__ = ["is_address", "name_of_schema", "passwords_of", "shown"]
+__all__ = ["name_of_schema", "passwords_of", "shown"]
 
-_SCHEMES = ("postgresql://", "postgres://")
 _SECRETS = {"password", "sslpassword", "passfile", "oauth_client_secret"}
 # PostgreSQL cuts off what is longer (NAMEDATALEN).
 _LONGEST_SCHEMA = 63
-
-
-def is_address(state: str) -> bool:
-    """True for the URL of a PostgreSQL database."""
-    return state.startswith(_SCHEMES)
 
 
 def shown(url: str) -> str:
