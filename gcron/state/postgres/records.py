@@ -56,6 +56,7 @@ def batch_of(batch: Batch, keep: Keep) -> str:
                 *_sums_of(batch.runs),
                 *({"name": storable(name), "last_fire": at} for name, at in batch.handled.items()),
                 *({"name": storable(name)} for name in (*batch.pauses, *batch.chains, *batch.restarted)),
+                *({"name": storable(job.name)} for job in batch.jobs),
             ],
             "jobs": definitions_of(batch.jobs, keep),
             "removed": [storable(name) for name in batch.removed],

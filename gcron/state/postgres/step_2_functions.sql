@@ -2,8 +2,8 @@
 -- client that stops in between holds a lock.
 --
 -- All lock rows in the same order, so that none waits for another that waits for it: incarnation, turns by name, claims,
--- runs, meta, jobs by name. No lock is waited for longer than a second. Time is the database's, unless a parameter has
--- it. Times are seconds of UTC. {s} is the schema, quoted.
+-- runs, what belongs to the node, meta, jobs by name. No lock is waited for longer than a second. Time is the
+-- database's, unless a parameter has it. Times are seconds of UTC. {s} is the schema, quoted.
 
 CREATE OR REPLACE FUNCTION {s}.now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
     SELECT extract(epoch FROM clock_timestamp())::double precision
@@ -117,6 +117,11 @@ BEGIN
         WHERE fence = ANY (fences) AND incarnation = me AND state = 'claimed' AND (run_id IS NULL OR fire_at = 0);
 END $$;
 
+-- Keep a node's statements about its own jobs apart, until the end of this one.
+CREATE OR REPLACE FUNCTION {s}.take_own(node text) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('{s} own ' || node, 0))
+$$;
+
 -- Of fires that each node has for itself: of a job, one is claimed if it is later than the latest, or waits.
 CREATE OR REPLACE FUNCTION {s}.claim_own(node text, fires jsonb, at double precision) RETURNS jsonb
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
@@ -127,14 +132,10 @@ DECLARE
     answers jsonb := '[]';
 BEGIN
     PERFORM {s}.be_durable();
+    PERFORM {s}.take_own(node);
     INSERT INTO {s}.definition AS d (node, name, since)
         SELECT DISTINCT claim_own.node, f.job COLLATE "C", at FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 2
         ON CONFLICT DO NOTHING;
-    INSERT INTO {s}.job (name)
-        SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1 ON CONFLICT DO NOTHING;
-    PERFORM 1 FROM {s}.definition d WHERE d.node = claim_own.node
-        AND d.name IN (SELECT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text))
-        ORDER BY d.name FOR UPDATE;
     FOR fire IN
         SELECT * FROM jsonb_to_recordset(fires) AS f(place integer, job text, fire_at bigint, waits boolean,
             has_run boolean) ORDER BY place
@@ -157,12 +158,15 @@ BEGIN
         END IF;
         answers := answers || 'true'::jsonb;
     END LOOP;
+    INSERT INTO {s}.job (name)
+        SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1 ON CONFLICT DO NOTHING;
     RETURN answers;
 END $$;
 
 CREATE OR REPLACE FUNCTION {s}.forget_own(node text, jobs text[]) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM {s}.take_own(node);
     UPDATE {s}.definition d SET claimed = NULL WHERE d.node = forget_own.node AND d.name = ANY (jobs);
     DELETE FROM {s}.own_claim o WHERE o.node = forget_own.node AND o.job = ANY (jobs);
 END $$;
@@ -218,8 +222,6 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     ON CONFLICT ON CONSTRAINT definition_pkey DO UPDATE SET
         since = CASE WHEN d.schedule = excluded.schedule AND d.removed IS NULL THEN d.since ELSE excluded.since END,
         schedule = excluded.schedule, keep_runs = excluded.keep_runs, keep_for = excluded.keep_for, removed = NULL;
-    INSERT INTO {s}.job (name) SELECT f.name COLLATE "C" FROM jsonb_to_recordset(jobs) AS f(name text) ORDER BY 1
-    ON CONFLICT DO NOTHING
 $$;
 
 -- Write everything in a batch; but not runs whose claims were given up, and belong to others now. May be repeated.
@@ -256,10 +258,6 @@ BEGIN
         FROM jsonb_to_recordset(batch->'runs') AS r(job text, fire_at bigint, outcome text, fence bigint)
         WHERE r.fence = 0 AND r.outcome <> '' AND c.job = r.job COLLATE "C" AND c.fire_at = r.fire_at
             AND c.trigger = '' AND c.incarnation = me AND c.state = 'claimed' AND c.run_id IS NULL;
-    DELETE FROM {s}.own_claim o
-        USING jsonb_to_recordset(batch->'runs') AS r(job text, fire_at bigint, last_fire_at bigint)
-        WHERE o.node = write.node AND o.job = r.job COLLATE "C"
-            AND o.fire_at BETWEEN r.fire_at AND coalesce(r.last_fire_at, r.fire_at);
     -- Runs. None ends twice, also when this is repeated.
     WITH given AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(batch->'runs') AS r(run_id text, job text, created double precision, outcome
@@ -290,7 +288,12 @@ BEGIN
         RETURNING run_id, outcome
     )
     SELECT array_agg(run_id) FILTER (WHERE outcome <> '') INTO ended FROM written;
-    -- What this node knows of jobs.
+    -- What this node knows of jobs. Its claims for itself, on another connection, touch the same rows.
+    PERFORM {s}.take_own(node);
+    DELETE FROM {s}.own_claim o
+        USING jsonb_to_recordset(batch->'runs') AS r(job text, fire_at bigint, last_fire_at bigint)
+        WHERE o.node = write.node AND o.job = r.job COLLATE "C"
+            AND o.fire_at BETWEEN r.fire_at AND coalesce(r.last_fire_at, r.fire_at);
     PERFORM {s}.define(node, batch->'jobs', at);
     UPDATE {s}.definition d SET removed = at, claimed = NULL, chain = NULL
         WHERE d.node = write.node AND d.name IN (SELECT jsonb_array_elements_text(batch->'removed') COLLATE "C");
@@ -313,6 +316,10 @@ BEGIN
     -- What all nodes know of jobs. `meta` is one row: the pauses of one node come after those of another.
     IF batch->'pauses' <> '[]' OR batch->'resumed' <> '[]' OR batch->'removed' <> '[]' THEN
         PERFORM 1 FROM {s}.meta FOR UPDATE;
+        -- A node knows what is paused there: else the pause of a job that is in no crontab would stay.
+        INSERT INTO {s}.definition (node, name, since)
+            SELECT write.node, r.job, at FROM jsonb_to_recordset(batch->'pauses') AS r(job text)
+            ON CONFLICT DO NOTHING;
         INSERT INTO {s}.pause AS p (job, since, until, who, why)
             SELECT r.job, r.since, r.until, r.who, r.why FROM jsonb_to_recordset(batch->'pauses')
                 AS r(job text, since double precision, until double precision, who text, why text)
@@ -472,12 +479,12 @@ BEGIN
         UPDATE {s}.run SET reporter = (entered->>'number')::bigint, reported_at = {s}.now() WHERE reporter = me;
         me := (entered->>'number')::bigint;
     END IF;
-    PERFORM {s}.give_up(me, ending);
-    now := {s}.now();
     -- What the last beat brought has arrived.
     UPDATE {s}.run SET reporter = NULL, reported_at = NULL WHERE reporter = me AND reported_at <= seen;
     DELETE FROM {s}.job_order o WHERE o.node = self->>'node' AND o.sent <= seen;
-    UPDATE {s}.job_order o SET sent = now WHERE o.node = self->>'node' AND o.sent IS NULL;
+    UPDATE {s}.job_order o SET sent = {s}.now() WHERE o.node = self->>'node' AND o.sent IS NULL;
+    PERFORM {s}.give_up(me, ending);
+    now := {s}.now();
     SELECT pauses_version INTO version FROM {s}.meta;
     answer := jsonb_build_object(
         'number', me, 'now', now, 'holds', holds,
