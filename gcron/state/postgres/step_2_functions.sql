@@ -1,8 +1,8 @@
 -- The functions: one statement each for whoever calls them, so that what one does is done as a whole, or not, and no
 -- client that stops in between holds a lock.
 --
--- All lock rows in the same order, so that none waits for another that waits for it: incarnation, turns by name, claims,
--- runs, what belongs to the node, meta, jobs by name. No lock is waited for longer than a second. Time is the
+-- All lock rows in the same order, so that none waits for another that waits for it: incarnation, turns by name,
+-- claims, runs, what belongs to the node, meta, jobs by name. No lock is waited for longer than a second. Time is the
 -- database's, unless a parameter has it. Times are seconds of UTC. {s} is the schema, quoted.
 
 CREATE OR REPLACE FUNCTION {s}.now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
@@ -82,8 +82,8 @@ BEGIN
         SELECT d.job, d.fire_at, d.trigger, d.fence, me,
             CASE d.verdict WHEN 'start' THEN 'claimed' ELSE 'over' END,
             CASE d.verdict WHEN 'busy' THEN 'busy' ELSE 'start' END,
-            CASE d.verdict WHEN 'busy' THEN d.node END, now, coalesce(d.due, d.fire_at), CASE WHEN d.verdict <> 'start' THEN now END,
-            d.deadline, d.may_overlap, d.retry_lost
+            CASE d.verdict WHEN 'busy' THEN d.node END, now, coalesce(d.due, d.fire_at),
+            CASE WHEN d.verdict <> 'start' THEN now END, d.deadline, d.may_overlap, d.retry_lost
         FROM decided d WHERE d.verdict IN ('start', 'busy', 'missed')
         ON CONFLICT (job, fire_at, trigger) DO UPDATE SET fence = excluded.fence, incarnation = excluded.incarnation,
             state = excluded.state, answer = excluded.answer, busy_node = excluded.busy_node, run_id = NULL,
@@ -159,7 +159,8 @@ BEGIN
         answers := answers || 'true'::jsonb;
     END LOOP;
     INSERT INTO {s}.job (name)
-        SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1 ON CONFLICT DO NOTHING;
+        SELECT DISTINCT f.job COLLATE "C" FROM jsonb_to_recordset(fires) AS f(job text) ORDER BY 1
+        ON CONFLICT DO NOTHING;
     RETURN answers;
 END $$;
 
@@ -255,9 +256,11 @@ BEGIN
     SELECT array_agg(fence) INTO allowed FROM touched;
     -- Of a run without a fence, which an earlier gcron claimed and did not begin.
     UPDATE {s}.claim c SET state = 'over', over_at = now
-        FROM jsonb_to_recordset(batch->'runs') AS r(job text, fire_at bigint, outcome text, fence bigint)
-        WHERE r.fence = 0 AND r.outcome <> '' AND c.job = r.job COLLATE "C" AND c.fire_at = r.fire_at
-            AND c.trigger = '' AND c.incarnation = me AND c.state = 'claimed' AND c.run_id IS NULL;
+        FROM jsonb_to_recordset(batch->'runs') AS r(job text, fire_at bigint, last_fire_at bigint, outcome text,
+            fence bigint)
+        WHERE r.fence = 0 AND r.outcome <> '' AND c.job = r.job COLLATE "C"
+            AND c.fire_at BETWEEN r.fire_at AND coalesce(r.last_fire_at, r.fire_at) AND c.trigger = ''
+            AND c.incarnation = me AND c.state = 'claimed' AND c.run_id IS NULL;
     -- Runs. None ends twice, also when this is repeated.
     WITH given AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(batch->'runs') AS r(run_id text, job text, created double precision, outcome
