@@ -28,6 +28,7 @@ from gcron.state.opening import Sharing, open_store
 from gcron.state.postgres import connections, schema
 from gcron.state.postgres.address import name_of_schema, passwords_of, shown
 from gcron.state.postgres.connections import DatabaseError
+from gcron.state.postgres.records import ending_of_lost
 from gcron.state.postgres.store import PostgresStore
 from gcron.state.postgres.upkeep import COPIED
 from gcron.state.rules import KEEP, Keep
@@ -420,6 +421,26 @@ def test_one_node_at_a_time_deletes(postgres: Database, tmp_path: Path) -> None:
     store.close()
 
 
+def sweep(postgres: Database) -> None:
+    postgres.sql(f"select gcron.sweep(0, 0, '{ending_of_lost()}')")
+
+
+def test_what_a_node_began_for_itself_is_lost_when_it_was_silent_for_a_day(
+    postgres: Database, store: PostgresStore, tmp_path: Path
+) -> None:
+    other = PostgresStore(postgres.url, str(tmp_path), node="two")
+    store.write(Batch(runs=(StoredRun("run1", "job", NOW),)))
+    other.write(Batch(runs=(StoredRun("run2", "job", NOW),)))
+    postgres.sql("update gcron.incarnation set last_beat = last_beat - 100000 where node = 'one'")
+    sweep(postgres)
+    lost, kept = store.run("run1"), store.run("run2")
+    assert lost is not None
+    assert kept is not None
+    assert (lost.outcome, kept.outcome) == ("lost", "")
+    assert other.summaries(["job"])["job"].recent == ("lost",)
+    other.close()
+
+
 def test_a_claim_that_is_deleted_after_a_day_is_not_granted_again(postgres: Database, store: PostgresStore) -> None:
     at = int(time.time())
     fire = SharedFire("job", at, deadline=float("inf"))
@@ -428,7 +449,7 @@ def test_a_claim_that_is_deleted_after_a_day_is_not_granted_again(postgres: Data
     )
     store.write(Batch(runs=(run,)))
     postgres.sql("update gcron.claim set over_at = over_at - 100000")
-    postgres.sql("select gcron.sweep(0, 0)")
+    sweep(postgres)
     assert postgres.sql("select count(*) from gcron.claim") == "0"
     older = replace(fire, fire_at=at - 5)
     assert not any(store.cluster.claim([fire, older]))

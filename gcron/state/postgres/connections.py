@@ -88,8 +88,6 @@ class Connections:
         self._url = url
         self._secrets = passwords_of(url)
         self._lanes = {True: _Lane(), False: _Lane()}
-        self.waited = 0.0
-        """Seconds that the last urgent statement took."""
 
     def execute(self, sql: str, values: Sequence[object] = (), *, urgent: bool = False) -> Rows:
         """The rows of one statement, which has committed.
@@ -121,9 +119,8 @@ class Connections:
                 is_new = lane.connection is None
                 connection = lane.connection = lane.connection or self._connect()
                 connection.deadline = time.monotonic() + timeout
-                began = time.monotonic()
                 try:
-                    done = work(connection)
+                    return work(connection)
                 except BaseException as error:
                     # A statement whose answer is not awaited any more goes on in the server.
                     # One that has become a standby only reads: another host of the address may be the primary now.
@@ -137,10 +134,6 @@ class Connections:
                     is_late = time.monotonic() >= connection.deadline
                     if is_new or is_late or not is_broken or not isinstance(error, psycopg.OperationalError):
                         raise
-                else:
-                    if urgent:
-                        self.waited = time.monotonic() - began
-                    return done
 
     @contextmanager
     def _lane(self, urgent: bool) -> Iterator[_Lane]:

@@ -186,7 +186,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         (array_agg(r.last_success ORDER BY r.place DESC) FILTER (WHERE r.last_success IS NOT NULL))[1],
         (array_agg(r.last_duration ORDER BY r.place DESC) FILTER (WHERE r.last_duration IS NOT NULL))[1],
         coalesce(sum(r.seconds), 0), max(r.longest)
-    FROM jsonb_to_recordset(rows) AS r(place integer, name text, last_fire bigint, runs bigint, succeeded bigint,
+    FROM jsonb_to_recordset(rows) AS r(place bigint, name text, last_fire bigint, runs bigint, succeeded bigint,
         failed bigint, skipped bigint, missed bigint, recent text, signs text, last_finished double precision,
         last_success double precision, last_duration double precision, seconds double precision,
         longest double precision)
@@ -575,10 +575,12 @@ BEGIN
 END $$;
 
 -- Delete what is of no use any more. Claims stay for a day after they are over; then `floor` takes their place.
-CREATE OR REPLACE FUNCTION {s}.sweep(at double precision, keep_for double precision) RETURNS void
+-- What a node that was not heard of for a day had begun for itself is lost.
+CREATE OR REPLACE FUNCTION {s}.sweep(at double precision, keep_for double precision, ending jsonb) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     old double precision := {s}.now() - 86400;
+    sums jsonb;
 BEGIN
     PERFORM 1 FROM {s}.turn t WHERE t.job IN (SELECT c.job FROM {s}.claim c
             WHERE c.over_at < old OR (c.state = 'offered' AND c.claimed_at < old))
@@ -591,6 +593,19 @@ BEGIN
         WHERE t.job = g.job;
     UPDATE {s}.claim c SET state = 'over', over_at = {s}.now() WHERE c.state = 'offered' AND c.claimed_at < old
         AND c.fire_at <> 0;
+    WITH silent AS (
+        SELECT i.node FROM {s}.incarnation i GROUP BY i.node HAVING max(i.last_beat) < old
+    ), ended AS (
+        UPDATE {s}.run r SET outcome = ending->>'outcome', reason_code = ending->>'reason_code',
+            reason = format(ending->>'reason', r.node), finished = {s}.now()
+        FROM silent WHERE r.node = silent.node AND r.outcome = '' AND r.fence = 0
+        RETURNING r.job, r.number, r.finished
+    )
+    SELECT jsonb_agg(ending->'sums' || jsonb_build_object('name', e.job, 'place', e.number,
+        'last_finished', e.finished)) INTO sums FROM ended e;
+    IF sums IS NOT NULL THEN
+        PERFORM {s}.add_to_jobs(sums, {s}.now());
+    END IF;
     DELETE FROM {s}.definition d WHERE d.removed < at - sweep.keep_for;
     DELETE FROM {s}.job j WHERE NOT EXISTS (SELECT 1 FROM {s}.definition d WHERE d.name = j.name)
         AND NOT EXISTS (SELECT 1 FROM {s}.run r WHERE r.job = j.name);

@@ -12,7 +12,7 @@ from typing import Any
 
 from gcron.scheduler.history import OutputPart, StoredRun
 from gcron.state.output import OutputFiles
-from gcron.state.postgres.records import as_json, storable
+from gcron.state.postgres.records import as_json, ending_of_lost, storable
 from gcron.state.postgres.session import Session
 from gcron.state.rules import KEPT_FAILURES, Keep
 from gcron.supervise.outcome import FAILURES, ON_PURPOSE
@@ -20,6 +20,7 @@ from gcron.supervise.outcome import FAILURES, ON_PURPOSE
 __all__ = ["Copies", "Retention", "copied_part"]
 
 _PRUNE = "SELECT {s}.prune(%s::jsonb, %s, %s, %s, %s::jsonb, %s::jsonb, %s, %s)"
+_SWEEP = "SELECT {s}.sweep(%s, %s, %s::jsonb)"
 _NAMES = "SELECT name FROM {s}.job WHERE name > %s ORDER BY name LIMIT %s"
 _KNOWN = "SELECT run_id FROM {s}.run WHERE run_id = ANY (%s)"
 _COPY = """INSERT INTO {s}.output (run_id, head, tail_start, tail, size) VALUES (%s, %s, %s, %s, %s)
@@ -100,7 +101,7 @@ class Retention:
         ((is_mine,),) = self._session.execute("SELECT {s}.take_round(%s)", [_ROUND - _FIRST_ROUND])
         if is_mine:
             yield from self._look_at_all(now)
-            self._session.execute("SELECT {s}.sweep(%s, %s)", [now, min(self._keep.age, _FOREVER)])
+            self._session.execute(_SWEEP, [now, min(self._keep.age, _FOREVER), ending_of_lost()])
             yield True
         yield from self._delete_strays(now)
 
