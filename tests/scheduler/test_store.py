@@ -14,6 +14,7 @@ from gcron.hub import get_hub
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import door as door_module
 from gcron.scheduler import journal as journal_module
+from gcron.scheduler import recorder as recorder_module
 from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
@@ -444,8 +445,9 @@ def test_a_write_that_fails_is_made_again_and_nothing_is_lost(clock: VirtualCloc
     assert {run.run_id for run in store.runs_written()} == {event.run_id for event in recorder.of("run-finished")}
 
 
-def test_upkeep_that_failed_is_tried_again() -> None:
+def test_upkeep_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After one failure it was never called again, and the thread that writes woke each second."""
+    monkeypatch.setattr(recorder_module, "_UPKEEP_AFTER", 0.01)
     errors: list[Exception] = [OSError(28, "No space left on device")]
 
     def tend() -> float:

@@ -28,8 +28,6 @@ T = TypeVar("T")
 
 # What one statement takes of each: it ends within a tenth of the time it has.
 _RUNS_AT_ONCE, _DEFINED_AT_ONCE, _MESSAGES_AT_ONCE = 500, 1000, 100
-# Seconds until upkeep is tried again that failed.
-_RETRY_AFTER = 5.0
 _WRITE = "SELECT {s}.write(%s, %s, %s::jsonb, %s)"
 _NEVER = -1e300
 
@@ -131,10 +129,7 @@ class Engine:
     def tend(self) -> float:
         """See `Store.tend`."""
         now = self._now()
-        try:
-            return min(self._copies.step(now), self._retention.step(now))
-        except DatabaseError:  # `write` reports it
-            return _RETRY_AFTER
+        return min(self._copies.step(now), self._retention.step(now))
 
     def prune(self) -> None:
         """See `PostgresStore.prune`."""
