@@ -22,7 +22,9 @@ from gcron.scheduler.cluster import Answer, Beat, Order, Presence, SharedFire, V
 from gcron.scheduler.history import Pause, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
 from gcron.state.postgres.connections import DatabaseError
+from gcron.state.postgres.records import batch_of, shared_fires_of
 from gcron.state.postgres.store import PostgresStore
+from gcron.state.rules import KEEP
 from tests.postgres import Bouncer, Database
 from tests.waiting import PATIENCE, until
 
@@ -253,8 +255,6 @@ def test_a_claim_waits_for_one_that_is_not_committed_yet(nodes: Nodes, postgres:
 
 
 def _as_json(fire: SharedFire) -> str:
-    from gcron.state.postgres.records import shared_fires_of
-
     return shared_fires_of([fire])
 
 
@@ -447,6 +447,39 @@ def test_a_run_of_what_each_node_has_for_itself_is_not_lost_with_the_lease(nodes
     assert beat(two).lost == ()
     end(one, run)
     assert two.run("run1").outcome == "succeeded"  # type: ignore[union-attr]
+
+
+def test_a_node_is_not_given_up_in_the_middle_of_a_claim(nodes: Nodes, postgres: Database) -> None:
+    one, two = nodes("one"), nodes("two")
+    fire = SharedFire("job", now())
+    with psycopg.connect(postgres.url, autocommit=True) as slow:
+        slow.execute("BEGIN")
+        slow.execute("SELECT gcron.claim(%s, %s::jsonb)", [one.engine.session.incarnation, _as_json(fire)])
+        slow.execute("UPDATE gcron.incarnation SET lease_until = gcron.now() - 5 WHERE node = 'one'")
+        assert beat(two).lost == ()
+        slow.execute("COMMIT")
+    assert [run.job for run in beat(two).lost] == ["job"]
+
+
+def test_a_run_that_is_just_being_written_is_lost_with_its_node(nodes: Nodes, postgres: Database) -> None:
+    """The beat waits for that write, and must see what it has written."""
+    one, two = nodes("one"), nodes("two")
+    fire = SharedFire("job", now())
+    run = StoredRun("run1", "job", time.time(), fire_at=fire.fire_at, fence=one.cluster.claim([fire])[0].fence)
+    expire(postgres, "one")
+    told: list[Beat] = []
+    with psycopg.connect(postgres.url, autocommit=True) as slow:
+        slow.execute("BEGIN")
+        values = [one.engine.session.incarnation, "one", batch_of(Batch(runs=(run,)), KEEP), 1.0]
+        slow.execute("SELECT gcron.write(%s, %s, %s::jsonb, %s)", values)
+        thread = threading.Thread(target=lambda: told.append(beat(two)))
+        thread.start()
+        until(lambda: postgres.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == "1")
+        slow.execute("COMMIT")
+        thread.join(PATIENCE)
+    assert [run.run_id for run in told[0].lost] == ["run1"]
+    end(one, run)
+    assert two.run("run1").outcome == "lost"  # type: ignore[union-attr]
 
 
 # -- starts and stops -------------------------------------------------------------------------------------------

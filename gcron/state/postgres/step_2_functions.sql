@@ -8,6 +8,7 @@
 CREATE OR REPLACE FUNCTION {s}.now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
     SELECT extract(epoch FROM clock_timestamp())::double precision
 $$;
+
 -- Whatever is usual in this database: what is confirmed must not be gone after a crash.
 CREATE OR REPLACE FUNCTION {s}.be_durable() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -263,12 +264,11 @@ BEGIN
             AND c.incarnation = me AND c.state = 'claimed' AND c.run_id IS NULL;
     -- Runs. None ends twice, also when this is repeated.
     WITH given AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(batch->'runs') AS r(run_id text, job text, created double precision, outcome
-            text, reason_code text, reason text,
-        fire_at bigint, last_fire_at bigint, fires bigint, started double precision, finished double precision,
-        attempts bigint, exit_code bigint, duration double precision, cpu_seconds double precision,
-        max_rss_bytes bigint, output_size bigint, left_behind text, pid bigint, pid_since double precision, who text,
-        why text, node text, fence bigint)
+        SELECT * FROM jsonb_to_recordset(batch->'runs') AS r(run_id text, job text, created double precision,
+            outcome text, reason_code text, reason text, fire_at bigint, last_fire_at bigint, fires bigint,
+            started double precision, finished double precision, attempts bigint, exit_code bigint,
+            duration double precision, cpu_seconds double precision, max_rss_bytes bigint, output_size bigint,
+            left_behind text, pid bigint, pid_since double precision, who text, why text, node text, fence bigint)
     ), written AS (
         INSERT INTO {s}.run (run_id, job, created, outcome, reason_code, reason, fire_at, last_fire_at, fires,
             started, finished, attempts, exit_code, duration, cpu_seconds, max_rss_bytes, output_size, left_behind,
@@ -279,12 +279,12 @@ BEGIN
         FROM given g WHERE g.fence = 0 OR g.fence = ANY (allowed)
             OR EXISTS (SELECT 1 FROM {s}.run k WHERE k.run_id = g.run_id COLLATE "C")
         ON CONFLICT (run_id) DO UPDATE SET
-            outcome = excluded.outcome, reason_code = excluded.reason_code, reason = excluded.reason, last_fire_at =
-                excluded.last_fire_at, fires = excluded.fires, finished = excluded.finished, attempts =
-                excluded.attempts, exit_code = excluded.exit_code, duration = excluded.duration, cpu_seconds =
-                excluded.cpu_seconds, max_rss_bytes = excluded.max_rss_bytes, output_size = excluded.output_size,
-                left_behind = excluded.left_behind, who = excluded.who, why = excluded.why, node = excluded.node,
-                fence = excluded.fence,
+            outcome = excluded.outcome, reason_code = excluded.reason_code, reason = excluded.reason,
+            last_fire_at = excluded.last_fire_at, fires = excluded.fires, finished = excluded.finished,
+            attempts = excluded.attempts, exit_code = excluded.exit_code, duration = excluded.duration,
+            cpu_seconds = excluded.cpu_seconds, max_rss_bytes = excluded.max_rss_bytes,
+            output_size = excluded.output_size, left_behind = excluded.left_behind, who = excluded.who,
+            why = excluded.why, node = excluded.node, fence = excluded.fence,
             started = coalesce(excluded.started, run.started), pid = coalesce(excluded.pid, run.pid),
             pid_since = coalesce(excluded.pid_since, run.pid_since)
         WHERE run.outcome = ''
@@ -403,57 +403,65 @@ BEGIN
     RETURN jsonb_build_object('number', entered, 'started', coalesce(since, t));
 END $$;
 
--- Give up what incarnations had whose lease ran out a second ago; `end` is how their runs have ended.
+-- Give up what incarnations had whose lease ran out a second ago; `ending` is how their runs have ended.
+-- Three statements: each sees what was committed while the one before waited for a lock.
 CREATE OR REPLACE FUNCTION {s}.give_up(me bigint, ending jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     now double precision := {s}.now();
+    gone bigint[];
+    freed jsonb;
     sums jsonb;
 BEGIN
     WITH late AS MATERIALIZED (
         -- One that is about to claim, or to renew its lease after all, is left for the next time.
-        SELECT number, node FROM {s}.incarnation
+        SELECT number FROM {s}.incarnation
         WHERE NOT given_up AND number <> me AND lease_until < now - 1 ORDER BY number FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        UPDATE {s}.incarnation i SET given_up = true FROM late WHERE i.number = late.number
-        RETURNING i.number, i.node
-    ), freed AS (
+    ), marked AS (
+        UPDATE {s}.incarnation i SET given_up = true FROM late WHERE i.number = late.number RETURNING i.number
+    )
+    SELECT array_agg(number) INTO gone FROM marked;
+    IF gone IS NULL THEN
+        RETURN;
+    END IF;
+    WITH changed AS (
         UPDATE {s}.claim c SET
             state = CASE WHEN c.retry_lost OR c.fire_at = 0 THEN 'offered' ELSE 'lost' END,
             over_at = CASE WHEN c.retry_lost OR c.fire_at = 0 THEN NULL ELSE now END,
             due = CASE WHEN c.fire_at = 0 THEN 0 ELSE now END, claimed_at = now
-        FROM gone WHERE c.incarnation = gone.number AND c.state = 'claimed'
-        RETURNING c.job, c.fire_at, c.trigger, c.fence, c.run_id, c.incarnation, gone.node
-    ), inherited AS (
-        UPDATE {s}.run r SET reporter = me, reported_at = now FROM gone WHERE r.reporter = gone.number
+        FROM {s}.incarnation i WHERE c.incarnation = ANY (gone) AND c.state = 'claimed' AND i.number = c.incarnation
+        RETURNING c.job, c.fire_at, c.trigger, c.fence, c.run_id, c.incarnation, i.node
+    )
+    SELECT coalesce(jsonb_agg(to_jsonb(changed)), '[]') INTO freed FROM changed;
+    UPDATE {s}.run SET reporter = me, reported_at = now WHERE reporter = ANY (gone);
+    WITH f AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(freed) AS f(job text, fire_at bigint, trigger text, fence bigint,
+            run_id text, incarnation bigint, node text)
     ), ended AS (
         UPDATE {s}.run r SET outcome = ending->>'outcome', reason_code = ending->>'reason_code',
-            reason = format(ending->>'reason', freed.node), finished = now, reporter = me,
-            reported_at = now
-        FROM freed WHERE r.fence = freed.fence AND r.outcome = ''
-        RETURNING r.job, r.fire_at
+            reason = format(ending->>'reason', f.node), finished = now, reporter = me, reported_at = now
+        FROM f WHERE r.fence = f.fence AND r.outcome = ''
+        RETURNING r.job
     ), unknown AS (
         -- Nobody knows whether these have begun.
         INSERT INTO {s}.run (run_id, job, created, outcome, reason_code, reason, fire_at, fires, finished, attempts,
-            output_size, left_behind, who, why, node, fence, incarnation, reporter,
-            reported_at)
+            output_size, left_behind, who, why, node, fence, incarnation, reporter, reported_at)
         SELECT CASE f.trigger WHEN '' THEN substr(md5(f.fence || ' ' || now), 1, 16) ELSE f.trigger END, f.job, now,
             ending->>'outcome', ending->>'reason_code', format(ending->>'reason', f.node),
             CASE f.trigger WHEN '' THEN f.fire_at END, 1, now, 1, 0, '', '', '', f.node, f.fence, f.incarnation, me, now
-        FROM freed f WHERE f.run_id IS NULL AND f.fire_at <> 0
+        FROM f WHERE f.run_id IS NULL AND f.fire_at <> 0
         ON CONFLICT (run_id) DO NOTHING
-        RETURNING job, fire_at
+        RETURNING job
     )
-    SELECT jsonb_agg(ending->'sums' || jsonb_build_object('name', l.job, 'place', l.place, 'last_finished', now))
-    INTO sums FROM (
-        SELECT job, row_number() OVER () AS place FROM (SELECT job FROM ended UNION ALL SELECT job FROM unknown) u
-    ) l;
+    SELECT jsonb_agg(ending->'sums' || jsonb_build_object('name', l.job, 'place', 0, 'last_finished', now))
+    INTO sums FROM (SELECT job FROM ended UNION ALL SELECT job FROM unknown) l;
     IF sums IS NOT NULL THEN
         PERFORM {s}.add_to_jobs(sums, now);
     END IF;
 END $$;
 
+-- Renew the lease of a node, give up what others have lost, and answer what is new; see `gcron.scheduler.cluster.Beat`.
 CREATE OR REPLACE FUNCTION {s}.beat(me bigint, self jsonb, lease double precision, presence jsonb, ending jsonb)
 RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -513,8 +521,8 @@ BEGIN
 END $$;
 
 -- The end of a gcron, in order: its name is free, and what it may have left is given up by others at once.
-CREATE OR REPLACE FUNCTION {s}.leave(me bigint) RETURNS void LANGUAGE sql SET lock_timeout = '1s' SET search_path =
-    pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION {s}.leave(me bigint) RETURNS void
+LANGUAGE sql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
     UPDATE {s}.incarnation SET ended = {s}.now(), lease_until = least(lease_until, {s}.now())
     WHERE number = me AND ended IS NULL
 $$;
@@ -528,8 +536,7 @@ BEGIN
 END $$;
 
 -- Delete what need not be kept of these jobs, at most so many runs of each. Returns the ids of those that are gone;
--- null
--- while another node does such a thing.
+-- null while another node does such a thing.
 CREATE OR REPLACE FUNCTION {s}.prune(jobs jsonb, keep_runs bigint, keep_for double precision, at double precision,
     failures jsonb, on_purpose jsonb, kept_failures bigint, most bigint) RETURNS jsonb
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
