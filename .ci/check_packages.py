@@ -23,7 +23,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 # What a wheel has beside the modules, and what it must not have. Tests, docs and examples are the sdist's.
-IN_WHEEL = {"gcron_boot.py", "gcron/py.typed", "gcron/__init__.py", "gcron/cli/pages/crontab.md"}
+IN_WHEEL = {
+    "gcron_boot.py",
+    "gcron/py.typed",
+    "gcron/__init__.py",
+    "gcron/cli/pages/crontab.md",
+    "gcron/state/postgres/step_1_tables.sql",
+}
 IN_SDIST = {
     "LICENSE",
     "README.md",

@@ -25,6 +25,7 @@ from hypothesis import settings
 from gcron.scheduler import JobOutput, Scheduler
 from gcron.supervise.timing import Timing
 from gcron.testing import VirtualClock
+from tests.postgres import bouncer, postgres, postgres_server  # noqa: F401  # fixtures
 from tests.waiting import PATIENCE
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)

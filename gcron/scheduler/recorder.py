@@ -28,6 +28,8 @@ _HEAD_START = 0.05
 _PIECES_AT_ONCE = 50
 # Seconds until a write that failed is tried again, or upkeep that had to wait for a write.
 _RETRY_AFTER = 1.0
+# Seconds until upkeep is tried again that failed.
+_UPKEEP_AFTER = 5.0
 # Seconds between two calls of upkeep, at most.
 _LONGEST_PAUSE = 3600.0
 # Seconds after which a write that goes on counts as stalled.
@@ -120,7 +122,8 @@ class Recorder:
             self._write()
             if flushes:
                 self._call_loop(_set_all, flushes)
-            timeout = _RETRY_AFTER if self._failing or self._is_awake else self._tend()
+            has_to_write = self._is_awake or not self._failing <= {"upkeep"}
+            timeout = _RETRY_AFTER if has_to_write else self._tend()
             self._writing_since = None
         self._write()
         with suppress(Exception):
@@ -173,7 +176,7 @@ class Recorder:
             pause = self._store.tend()
         except Exception as error:
             self._report("upkeep", error)
-            return _LONGEST_PAUSE
+            return _UPKEEP_AFTER
         self._report("upkeep")
         return min(pause, _LONGEST_PAUSE)
 

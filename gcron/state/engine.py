@@ -92,16 +92,7 @@ class Engine:
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
         """See `Store.write_output`."""
-        failure: OSError | None = None
-        if not pieces:
-            self._output.probe()
-        for piece in pieces:
-            try:
-                self._output.append(piece)
-            except OSError as error:
-                failure = error
-        if failure is not None:
-            raise failure
+        self._output.write(pieces)
 
     def tend(self) -> float:
         """See `Store.tend`."""

@@ -1,19 +1,22 @@
-"""Opens what `gcron run --state` or a program names: a directory, memory, or what is usual here."""
+"""Opens what `gcron run --state` or a program names: a directory, memory, a database, or what is usual here."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Literal
 
 from gcron.errors import StateError
 from gcron.frozen import frozen
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.store import Store
-from gcron.state.places import InUse, NoHome, Place, open_place, state_home
+from gcron.state.places import OUTPUT, InUse, NoHome, Place, open_place, state_home
 from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
 
-__all__ = ["Opened", "StateOfProgram", "open_store", "state_of_program"]
+__all__ = ["Opened", "Sharing", "StateOfProgram", "open_store", "state_of_program"]
+
+_DATABASES = "postgresql://", "postgres://"
 
 
 @frozen
@@ -35,13 +38,31 @@ class Opened:
 # -- gcron run --------------------------------------------------------------------------------------------------
 
 
-def open_store(state: str | None, instance: str, keep: Keep) -> Opened:
-    """The store at `state`: a directory, `memory`, or None for the usual place of the instance.
+@frozen
+class Sharing:
+    """What a node says of itself where several of them share a database."""
+
+    node: str
+    """Its name; empty: the host's."""
+    labels: frozenset[str] = frozenset()
+    when_down: Literal["run", "skip"] = "skip"
+    """What becomes of fires while the database is away."""
+    name: str | None = None
+    """Of the instance, if it was given one: others with that name share it."""
+
+
+HERE = Sharing("")
+
+
+def open_store(state: str | None, instance: str, keep: Keep, sharing: Sharing = HERE) -> Opened:
+    """The store at `state`: a directory, `memory`, a URL, or None for the usual place of the instance.
 
     Where the usual place cannot be written, it is in memory, and the note says why. Raises StateError.
     """
     if state == "memory":
         return Opened(_in_memory(keep), None)
+    if state is not None and state.startswith(_DATABASES):
+        return _open_database(state, instance, keep, sharing)
     if state is not None:
         directory = _directory(state)
         try:
@@ -76,6 +97,48 @@ def _refusal(error: InUse, instance: str, other: str) -> StateError:
 
 def _note(why: str) -> str:
     return f"history is kept in memory only, and is gone when gcron ends ({why}); --state DIR keeps it"
+
+
+def _open_database(url: str, instance: str, keep: Keep, sharing: Sharing) -> Opened:
+    """The store in a database. The directory of the instance has what this node's runs write."""
+    from socket import gethostname  # all of it for few
+    from tempfile import mkdtemp
+
+    from gcron.state.postgres.address import name_of_schema
+    from gcron.state.postgres.store import PostgresStore
+
+    schema = name_of_schema(sharing.name)
+    place, notes = None, []
+    try:
+        directory = os.path.join(state_home(), instance)
+        place = open_place(directory, instance)
+        notes.append(place.note)
+    except InUse as error:
+        raise _refusal(error, instance, "--instance NAME starts another one beside it") from None
+    except (OSError, NoHome) as error:
+        directory = mkdtemp(prefix="gcron-")
+        why = f"{error.filename or directory}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        notes.append(f"what runs write is kept in {directory} ({why})")
+    store = PostgresStore(
+        url,
+        os.path.join(directory, OUTPUT),
+        node=sharing.node or gethostname(),
+        labels=sharing.labels,
+        schema=schema,
+        when_down=sharing.when_down,
+        keep=keep,
+    )
+    try:
+        problem = store.open()
+    except StateError:
+        store.close()
+        if place is not None:
+            place.close()
+        raise
+    if problem:
+        until = "jobs run, perhaps on other nodes, too" if sharing.when_down == "run" else "jobs that nodes share wait"
+        notes.append(f"the database is away ({problem}): it is tried again, and until then {until}")
+    return Opened(store, place, "; ".join(filter(None, notes)))
 
 
 # -- programs ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -54,6 +54,19 @@ class OutputFiles:
         self._places: OrderedDict[str, _Place] = OrderedDict()
 
     # -- writing --------------------------------------------------------------------------------------------
+
+    def write(self, pieces: Sequence[OutputPiece]) -> None:
+        """Write pieces, as many as can be written; or see whether anything can be. Raises OSError, see `Store`."""
+        if not pieces:
+            self.probe()
+        failure: OSError | None = None
+        for piece in pieces:
+            try:
+                self.append(piece)
+            except OSError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def append(self, piece: OutputPiece) -> None:
         """Write a piece. What cannot be written becomes a gap. Raises OSError."""

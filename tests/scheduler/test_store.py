@@ -14,10 +14,12 @@ from gcron.hub import get_hub
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import door as door_module
 from gcron.scheduler import journal as journal_module
+from gcron.scheduler import recorder as recorder_module
 from gcron.scheduler.door import StoreDoor, StoreUnavailable
 from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.journal import Batch
+from gcron.scheduler.journal import Batch, Journal
+from gcron.scheduler.recorder import Recorder
 from gcron.scheduler.store import Fire, NoStore
 from gcron.state.memory import MemoryStore
 from gcron.supervise.outcome import Reason, ReasonCode
@@ -441,6 +443,25 @@ def test_a_write_that_fails_is_made_again_and_nothing_is_lost(clock: VirtualCloc
     assert [event.lost for event in recorder.of("store-recovered")] == [0]
     scheduler.stop()
     assert {run.run_id for run in store.runs_written()} == {event.run_id for event in recorder.of("run-finished")}
+
+
+def test_upkeep_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one failure it was never called again, and the thread that writes woke each second."""
+    monkeypatch.setattr(recorder_module, "_UPKEEP_AFTER", 0.01)
+    errors: list[Exception] = [OSError(28, "No space left on device")]
+
+    def tend() -> float:
+        if errors:
+            raise errors.pop()
+        return 3600.0
+
+    heard: list[tuple[str, ...]] = []
+    store = Fake(keeps_history=True, tend=tend)
+    recorder = Recorder(store, Journal(), lambda *failure: heard.append(failure), lambda what: heard.append((what,)))
+    recorder.wake()
+    until(lambda: ("upkeep",) in heard, "upkeep to work again")
+    assert heard == [("upkeep", "OSError: [Errno 28] No space left on device"), ("upkeep",)]
+    recorder.close(PATIENCE)
 
 
 def test_history_that_waits_for_a_store_is_bounded_and_the_rest_is_counted(

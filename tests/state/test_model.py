@@ -1,14 +1,16 @@
-"""The SQLite store beside the one in memory: whatever is written, both answer the same."""
+"""The stores of SQLite and PostgreSQL beside the one in memory: whatever is written, both answer the same."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from itertools import count
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from gcron.frozen import replace
 from gcron.policy import Policy
@@ -19,8 +21,10 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.store import Fire
 from gcron.state.memory import MemoryStore
+from gcron.state.postgres.store import PostgresStore
 from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
+from tests.postgres import Database
 
 NAMES = st.sampled_from(["a", "backup", "ü", "caf\udce9"])
 OUTCOMES = st.sampled_from(["succeeded", "failed", "timed-out", "skipped", "missed", "stopped"])
@@ -33,13 +37,21 @@ def job(name: str, schedule: str, **options: Any) -> Job:
 
 
 class Stores(RuleBasedStateMachine):
+    """A store that keeps things on disk, beside the one in memory."""
+
+    node = ""
+
+    def open(self) -> Any:
+        """The store, as a start opens it."""
+        return SqliteStore(self.directory, KEEP, lambda: self.time)
+
     @initialize()
     def begin(self) -> None:
         self.time = 1_800_000_000.0
         self.directory = tempfile.mkdtemp(prefix="gcron-test-")
-        self.disk = SqliteStore(self.directory, KEEP, lambda: self.time)
+        self.disk = self.open()
         self.memory = MemoryStore(KEEP, lambda: self.time)
-        self.open: list[StoredRun] = []
+        self.open_runs: list[StoredRun] = []
         self.known: list[StoredRun] = []
         self.printed: dict[str, tuple[int | None, int]] = {}
         """By run: where its last gap ends, and how much it printed, gaps included."""
@@ -70,21 +82,21 @@ class Stores(RuleBasedStateMachine):
         for name in names:
             new.append(StoredRun(f"run{len(self.known)}", name, self.time, fire_at=int(self.time)))
             self.known.append(new[-1])
-        self.open += new
+        self.open_runs += new
         self.write(runs=tuple(new), handled={run.job: int(self.time) for run in new})
 
     @rule(data=st.data())
     def start_process(self, data: st.DataObject) -> None:
-        if self.open:
-            index = data.draw(st.integers(0, len(self.open) - 1))
-            self.open[index] = replace(self.open[index], started=self.time, pid=77, pid_since=1.5, attempts=1)
-            self.write(runs=(self.open[index],))
+        if self.open_runs:
+            index = data.draw(st.integers(0, len(self.open_runs) - 1))
+            self.open_runs[index] = replace(self.open_runs[index], started=self.time, pid=77, pid_since=1.5, attempts=1)
+            self.write(runs=(self.open_runs[index],))
 
     @rule(data=st.data(), outcomes=st.lists(OUTCOMES, min_size=1, max_size=4))
     def end_runs(self, data: st.DataObject, outcomes: list[str]) -> None:
         ended = []
-        for outcome in outcomes[: len(self.open)]:
-            run = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        for outcome in outcomes[: len(self.open_runs)]:
+            run = self.open_runs.pop(data.draw(st.integers(0, len(self.open_runs) - 1)))
             code = data.draw(st.sampled_from(["signal", "stop-requested", "shutdown", ""]))
             end = {"outcome": outcome, "finished": self.time, "duration": data.draw(st.sampled_from([None, 0.5, 7.25]))}
             end |= {"cpu_seconds": data.draw(st.sampled_from([None, 0.25])), "max_rss_bytes": 1 << 40}
@@ -143,9 +155,9 @@ class Stores(RuleBasedStateMachine):
 
     @rule(data=st.data(), size=st.integers(0, 50), skipped=st.sampled_from([0, 0, 0, 5]))
     def print(self, data: st.DataObject, size: int, skipped: int) -> None:
-        if not self.open:
+        if not self.open_runs:
             return
-        run = data.draw(st.sampled_from(self.open))
+        run = data.draw(st.sampled_from(self.open_runs))
         gap, end = self.printed.get(run.run_id, (None, 0))
         if skipped:
             gap = end + skipped
@@ -158,12 +170,14 @@ class Stores(RuleBasedStateMachine):
     @rule(names=st.lists(NAMES, unique=True), schedule=SCHEDULES)
     def restart(self, names: list[str], schedule: str) -> None:
         self.disk.close()
-        self.disk = SqliteStore(self.directory, KEEP, lambda: self.time)
+        self.disk = self.open()
         jobs = [job(name, schedule) for name in names]
         found, expected = self.disk.recall(jobs), self.memory.recall(jobs)
         assert dict(found.jobs) == dict(expected.jobs)
         assert sorted(map(claim_of, found.claims)) == sorted(map(claim_of, expected.claims))
-        assert [opened.run for opened in found.open_runs] == sorted(map(stored, self.open), key=lambda run: run.created)
+        assert [opened.run for opened in found.open_runs] == sorted(
+            map(self.stored, self.open_runs), key=lambda run: run.created
+        )
         self.disk.recall(jobs)  # again: it changes nothing
         assert dict(self.disk.recall(jobs).jobs) == dict(self.memory.recall(jobs).jobs)
 
@@ -202,10 +216,14 @@ class Stores(RuleBasedStateMachine):
         pages = []
         while True:
             page = store.runs(query)
-            pages.append([stored(run) for run in page.runs])
+            pages.append([self.stored(run) for run in page.runs])
             if not page.cursor:
                 return pages
             query = replace(query, cursor=page.cursor)
+
+    def stored(self, run: StoredRun) -> StoredRun:
+        """As the one on disk can hold it."""
+        return replace(run, job=stored_text(run.job), reason=stored_text(run.reason), node=self.node)
 
     @invariant()
     def both_know_the_same(self) -> None:
@@ -219,7 +237,7 @@ class Stores(RuleBasedStateMachine):
         assert self.disk.summaries(names) == self.memory.summaries(names)
         for run in self.known[-8:]:
             in_memory_run = self.memory.run(run.run_id)
-            assert self.disk.run(run.run_id) == (in_memory_run and stored(in_memory_run))
+            assert self.disk.run(run.run_id) == (in_memory_run and self.stored(in_memory_run))
             if in_memory_run is not None:
                 self.check_output(self.disk, run.run_id)
                 self.check_output(self.memory, run.run_id)
@@ -253,10 +271,26 @@ def claim_of(fire: Fire) -> tuple[str, int, bool]:
     return stored_text(fire.job), fire.fire_at, fire.waits
 
 
-def stored(run: StoredRun) -> StoredRun:
-    """As SQLite can hold it."""
-    return replace(run, job=stored_text(run.job), reason=stored_text(run.reason))
-
-
 TestStores = Stores.TestCase
 TestStores.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+class StoresOfNode(Stores):
+    """The store of a node that is alone with its database."""
+
+    node = "one"
+    namespaces = count()
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.schema = f"gcron_{next(self.namespaces)}"
+
+    def open(self) -> Any:
+        output = os.path.join(self.directory, "output")
+        return PostgresStore(self.url, output, node=self.node, schema=self.schema, keep=KEEP, now=lambda: self.time)
+
+
+def test_the_store_in_postgresql_answers_as_the_one_in_memory(postgres: Database) -> None:
+    of_node = settings(max_examples=12, stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(lambda: StoresOfNode(postgres.url), settings=of_node)  # type: ignore[no-untyped-call]
