@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from gcron.frozen import replace
 from gcron.policy.options import options_of
 from gcron.policy.policy import Policy
+from gcron.policy.values import LABEL
 from gcron.schedule import AfterJobsSchedule, Schedule, Unscheduled
 from gcron.spelling import nearest
 
@@ -22,6 +23,8 @@ __all__ = [
     "find_useless",
     "is_chained",
     "is_service",
+    "is_shared",
+    "label_of",
     "runs_at_start",
     "without_useless",
 ]
@@ -69,6 +72,20 @@ def runs_at_start(subject: Subject) -> bool:
 def is_chained(subject: Subject) -> bool:
     """Whether it is an `@after`: it runs after other jobs."""
     return type(subject.schedule) is AfterJobsSchedule
+
+
+def is_shared(subject: Subject) -> bool:
+    """Whether one of several nodes runs it, each fire anew: `run-on`."""
+    run_on = subject.policy.run_on
+    if run_on is None:
+        return not is_service(subject) and not runs_at_start(subject)
+    return run_on != "every"
+
+
+def label_of(subject: Subject) -> str:
+    """The label that a node must have to run it; empty when each node may."""
+    run_on = subject.policy.run_on
+    return run_on.removeprefix(LABEL) if run_on is not None and run_on.startswith(LABEL) else ""
 
 
 def describe_kind(subject: Subject) -> str:

@@ -328,6 +328,14 @@ class StoreDoor:
 
     # -- whether it works -----------------------------------------------------------------------------------
 
+    def note_failure(self, what: str, why: str) -> None:
+        """Something else that it is asked for does not work."""
+        self._fail(what, why)
+
+    def note_success(self, what: str) -> None:
+        """It works again."""
+        self._recover(what)
+
     def _fail(self, what: str, why: str) -> None:
         if not self._failing:
             self._failed_at = self._clock.now()

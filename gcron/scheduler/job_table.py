@@ -311,7 +311,7 @@ class JobTable:
         return job
 
     def _expected(self) -> list[Job]:
-        return [job for job in self.jobs if not self._watch.is_paused(job.name)]
+        return [job for job in self.jobs if not self._watch.is_paused(job.name) and self._watch.is_here(job)]
 
 
 def _check_after(jobs: Iterable[Job], gone: Collection[str]) -> None:

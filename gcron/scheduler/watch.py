@@ -68,6 +68,8 @@ class Watch:
         self._changed = Flag()
         self._watcher: Greenlet | None = None
         self._is_stopped = False
+        self.is_here: Callable[[Job], bool] = lambda job: True
+        """Whether this node may run the job."""
 
     @property
     def is_started(self) -> bool:
@@ -89,7 +91,7 @@ class Watch:
 
     def is_over(self, job: Job) -> bool:
         """Whether the job has no due instant any more, and will have none."""
-        if not self._is_watching or job.name in self._paused or not job.policy.enabled:
+        if not self._is_watching or not self._is_watched(job):
             return False
         return self._timetable.get(job.name) is None
 
@@ -249,7 +251,7 @@ class Watch:
         self._timetable.set(job, _first_due(job.schedule, after) if self._is_watched(job) else None)
 
     def _is_watched(self, job: Job) -> bool:
-        return job.policy.enabled and job.name not in self._paused
+        return job.policy.enabled and job.name not in self._paused and self.is_here(job)
 
     # -- watching -------------------------------------------------------------------------------------------
 
@@ -334,6 +336,8 @@ class Watch:
 
     def _tell_missed(self, job: Job, first: int, last: int, reason: Reason) -> None:
         count = self._counter.count(job.schedule, first, last)
+        if self._claims.miss_shared(job, first, last, count, reason):
+            return
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
 
 
@@ -356,4 +360,4 @@ def _has_no_instants(schedule: Schedule) -> bool:
 
 
 def _firing(job: Job) -> object:
-    return job.schedule, job.policy.enabled
+    return job.schedule, job.policy.enabled, job.policy.run_on

@@ -1,0 +1,285 @@
+"""The claims of fires that one of several nodes starts: asked until they are answered, and what follows each answer.
+
+One greenlet asks. What is to be claimed while the store is asked is in the next question. This module must not know
+when a fire is due, nor how long the lease of this node holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gcron.frozen import replace
+from gcron.runtime.event import Event as Flag
+from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.hub import get_hub
+from gcron.schedule.clock import Clock
+from gcron.scheduler.cluster import Answer, SharedFire, Verdict
+from gcron.scheduler.door import NO_ANSWER, StoreUnavailable
+from gcron.scheduler.due import latest_start
+from gcron.scheduler.job import Job
+from gcron.scheduler.shared_door import SharedDoor
+from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
+
+__all__ = ["Decisions", "Lease", "SharedClaims", "shared_fire"]
+
+# Seconds until the store is asked again: because it gave no answer, or at the latest because a fire is early.
+_AGAIN, _LONGEST_WAIT = 1.0, 60.0
+# Seconds after a fire until this node says that nobody has started it. A node that was stopped may still start it.
+_OTHERS_TURN = 60.0
+# Fires of a span that are claimed as missed; of a longer one, the last ones stand for all.
+_MOST_MISSED = 30
+# Numbers of claims that are remembered, so that a fire that comes again does not start again.
+_MOST_KNOWN = 10_000
+
+_LATE = Reason(ReasonCode.NOT_IN_TIME, "no node could start it in time")
+
+
+class Lease(Protocol):
+    """What `Membership` knows of this node's lease."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it holds."""
+
+    def covers(self, sent: float) -> bool:
+        """Whether what the store has granted when it was asked at `sent` may start now."""
+
+    def now(self) -> float:
+        """The time of the store."""
+
+
+class Decisions(Protocol):
+    """What is done after an answer. Nothing here may park."""
+
+    def may_start(self, job: Job) -> bool:
+        """Whether the job is still there, and this node may run it."""
+
+    def begin_fire(self, job: Job, fire: SharedFire, fence: int) -> None:
+        """Let the fire start."""
+
+    def begin_unclaimed(self, job: Job, fire: SharedFire) -> None:
+        """Let the fire start though the store gave no answer."""
+
+    def skip(self, job: Job, fire: SharedFire, verdict: Verdict) -> None:
+        """End the fire: a run of the job is open on another node."""
+
+    def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
+        """Report these fires as missed."""
+
+    def miss_span(self, job: Job, first: int, last: int, count: int, reason: Reason) -> None:
+        """Report all fires of a span as missed."""
+
+
+def shared_fire(job: Job, fire_at: int, trigger: str = "") -> SharedFire:
+    """What is claimed for a fire of the job."""
+    policy = job.policy
+    late = policy.start_deadline if policy.catchup != "none" else min(policy.start_deadline, latest_start(job))
+    return SharedFire(job.name, fire_at, trigger, late, policy.overlap == "allow", policy.retry_lost)
+
+
+class _Claim:
+    """Fires of a job that are claimed together: one, or a span that was missed."""
+
+    def __init__(
+        self,
+        job: Job,
+        fires: tuple[SharedFire, ...],
+        why_missed: Reason = NO_REASON,
+        span: tuple[int, int, int] | None = None,
+        then: Callable[[Verdict | None], object] | None = None,
+    ) -> None:
+        self.job = job
+        self.fires = fires
+        self.why_missed = why_missed
+        """Why the fires do not start; `NO_REASON`: they are to start, or were started without a claim."""
+        self.span = span
+        """First, last and count of the missed fires, if `fires` are only the last ones."""
+        self.then = then
+        """Called with the answer, instead of what is otherwise done; with None when there is none."""
+        self.ask_at = 0.0
+        """By the clock's `monotonic`."""
+
+    @property
+    def key(self) -> tuple[str, int, str, bool]:
+        """By which a second claim of the same is seen."""
+        last = self.fires[-1]
+        return last.job, last.fire_at, last.trigger, last.is_missed
+
+    @property
+    def fire(self) -> SharedFire:
+        """The last one, or the only one."""
+        return self.fires[-1]
+
+
+class SharedClaims:
+    """Claims fires. `goes_on`: fires start also when the store gives no answer (`on-store-down=run`)."""
+
+    def __init__(self, door: SharedDoor, lease: Lease, clock: Clock, decisions: Decisions, goes_on: bool) -> None:
+        self._door = door
+        self._lease = lease
+        self._clock = clock
+        self._decisions = decisions
+        self._goes_on = goes_on
+        self._waiting: dict[tuple[str, int, str, bool], _Claim] = {}
+        self._known: dict[int, None] = {}
+        """Numbers of claims that were used."""
+        self._changed = Flag()
+        self._asking: Greenlet | None = None
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Ask from now on."""
+        self._asking = spawn(self._work)
+
+    def stop(self) -> None:
+        """Start nothing more. Fires without an answer are left to other nodes, or to the next start."""
+        self._is_stopped = True
+        waiting, self._waiting = self._waiting, {}
+        for claim in waiting.values():
+            if claim.then is not None:
+                claim.then(None)
+
+    # -- what is to be claimed --------------------------------------------------------------------------------
+
+    def request(self, job: Job, fires: Sequence[int]) -> None:
+        """Let these fires start, once they are claimed. Returns at once."""
+        for fire_at in fires:
+            self._add(_Claim(job, (shared_fire(job, fire_at),)))
+
+    def offer(self, job: Job, fire: SharedFire) -> None:
+        """Claim a fire that another node gave back, or lost."""
+        self._add(_Claim(job, (fire,)))
+
+    def ask(self, job: Job, fire: SharedFire, then: Callable[[Verdict | None], object]) -> None:
+        """Claim something else, and call `then` with the answer; with None when there is none."""
+        self._add(_Claim(job, (fire,), then=then))
+
+    def miss(self, job: Job, first: int, last: int, count: int, reason: Reason) -> None:
+        """Fires were missed here. Where no other node has started them, one reports them. Returns at once."""
+        fires: list[int] = []
+        fire: int | None = last
+        while fire is not None and fire >= first and len(fires) < _MOST_MISSED:
+            fires.append(fire)
+            fire = job.schedule.previous_before(fire)
+        span = (first, last, count) if fire is not None and fire >= first else None
+        self._add_missed(job, [replace(shared_fire(job, at), is_missed=True) for at in reversed(fires)], reason, span)
+
+    def _add_missed(
+        self, job: Job, fires: Sequence[SharedFire], reason: Reason, span: tuple[int, int, int] | None = None
+    ) -> None:
+        claim = _Claim(job, tuple(fires), reason, span)
+        self._add(claim, after=claim.fire.fire_at + _OTHERS_TURN - self._lease.now())
+
+    def _add(self, claim: _Claim, after: float = 0.0) -> None:
+        if self._is_stopped:
+            if claim.then is not None:
+                claim.then(None)
+            return
+        claim.ask_at = self._clock.monotonic() + max(0.0, after)
+        if claim.key not in self._waiting:
+            self._waiting[claim.key] = claim
+            self._changed.set()
+
+    # -- asking -----------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._is_stopped:
+            self._changed.clear()
+            now = self._clock.monotonic()
+            due = [claim for claim in self._waiting.values() if claim.ask_at <= now]
+            if due:
+                self._ask(due)
+                continue
+            first = min((claim.ask_at for claim in self._waiting.values()), default=None)
+            self._changed.wait(None if first is None else first - now)
+
+    def _ask(self, due: Sequence[_Claim]) -> None:
+        sent, answers = 0.0, None
+        if self._lease.is_sure:
+            try:
+                sent, verdicts = self._door.claim([fire for claim in due for fire in claim.fires])
+                answers = iter(verdicts)
+            except StoreUnavailable:
+                pass
+        for claim in due:
+            verdicts = [] if answers is None else [next(answers) for _ in claim.fires]
+            if self._waiting.pop(claim.key, None) is not claim:  # it was stopped meanwhile
+                self._door.release([verdict.fence for verdict in verdicts if verdict and not claim.fire.is_missed])
+                continue
+            try:
+                if verdicts:
+                    self._follow(claim, verdicts, sent)
+                else:
+                    self._go_on_without_answer(claim)
+            except Exception as error:  # with one job must not keep the others from starting
+                get_hub().report_error(f"the start of job {claim.job.name}", error)
+
+    def _again(self, claim: _Claim, after: float = _AGAIN) -> None:
+        self._add(claim, after=after)
+
+    def _follow(self, claim: _Claim, verdicts: Sequence[Verdict], sent: float) -> None:
+        if claim.fire.is_missed:
+            self._follow_missed(claim, verdicts)
+            return
+        verdict = verdicts[0]
+        match verdict.answer:
+            case Answer.START:
+                self._follow_grant(claim, verdict, sent)
+            case Answer.EARLY:
+                self._again(claim, min(max(verdict.wait, 0.05), _LONGEST_WAIT))
+            case _ if claim.then is not None:
+                claim.then(verdict)
+            case Answer.BUSY:
+                self._decisions.skip(claim.job, claim.fire, verdict)
+            case Answer.LATE:
+                self._add_missed(claim.job, [replace(claim.fire, is_missed=True)], claim.why_missed or _LATE)
+
+    def _follow_grant(self, claim: _Claim, verdict: Verdict, sent: float) -> None:
+        fence = verdict.fence
+        if fence in self._known and claim.then is None:
+            return  # the clock was set back, and its time came again
+        if not self._decisions.may_start(claim.job):
+            self._door.release([fence])
+            if claim.then is not None:
+                claim.then(None)
+            return
+        if not self._lease.covers(sent):
+            self._door.release([fence])
+            self._again(claim)
+            return
+        self._known[fence] = None
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        if claim.then is not None:
+            claim.then(verdict)
+        else:
+            self._decisions.begin_fire(claim.job, claim.fire, fence)
+
+    def _follow_missed(self, claim: _Claim, verdicts: Sequence[Verdict]) -> None:
+        if early := [verdict.wait for verdict in verdicts if verdict.answer is Answer.EARLY]:
+            self._again(claim, min(max(*early, 0.05), _LONGEST_WAIT))
+            return
+        missed = [fire.fire_at for fire, verdict in zip(claim.fires, verdicts, strict=True) if verdict]
+        if not missed or not claim.why_missed:
+            return
+        if claim.span is not None and len(missed) == len(claim.fires):
+            self._decisions.miss_span(claim.job, *claim.span, claim.why_missed)
+        else:
+            self._decisions.miss(claim.job, missed, claim.why_missed)
+
+    def _go_on_without_answer(self, claim: _Claim) -> None:
+        if claim.fire.is_missed:
+            self._again(claim)
+        elif claim.then is not None or self._goes_on:
+            # The store may have granted it all the same: what is claimed, and not begun, must not stay so.
+            self._again(_Claim(claim.job, (replace(claim.fire, is_missed=True),)))
+            if claim.then is not None:
+                claim.then(None)
+            else:
+                self._decisions.begin_unclaimed(claim.job, claim.fire)
+        elif self._lease.now() - claim.fire.fire_at > claim.fire.deadline:
+            self._add_missed(claim.job, [replace(claim.fire, is_missed=True)], NO_ANSWER)
+        else:
+            claim.why_missed = NO_ANSWER
+            self._again(claim)
