@@ -24,6 +24,7 @@ from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.timing import TIMING, Timing
 
 if TYPE_CHECKING:
+    from gcron.scheduler.cluster import Order
     from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable"]
@@ -296,6 +297,12 @@ class StoreDoor:
     def list_messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
         """See `MessageStore.list_messages`. Raises StoreUnavailable."""
         return self._query(self.store.messages, after)
+
+    def send(self, node: str, order: Order) -> None:
+        """See `Cluster.send`. Raises StoreUnavailable."""
+        cluster = self.store.cluster
+        assert cluster is not None, "a store of one gcron knows no other node"
+        self._query(cluster.send, node, order)
 
     def facts(self) -> StoreFacts:
         """See `History.facts`. Raises StoreUnavailable."""

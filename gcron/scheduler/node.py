@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from gcron.policy.services import is_service, is_shared, label_of
 from gcron.runtime.event import AsyncResult
 from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
-from gcron.scheduler.door import NO_ANSWER, StoreDoor
+from gcron.scheduler.door import NO_ANSWER, StoreDoor, StoreUnavailable
 from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, Notice, RunFinished, asked_words
 from gcron.scheduler.expectations import Expectations
 from gcron.scheduler.history import Pause, StoredRun
@@ -39,6 +40,10 @@ __all__ = ["Node", "Parts"]
 
 # Orders that are remembered, so that none is done twice.
 _MOST_ORDERS = 1000
+# Lost runs that are remembered, so that none is reported twice. One beat brings a thousand.
+_MOST_REPORTED = 3000
+# Seconds that a stop waits for the answer to a claim.
+_LAST_ANSWER = 2.0
 _LEASE_LOST = Reason(ReasonCode.LEASE_LOST, "lease lost: this node could not reach the store, so others may run it")
 
 
@@ -82,6 +87,8 @@ class Node:
         self._changed_pauses: dict[str, float] = {}
         """By job, when it was paused or resumed here: by the clock's `monotonic`."""
         self._done_orders: deque[int] = deque(maxlen=_MOST_ORDERS)
+        self._reported: deque[str] = deque(maxlen=_MOST_REPORTED)
+        """Ids of runs of other nodes that were lost."""
 
     # -- what can be asked ------------------------------------------------------------------------------------
 
@@ -109,10 +116,6 @@ class Node:
         """The other node that runs a shared service, as far as this one knows; empty: none, or this one."""
         return self._services.owner_of(service)
 
-    def send(self, node: str, verb: str, job: str, run_id: str = "", who: str = "", why: str = "") -> None:
-        """Have another node do that: see `Order`. Parks. Raises StoreUnavailable."""
-        self._shared_door.send(node, Order(0, verb, job, run_id, who, why))
-
     # -- from start to end ------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -129,6 +132,7 @@ class Node:
 
     def begin(self) -> None:
         """Jobs can be due from now on."""
+        self._services.adopt()
         self._services.ask(self._parts.table.jobs)
         self._lease.hurry()
 
@@ -142,8 +146,10 @@ class Node:
 
     def leave(self) -> None:
         """Ask nothing more. The store ends the lease when it is closed. Parks."""
+        self.claims.join(_LAST_ANSWER)
         self._lease.stop()
-        self._shared_door.give_back()
+        with suppress(StoreUnavailable):
+            self._shared_door.give_back()
         self._shared_door.close()
 
     # -- decisions after a claim ------------------------------------------------------------------------------
@@ -151,7 +157,7 @@ class Node:
     def may_start(self, job: Job) -> bool:
         """See `Decisions`."""
         found = self._parts.table.find(job.name)
-        return found is not None and found.policy.enabled and self.is_here(found)
+        return found is not None and self.is_here(found)
 
     def begin_fire(self, job: Job, fire: SharedFire, fence: int) -> None:
         """See `Decisions`. A run of the job that goes on here decides as it always does."""
@@ -189,15 +195,18 @@ class Node:
             return NO_REASON
         if run.fence or not is_shared(job):
             return NO_REASON
+        if not self.is_here(job):
+            return self._why_not_here(job)
         answer: AsyncResult[Verdict | None] = AsyncResult()
+        run.describe_wait = lambda: "waits for the answer of the store"
         self.claims.ask(job, shared_fire(job, int(self._lease.now()), run.run_id), answer.set)
         verdict = answer.get()
-        if verdict:
-            run.fence = verdict.fence
-            return NO_REASON
+        run.describe_wait = str
         if verdict is not None:
             run.fence = verdict.fence
-            return _busy(verdict)
+            return NO_REASON if verdict else _busy(verdict)
+        if self.claims.is_stopped:
+            return Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
         if not self._goes_on:
             return NO_ANSWER
         self._allow_unclaimed(run)
@@ -235,7 +244,9 @@ class Node:
 
     def _learn(self, beat: Beat, sent: float) -> None:
         for run in beat.lost:
-            self._report_lost(run)
+            if run.run_id not in self._reported:  # they come until the store knows that they have arrived
+                self._reported.append(run.run_id)
+                self._report_lost(run)
         if not self._parts.watch.is_started:
             return  # `recall` brings the rest
         self._seen_success = beat.now
@@ -250,7 +261,7 @@ class Node:
                 self._obey(order)
         for fire in beat.offers:
             job = self._parts.table.find(fire.job)
-            if job is not None and not is_service(job) and self.may_start(job):
+            if job is not None and not is_service(job) and self._parts.watch.is_watched(job):
                 self.claims.offer(job, fire)
         self._services.ask(self._parts.table.jobs)
 
@@ -286,19 +297,18 @@ class Node:
 
     def _obey(self, order: Order) -> None:
         reason = Reason(ReasonCode.STOP_REQUESTED, asked_words(_DONE.get(order.verb, order.verb), order.who, order.why))
-        services = self._parts.services
-        if order.run_id:
-            for run in [*self._parts.runs.running(), *services.running()]:
-                if run.run_id == order.run_id:
-                    run.stop(Outcome.KILLED, reason, now=order.verb == "kill")
+        services, job = self._parts.services, self._parts.table.find(order.job)
+        if job is not None and is_service(job) and order.verb != "kill":
+            if self._why_not_here(job):
+                return
+            if order.verb == "restart":
+                services.restart(job.name, Reason(ReasonCode.TRIGGERED, reason.text))
+            else:
+                services.stop_one(job.name, reason)
             return
-        job = self._parts.table.find(order.job)
-        if job is None or not is_service(job) or self._why_not_here(job):
-            return
-        if order.verb == "restart":
-            services.restart(job.name, Reason(ReasonCode.TRIGGERED, reason.text))
-        else:
-            services.stop_one(job.name, reason)
+        for run in [*self._parts.runs.running(), *services.running()]:
+            if run.run_id == order.run_id:
+                run.stop(Outcome.KILLED, reason, now=order.verb == "kill")
 
     def _may_report(self, name: str) -> bool:
         job = self._parts.table.find(name)

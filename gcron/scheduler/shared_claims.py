@@ -96,7 +96,7 @@ class _Claim:
         self.span = span
         """First, last and count of the missed fires, if `fires` are only the last ones."""
         self.then = then
-        """Called with the answer, instead of what is otherwise done; with None when there is none."""
+        """Called with the answer, instead of what is otherwise done; with None when there will be none."""
         self.ask_at = 0.0
         """By the clock's `monotonic`."""
 
@@ -123,10 +123,10 @@ class SharedClaims:
         self._goes_on = goes_on
         self._waiting: dict[tuple[str, int, str, bool], _Claim] = {}
         self._known: dict[int, None] = {}
-        """Numbers of claims that were used."""
+        """Numbers of claims that were used. The store gives the same one again when it is asked again."""
         self._changed = Flag()
         self._asking: Greenlet | None = None
-        self._is_stopped = False
+        self.is_stopped = False
 
     def start(self) -> None:
         """Ask from now on."""
@@ -134,11 +134,17 @@ class SharedClaims:
 
     def stop(self) -> None:
         """Start nothing more. Fires without an answer are left to other nodes, or to the next start."""
-        self._is_stopped = True
+        self.is_stopped = True
         waiting, self._waiting = self._waiting, {}
         for claim in waiting.values():
             if claim.then is not None:
                 claim.then(None)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the answer to a question that is under way, at most so long: what it grants is given back."""
+        self._changed.set()
+        if self._asking is not None:
+            self._asking.join(seconds)
 
     # -- what is to be claimed --------------------------------------------------------------------------------
 
@@ -152,7 +158,7 @@ class SharedClaims:
         self._add(_Claim(job, (fire,)))
 
     def ask(self, job: Job, fire: SharedFire, then: Callable[[Verdict | None], object]) -> None:
-        """Claim something else, and call `then` with the answer; with None when there is none."""
+        """Claim something else, and call `then` with the answer; with None when there will be none."""
         self._add(_Claim(job, (fire,), then=then))
 
     def miss(self, job: Job, first: int, last: int, count: int, reason: Reason) -> None:
@@ -172,7 +178,7 @@ class SharedClaims:
         self._add(claim, after=claim.fire.fire_at + _OTHERS_TURN - self._lease.now())
 
     def _add(self, claim: _Claim, after: float = 0.0) -> None:
-        if self._is_stopped:
+        if self.is_stopped:
             if claim.then is not None:
                 claim.then(None)
             return
@@ -184,7 +190,7 @@ class SharedClaims:
     # -- asking -----------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while not self._is_stopped:
+        while not self.is_stopped:
             self._changed.clear()
             now = self._clock.monotonic()
             due = [claim for claim in self._waiting.values() if claim.ask_at <= now]
@@ -248,19 +254,27 @@ class SharedClaims:
             self._door.release([fence])
             self._again(claim)
             return
-        self._known[fence] = None
-        if len(self._known) > _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+        self._use(fence)
         if claim.then is not None:
             claim.then(verdict)
         else:
             self._decisions.begin_fire(claim.job, claim.fire, fence)
 
+    def _use(self, fence: int) -> bool:
+        """Whether what this claim grants is not done yet. It is, from now on."""
+        if fence in self._known:
+            return False
+        self._known[fence] = None
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return True
+
     def _follow_missed(self, claim: _Claim, verdicts: Sequence[Verdict]) -> None:
         if early := [verdict.wait for verdict in verdicts if verdict.answer is Answer.EARLY]:
             self._again(claim, min(max(*early, 0.05), _LONGEST_WAIT))
             return
-        missed = [fire.fire_at for fire, verdict in zip(claim.fires, verdicts, strict=True) if verdict]
+        answers = zip(claim.fires, verdicts, strict=True)
+        missed = [fire.fire_at for fire, verdict in answers if verdict and self._use(verdict.fence)]
         if not missed or not claim.why_missed:
             return
         if claim.span is not None and len(missed) == len(claim.fires):
@@ -269,17 +283,17 @@ class SharedClaims:
             self._decisions.miss(claim.job, missed, claim.why_missed)
 
     def _go_on_without_answer(self, claim: _Claim) -> None:
-        if claim.fire.is_missed:
+        fire = claim.fire
+        if fire.is_missed or not fire.fire_at:
             self._again(claim)
-        elif claim.then is not None or self._goes_on:
+        elif self._goes_on or self._lease.now() - fire.fire_at > fire.deadline:
             # The store may have granted it all the same: what is claimed, and not begun, must not stay so.
-            self._again(_Claim(claim.job, (replace(claim.fire, is_missed=True),)))
+            reason = NO_REASON if self._goes_on or claim.then is not None else NO_ANSWER
+            self._add_missed(claim.job, [replace(fire, is_missed=True)], reason)
             if claim.then is not None:
                 claim.then(None)
-            else:
-                self._decisions.begin_unclaimed(claim.job, claim.fire)
-        elif self._lease.now() - claim.fire.fire_at > claim.fire.deadline:
-            self._add_missed(claim.job, [replace(claim.fire, is_missed=True)], NO_ANSWER)
+            elif self._goes_on:
+                self._decisions.begin_unclaimed(claim.job, fire)
         else:
             claim.why_missed = NO_ANSWER
             self._again(claim)

@@ -1,4 +1,4 @@
-"""The door to a store that several nodes share: claims, beats and orders, each for a bounded time.
+"""The door to a store that several nodes share: claims and beats, each for a bounded time.
 
 Imported only where there is such a store (`cluster.py`).
 """
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock
-from gcron.scheduler.cluster import Beat, Cluster, Order, Presence, SharedFire, Verdict
+from gcron.scheduler.cluster import Beat, Cluster, Presence, SharedFire, Verdict
 from gcron.scheduler.door import StoreDoor, StoreUnavailable
 
 __all__ = ["SharedDoor"]
@@ -28,10 +28,8 @@ class SharedDoor:
     def __init__(self, cluster: Cluster, door: StoreDoor, clock: Clock) -> None:
         self.cluster = cluster
         self._clock = clock
-        patience = cluster.lease / 2
-        self._claims = _Line("claims of nodes", door, patience)
+        self._claims = _Line("claims of nodes", door, cluster.lease / 2)
         self._beats = _Line("lease", door, cluster.lease)
-        self._orders = _Line("orders to nodes", door, patience)
         self._to_release: list[int] = []
 
     def claim(self, fires: Sequence[SharedFire]) -> tuple[float, list[Verdict]]:
@@ -62,14 +60,10 @@ class SharedDoor:
         sent = self._clock.monotonic()
         return sent, self._beats.ask(self.cluster.beat, presence, skew)
 
-    def send(self, node: str, order: Order) -> None:
-        """See `Cluster.send`."""
-        self._orders.ask(self.cluster.send, node, order)
-
     def close(self) -> None:
         """Ask nothing more."""
-        for line in (self._claims, self._beats, self._orders):
-            line.close()
+        self._claims.close()
+        self._beats.close()
 
 
 class _Line:

@@ -47,6 +47,12 @@ class SharedServices:
         text = f"it runs on node {owner}" if owner else "no node has claimed it yet"
         return Reason(ReasonCode.OTHER_NODE, text)
 
+    def adopt(self) -> None:
+        """An earlier gcron on this node had those that live."""
+        for run in self._services.running():
+            if run.fence:
+                self._fences[run.job] = run.fence
+
     def ask(self, jobs: Iterable[Job]) -> None:
         """Claim those that this node does not have, and give back those that it has no more."""
         wanted = {job.name: job for job in jobs if is_service(job) and is_shared(job) and self._is_here(job)}

@@ -91,7 +91,7 @@ class Watch:
 
     def is_over(self, job: Job) -> bool:
         """Whether the job has no due instant any more, and will have none."""
-        if not self._is_watching or not self._is_watched(job):
+        if not self._is_watching or not self.is_watched(job):
             return False
         return self._timetable.get(job.name) is None
 
@@ -131,7 +131,7 @@ class Watch:
         now = int(began)
         # Jobs of a large crontab share schedules: each schedule is asked once.
         jobs = list(jobs)
-        watched = [job for job in jobs if self._is_watched(job)]
+        watched = [job for job in jobs if self.is_watched(job)]
         schedules = {id(job.schedule): job.schedule for job in watched}
         first = {key: _due_at_start(schedule, now) for key, schedule in schedules.items()}
         due = ((job, first[id(job.schedule)]) for job in watched)
@@ -248,9 +248,10 @@ class Watch:
                 self._give_up(job, due, now, reason)
 
     def _plan(self, job: Job, after: float) -> None:
-        self._timetable.set(job, _first_due(job.schedule, after) if self._is_watched(job) else None)
+        self._timetable.set(job, _first_due(job.schedule, after) if self.is_watched(job) else None)
 
-    def _is_watched(self, job: Job) -> bool:
+    def is_watched(self, job: Job) -> bool:
+        """Whether it can be due here: it is enabled, not paused, and this node may run it."""
         return job.policy.enabled and job.name not in self._paused and self.is_here(job)
 
     # -- watching -------------------------------------------------------------------------------------------

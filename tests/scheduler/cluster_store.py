@@ -5,8 +5,8 @@ It is plain and slow on purpose: the oracle for the real one. Faults are decided
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gcron.greenlet import sleep
@@ -31,7 +31,6 @@ class Incarnation:
     presence: Presence | None = None
     is_over: bool = False
     """It ended in order, or was given up, or another one has taken over: it writes nothing more."""
-    offers: set[tuple[str, int, str]] = field(default_factory=set)
 
 
 @dataclass
@@ -44,6 +43,8 @@ class Claimed:
     state: Literal["claimed", "over", "offered"]
     answer: Answer
     has_begun: bool = False
+    due: float = 0.0
+    """From when on its deadline counts, if it was lost."""
 
 
 class Shared:
@@ -77,7 +78,8 @@ class Shared:
             return self._again(row, mine, fire)
         if fire.is_missed:
             return self._decide(key, mine, fire, Answer.START, "over")
-        if fire.fire_at and now - fire.fire_at > fire.deadline:
+        due = max(fire.fire_at, 0.0 if row is None else row.due)
+        if fire.fire_at and now - due > fire.deadline:
             return Verdict(Answer.LATE)
         other = None if fire.overlaps else self._busy(mine, fire)
         if other is not None:
@@ -119,16 +121,21 @@ class Shared:
     def give_up(self, lost: Incarnation) -> list[StoredRun]:
         """End what a node had whose lease ran out."""
         lost.is_over = True
-        runs = []
+        now, runs = self.clock.now(), []
         for run_id, (owner, run) in list(self.open.items()):
             if owner is lost:
                 del self.open[run_id]
-                runs.append(replace(run, outcome="lost", reason="node lost", finished=self.clock.now()))
-        self.memory.write(Batch(runs=tuple(runs)))
+                runs.append(replace(run, outcome="lost", reason=f"node {lost.node} was lost", finished=now))
         for row in self.claims.values():
             if row.owner is lost and row.state == "claimed":
-                is_offered = not row.has_begun or row.fire.retry_lost or not row.fire.fire_at
-                row.state = "offered" if is_offered else "over"
+                fire = row.fire
+                if not row.has_begun and fire.fire_at:  # nobody knows whether it has
+                    run_id = fire.trigger or f"lost-{row.fence}"
+                    run = StoredRun(run_id, fire.job, now, "lost", fire_at=fire.fire_at, finished=now, node=lost.node)
+                    runs.append(replace(run, fence=row.fence))
+                row.state = "offered" if fire.retry_lost or not fire.fire_at else "over"
+                row.due = now
+        self.memory.write(Batch(runs=tuple(runs)))
         return runs
 
 
@@ -156,6 +163,8 @@ class ClusterStore:
         self.delay = 0.0
         """Seconds that a claim takes on its way back."""
         self.mine = Incarnation(node, 0, -1.0, is_over=True)
+        self._lost: list[StoredRun] = []
+        """To be reported by this node, until it says that it has learnt of them."""
         self._begin(takes_over=True)
 
     @property
@@ -164,7 +173,6 @@ class ClusterStore:
 
     def _begin(self, takes_over: bool = False) -> list[OpenRun]:
         shared, left = self.shared, []
-        before = self.mine
         self.mine = Incarnation(self.node, len(shared.incarnations) + 1, shared.clock.now() + LEASE)
         for old in shared.incarnations:
             if takes_over and old.node == self.node and not old.is_over:
@@ -176,12 +184,15 @@ class ClusterStore:
                 for row in shared.claims.values():
                     if row.owner is old and row.state == "claimed":
                         row.owner = self.mine
-                        if not row.has_begun:
-                            row.state = "offered"
+                        if not row.has_begun and row.fire.fire_at:
+                            left.append(OpenRun(self._may_have_begun(row), ""))
         shared.incarnations.append(self.mine)
         self._left = left if takes_over else []
-        del before
         return left
+
+    def _may_have_begun(self, row: Claimed) -> StoredRun:
+        fire, now = row.fire, self.shared.clock.now()
+        return StoredRun(f"left-{row.fence}", fire.job, now, fire_at=fire.fire_at, node=self.node, fence=row.fence)
 
     def _check(self) -> None:
         if self.is_cut or self.shared.is_down:
@@ -218,17 +229,17 @@ class ClusterStore:
             self._begin()
         self.mine.lease_until = now + LEASE
         self.mine.presence = presence
-        lost = []
-        for other in shared.incarnations:
-            if not other.is_over and other.lease_until + 1.0 < now:
-                lost += shared.give_up(other)
-        has_news = presence.seen_pauses != shared.pauses_version
         since = presence.seen_success
+        self._lost = [run for run in self._lost if (run.finished or 0.0) > since]
+        for other in shared.incarnations:
+            if not other.is_over and other.lease_until + 1.0 <= now:
+                self._lost += shared.give_up(other)
+        has_news = presence.seen_pauses != shared.pauses_version
         return self._answer(
             Beat(
                 now,
                 holds,
-                tuple(lost),
+                tuple(self._lost),
                 tuple(row.fire for row in shared.claims.values() if row.state == "offered" and row.fire.fire_at),
                 dict(shared.pauses) if has_news else None,
                 shared.pauses_version,
@@ -261,7 +272,7 @@ class ClusterStore:
         runs = []
         for run in batch.runs:
             row = next((row for row in shared.claims.values() if row.fence == run.fence), None) if run.fence else None
-            if self.mine.is_over or (row is not None and row.owner is not self.mine):
+            if row is not None and (self.mine.is_over or row.owner is not self.mine):
                 continue  # it is fenced
             runs.append(run)
             if row is not None:
@@ -289,9 +300,9 @@ class ClusterStore:
         return float("inf")
 
     def close(self) -> None:
-        """End the lease in order."""
+        """End the lease in order: others give up at once what this node may have left."""
         if not self.is_cut and not self.shared.is_down and not self.mine.is_over:
-            self.shared.give_up(self.mine)
+            self.mine.lease_until = min(self.mine.lease_until, self.shared.clock.now() - 1.0)
 
     def recall(self, jobs: Sequence[Job]) -> Recall:
         self._check()
@@ -318,7 +329,3 @@ class NodeClock:
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
-
-
-def verdicts(answers: Mapping[int, Verdict]) -> dict[int, str]:
-    return {fire: str(verdict.answer) for fire, verdict in answers.items()}

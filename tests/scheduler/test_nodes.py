@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from gcron.errors import StateError
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
+from gcron.scheduler.cluster import Order
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
 from tests.scheduler.cluster_store import ClusterStore, NodeClock, Shared
@@ -144,19 +146,251 @@ def test_a_node_alone_whose_clock_is_ahead_starts_at_the_time_of_the_store(nodes
     assert a.scheduler.node.skew == pytest.approx(5.0)
 
 
-def test_a_fire_whose_node_is_lost_before_it_began_runs_elsewhere(nodes: Nodes) -> None:
-    a = nodes.add("a", each_minute())
-    sleep(50)
-    row = nodes.shared
-    a.store.claim([_fire(nodes, 60 - 11)])
+def outcomes(member: Member, outcome: str) -> list[Any]:
+    return [event for event in member.events.of("run-finished") if event.result.outcome == outcome]
+
+
+# -- leases -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_cannot_renew_its_lease_ends_its_runs_before_others_start_new_ones(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute(takes=600))
+    sleep(61)
+    b = nodes.add("b", each_minute(takes=600))
     a.store.is_cut = True
-    nodes.add("b", each_minute())
+    sleep(300)
+    assert [node for *_, node, _ in nodes.ran] == ["a", "b"]
+    (killed,) = outcomes(a, "killed")
+    assert str(killed.result.reason.code) == "lease-lost"
+    (lost,) = outcomes(b, "lost")
+    assert (lost.node, lost.run_id) == ("a", killed.run_id)
+    started = [event.time for event in b.events.of("run-started")]
+    assert killed.time < lost.time < started[0]
+    assert killed.time - 61 - nodes.midnight < 15
+
+
+def test_a_short_outage_ends_no_run(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute(takes=45))
+    sleep(62)
+    for _ in range(4):
+        nodes.shared.is_down = True
+        sleep(8)
+        nodes.shared.is_down = False
+        sleep(7)
+    sleep(120)
+    assert outcomes(a, "killed") == []
+    assert {event.result.outcome for event in a.events.of("run-finished")} == {"succeeded"}
+
+
+def test_without_the_store_runs_go_on_and_fires_start_where_the_command_line_says_so(nodes: Nodes) -> None:
+    """With on-store-down=run: a fire may start on each node, and a warning says so."""
+    a, b = (nodes.add(name, each_minute(takes=50), when_down="run") for name in "ab")
+    sleep(30)
+    nodes.shared.is_down = True
+    sleep(60)
+    assert sorted(node for *_, node, _ in nodes.ran) == ["a", "b"]
+    for member in (a, b):
+        assert [event.is_warning for event in member.events.of("notice")] == [True]
+    nodes.shared.is_down = False
+    sleep(120)
+    assert outcomes(a, "killed") == outcomes(b, "killed") == []
+    assert Counter(nodes.fires("job"))[120] == Counter(nodes.fires("job"))[180] == 1
+
+
+def test_a_fire_waits_for_the_store_as_long_as_it_may_be_late(nodes: Nodes) -> None:
+    members = [nodes.add(name, each_minute()) for name in "ab"]
+    sleep(55)
+    nodes.shared.is_down = True
+    sleep(30)
+    nodes.shared.is_down = False
+    sleep(31)
+    assert nodes.fires("job") == minutes(1)
+    assert [event for member in members for event in member.events.of("fires-missed")] == []
+
+
+def test_fires_that_no_node_could_claim_are_missed_once(nodes: Nodes) -> None:
+    members = [nodes.add(name, each_minute()) for name in "abc"]
+    sleep(55)
+    nodes.shared.is_down = True
+    sleep(300)  # the fires of 1 to 5 minutes
+    nodes.shared.is_down = False
+    sleep(360)
+    missed = [event for member in members for event in member.events.of("fires-missed")]
+    assert sorted(at for event in missed for at in range(event.first, event.last + 1, 60)) == [
+        nodes.midnight + at for at in minutes(1, 2, 3, 4)
+    ]
+    assert nodes.fires("job") == minutes(5, 6, 7, 8, 9, 10, 11)
+
+
+def test_a_lost_run_is_run_again_on_another_node_where_it_may_be(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute(takes=50, retry_lost=True))
+    sleep(70)
+    b = nodes.add("b", each_minute(takes=50, retry_lost=True))
+    a.store.is_cut = True
     sleep(40)
-    assert row.granted[0][2] == "a"
-    assert 49 in nodes.fires("job")
+    assert [(at, node) for _, at, node, _ in nodes.ran][:2] == [(60, "a"), (60, "b")]
+    assert len(outcomes(b, "lost")) == 1
+    first, second = [fence for _, at, _, fence in nodes.ran if at == 60]
+    assert first < second
 
 
-def _fire(nodes: Nodes, second: int) -> Any:
-    from gcron.scheduler.cluster import SharedFire
+def test_a_node_that_stood_still_starts_nothing_that_others_may_have(nodes: Nodes) -> None:
+    """Its claim was granted, and the answer came after the lease: it is given back."""
+    a = nodes.add("a", each_minute())
+    sleep(55)
+    a.store.delay = 10.0
+    sleep(30)
+    assert nodes.ran == []
+    nodes.add("b", each_minute())
+    a.store.delay = 0.0
+    sleep(30)
+    assert nodes.fires("job") == minutes(1)
 
-    return SharedFire("job", nodes.midnight + second, deadline=60.0)
+
+def test_an_answer_that_is_lost_is_asked_for_again(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute())
+    nodes.add("b", each_minute(run_on="label:none"))
+    sleep(55)
+    a.store.loses_answers = True
+    sleep(8)
+    assert nodes.ran == []
+    a.store.loses_answers = False
+    sleep(10)
+    assert nodes.fires("job") == minutes(1)
+
+
+def test_a_node_that_is_stopped_leaves_at_once(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute())
+    nodes.add("b", each_minute())
+    sleep(30)
+    a.scheduler.stop()
+    sleep(60)
+    assert [node for *_, node, _ in nodes.ran] == ["b"]
+    assert all(row.state != "claimed" for row in nodes.shared.claims.values())
+
+
+# -- what somebody asks for --------------------------------------------------------------------------------------------
+
+
+def test_a_trigger_is_skipped_while_another_node_runs_the_job(nodes: Nodes) -> None:
+    a, b = (nodes.add(name, each_minute(takes=20)) for name in "ab")
+    sleep(10)
+    first, second = a.scheduler.trigger("job"), b.scheduler.trigger("job")
+    sleep(1)
+    assert second.outcome is not None
+    assert str(second.outcome.reason) == "not begun: a run of the job is still under way on node a"
+    assert (first.node, first.fence) == ("a", 1)
+    assert first.outcome is None
+
+
+def test_a_pause_holds_on_all_nodes(nodes: Nodes) -> None:
+    a, b = (nodes.add(name, each_minute()) for name in "ab")
+    sleep(10)
+    a.scheduler.pause("job", who="ann", why="a test")
+    sleep(6)
+    assert b.scheduler.is_paused("job")
+    assert [event.text for event in b.events.of("notice")] == ["paused on another node by ann: a test"]
+    sleep(120)
+    assert nodes.ran == []
+    b.scheduler.resume("job")
+    sleep(6)
+    assert not a.scheduler.is_paused("job")
+    sleep(60)
+    assert len(nodes.ran) == 1
+    late = nodes.add("c", each_minute())
+    a.scheduler.pause("job")
+    sleep(6)
+    assert late.scheduler.is_paused("job")
+
+
+def test_a_run_is_stopped_from_another_node(nodes: Nodes) -> None:
+    a, b = (nodes.add(name, each_minute(takes=50)) for name in "ab")
+    sleep(62)
+    ((_, _, node, _),) = nodes.ran
+    owner, other = (a, b) if node == "a" else (b, a)
+    (run,) = owner.scheduler.running()
+    other.scheduler.store.send(node, Order(0, "stop", "job", run.run_id, "ann", "a test"))
+    sleep(6)
+    (killed,) = outcomes(owner, "killed")
+    assert str(killed.result.reason) == "stopped by ann: a test"
+
+
+def test_expect_within_counts_the_successes_of_all_nodes(nodes: Nodes) -> None:
+    """And one node alone reports a silence."""
+    succeeds = [True]
+
+    def jobs(scheduler: Scheduler) -> None:
+        @scheduler.job("*/10 * * * *", name="job", greenlet=True, expect_within="25m")
+        def work() -> None:
+            assert succeeds
+
+    members = [nodes.add(name, jobs) for name in "ab"]
+    sleep(3 * 3600)
+    assert [event for member in members for event in member.events.of("success-overdue")] == []
+    succeeds.clear()
+    sleep(3600)
+    overdue = [event for member in members for event in member.events.of("success-overdue")]
+    assert len(overdue) == 1
+    succeeds.append(True)
+    sleep(900)
+    assert len([event for member in members for event in member.events.of("success-resumed")]) == 1
+
+
+# -- services ----------------------------------------------------------------------------------------------------------
+
+
+def service(scheduler: Scheduler) -> None:
+    scheduler.job("@service", name="job", greenlet=True, run_on="one")(lambda: sleep(100_000))
+
+
+def living(*members: Member) -> list[str]:
+    return [member.store.node for member in members if member.scheduler.services["job"].run is not None]
+
+
+def test_a_service_lives_on_one_node_and_fails_over(nodes: Nodes) -> None:
+    a, b, c = (nodes.add(name, service) for name in "abc")
+    sleep(1)
+    assert living(a, b, c) == ["a"]
+    assert str(b.scheduler.services["job"].reason) == "it runs on node a"
+    a.store.is_cut = True
+    sleep(14.6)
+    assert living(a, b, c) == []
+    sleep(10)
+    assert len(living(b, c)) == 1
+    a.store.is_cut = False
+    sleep(20)
+    assert len(living(a, b, c)) == 1
+    fences = [fence for *_, fence in nodes.ran]
+    assert fences == sorted(set(fences))
+
+
+def test_the_owner_of_a_service_gives_it_back_when_it_stops(nodes: Nodes) -> None:
+    a, b = (nodes.add(name, service) for name in "ab")
+    sleep(1)
+    a.scheduler.stop()
+    sleep(6)
+    assert living(b) == ["b"]
+
+
+def test_a_service_of_another_node_is_not_started_here(nodes: Nodes) -> None:
+    _, b = (nodes.add(name, service) for name in "ab")
+    sleep(1)
+    with pytest.raises(StateError, match="it runs on node a"):
+        b.scheduler.trigger("job")
+    b.scheduler.store.send("a", Order(0, "restart", "job", "", "ann", ""))
+    sleep(6)
+    assert [node for *_, node, _ in nodes.ran] == ["a", "a"]
+
+
+# -- many --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_jobs_that_are_due_at_once(nodes: Nodes) -> None:
+    def jobs(scheduler: Scheduler) -> None:
+        for number in range(1000):
+            scheduler.job("* * * * *", name=f"job{number}", greenlet=True)(lambda: None)
+
+    for name in "abcd":
+        nodes.add(name, jobs)
+    sleep(61)
+    assert Counter(job for job, *_ in nodes.ran) == Counter({f"job{number}": 1 for number in range(1000)})
