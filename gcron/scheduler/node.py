@@ -43,7 +43,7 @@ _MOST_ORDERS = 1000
 # Lost runs that are remembered, so that none is reported twice. One beat brings a thousand.
 _MOST_REPORTED = 3000
 # Seconds that a stop waits for the answer to a claim.
-_LAST_ANSWER = 2.0
+_LAST_ANSWER = 3.0
 _LEASE_LOST = Reason(ReasonCode.LEASE_LOST, "lease lost: this node could not reach the store, so others may run it")
 
 

@@ -6,7 +6,7 @@ when a fire is due, nor how long the lease of this node holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from gcron.frozen import replace
@@ -193,7 +193,7 @@ class SharedClaims:
         while not self.is_stopped:
             self._changed.clear()
             now = self._clock.monotonic()
-            due = [claim for claim in self._waiting.values() if claim.ask_at <= now]
+            due = _without_twins(claim for claim in self._waiting.values() if claim.ask_at <= now)
             if due:
                 self._ask(due)
                 continue
@@ -210,8 +210,9 @@ class SharedClaims:
                 pass
         for claim in due:
             verdicts = [] if answers is None else [next(answers) for _ in claim.fires]
-            if self._waiting.pop(claim.key, None) is not claim:  # it was stopped meanwhile
-                self._door.release([verdict.fence for verdict in verdicts if verdict and not claim.fire.is_missed])
+            was_stopped = self._waiting.pop(claim.key, None) is not claim
+            if was_stopped and not claim.fire.is_missed:
+                self._door.release([verdict.fence for verdict in verdicts if verdict])
                 continue
             try:
                 if verdicts:
@@ -273,8 +274,12 @@ class SharedClaims:
         if early := [verdict.wait for verdict in verdicts if verdict.answer is Answer.EARLY]:
             self._again(claim, min(max(*early, 0.05), _LONGEST_WAIT))
             return
-        answers = zip(claim.fires, verdicts, strict=True)
-        missed = [fire.fire_at for fire, verdict in answers if verdict and self._use(verdict.fence)]
+        missed = []
+        for fire, verdict in zip(claim.fires, verdicts, strict=True):
+            if verdict and self._use(verdict.fence):
+                missed.append(fire.fire_at)
+            elif verdict.answer is Answer.BUSY and claim.why_missed and self._use(verdict.fence):
+                self._decisions.skip(claim.job, fire, verdict)  # that answer had not arrived
         if not missed or not claim.why_missed:
             return
         if claim.span is not None and len(missed) == len(claim.fires):
@@ -297,3 +302,15 @@ class SharedClaims:
         else:
             claim.why_missed = NO_ANSWER
             self._again(claim)
+
+
+def _without_twins(claims: Iterable[_Claim]) -> list[_Claim]:
+    """Leave out what has a fire of an earlier one: one question has each fire once."""
+    asked: set[tuple[str, int, str]] = set()
+    found = []
+    for claim in claims:
+        keys = {(fire.job, fire.fire_at, fire.trigger) for fire in claim.fires}
+        if asked.isdisjoint(keys):
+            asked |= keys
+            found.append(claim)
+    return found

@@ -92,10 +92,10 @@ class Shared:
         if row.owner is not mine:
             return Verdict(Answer.TAKEN, node=row.owner.node)
         if fire.is_missed:
-            if row.state == "claimed" and not row.has_begun:
-                row.state, row.fire = "over", fire
-            is_own = row.fire.is_missed
-            return Verdict(Answer.START, row.fence) if is_own else Verdict(Answer.TAKEN, node=mine.node)
+            if row.has_begun:
+                return Verdict(Answer.TAKEN, node=mine.node)
+            row.state, row.fire = "over", fire
+            return Verdict(row.answer, row.fence)
         if row.fire.fire_at and (row.has_begun or row.fire.is_missed):
             return Verdict(Answer.TAKEN, node=mine.node)
         return Verdict(row.answer, row.fence)
@@ -213,6 +213,7 @@ class ClusterStore:
             return [True] * len(fires)
         if not self.shared.holds(self.mine):
             raise ConnectionError("this node has no lease")
+        assert len({(fire.job, fire.fire_at, fire.trigger) for fire in fires}) == len(fires), "asked twice at once"
         return self._answer([self.shared.claim(self.mine, fire) for fire in fires])
 
     def release(self, fences: Sequence[int]) -> None:
