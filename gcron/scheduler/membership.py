@@ -30,7 +30,8 @@ class Membership:
     """The lease of this node.
 
     `present`: what the next beat says. `learn`: takes what a beat has brought, and when it was sent. `lose`: the lease
-    is about to end; takes the seconds until runs have to be gone. None of them may park.
+    is about to end; takes the seconds until runs have to be gone, None when others have given them up already. None of
+    these may park.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Membership:
         clock: Clock,
         present: Callable[[], Presence],
         learn: Callable[[Beat, float], object],
-        lose: Callable[[float], object],
+        lose: Callable[[float | None], object],
     ) -> None:
         self._door = door
         self._clock = clock
@@ -130,7 +131,7 @@ class Membership:
         if self._sent == -inf or not beat.holds:
             self.began = sent
         if not beat.holds:
-            self._lose(0.0)
+            self._lose(None)
         self._sent = sent
         self._has_told = False
         self.nodes = beat.nodes

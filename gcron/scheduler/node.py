@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gcron.policy.services import is_service, is_shared, label_of
 from gcron.runtime.event import AsyncResult
+from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
 from gcron.scheduler.door import NO_ANSWER, StoreDoor, StoreUnavailable
@@ -230,15 +231,19 @@ class Node:
             self._jobs, self._definitions = jobs, _digest(jobs)
         return Presence(len(jobs), self._definitions, os.getpid(), self._seen_pauses, self._seen_success)
 
-    def _lose(self, seconds: float) -> None:
-        """End what was claimed, at the latest in so many seconds: others may run it then."""
-        if self._goes_on and seconds:
+    def _lose(self, seconds: float | None) -> None:
+        """End what was claimed, at the latest in so many seconds: others may run it then. None: they may already."""
+        if self._goes_on and seconds is not None:
             return
         parts = self._parts
-        for run in [*parts.runs.running(), *parts.services.running()]:
-            if run.fence:
-                run.stop(Outcome.KILLED, _LEASE_LOST, now=not seconds, kill_after=seconds)
+        # With on-store-down=run, jobs may run twice; but two copies of a service would go on for ever.
+        runs = [run for run in parts.runs.running() if run.fence and not self._goes_on]
+        runs += [run for run in parts.services.running() if run.fence]
+        for run in runs:
+            run.stop(Outcome.KILLED, _LEASE_LOST, now=not seconds, kill_after=seconds)
         self._services.lose(_LEASE_LOST)
+        if seconds:  # some may have been asked to end before, and have longer
+            get_hub().call_later(seconds, _kill, runs)
 
     # -- what a beat brings -----------------------------------------------------------------------------------
 
@@ -319,6 +324,11 @@ class Node:
 
 
 _DONE = {"stop": "stopped", "kill": "killed", "restart": "restarted"}
+
+
+def _kill(runs: Sequence[Run]) -> None:
+    for run in runs:
+        run.stop(Outcome.KILLED, _LEASE_LOST, now=True)
 
 
 def _busy(verdict: Verdict) -> Reason:

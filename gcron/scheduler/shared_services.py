@@ -60,7 +60,7 @@ class SharedServices:
         for name in [name for name in self._fences if name not in wanted and not self._lives(name)]:
             self._door.release([self._fences.pop(name)])
         for name, job in wanted.items():
-            if name not in self._fences:
+            if name not in self._fences and not self._lives(name):
                 self._claims.ask(job, SharedFire(name, 0), partial(self._follow, job))
 
     def _lives(self, name: str) -> bool:

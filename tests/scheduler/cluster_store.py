@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gcron.greenlet import sleep
+from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Answer, Beat, NodeRecord, Order, Presence, SharedFire, Verdict
 from gcron.scheduler.history import OpenRun, Pause, Recall, StoredRun
 from gcron.scheduler.job import Job
@@ -50,7 +51,7 @@ class Claimed:
 class Shared:
     """The database. `clock` is its own: nodes may be ahead or behind."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.memory = MemoryStore(now=clock.now)
         self.claims: dict[tuple[str, int, str], Claimed] = {}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gcron.errors import StateError
 from gcron.greenlet import sleep
+from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
 from gcron.scheduler.cluster import Order
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
 from tests.scheduler.cluster_store import ClusterStore, NodeClock, Shared
+from tests.waiting import until
 
 Make = Callable[..., Any]
 
@@ -167,6 +171,28 @@ def test_a_node_that_cannot_renew_its_lease_ends_its_runs_before_others_start_ne
     started = [event.time for event in b.events.of("run-started")]
     assert killed.time < lost.time < started[0]
     assert killed.time - 61 - nodes.midnight < 15
+
+
+@pytest.mark.realtime
+def test_a_process_that_ignores_the_stop_signal_is_gone_before_the_lease_ends(
+    make_scheduler: Make, tmp_path: Path
+) -> None:
+    """Also when it was asked to end before, by its time-out, and has an hour for that."""
+    shared = Shared(SystemClock())
+    store = ClusterStore(shared, "a")
+    store.lease = 3.0
+    scheduler, recorder = make_scheduler(state=store)
+    command = f"trap '' TERM; echo $GCRON_NODE $GCRON_FENCE > {tmp_path}/began; while :; do sleep 0.05; done"
+    scheduler.command(command, "@manual", name="job", timeout=0.2, kill_after="1h")
+    scheduler.start()
+    scheduler.trigger("job")
+    until(lambda: (tmp_path / "began").exists() and (tmp_path / "began").read_text() == "a 1\n")
+    sleep(0.4)  # beyond its time-out
+    store.is_cut = True
+    cut = time.monotonic()
+    until(lambda: bool(recorder.outcomes()))
+    assert time.monotonic() - cut < 3.5
+    assert recorder.outcomes() in (["killed"], ["timed-out"])
 
 
 def test_a_short_outage_ends_no_run(nodes: Nodes) -> None:
@@ -362,6 +388,18 @@ def test_a_service_lives_on_one_node_and_fails_over(nodes: Nodes) -> None:
     assert len(living(a, b, c)) == 1
     fences = [fence for *_, fence in nodes.ran]
     assert fences == sorted(set(fences))
+
+
+def test_a_service_of_a_node_that_was_given_up_has_no_second_copy(nodes: Nodes) -> None:
+    """Also where jobs go on without the store."""
+    a, b = (nodes.add(name, service, when_down="run") for name in "ab")
+    sleep(1)
+    a.store.is_cut = True
+    sleep(30)
+    assert living(a, b) == ["a", "b"]  # on-store-down=run
+    a.store.is_cut = False
+    sleep(10)
+    assert living(a, b) == ["b"]
 
 
 def test_the_owner_of_a_service_gives_it_back_when_it_stops(nodes: Nodes) -> None:
