@@ -122,7 +122,7 @@ class Node:
     def start(self) -> None:
         """Get the lease, parking. Nothing may be due before."""
         parts = self._parts
-        parts.watch.is_here = self.is_here
+        parts.watch.may_run = self.is_here
         parts.expectations.may_report = self._may_report
         parts.runs.node, parts.runs.claim = self.name, self._claim_run
         parts.services.claim_for(self.name, self._claim_life, self._why_not_here)

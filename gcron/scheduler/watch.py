@@ -68,8 +68,8 @@ class Watch:
         self._changed = Flag()
         self._watcher: Greenlet | None = None
         self._is_stopped = False
-        self.is_here: Callable[[Job], bool] = lambda job: True
-        """Whether this node may run the job."""
+        self.may_run: Callable[[Job], bool] | None = None
+        """Whether this one of several nodes may run the job; None: there is no other."""
 
     @property
     def is_started(self) -> bool:
@@ -252,7 +252,12 @@ class Watch:
 
     def is_watched(self, job: Job) -> bool:
         """Whether it can be due here: it is enabled, not paused, and this node may run it."""
-        return job.policy.enabled and job.name not in self._paused and self.is_here(job)
+        is_due_anywhere = job.policy.enabled and job.name not in self._paused
+        return is_due_anywhere and (self.may_run is None or self.may_run(job))
+
+    def is_here(self, job: Job) -> bool:
+        """Whether this one of several nodes may run it; without others, true."""
+        return self.may_run is None or self.may_run(job)
 
     # -- watching -------------------------------------------------------------------------------------------
 

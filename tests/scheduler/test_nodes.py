@@ -329,6 +329,25 @@ def test_a_pause_holds_on_all_nodes(nodes: Nodes) -> None:
     assert late.scheduler.is_paused("job")
 
 
+def test_a_pause_here_is_newer_than_what_a_beat_brings_that_was_sent_before(nodes: Nodes) -> None:
+    def jobs(scheduler: Scheduler) -> None:
+        for name in ("one", "two"):
+            scheduler.job("@hourly", name=name, greenlet=True)(lambda: None)
+
+    a, b = (nodes.add(name, jobs) for name in "ab")
+    sleep(1)
+    a.store.delay = 2.0
+    b.scheduler.pause("two")
+    sleep(4.5)  # its beat has been answered, and the answer is on its way
+    assert not a.scheduler.is_paused("two")
+    a.scheduler.pause("one")
+    sleep(2)
+    assert a.scheduler.is_paused("one")
+    assert a.scheduler.is_paused("two")
+    sleep(20)
+    assert b.scheduler.is_paused("one")
+
+
 def test_a_run_is_stopped_from_another_node(nodes: Nodes) -> None:
     a, b = (nodes.add(name, each_minute(takes=50)) for name in "ab")
     sleep(62)
