@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from zlib import crc32
 
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
@@ -98,6 +99,14 @@ class Membership:
         """Whether it is this node that reports what all of them see: the first one by name that is up."""
         up = [each.node for each in self.nodes if each.is_up]
         return self.is_sure and (not up or self._door.cluster.node == min(up))
+
+    def has_turn(self, job: str, fire_at: int, label: str) -> bool:
+        """Whether this node asks first for a fire: of those that are up, and have the label if there is one."""
+        up = sorted({each.node for each in self.nodes if each.is_up and (not label or label in each.labels)})
+        return (
+            not up
+            or up[crc32(f"{job} {fire_at}".encode("utf-8", "surrogatepass")) % len(up)] == self._door.cluster.node
+        )
 
     def look(self) -> None:
         """Report that the lease ends, if so: after a suspend, no timer has seen that. Returns at once."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from gcron.frozen import replace
+from gcron.policy.services import label_of
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
@@ -25,6 +26,9 @@ __all__ = ["Decisions", "Lease", "SharedClaims", "shared_fire"]
 
 # Seconds until the store is asked again: because it gave no answer, or at the latest because a fire is early.
 _AGAIN, _LONGEST_WAIT = 1.0, 60.0
+# Seconds for the node that asks first. So the fires of one instant are spread over all nodes: the first question has
+# only a part of them, and otherwise the quickest node would have them all.
+_FIRST_TURN = 0.1
 # Seconds after a fire until this node says that nobody has started it. A node that was stopped may still start it.
 _OTHERS_TURN = 60.0
 # Fires of a span that are claimed as missed; of a longer one, the last ones stand for all.
@@ -47,6 +51,9 @@ class Lease(Protocol):
 
     def now(self) -> float:
         """The time of the store."""
+
+    def has_turn(self, job: str, fire_at: int, label: str) -> bool:
+        """Whether this node asks first for the fire: of those that are up, and have the label if there is one."""
 
 
 class Decisions(Protocol):
@@ -150,8 +157,10 @@ class SharedClaims:
 
     def request(self, job: Job, fires: Sequence[int]) -> None:
         """Let these fires start, once they are claimed. Returns at once."""
+        label = label_of(job)
         for fire_at in fires:
-            self._add(_Claim(job, (shared_fire(job, fire_at),)))
+            after = 0.0 if self._lease.has_turn(job.name, fire_at, label) else _FIRST_TURN
+            self._add(_Claim(job, (shared_fire(job, fire_at),)), after)
 
     def offer(self, job: Job, fire: SharedFire) -> None:
         """Claim a fire that another node gave back, or lost."""

@@ -29,6 +29,7 @@ class Incarnation:
     node: str
     number: int
     lease_until: float
+    labels: tuple[str, ...] = ()
     presence: Presence | None = None
     is_over: bool = False
     """It ended in order, or was given up, or another one has taken over: it writes nothing more."""
@@ -174,7 +175,7 @@ class ClusterStore:
 
     def _begin(self, takes_over: bool = False) -> list[OpenRun]:
         shared, left = self.shared, []
-        self.mine = Incarnation(self.node, len(shared.incarnations) + 1, shared.clock.now() + LEASE)
+        self.mine = Incarnation(self.node, len(shared.incarnations) + 1, shared.clock.now() + LEASE, tuple(self.labels))
         for old in shared.incarnations:
             if takes_over and old.node == self.node and not old.is_over:
                 old.is_over = True
@@ -254,7 +255,7 @@ class ClusterStore:
     def _record(self, each: Incarnation) -> NodeRecord:
         jobs, digest = (each.presence.jobs, each.presence.definitions) if each.presence else (0, "")
         is_up = self.shared.holds(each)
-        return NodeRecord(each.node, "host", 1, (), "1", jobs, digest, 0.0, each.lease_until - LEASE, is_up)
+        return NodeRecord(each.node, "host", 1, each.labels, "1", jobs, digest, 0.0, each.lease_until - LEASE, is_up)
 
     def send(self, node: str, order: Order) -> None:
         self._check()

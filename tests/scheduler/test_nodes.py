@@ -451,3 +451,18 @@ def test_a_thousand_jobs_that_are_due_at_once(nodes: Nodes) -> None:
         nodes.add(name, jobs)
     sleep(61)
     assert Counter(job for job, *_ in nodes.ran) == Counter({f"job{number}": 1 for number in range(1000)})
+    shares = Counter(node for *_, node, _ in nodes.ran)
+    assert min(shares[name] for name in "abcd") > 200
+
+
+def test_the_turn_of_a_node_that_is_down_passes_to_others(nodes: Nodes) -> None:
+    def jobs(scheduler: Scheduler) -> None:
+        for number in range(20):
+            scheduler.job("* * * * *", name=f"job{number}", greenlet=True)(lambda: None)
+
+    _, b = (nodes.add(name, jobs) for name in "ab")
+    sleep(55)
+    b.store.is_cut = True  # and for 15 s nobody knows
+    sleep(6)
+    assert {node for *_, node, _ in nodes.ran} == {"a"}
+    assert len(nodes.ran) == 20
