@@ -23,6 +23,8 @@ __all__ = ["Membership"]
 # Parts of the lease: after which it is renewed, at which runs are told to end, and at which they have to be gone. What
 # lies between the last one and the end is for a machine that is busy.
 _BEAT, _END, _GONE = 1 / 3, 13 / 15, 14.5 / 15
+# Seconds that a start waits for the first beat.
+_FIRST_BEAT = 5.0
 # Seconds until a beat that failed is tried again.
 _RETRY_AFTER = 1.0
 
@@ -63,12 +65,13 @@ class Membership:
         """All of them, as of the last beat."""
         self._beating: Greenlet | None = None
         self._soon = Flag()
+        self._has_tried = Flag()
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Get the lease, parking, and renew it from then on."""
-        self._beat()
+        """Get the lease, parking for a bounded time, and renew it from then on."""
         self._beating = spawn(self._go_on)
+        self._has_tried.wait(_FIRST_BEAT)
 
     def stop(self) -> None:
         """Renew it no more."""
@@ -123,11 +126,11 @@ class Membership:
         self._lose(max(0.0, self._sent + self._lease * _GONE - now))
 
     def _go_on(self) -> None:
-        pause = self._lease * _BEAT
         while True:
+            pause = self._lease * _BEAT if self._beat() else _RETRY_AFTER
+            self._has_tried.set()
             self._soon.wait(pause)
             self._soon.clear()
-            pause = self._lease * _BEAT if self._beat() else _RETRY_AFTER
 
     def _beat(self) -> bool:
         try:

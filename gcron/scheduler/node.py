@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gcron.policy.services import is_service, is_shared, label_of
 from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
@@ -149,9 +150,12 @@ class Node:
         """Ask nothing more. The store ends the lease when it is closed. Parks."""
         self.claims.join(_LAST_ANSWER)
         self._lease.stop()
+        spawn(self._give_back).join(_LAST_ANSWER)
+        self._shared_door.close()
+
+    def _give_back(self) -> None:
         with suppress(StoreUnavailable):
             self._shared_door.give_back()
-        self._shared_door.close()
 
     # -- decisions after a claim ------------------------------------------------------------------------------
 

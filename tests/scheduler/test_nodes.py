@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from gcron.scheduler.cluster import Order
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
 from tests.scheduler.cluster_store import ClusterStore, NodeClock, Shared
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Make = Callable[..., Any]
 
@@ -193,6 +194,34 @@ def test_a_process_that_ignores_the_stop_signal_is_gone_before_the_lease_ends(
     until(lambda: bool(recorder.outcomes()))
     assert time.monotonic() - cut < 3.5
     assert recorder.outcomes() in (["killed"], ["timed-out"])
+
+
+@pytest.mark.realtime
+def test_a_store_that_hangs_keeps_neither_other_jobs_nor_a_stop(make_scheduler: Make) -> None:
+    """Claims and beats hang in their threads. The lease ends all the same, and with it what was claimed."""
+    store = ClusterStore(Shared(SystemClock()), "a")
+    store.blocks, store.lease = True, 3.0
+    scheduler, recorder = make_scheduler(state=store)
+    scheduler.job("@every 1s", name="own", greenlet=True, run_on="every")(lambda: None)
+    scheduler.job("@manual", name="shared", greenlet=True)(lambda: sleep(60))
+    scheduler.start()
+    scheduler.trigger("shared")
+    until(lambda: bool(recorder.of("run-started", "shared")))
+    released = threading.Event()
+    store.claim = store.beat = lambda *arguments: released.wait(PATIENCE)  # type: ignore[method-assign,assignment]
+    scheduler.trigger("shared")
+    until(lambda: recorder.outcomes("shared") == ["skipped", "killed"])
+    count = len(recorder.of("run-started", "own"))
+    until(lambda: len(recorder.of("run-started", "own")) > count + 1)
+    waits = scheduler.trigger("shared")
+    sleep(0.1)
+    assert waits.outcome is None
+    began = time.monotonic()
+    scheduler.stop(grace=0)
+    assert time.monotonic() - began < 12
+    released.set()
+    assert waits.outcome is not None
+    assert str(waits.outcome.reason) == "not begun: gcron is told to stop"
 
 
 def test_a_short_outage_ends_no_run(nodes: Nodes) -> None:
