@@ -20,6 +20,7 @@ __all__ = [
     "describe_kind",
     "find_chain_mistakes",
     "find_mistakes",
+    "find_unshareable",
     "find_useless",
     "is_chained",
     "is_service",
@@ -86,6 +87,22 @@ def label_of(subject: Subject) -> str:
     """The label that a node must have to run it; empty when each node may."""
     run_on = subject.policy.run_on
     return run_on.removeprefix(LABEL) if run_on is not None and run_on.startswith(LABEL) else ""
+
+
+def find_unshareable(subject: Subject) -> str:
+    """Return what of it several nodes cannot share, as a phrase; empty when it can be shared, or is not to be."""
+    policy = subject.policy
+    if not is_shared(subject):
+        return ""
+    if is_chained(subject):
+        return "@after"
+    if subject.schedule.follows_end:
+        return "a schedule by the end of the last run"
+    if policy.overlap in ("queue", "replace"):
+        return f"overlap={policy.overlap}"
+    if policy.catchup == "all":
+        return "catchup=all"
+    return "group=" if policy.group is not None else ""
 
 
 def describe_kind(subject: Subject) -> str:

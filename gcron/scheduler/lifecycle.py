@@ -131,6 +131,8 @@ class Lifecycle(Observable):
         self._table = JobTable(
             self._watch, self._services, self._groups, self._expectations, self._counts, self._door, self._make_chains
         )
+        # Stores of programs may be older than the attribute.
+        self._table.is_shared = getattr(self._door.store, "cluster", None) is not None
         observers.add_own("run-finished", self._expectations.notice)
         observers.add_own("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
@@ -269,7 +271,7 @@ class Lifecycle(Observable):
 
     def _join_nodes(self) -> None:
         """Take part in the work of several nodes, where they share the store. Parks."""
-        if self._door.store.cluster is None:
+        if not self._table.is_shared:
             return
         from gcron.scheduler.node import Node, Parts
 

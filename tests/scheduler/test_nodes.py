@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gcron.errors import StateError
+from gcron.errors import JobError, StateError
 from gcron.greenlet import sleep
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
@@ -153,6 +153,20 @@ def test_a_node_alone_whose_clock_is_ahead_starts_at_the_time_of_the_store(nodes
 
 def outcomes(member: Member, outcome: str) -> list[Any]:
     return [event for event in member.events.of("run-finished") if event.result.outcome == outcome]
+
+
+@pytest.mark.parametrize("option", ["overlap='queue'", "overlap='replace'", "catchup='all'", "group='g'"])
+def test_what_nodes_cannot_share_is_refused(nodes: Nodes, option: str) -> None:
+    """Each node knows only its own queue, its own runs and its own groups."""
+    name, _, value = option.partition("=")
+
+    def jobs(scheduler: Scheduler, **more: Any) -> None:
+        scheduler.group("g", limit=1)
+        each_minute(**{name: value.strip("'")}, **more)(scheduler)
+
+    with pytest.raises(JobError, match=f"job 'job': {name}=.* is not offered where several nodes share a job"):
+        nodes.add("a", jobs)
+    nodes.add("b", lambda scheduler: jobs(scheduler, run_on="every"))
 
 
 # -- leases -----------------------------------------------------------------------------------------------------------
