@@ -32,9 +32,9 @@ _RETRY_AFTER = 1.0
 class Membership:
     """The lease of this node.
 
-    `present`: what the next beat says. `learn`: takes what a beat has brought, and when it was sent. `lose`: the lease
-    is about to end; takes the seconds until runs have to be gone, None when others have given them up already. None of
-    these may park.
+    `present`: returns what the next beat says; called in a thread. `learn`: takes what a beat has brought, and when it
+    was sent. `lose`: the lease is about to end; takes the seconds until runs have to be gone, None when others have
+    given them up already. Neither may park.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Membership:
 
     def _beat(self) -> bool:
         try:
-            sent, beat = self._door.beat(self._present(), self.skew)
+            sent, beat = self._door.beat(self._present, self.skew)
         except StoreUnavailable:
             return False
         answered = self._clock.monotonic()

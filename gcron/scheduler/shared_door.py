@@ -55,10 +55,10 @@ class SharedDoor:
             self._claims.ask(self.cluster.release, fences)
             del self._to_release[: len(fences)]
 
-    def beat(self, presence: Presence, skew: float | None) -> tuple[float, Beat]:
-        """See `Cluster.beat`. Returns also when it was sent, by the clock's `monotonic`."""
+    def beat(self, present: Callable[[], Presence], skew: float | None) -> tuple[float, Beat]:
+        """See `Cluster.beat`; `present` is called in the thread. Returns also when it was sent, by `monotonic`."""
         sent = self._clock.monotonic()
-        return sent, self._beats.ask(self.cluster.beat, presence, skew)
+        return sent, self._beats.ask(lambda: self.cluster.beat(present(), skew))
 
     def close(self) -> None:
         """Ask nothing more."""
