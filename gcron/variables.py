@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["MARK", "NO_SETTINGS", "OF_MESSAGES", "OF_RUNS"]
+__all__ = ["MARK", "NO_SETTINGS", "OF_MESSAGES", "OF_NODES", "OF_RUNS"]
 
 MARK = "GCRON_MARK"
 """The variable by which gcron finds the processes of a run. Processes inherit it, and nobody can guess its value."""
@@ -22,6 +22,8 @@ OF_RUNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Of each job and command, with the fields of their `Identity` (docs/environment.md)."""
+OF_NODES: Mapping[str, str] = MappingProxyType({"GCRON_NODE": "node", "GCRON_FENCE": "fence"})
+"""Of jobs where several nodes share the work, with the fields of their `Identity`."""
 OF_MESSAGES: Mapping[str, str] = MappingProxyType(
     {
         "GCRON_KIND": "kind",
@@ -42,5 +44,5 @@ OF_MESSAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Of commands such as `on-failure=`, with the fields of their message's record (docs/notifications.md)."""
-NO_SETTINGS = OF_RUNS.keys() | OF_MESSAGES.keys()
+NO_SETTINGS = OF_RUNS.keys() | OF_NODES.keys() | OF_MESSAGES.keys()
 """Options of these names, such as `--job` and `--outcome`, have no variable."""

@@ -45,12 +45,12 @@ LEFT = RunResult(Outcome.FAILED, WHY, 1, left_behind="sleep (pid 7)")
 
 # Each event with all its optional fields.
 FULL = [
-    RunStarted(0.0, "job", "run", 0, "ann", "a test"),
+    RunStarted(0.0, "job", "run", 0, "ann", "a test", "a", 7),
     ProcessStarted(0.0, "job", "run", 7),
     JobOutput(0.0, "job", "run", "stdout", [b"{}", b"half"], late=True, continued=True),
     Notice(0.0, "job", "run", "text"),
     RetryPlanned(0.0, "job", "run", 1, LEFT, 10.0),
-    RunFinished(0.0, "job", "run", 0, LEFT),
+    RunFinished(0.0, "job", "run", 0, LEFT, node="a", fence=7),
     FiresMissed(0.0, "job", 0, 60, WHY, 2),
     RunLate(0.0, "job", "run", 0, 5.0, WHY),
     SuccessOverdue(0.0, "job", 60.0, None),

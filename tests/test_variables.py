@@ -9,7 +9,7 @@ from gcron.cli.parser import variables_of
 from gcron.notify.command import variables_of as variables_of_message
 from gcron.notify.message import Message
 from gcron.supervise.command import Identity
-from gcron.variables import NO_SETTINGS, OF_MESSAGES, OF_RUNS
+from gcron.variables import NO_SETTINGS, OF_MESSAGES, OF_NODES, OF_RUNS
 
 
 def settings() -> set[str]:
@@ -26,6 +26,10 @@ def test_what_jobs_and_commands_get_is_in_the_table() -> None:
         "GCRON_MARK": "m",
     }
     assert Identity("a", "r").variables().keys() == OF_RUNS.keys()
+    assert Identity("a", "r", node="b").variables().keys() - OF_RUNS.keys() == {"GCRON_NODE"}
+    shared = Identity("a", "r", node="b", fence=8).variables()
+    assert (shared["GCRON_NODE"], shared["GCRON_FENCE"]) == ("b", "8")
+    assert shared.keys() == OF_RUNS.keys() | OF_NODES.keys()
     assert variables_of_message(Message("m", "failure", 0.0, "t")).keys() == OF_MESSAGES.keys()
 
 

@@ -32,6 +32,7 @@ class _OfAll(TypedDict, total=False):
     output: Literal["lines", "raw", "discard"]
     notify: str | list[str] | tuple[str, ...]
     notify_again: Duration
+    run_on: str | None
 
 
 class _OfSchedules(TypedDict, total=False):

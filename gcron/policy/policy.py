@@ -21,6 +21,7 @@ from gcron.policy.values import (
     read_path,
     read_pattern,
     read_program,
+    read_run_on,
     read_seconds,
     read_signal,
     read_switch,
@@ -64,6 +65,9 @@ class Policy:
         "the targets that get messages about it: `ops,hc`")
     notify_again: float = option("notify-again", read_seconds, "6h", "every job",
         "the time after which a problem that stays is reported again, with its count")
+    run_on: str | None = option("run-on", or_none(read_run_on), None, "every job",
+        "on which of several nodes it runs: each fire on `one`, on `every`, or on one with that label, `label:NAME`; "
+        "without it, `every` for services and `@reboot`, `one` for all others")
 
     overlap: str = option("overlap", one_of("skip", "queue", "replace", "allow"), "skip", "scheduled jobs",
         "what happens to a fire that is due while the job still runs: `skip` it, `queue` it until that run is over, "

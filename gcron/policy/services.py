@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from gcron.frozen import replace
 from gcron.policy.options import options_of
 from gcron.policy.policy import Policy
+from gcron.policy.values import LABEL
 from gcron.schedule import AfterJobsSchedule, Schedule, Unscheduled
 from gcron.spelling import nearest
 
@@ -19,9 +20,12 @@ __all__ = [
     "describe_kind",
     "find_chain_mistakes",
     "find_mistakes",
+    "find_unshareable",
     "find_useless",
     "is_chained",
     "is_service",
+    "is_shared",
+    "label_of",
     "runs_at_start",
     "without_useless",
 ]
@@ -69,6 +73,36 @@ def runs_at_start(subject: Subject) -> bool:
 def is_chained(subject: Subject) -> bool:
     """Whether it is an `@after`: it runs after other jobs."""
     return type(subject.schedule) is AfterJobsSchedule
+
+
+def is_shared(subject: Subject) -> bool:
+    """Whether one of several nodes runs it, each fire anew: `run-on`."""
+    run_on = subject.policy.run_on
+    if run_on is None:
+        return not is_service(subject) and not runs_at_start(subject)
+    return run_on != "every"
+
+
+def label_of(subject: Subject) -> str:
+    """The label that a node must have to run it; empty when each node may."""
+    run_on = subject.policy.run_on
+    return run_on.removeprefix(LABEL) if run_on is not None and run_on.startswith(LABEL) else ""
+
+
+def find_unshareable(subject: Subject) -> str:
+    """Return what of it several nodes cannot share, as a phrase; empty when it can be shared, or is not to be."""
+    policy = subject.policy
+    if not is_shared(subject):
+        return ""
+    if is_chained(subject):
+        return "@after"
+    if subject.schedule.follows_end:
+        return "a schedule by the end of the last run"
+    if policy.overlap in ("queue", "replace"):
+        return f"overlap={policy.overlap}"
+    if policy.catchup == "all":
+        return "catchup=all"
+    return "group=" if policy.group is not None else ""
 
 
 def describe_kind(subject: Subject) -> str:

@@ -50,6 +50,8 @@ _EXIT_CODE = "[0-9]{1,3}"
 _NAME = r"\w[\w.:@+-]{0,99}"
 _USER = r"[\w.][\w.@+-]{0,99}(?:\\[\w.@+-]{1,99})?\$?"
 _SWITCH = {"yes": True, "no": False}
+LABEL = "label:"
+"""What the names of labels follow in `run-on`."""
 
 
 class Refused(Exception):
@@ -214,6 +216,15 @@ def read_user(value: object) -> str | None:
 def read_name(value: object) -> str | None:
     """Read a name, as jobs have them, or None."""
     return None if value is None else _checked_name(value)
+
+
+def read_run_on(value: object) -> str:
+    """Read `one`, `every` or `label:NAME`."""
+    if value in ("one", "every"):
+        return str(value)
+    if isinstance(value, str) and value.startswith(LABEL) and is_name(value.removeprefix(LABEL)):
+        return value
+    raise Refused(f"cannot be {value!r}", "one, every, or label:NAME")
 
 
 def read_names(value: object) -> tuple[str, ...]:

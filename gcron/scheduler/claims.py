@@ -6,14 +6,19 @@ A fire is claimed here first: the clock may have been set back. The store is ask
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from gcron.frozen import frozen, replace
+from gcron.policy.services import is_shared
 from gcron.runtime.greenlet import spawn
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.door import NO_ANSWER, StoreDoor
 from gcron.scheduler.job import Job
 from gcron.scheduler.store import Fire
 from gcron.supervise.outcome import Reason, ReasonCode
+
+if TYPE_CHECKING:
+    from gcron.scheduler.shared_claims import SharedClaims
 
 __all__ = ["Claims", "DueFires"]
 
@@ -49,11 +54,18 @@ class Claims:
         self._is_stopped = False
         self._latest: dict[str, int] = {}
         """The latest fire of each job that was claimed. Fires of a job come in order."""
+        self.shared: SharedClaims | None = None
+        """Claims the fires of jobs that one of several nodes runs."""
 
     def request(self, batch: Sequence[DueFires]) -> None:
         """Let these fires start once they are claimed. Returns at once."""
         store = self._door.store
         batch = [due for found in batch if (due := self._without_old(found)) is not None]
+        if self.shared is not None:
+            for due in batch:
+                if is_shared(due.job):
+                    self.shared.request(due.job, due.fires)
+            batch = [due for due in batch if not is_shared(due.job)]
         claimed = [due for due in batch if store.must_claim(due.job)]
         if len(claimed) < len(batch):
             for due in batch:
@@ -67,6 +79,13 @@ class Claims:
             spawn(self._claim_pending, self._batches)
         else:
             self._claim(claimed)
+
+    def miss_shared(self, job: Job, first: int, last: int, count: int, reason: Reason) -> bool:
+        """Let one of several nodes report that these fires were missed; False when it is this one alone."""
+        if self.shared is None or not is_shared(job):
+            return False
+        self.shared.miss(job, first, last, count, reason)
+        return True
 
     def _without_old(self, due: DueFires) -> DueFires | None:
         latest = self._latest.get(due.job.name)
@@ -99,6 +118,8 @@ class Claims:
                 else:
                     self._miss(due.job, due.fires, reason)
         self._pending.clear()
+        if self.shared is not None:
+            self.shared.stop()
 
     def _claim_pending(self, number: int) -> None:
         batch = self._pending.get(number)

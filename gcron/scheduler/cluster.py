@@ -149,6 +149,8 @@ class Beat:
 class Cluster(Protocol):
     """What a store can do besides (`Store.cluster`), when several nodes share it.
 
+    `Store.close` ends the lease: what this node may have left is given up by others at once.
+
     Methods are called in threads, as those of `Store`: `claim` and `release` in that of claims, `beat` and `send` in
     others. They raise whatever they like.
     """
@@ -160,10 +162,11 @@ class Cluster(Protocol):
     """Seconds for which a beat holds, from the moment on in which it was sent."""
 
     def claim(self, fires: Sequence[SharedFire]) -> Sequence[Verdict]:
-        """Claim these fires, all of them at once. What is granted is durable on return.
+        """Claim these fires, all of them at once, no two of them the same. What is granted is durable on return.
 
-        Asked again for what this node has and has not begun, it gives the same answer: the first one may have been
-        lost on its way.
+        Asked again for what this node has and has not begun, or for a service that it has, it gives the same answer,
+        with the same number: the first one may have been lost on its way. What it has and has not begun is over when
+        it is claimed as missed.
         """
 
     def release(self, fences: Sequence[int]) -> None:

@@ -24,6 +24,7 @@ from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 from gcron.supervise.timing import TIMING, Timing
 
 if TYPE_CHECKING:
+    from gcron.scheduler.cluster import Order
     from gcron.scheduler.messages import KeptMessage
 
 __all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable"]
@@ -297,6 +298,12 @@ class StoreDoor:
         """See `MessageStore.list_messages`. Raises StoreUnavailable."""
         return self._query(self.store.messages, after)
 
+    def send(self, node: str, order: Order) -> None:
+        """See `Cluster.send`. Raises StoreUnavailable."""
+        cluster = self.store.cluster
+        assert cluster is not None, "a store of one gcron knows no other node"
+        self._query(cluster.send, node, order)
+
     def facts(self) -> StoreFacts:
         """See `History.facts`. Raises StoreUnavailable."""
         return self._query(self.store.facts)
@@ -327,6 +334,14 @@ class StoreDoor:
             self._is_open = not self.store.blocks
 
     # -- whether it works -----------------------------------------------------------------------------------
+
+    def note_failure(self, what: str, why: str) -> None:
+        """Something else that it is asked for does not work."""
+        self._fail(what, why)
+
+    def note_success(self, what: str) -> None:
+        """It works again."""
+        self._recover(what)
 
     def _fail(self, what: str, why: str) -> None:
         if not self._failing:

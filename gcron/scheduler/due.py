@@ -18,6 +18,7 @@ __all__ = [
     "Counter",
     "Due",
     "StepDetector",
+    "latest_start",
     "resolve_before_start",
     "resolve_due",
     "resolve_waiting",
@@ -56,11 +57,16 @@ def resolve_due(job: Job, due: int, now: float, most: int = 1000) -> Due:
     if due == int(now) or job.schedule.follows_end:
         return Due((due,), None)
     newest = max(due, job.schedule.previous_before(int(now) + 1) or due)
-    in_time = now - newest < (LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD)
+    in_time = now - newest < latest_start(job)
     fires: tuple[int, ...] = (newest,) if in_time else ()
     if job.policy.catchup != "none":
         fires = _caught_up(job, due, newest, now, most) or fires
     return _decide(job, due, newest, fires, caught_up=job.policy.catchup == "all" and (len(fires) > 1 or not in_time))
+
+
+def latest_start(job: Job) -> float:
+    """Seconds after which a fire that nothing makes up does not start any more."""
+    return LONGEST_MADE_UP_STEP if job.is_fixed_time else _LATEST_START_OF_WILDCARD
 
 
 def resolve_before_start(job: Job, due: int, now: float, most: int = 1000) -> Due:

@@ -54,6 +54,10 @@ class RunStarted(JobEvent):
     """Who triggered it, if known."""
     why: str = ""
     """The reason that was given for the trigger."""
+    node: str = ""
+    """Where several nodes share the work: the one that runs it."""
+    fence: int = 0
+    """The number of its claim, where it has one."""
 
 
 @frozen
@@ -83,6 +87,10 @@ class RunFinished(JobEvent):
     """Seconds of UTC at which its first attempt began; None if there was none, or an earlier gcron began it."""
     who: str = ""
     why: str = ""
+    node: str = ""
+    """Where several nodes share the work: the one that ran it."""
+    fence: int = 0
+    """The number of its claim, where it has one."""
 
 
 @frozen

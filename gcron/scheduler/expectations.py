@@ -17,6 +17,9 @@ from gcron.scheduler.job import Job
 
 __all__ = ["Expectations"]
 
+# Seconds until this node looks again whether it is to report what another one has not.
+_OTHERS_REPORT = 5.0
+
 
 class Expectations:
     """Watches the jobs that have the option; `tell` takes its events, and may not park."""
@@ -28,6 +31,8 @@ class Expectations:
         self._deadlines: list[tuple[float, str]] = []
         """A heap with an entry for each silence that is not reported. A later success shows when the entry comes up."""
         self._timer: Timer | None = None
+        self.may_report: Callable[[str], bool] = lambda name: True
+        """Whether it is this node that reports the silence of the job of that name."""
 
     def remember(self, silences: Mapping[str, tuple[float, float | None]]) -> None:
         """By job, since when it has had no success, and when it had the last one: before this start."""
@@ -71,16 +76,21 @@ class Expectations:
 
     def notice(self, event: RunFinished) -> None:
         """A run has ended."""
-        silence = self._silences.get(event.job)
-        if silence is None or not event.result.succeeded:
+        if event.result.succeeded:
+            self.note_success(event.job, event.time)
+
+    def note_success(self, name: str, time: float, ago: float = 0.0) -> None:
+        """The job of that name has succeeded at `time` (seconds of UTC), here or on another node, `ago` seconds ago."""
+        silence = self._silences.get(name)
+        at = self._clock.monotonic() - ago
+        if silence is None or at < silence.since:
             return
-        now = self._clock.monotonic()
-        length, silence.since = now - silence.since, now
-        silence.last_success = event.time
+        length, silence.since = at - silence.since, at
+        silence.last_success = time
         if silence.reported:
             silence.reported = False
-            heappush(self._deadlines, (silence.deadline, event.job))
-            self._tell(SuccessResumed(event.time, event.job, length))
+            heappush(self._deadlines, (silence.deadline, name))
+            self._tell(SuccessResumed(time, name, length))
             self.look()
 
     def look(self) -> None:
@@ -93,6 +103,8 @@ class Expectations:
                 continue  # the job was removed, or has changed
             if silence.deadline > now:
                 heappush(self._deadlines, (silence.deadline, name))
+            elif not self.may_report(name):
+                heappush(self._deadlines, (now + _OTHERS_REPORT, name))
             else:
                 silence.reported = True
                 self._tell(SuccessOverdue(self._clock.now(), name, silence.within, silence.last_success))

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from gcron.errors import JobError, JobExistsError, NoSuchJobError
 from gcron.frozen import replace
 from gcron.policy import nearest
-from gcron.policy.services import find_chain_mistakes, find_mistakes, is_chained, is_service, runs_at_start
+from gcron.policy.services import (
+    find_chain_mistakes,
+    find_mistakes,
+    find_unshareable,
+    is_chained,
+    is_service,
+    runs_at_start,
+)
 from gcron.schedule import AfterJobsSchedule, OnceSchedule, Schedule, core_of
 from gcron.scheduler.door import StoreDoor
 from gcron.scheduler.events import FiresMissed, RunFinished
@@ -67,6 +74,8 @@ class JobTable:
         self._door = door
         self._make_chains = make_chains
         self._chains: Chains | None = None
+        self.is_shared = False
+        """Whether several nodes share the jobs."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -93,6 +102,7 @@ class JobTable:
     def prepare(self) -> float:
         """The time from which on jobs will be due. Raises ValueError for a wrong name in `after` or `@after`."""
         _check_after(self.jobs, self._gone)
+        self._check_shareable(self.jobs)
         self._follow_one_shots()
         return self._watch.prepare()
 
@@ -164,9 +174,18 @@ class JobTable:
                 raise JobExistsError(f"there is a job named {job.name!r} already ({hint})")
             if job.policy.group is not None:
                 self._groups.check([job])
+        self._check_shareable(jobs)
         # Before the start, what a job waits for may be added later than the job.
         if self._watch.is_started and any(job.policy.after or is_chained(job) for job in jobs):
             _check_after([*self.jobs, *jobs], self._gone)
+
+    def _check_shareable(self, jobs: Iterable[Job]) -> None:
+        if not self.is_shared:
+            return
+        for job in jobs:
+            if what := find_unshareable(job):
+                hint = "run-on=every runs it on each node for itself"
+                raise JobError(f"job {job.name!r}: {what} is not offered where several nodes share a job ({hint})")
 
     def _add(self, job: Job) -> None:
         if job.policy.group is not None:
@@ -240,6 +259,7 @@ class JobTable:
             if wanted.setdefault(job.name, job) is not job:
                 raise JobExistsError(f"there are two jobs named {job.name!r}")
         _check_after(wanted.values(), self._gone)
+        self._check_shareable(wanted.values())
         self._groups.adopt(wanted.values(), anew=True)
         self._watch.settle()
         before, self._jobs = self._jobs, wanted
@@ -311,7 +331,7 @@ class JobTable:
         return job
 
     def _expected(self) -> list[Job]:
-        return [job for job in self.jobs if not self._watch.is_paused(job.name)]
+        return [job for job in self.jobs if not self._watch.is_paused(job.name) and self._watch.is_here(job)]
 
 
 def _check_after(jobs: Iterable[Job], gone: Collection[str]) -> None:

@@ -155,7 +155,8 @@ class Journal:
 
     def _begin(self, event: RunStarted) -> None:
         self._handle(event.job, event.fire_at)
-        self._put(StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at, who=event.who, why=event.why))
+        run = StoredRun(event.run_id, event.job, event.time, fire_at=event.fire_at, who=event.who, why=event.why)
+        self._put(replace(run, node=event.node, fence=event.fence) if event.node else run)
 
     def _note_process(self, event: ProcessStarted) -> None:
         run = self._open.get(event.run_id)
@@ -349,6 +350,8 @@ def record_of_end(event: RunFinished) -> StoredRun:
         finished=event.time,
         who=event.who,
         why=event.why,
+        node=event.node,
+        fence=event.fence,
         **_result(event.result),
     )
 

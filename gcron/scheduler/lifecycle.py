@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from gcron.scheduler.chains import Chains
     from gcron.scheduler.messages import Messenger
+    from gcron.scheduler.node import Node
 
 __all__ = ["Lifecycle", "Stoppable"]
 
@@ -109,6 +110,7 @@ class Lifecycle(Observable):
         self._counts = Counts()
         self._groups = Groups()
         self._messenger: Messenger | None = None
+        self._node: Node | None = None
         self._is_starting = False
         self._make_parts()
 
@@ -121,7 +123,7 @@ class Lifecycle(Observable):
         self._door = StoreDoor(self._state.store, clock, self._runs.tell, timing, self._state.is_open)
         self._expectations = Expectations(clock, self._runs.tell)
         self._overlap = overlap = Overlap(self._runs, clock, self._door.take, self._door.keeps_waiting)
-        claims = Claims(self._door, overlap.admit, overlap.miss)
+        self._claims = claims = Claims(self._door, overlap.admit, overlap.miss)
         self._pauses = Pauses(clock, self._end_pause)
         self._watch = Watch(clock, claims, overlap, self._runs, self._look)
         self._services.why_not_begun = self._why_not_begun
@@ -129,6 +131,8 @@ class Lifecycle(Observable):
         self._table = JobTable(
             self._watch, self._services, self._groups, self._expectations, self._counts, self._door, self._make_chains
         )
+        # Stores of programs may be older than the attribute.
+        self._table.is_shared = getattr(self._door.store, "cluster", None) is not None
         observers.add_own("run-finished", self._expectations.notice)
         observers.add_own("run-finished", self._watch.notice)
         for kind in ("run-finished", "run-late", "fires-missed", "loop-blocked"):
@@ -192,6 +196,8 @@ class Lifecycle(Observable):
         """The watch has read the clock, which may have been set."""
         self._expectations.look()
         self._pauses.look()
+        if self._node is not None:
+            self._node.look()
 
     def _resume(self, name: str, who: str = "") -> None:
         if self._table.resume(name):
@@ -242,6 +248,7 @@ class Lifecycle(Observable):
         try:
             began = self._table.prepare()
             if self._open_state():
+                self._join_nodes()
                 past = look_back(self._door, self._table.jobs, began)
                 if not self._stopping:  # meanwhile
                     self._take_over(past, began)
@@ -262,6 +269,33 @@ class Lifecycle(Observable):
             self._log.warn(note)
         return True
 
+    def _join_nodes(self) -> None:
+        """Take part in the work of several nodes, where they share the store. Parks."""
+        if not self._table.is_shared:
+            return
+        from gcron.scheduler.node import Node, Parts
+
+        parts = Parts(
+            self._clock,
+            self._observers,
+            self._door,
+            self._table,
+            self._watch,
+            self._runs,
+            self._services,
+            self._overlap,
+            self._pauses,
+            self._expectations,
+        )
+        self._node = Node(parts)
+        self._claims.shared = self._node.claims
+        self._node.start()
+
+    @property
+    def node(self) -> Node | None:
+        """This scheduler as one of several nodes, from its start on; None where it works alone."""
+        return self._node
+
     def _take_over(self, past: Past, began: float) -> None:
         takeover = Takeover(past, self._table, self._runs, self._services, self._pauses, self._door, self._clock)
         takeover.restore_pauses()
@@ -271,10 +305,14 @@ class Lifecycle(Observable):
         for job in self._table.jobs:
             if not job.starts_with_scheduler or not job.policy.enabled or self._watch.is_paused(job.name):
                 continue
+            if not self._watch.is_here(job):
+                continue
             if takeover.is_due_at_start(job):
                 self._overlap.trigger(job)  # it may have been left running
             elif takeover.has_succeeded(job):
                 self._services.note_success(job.name)
+        if self._node is not None:
+            self._node.begin()
         if self._messenger is not None:
             self._messenger.start()
 
@@ -431,7 +469,10 @@ class Lifecycle(Observable):
                 self._chains.stop()
             self._expectations.close()
             self._pauses.close()
-            return self._runs.stop(grace) + self._services.stop()
+            report = self._runs.stop(grace) + self._services.stop()
+            if self._node is not None:
+                self._node.release_services()
+            return report
         finally:
             while self._serving:
                 self._end("what answers at a socket", self._serving.pop(0).stop)
@@ -439,6 +480,8 @@ class Lifecycle(Observable):
                 self._watchdog.stop()
             if self._messenger is not None:
                 self._end("the messages", self._messenger.stop)
+            if self._node is not None:
+                self._end("the work with other nodes", self._node.leave)
             self._end("the store", partial(self._door.close, _LAST_WRITES))
             self._end("the state", self._state.close)
             self._owner.leave()

@@ -23,6 +23,7 @@ from gcron.supervise.outcome import Outcome
 from gcron.supervise.run import Run
 
 if TYPE_CHECKING:
+    from gcron.scheduler.cluster import NodeRecord
     from gcron.scheduler.messages import TargetCounts
     from gcron.scheduler.past_run import PastRun
 
@@ -115,6 +116,11 @@ class Queries(Lifecycle):
     def groups(self) -> list[GroupStatus]:
         """How each group stands."""
         return self._owner.call(self._groups.status)
+
+    @property
+    def nodes(self) -> tuple[NodeRecord, ...]:
+        """The nodes that share the work, as this one saw them last; none where it works alone."""
+        return self._owner.call(lambda: () if self._node is None else self._node.nodes)
 
     # -- the past ---------------------------------------------------------------------------------------------
 

@@ -99,6 +99,7 @@ def run_record(run: Run, now: float) -> Record:
         "state": str(run.state),
         "fire_at": instant(run.fire_at),
         **_trigger(run.who, run.why),
+        **_claim(run),
         "attempt": run.attempt,
         "pid": run.pid,
         "created": instant(run.created_at),
@@ -120,6 +121,7 @@ def stored_run_record(run: StoredRun) -> Record:
         "fire_at": instant(run.fire_at),
         "who": run.who,
         "why": run.why,
+        **_claim(run),
         "created": instant(run.created),
         "started": instant(run.started),
         "ended": instant(run.finished),
@@ -179,6 +181,11 @@ def _trigger(who: str, why: str) -> Record:
     return {key: value for key, value in (("who", who), ("why", why)) if value}
 
 
+def _claim(run: Run | StoredRun | RunStarted | RunFinished) -> Record:
+    """Its node and the number of its claim, where several nodes share the work."""
+    return {key: value for key, value in (("node", run.node), ("fence", run.fence)) if value}
+
+
 def _seconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
 
@@ -220,6 +227,7 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
         "run_id": event.run_id,
         "fire_at": instant(event.fire_at),
         **_trigger(event.who, event.why),
+        **_claim(event),
     },
     ProcessStarted: lambda event: {"run_id": event.run_id, "pid": event.pid, "attempt": event.attempt},
     JobOutput: _output,
@@ -232,7 +240,12 @@ _FIELDS: dict[type[SchedulerEvent], Callable[[Any], Record]] = {
         **_reason(event.result.reason),
         "delay": event.delay,
     },
-    RunFinished: lambda event: {"run_id": event.run_id, "fire_at": instant(event.fire_at), **_result(event.result)},
+    RunFinished: lambda event: {
+        "run_id": event.run_id,
+        "fire_at": instant(event.fire_at),
+        **_claim(event),
+        **_result(event.result),
+    },
     FiresMissed: lambda event: {
         "first": instant(event.first),
         "last": instant(event.last),

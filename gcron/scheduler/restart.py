@@ -247,4 +247,5 @@ class Takeover:
         self._end(run, _lost(run, f"gcron ended before the run did; {text}"))
 
     def _end(self, run: StoredRun, result: RunResult) -> None:
-        self._runs.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result))
+        now, claim = self._clock.now(), (run.node, run.fence)
+        self._runs.tell(RunFinished(now, run.job, run.run_id, run.fire_at, result, None, None, "", "", *claim))

@@ -81,6 +81,11 @@ class Runs:
         self._groups = groups or Groups()
         self._observers = observers
         self._timing = timing
+        self.node = ""
+        """Where several nodes share the work: this one."""
+        self.claim: Callable[[Job, Run], Reason] | None = None
+        """Called before a run begins that no earlier gcron began: parks, and returns why it shall not, or `NO_REASON`.
+        It sets the run's fence."""
         self._group = Group()
         self._active: dict[Run, Job] = {}
         self.before_start: Callable[[Job, Run], Reason] | None = None
@@ -101,10 +106,15 @@ class Runs:
 
         Returns at once.
         """
-        run = Run(new_run_id(), job.name, fire_at, self._clock)
+        run = self._new_run(job, fire_at)
         self._active[run] = job
         self._of_job.setdefault(job.name, []).append(run)
         self._group.spawn(self._perform, job, run, after)
+        return run
+
+    def _new_run(self, job: Job, fire_at: int | None) -> Run:
+        run = Run(new_run_id(), job.name, fire_at, self._clock)
+        run.node = self.node
         return run
 
     def adopt(self, job: Job, stored: StoredRun, orphan: Orphan) -> Run:
@@ -112,7 +122,7 @@ class Runs:
 
         def attempt(run: Run) -> AnyAttempt:
             assert isinstance(job.action, Command), "of a Python function no process is left"
-            identity = Identity(job.name, run.run_id, run.fire_at, orphan.attempt, orphan.mark)
+            identity = Identity(job.name, run.run_id, run.fire_at, orphan.attempt, orphan.mark, run.node, run.fence)
             emit, sweep = self._emitter(run), is_service(job)
             return AdoptedAttempt(orphan, job.action, job.policy, identity, emit, self._clock, self._timing, sweep)
 
@@ -126,6 +136,7 @@ class Runs:
         run = Run(stored.run_id, job.name, stored.fire_at, self._clock)
         run.take_up(mark or run.mark, stored.created, stored.started, stored.attempts, stored.pid)
         run.who, run.why = stored.who, stored.why
+        run.node, run.fence = stored.node, stored.fence
         self._active[run] = job
         self._of_job.setdefault(job.name, []).append(run)
         self._groups.keep(job, run)
@@ -134,7 +145,7 @@ class Runs:
 
     def skip(self, job: Job, fire_at: int | None, reason: Reason) -> Run:
         """End the fire, or the manual trigger, without a process; returns its run, which has ended."""
-        run = Run(new_run_id(), job.name, fire_at, self._clock)
+        run = self._new_run(job, fire_at)
         run.end(RunResult(Outcome.SKIPPED, reason))
         self._group.spawn(self._deliver_skipped, run)
         return run
@@ -148,10 +159,8 @@ class Runs:
         run.deliver()
 
     def _tell_end(self, run: Run, result: RunResult) -> None:
-        times = run.created_at, run.started_at
-        self._observers.tell(
-            RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result, *times, run.who, run.why)
-        )
+        details = run.created_at, run.started_at, run.who, run.why, run.node, run.fence
+        self._observers.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result, *details))
 
     def tell(self, event: SchedulerEvent) -> None:
         """Give an event to the observers, in a greenlet of its own: the caller may not wait for them."""
@@ -164,11 +173,9 @@ class Runs:
         enter_run(None)  # a job may have triggered it
         result = RunResult(Outcome.KILLED, Reason(ReasonCode.STOP_REQUESTED, "its greenlet was killed"))
         try:
-            if begun is None:
-                self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, run.fire_at, run.who, run.why))
             if begun is not None:
                 result = self._result(job, run, begun)
-            elif why_not := self._hold_back(job, run, after):
+            elif why_not := self._begin(job, run, after):
                 result = RunResult(Outcome.SKIPPED, Reason(why_not.code, f"not begun: {why_not}"))
             else:
                 result = self._result(job, run)
@@ -183,6 +190,14 @@ class Runs:
             self._tell_end(run, result)
             run.deliver()
 
+    def _begin(self, job: Job, run: Run, after: Sequence[Run]) -> Reason:
+        """Wait until it may begin; return why it shall not, or `NO_REASON`."""
+        if self.claim is not None and (why_not := self.claim(job, run)):
+            return why_not
+        details = run.fire_at, run.who, run.why, run.node, run.fence
+        self._observers.tell(RunStarted(self._clock.now(), job.name, run.run_id, *details))
+        return self._hold_back(job, run, after)
+
     def _remove(self, run: Run) -> None:
         del self._active[run]
         runs = self._of_job[run.job]
@@ -191,7 +206,6 @@ class Runs:
             del self._of_job[run.job]
 
     def _hold_back(self, job: Job, run: Run, after: Sequence[Run]) -> Reason:
-        """Wait until it may begin; return why it shall not, or `NO_REASON`."""
         lateness = Lateness(self._clock, run.fire_at)
         for earlier in after:
             if why_not := run.wait_for(earlier.ended):
@@ -250,7 +264,7 @@ class Runs:
                 return replace(result, reason=result.reason.extended(f"; no further attempt: {why}"))
 
     def _attempt(self, job: Job, run: Run, number: int) -> AnyAttempt:
-        identity = Identity(job.name, run.run_id, run.fire_at, number, run.mark)
+        identity = Identity(job.name, run.run_id, run.fire_at, number, run.mark, run.node, run.fence)
         if not isinstance(job.action, Command):
             emit_call = self._observers.tell
             return python_call(job.action, job.policy, run, identity, emit_call, self._clock, self._threads)

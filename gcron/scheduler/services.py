@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from math import inf
 
+from gcron.errors import StateError
 from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import spawn
@@ -72,6 +73,8 @@ class Services:
         self._one_shots: dict[str, _OneShot] = {}
         self.why_not_begun: Callable[[str], str] = lambda name: ""
         """Returns why the `@reboot` job of this name does not run; empty when it does, or when it has ended."""
+        self.why_not_here: Callable[[Job], Reason] = lambda job: NO_REASON
+        """Returns why another node runs the service; `NO_REASON`: this one does."""
         observers.add_own("run-finished", self._note_end)
         observers.add_own("process-started", self._notice)
         observers.add_own("output", self._notice)
@@ -116,10 +119,13 @@ class Services:
         self._define(service, job, Reason(ReasonCode.JOB_ADDED, "added"))
 
     def _define(self, service: Service, job: Job, why: Reason) -> None:
-        if self._is_started:
-            service.renew(job, why)
-        else:
+        if not self._is_started:
             service.job = job
+        elif why_not := self.why_not_here(job):
+            service.job = job
+            service.stop(why_not)
+        else:
+            service.renew(job, why)
 
     def remove(self, name: str) -> None:
         """End it; nothing happens when there is none of that name."""
@@ -144,7 +150,24 @@ class Services:
         self._is_started = True
         for service in self._services.values():
             if service.run is None:  # else it was triggered before
-                service.renew(service.job, Reason(ReasonCode.STARTUP, "gcron starts it"))
+                self._define(service, service.job, Reason(ReasonCode.STARTUP, "gcron starts it"))
+
+    def claim_for(self, node: str, claim: Callable[[Job, Run], Reason], why_not_here: Callable[[Job], Reason]) -> None:
+        """Several nodes share the work; see `Runs.claim` and `why_not_here`."""
+        self._runs.node, self._runs.claim = node, claim
+        self.why_not_here = why_not_here
+
+    def begin_here(self, name: str, why: Reason) -> None:
+        """This node runs it from now on."""
+        service = self._services.get(name)
+        if service is not None and self._is_started and service.run is None:
+            service.renew(service.job, why)
+
+    def explain(self, name: str, why_not: Reason) -> None:
+        """Another node runs it."""
+        service = self._services.get(name)
+        if service is not None and service.run is None and service.reason != why_not:
+            service.stop(why_not)
 
     def adopt(self, name: str, stored: StoredRun, orphan: Orphan, why_not: Reason | None) -> None:
         """Go on with a life that an earlier gcron began; end it for the reason `why_not`, if there is one."""
@@ -156,8 +179,9 @@ class Services:
             service.renew(service.job, why_not)
 
     def trigger(self, name: str) -> Run:
-        """Start it unless it lives; returns its run."""
+        """Start it unless it lives; returns its run. Raises StateError when another node runs it."""
         service = self._services[name]
+        self._check_here(service)
         why = Reason(ReasonCode.TRIGGERED, "triggered")
         if service.run is None or service.state is not ServiceState.STOPPING:
             return service.start(why)
@@ -169,8 +193,13 @@ class Services:
         self._services[name].stop(why)
 
     def restart(self, name: str, why: Reason) -> None:
-        """Start it again, after its present life has ended; returns at once."""
+        """Start it again, after its present life has ended; returns at once. Raises as `trigger`."""
+        self._check_here(self._services[name])
         self._services[name].restart(why)
+
+    def _check_here(self, service: Service) -> None:
+        if why_not := self.why_not_here(service.job):
+            raise StateError(f"the service {service.job.name} cannot be started on this node: {why_not}")
 
     # -- jobs that wait for them ---------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ class Watch:
         self._changed = Flag()
         self._watcher: Greenlet | None = None
         self._is_stopped = False
+        self.may_run: Callable[[Job], bool] | None = None
+        """Whether this one of several nodes may run the job; None: there is no other."""
 
     @property
     def is_started(self) -> bool:
@@ -89,7 +91,7 @@ class Watch:
 
     def is_over(self, job: Job) -> bool:
         """Whether the job has no due instant any more, and will have none."""
-        if not self._is_watching or job.name in self._paused or not job.policy.enabled:
+        if not self._is_watching or not self.is_watched(job):
             return False
         return self._timetable.get(job.name) is None
 
@@ -129,7 +131,7 @@ class Watch:
         now = int(began)
         # Jobs of a large crontab share schedules: each schedule is asked once.
         jobs = list(jobs)
-        watched = [job for job in jobs if self._is_watched(job)]
+        watched = [job for job in jobs if self.is_watched(job)]
         schedules = {id(job.schedule): job.schedule for job in watched}
         first = {key: _due_at_start(schedule, now) for key, schedule in schedules.items()}
         due = ((job, first[id(job.schedule)]) for job in watched)
@@ -246,10 +248,16 @@ class Watch:
                 self._give_up(job, due, now, reason)
 
     def _plan(self, job: Job, after: float) -> None:
-        self._timetable.set(job, _first_due(job.schedule, after) if self._is_watched(job) else None)
+        self._timetable.set(job, _first_due(job.schedule, after) if self.is_watched(job) else None)
 
-    def _is_watched(self, job: Job) -> bool:
-        return job.policy.enabled and job.name not in self._paused
+    def is_watched(self, job: Job) -> bool:
+        """Whether it can be due here: it is enabled, not paused, and this node may run it."""
+        is_due_anywhere = job.policy.enabled and job.name not in self._paused
+        return is_due_anywhere and (self.may_run is None or self.may_run(job))
+
+    def is_here(self, job: Job) -> bool:
+        """Whether this one of several nodes may run it; without others, true."""
+        return self.may_run is None or self.may_run(job)
 
     # -- watching -------------------------------------------------------------------------------------------
 
@@ -334,6 +342,8 @@ class Watch:
 
     def _tell_missed(self, job: Job, first: int, last: int, reason: Reason) -> None:
         count = self._counter.count(job.schedule, first, last)
+        if self._claims.miss_shared(job, first, last, count, reason):
+            return
         self._runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
 
 
@@ -356,4 +366,4 @@ def _has_no_instants(schedule: Schedule) -> bool:
 
 
 def _firing(job: Job) -> object:
-    return job.schedule, job.policy.enabled
+    return job.schedule, job.policy.enabled, job.policy.run_on

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from gcron.policy import Policy, options_of
 from gcron.schedule.seeded import digest
 from gcron.supervise.process_reader import new_reader
-from gcron.variables import MARK, OF_RUNS
+from gcron.variables import MARK, OF_NODES, OF_RUNS
 
 __all__ = [
     "MARK",
@@ -88,10 +88,16 @@ class Identity(NamedTuple):
     attempt: int = 1
     mark: str = ""
     """The same for all attempts of a run, and secret, unlike `run_id`. Empty: the attempt makes one."""
+    node: str = ""
+    """Where several nodes share the work: the one that runs it."""
+    fence: int = 0
+    """The number of the run's claim, where it has one: later claims have larger ones."""
 
     def variables(self) -> dict[str, str]:
         """The variables for the environment."""
-        values = {variable: getattr(self, field) for variable, field in OF_RUNS.items()}
+        values: dict[str, object] = {variable: getattr(self, field) for variable, field in OF_RUNS.items()}
+        if self.node:
+            values |= {variable: found for variable, field in OF_NODES.items() if (found := getattr(self, field))}
         return {variable: "" if value is None else str(value) for variable, value in values.items()}
 
 

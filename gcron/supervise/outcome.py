@@ -80,6 +80,13 @@ class ReasonCode(StrEnum):
     BACKLOG_FULL = "backlog-full"
     STORE_FAILED = "store-failed"
     """The store raised, or did not answer in time."""
+    # Several nodes that share the work.
+    OTHER_NODE = "other-node"
+    """Another node runs it, or may run it and this one may not."""
+    LEASE_LOST = "lease-lost"
+    """The node could not reach the store, so others may run what it ran."""
+    NODE_LOST = "node-lost"
+    """The node of a run did not report to the store any more, and nobody knows how the run ended."""
     # Somebody's request.
     STOP_REQUESTED = "stop-requested"
     SHUTDOWN = "shutdown"

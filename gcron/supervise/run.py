@@ -98,6 +98,10 @@ class Run(Linkable):
         """Who triggered it, if known; empty for a run that was due."""
         self.why = ""
         """The reason that was given for the trigger."""
+        self.node = ""
+        """Where several nodes share the work: the one that runs it."""
+        self.fence = 0
+        """The number of its claim, where it has one: later claims have larger ones."""
         self.pid: int | None = None
         """Process of its present attempt; None without one, and for Python jobs."""
         self.describe_wait: Callable[[], str] = str

@@ -1,0 +1,349 @@
+"""This scheduler as one of several nodes that share a store: what they say to one another, and what each does of it.
+
+Imported only where there is such a store. Its parts: the lease (`membership.py`), the claims of fires
+(`shared_claims.py`) and of services (`shared_services.py`), and the door through which all of them ask.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import NamedTuple
+
+from gcron.policy.services import is_service, is_shared, label_of
+from gcron.runtime.event import AsyncResult
+from gcron.runtime.greenlet import spawn
+from gcron.runtime.hub import get_hub
+from gcron.schedule.clock import Clock
+from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
+from gcron.scheduler.door import NO_ANSWER, StoreDoor, StoreUnavailable
+from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, Notice, RunFinished, asked_words
+from gcron.scheduler.expectations import Expectations
+from gcron.scheduler.history import Pause, StoredRun
+from gcron.scheduler.job import Job
+from gcron.scheduler.job_table import JobTable
+from gcron.scheduler.membership import Membership
+from gcron.scheduler.observers import Observers
+from gcron.scheduler.overlap import Overlap
+from gcron.scheduler.pauses import Pauses
+from gcron.scheduler.runs import Runs
+from gcron.scheduler.services import Services
+from gcron.scheduler.shared_claims import SharedClaims, shared_fire
+from gcron.scheduler.shared_door import SharedDoor
+from gcron.scheduler.shared_services import SharedServices
+from gcron.scheduler.watch import Watch
+from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.run import Run
+
+__all__ = ["Node", "Parts"]
+
+# Orders that are remembered, so that none is done twice.
+_MOST_ORDERS = 1000
+# Lost runs that are remembered, so that none is reported twice. One beat brings a thousand.
+_MOST_REPORTED = 3000
+# Seconds that a stop waits for the answer to a claim.
+_LAST_ANSWER = 3.0
+_LEASE_LOST = Reason(ReasonCode.LEASE_LOST, "lease lost: this node could not reach the store, so others may run it")
+
+
+class Parts(NamedTuple):
+    """The parts of a scheduler that have to do with other nodes."""
+
+    clock: Clock
+    observers: Observers
+    door: StoreDoor
+    table: JobTable
+    watch: Watch
+    runs: Runs
+    services: Services
+    overlap: Overlap
+    pauses: Pauses
+    expectations: Expectations
+
+
+class Node:
+    """Takes part from `start` to `leave`."""
+
+    def __init__(self, parts: Parts) -> None:
+        cluster = parts.door.store.cluster
+        assert cluster is not None, "made for a store that is shared"
+        self._parts = parts
+        self._clock = parts.clock
+        self.name = cluster.node
+        self.labels = cluster.labels
+        self._goes_on = parts.door.store.when_down == "run"
+        """Without an answer of the store, fires start all the same."""
+        self._shared_door = door = SharedDoor(cluster, parts.door, parts.clock)
+        self._lease = Membership(door, parts.clock, self._present, self._learn, self._lose)
+        self.claims = SharedClaims(door, self._lease, parts.clock, self, self._goes_on)
+        self._services = SharedServices(parts.services, self.claims, door, self.is_here)
+        self._unclaimed: set[str] = set()
+        """Ids of runs that start without a claim."""
+        self._jobs: tuple[Job, ...] = ()
+        self._definitions = ""
+        self._seen_pauses = -1
+        self._seen_success = 0.0
+        self._changed_pauses: dict[str, float] = {}
+        """By job, when it was paused or resumed here: by the clock's `monotonic`."""
+        self._done_orders: deque[int] = deque(maxlen=_MOST_ORDERS)
+        self._reported: deque[str] = deque(maxlen=_MOST_REPORTED)
+        """Ids of runs of other nodes that were lost."""
+
+    # -- what can be asked ------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[NodeRecord, ...]:
+        """All of them, as this one saw them last."""
+        return self._lease.nodes
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether it reports to the store in time, and so starts shared jobs."""
+        return self._lease.is_sure
+
+    @property
+    def skew(self) -> float | None:
+        """By how many seconds its clock is ahead of the store's; None: not known yet."""
+        return self._lease.skew
+
+    def is_here(self, job: Job) -> bool:
+        """Whether this node has the label that the job asks for, if it asks for one."""
+        label = label_of(job)
+        return not label or label in self.labels
+
+    def owner_of(self, service: str) -> str:
+        """The other node that runs a shared service, as far as this one knows; empty: none, or this one."""
+        return self._services.owner_of(service)
+
+    # -- from start to end ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Get the lease, parking. Nothing may be due before."""
+        parts = self._parts
+        parts.watch.may_run = self.is_here
+        parts.expectations.may_report = self._may_report
+        parts.runs.node, parts.runs.claim = self.name, self._claim_run
+        parts.services.claim_for(self.name, self._claim_life, self._why_not_here)
+        for kind in ("job-paused", "job-resumed"):
+            parts.observers.add_own(kind, self._note_pause)
+        self.claims.start()
+        self._lease.start()
+
+    def begin(self) -> None:
+        """Jobs can be due from now on."""
+        self._services.adopt()
+        self._services.ask(self._parts.table.jobs)
+        self._lease.hurry()
+
+    def look(self) -> None:
+        """The clock was read: after a suspend, the lease may be over."""
+        self._lease.look()
+
+    def release_services(self) -> None:
+        """The services have ended: other nodes may run them."""
+        self._services.leave()
+
+    def leave(self) -> None:
+        """Ask nothing more. The store ends the lease when it is closed. Parks."""
+        self.claims.join(_LAST_ANSWER)
+        self._lease.stop()
+        spawn(self._give_back).join(_LAST_ANSWER)
+        self._shared_door.close()
+
+    def _give_back(self) -> None:
+        with suppress(StoreUnavailable):
+            self._shared_door.give_back()
+
+    # -- decisions after a claim ------------------------------------------------------------------------------
+
+    def may_start(self, job: Job) -> bool:
+        """See `Decisions`."""
+        found = self._parts.table.find(job.name)
+        return found is not None and self.is_here(found)
+
+    def begin_fire(self, job: Job, fire: SharedFire, fence: int) -> None:
+        """See `Decisions`. A run of the job that goes on here decides as it always does."""
+        run = self._parts.overlap.trigger(job, None if fire.trigger else fire.fire_at)
+        run.fence = fence
+
+    def begin_unclaimed(self, job: Job, fire: SharedFire) -> None:
+        """See `Decisions`."""
+        run = self._parts.overlap.trigger(job, fire.fire_at)
+        self._allow_unclaimed(run)
+
+    def _allow_unclaimed(self, run: Run) -> None:
+        self._unclaimed.add(run.run_id)
+        text = "it starts though the store gave no answer (on-store-down=run): another node may start it, too"
+        self._tell_notice(run.job, run.run_id, text, is_warning=True)
+
+    def skip(self, job: Job, fire: SharedFire, verdict: Verdict) -> None:
+        """See `Decisions`."""
+        run = self._parts.runs.skip(job, None if fire.trigger else fire.fire_at, _busy(verdict))
+        run.fence = verdict.fence
+
+    def miss(self, job: Job, fires: Sequence[int], reason: Reason) -> None:
+        """See `Decisions`."""
+        self._parts.overlap.miss(job, fires, reason)
+
+    def miss_span(self, job: Job, first: int, last: int, count: int, reason: Reason) -> None:
+        """See `Decisions`."""
+        self._parts.runs.tell(FiresMissed(self._clock.now(), job.name, first, last, reason, count))
+
+    # -- claims of runs that somebody asked for, and of the lives of services -----------------------------------
+
+    def _claim_run(self, job: Job, run: Run) -> Reason:
+        if run.run_id in self._unclaimed:
+            self._unclaimed.discard(run.run_id)
+            return NO_REASON
+        if run.fence or not is_shared(job):
+            return NO_REASON
+        if not self.is_here(job):
+            return self._why_not_here(job)
+        answer: AsyncResult[Verdict | None] = AsyncResult()
+        run.describe_wait = lambda: "waits for the answer of the store"
+        self.claims.ask(job, shared_fire(job, int(self._lease.now()), run.run_id), answer.set)
+        verdict = answer.get()
+        run.describe_wait = str
+        if verdict is not None:
+            run.fence = verdict.fence
+            return NO_REASON if verdict else _busy(verdict)
+        if self.claims.is_stopped:
+            return Reason(ReasonCode.SHUTDOWN, "gcron is told to stop")
+        if not self._goes_on:
+            return NO_ANSWER
+        self._allow_unclaimed(run)
+        self._unclaimed.discard(run.run_id)
+        return NO_REASON
+
+    def _claim_life(self, job: Job, run: Run) -> Reason:
+        run.fence = self._services.fence_of(job.name)
+        return self._why_not_here(job)
+
+    def _why_not_here(self, job: Job) -> Reason:
+        if not self.is_here(job):
+            return Reason(ReasonCode.OTHER_NODE, f"this node does not have the label {label_of(job)}")
+        return self._services.why_not(job)
+
+    # -- the lease --------------------------------------------------------------------------------------------
+
+    def _present(self) -> Presence:
+        # In a thread: the digest of 100,000 jobs takes two seconds.
+        jobs = self._parts.table.jobs
+        if jobs != self._jobs:
+            self._jobs, self._definitions = jobs, _digest(jobs)
+        return Presence(len(jobs), self._definitions, os.getpid(), self._seen_pauses, self._seen_success)
+
+    def _lose(self, seconds: float | None) -> None:
+        """End what was claimed, at the latest in so many seconds: others may run it then. None: they may already."""
+        if self._goes_on and seconds is not None:
+            return
+        parts = self._parts
+        # With on-store-down=run, jobs may run twice; but two copies of a service would go on for ever.
+        runs = [run for run in parts.runs.running() if run.fence and not self._goes_on]
+        runs += [run for run in parts.services.running() if run.fence]
+        for run in runs:
+            run.stop(Outcome.KILLED, _LEASE_LOST, now=not seconds, kill_after=seconds)
+        self._services.lose(_LEASE_LOST)
+        if seconds:  # some may have been asked to end before, and have longer
+            get_hub().call_later(seconds, _kill, runs)
+
+    # -- what a beat brings -----------------------------------------------------------------------------------
+
+    def _learn(self, beat: Beat, sent: float) -> None:
+        for run in beat.lost:
+            if run.run_id not in self._reported:  # they come until the store knows that they have arrived
+                self._reported.append(run.run_id)
+                self._report_lost(run)
+        if not self._parts.watch.is_started:
+            return  # `recall` brings the rest
+        self._seen_success = beat.now
+        if beat.pauses is not None:
+            self._seen_pauses = beat.pauses_version
+            self._follow_pauses(dict(beat.pauses), sent)
+        for name, at in beat.successes.items():
+            self._parts.expectations.note_success(name, at, max(0.0, beat.now - at))
+        for order in beat.orders:
+            if order.number not in self._done_orders:
+                self._done_orders.append(order.number)
+                self._obey(order)
+        for fire in beat.offers:
+            job = self._parts.table.find(fire.job)
+            if job is not None and not is_service(job) and self._parts.watch.is_watched(job):
+                self.claims.offer(job, fire)
+        self._services.ask(self._parts.table.jobs)
+
+    def _report_lost(self, run: StoredRun) -> None:
+        text = run.reason or f"node {run.node} was lost while the run was under way, and nobody knows how it ended"
+        result = RunResult(Outcome.LOST, Reason(ReasonCode.NODE_LOST, text), attempts=max(1, run.attempts))
+        details = run.created, run.started, run.who, run.why, run.node, run.fence
+        self._parts.runs.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result, *details))
+
+    def _note_pause(self, event: JobPaused | JobResumed) -> None:
+        self._changed_pauses[event.job] = self._clock.monotonic()
+        self._lease.hurry()
+
+    def _follow_pauses(self, pauses: dict[str, Pause], sent: float) -> None:
+        """Pause and resume what other nodes have. What has changed here since the beat was sent is newer."""
+        parts = self._parts
+        newer = {name for name, at in self._changed_pauses.items() if at >= sent}
+        if newer:
+            self._seen_pauses = -1  # once more with the next beat
+        self._changed_pauses = {name: self._changed_pauses[name] for name in newer}
+        for job in parts.table.jobs:
+            if is_service(job) or job.name in newer:
+                continue
+            pause = pauses.get(job.name)
+            if pause is None:
+                if parts.watch.is_paused(job.name) and parts.table.resume(job.name):
+                    parts.pauses.forget(job.name)
+                    self._tell_notice(job.name, "", "resumed on another node")
+            elif parts.pauses.get(job.name) != pause:
+                parts.table.pause(job.name)
+                parts.pauses.add(job.name, pause)
+                self._tell_notice(job.name, "", asked_words("paused on another node", pause.who, pause.why))
+
+    def _obey(self, order: Order) -> None:
+        reason = Reason(ReasonCode.STOP_REQUESTED, asked_words(_DONE.get(order.verb, order.verb), order.who, order.why))
+        services, job = self._parts.services, self._parts.table.find(order.job)
+        if job is not None and is_service(job) and order.verb != "kill":
+            if self._why_not_here(job):
+                return
+            if order.verb == "restart":
+                services.restart(job.name, Reason(ReasonCode.TRIGGERED, reason.text))
+            else:
+                services.stop_one(job.name, reason)
+            return
+        for run in [*self._parts.runs.running(), *services.running()]:
+            if run.run_id == order.run_id:
+                run.stop(Outcome.KILLED, reason, now=order.verb == "kill")
+
+    def _may_report(self, name: str) -> bool:
+        job = self._parts.table.find(name)
+        return job is None or not is_shared(job) or self._lease.speaks()
+
+    def _tell_notice(self, job: str, run_id: str, text: str, is_warning: bool = False) -> None:
+        self._parts.runs.tell(Notice(self._clock.now(), job, run_id, text, is_warning=is_warning))
+
+
+_DONE = {"stop": "stopped", "kill": "killed", "restart": "restarted"}
+
+
+def _kill(runs: Sequence[Run]) -> None:
+    for run in runs:
+        run.stop(Outcome.KILLED, _LEASE_LOST, now=True)
+
+
+def _busy(verdict: Verdict) -> Reason:
+    where = f" on node {verdict.node}" if verdict.node else " on another node"
+    return Reason(ReasonCode.OVERLAP, f"a run of the job is still under way{where}")
+
+
+def _digest(jobs: Sequence[Job]) -> str:
+    """The same for nodes that have the same jobs."""
+    digest = sha256()
+    for text in sorted(f"{job.name}\0{job.schedule.text}\0{job.action!r}\0{job.policy!r}" for job in jobs):
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
