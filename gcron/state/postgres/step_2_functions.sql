@@ -48,6 +48,8 @@ BEGIN
             f.may_overlap, f.retry_lost, c.fence AS known, c.due, coalesce(owner.node, busy.node) AS node,
             CASE
                 WHEN c.incarnation = me AND c.state IN ('claimed', 'over') AND c.run_id IS NULL THEN 'as before'
+                -- A service that this node has, and asks for: its copy has ended, with its gcron or with the lease.
+                WHEN c.incarnation = me AND c.state = 'claimed' AND f.fire_at = 0 AND f.trigger = '' THEN 'start'
                 WHEN c.state <> 'offered' THEN 'taken'
                 WHEN c.state IS NULL AND f.trigger = '' AND f.fire_at <> 0 AND f.fire_at <= t.floor THEN 'taken'
                 WHEN f.is_missed THEN 'missed'
@@ -91,7 +93,7 @@ BEGIN
             claimed_at = excluded.claimed_at,
             over_at = excluded.over_at, deadline = excluded.deadline, may_overlap = excluded.may_overlap,
             retry_lost = excluded.retry_lost
-        WHERE c.state = 'offered'
+        WHERE c.state = 'offered' OR (c.state = 'claimed' AND c.incarnation = me AND c.fire_at = 0)
         RETURNING 1
     )
     SELECT jsonb_agg(jsonb_build_array(
