@@ -105,6 +105,11 @@ BEGIN
         ) ORDER BY d.place),
         count(*) FILTER (WHERE d.verdict IN ('start', 'busy', 'missed')), (SELECT count(*) FROM inserted)
     INTO answers, granted, written FROM decided d;
+    -- What this node was granted, and did not begin, is over when it says that it was missed.
+    UPDATE {s}.claim c SET state = 'over', over_at = now
+        FROM jsonb_to_recordset(fires) AS f(job text, fire_at bigint, trigger text, is_missed boolean)
+        WHERE f.is_missed AND c.job = f.job COLLATE "C" AND c.fire_at = f.fire_at AND c.trigger = f.trigger COLLATE "C"
+            AND c.incarnation = me AND c.state = 'claimed' AND c.run_id IS NULL;
     IF granted <> written THEN
         -- Somebody has changed a claim without the turn of its job. Nothing is granted then.
         RAISE EXCEPTION 'claims have changed meanwhile' USING ERRCODE = '40001';
