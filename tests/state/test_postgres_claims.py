@@ -112,6 +112,28 @@ def test_busy_is_answered_again_and_each_fire_is_decided_once(nodes: Nodes) -> N
     assert claim(three, "job", at).answer is TAKEN
 
 
+def test_a_claim_that_never_began_and_is_reported_as_missed_makes_room_for_the_next_fire(nodes: Nodes) -> None:
+    """It stayed claimed: the job counted as busy on that node, and no other node started its next fires."""
+    one, two = nodes("one"), nodes("two")
+    at = now()
+    assert claim(one, "job", at - 60).answer is START
+    assert claim(two, "job", at - 30).answer is BUSY
+    assert claim(one, "job", at - 60, is_missed=True).answer is START
+    assert claim(two, "job", at).answer is START
+
+
+def test_a_service_whose_copy_ended_with_its_gcron_starts_again_on_its_node(nodes: Nodes) -> None:
+    """Its own node was told that it is taken, by itself: nobody ran it any more."""
+    one, two = nodes("one"), nodes("two")
+    service = SharedFire("service", 0)
+    first = one.cluster.claim([service])[0]
+    begin(one, "run1", service, first.fence)
+    again = one.cluster.claim([service])[0]
+    assert again.answer is START
+    assert again.fence > first.fence
+    assert claim(two, "service", 0).answer is TAKEN
+
+
 def test_a_run_that_ended_makes_room_for_the_next_fire(nodes: Nodes) -> None:
     one, two = nodes("one"), nodes("two")
     fire = SharedFire("job", now() - 60)
