@@ -16,7 +16,7 @@ from gcron.scheduler.door import StoreUnavailable
 if TYPE_CHECKING:
     from gcron.daemon.daemon import Daemon
     from gcron.notify.notifications import Notifications
-    from gcron.scheduler.messages import TargetCounts
+    from gcron.scheduler.messages import RecentMessage, TargetCounts
 
 __all__ = ["Notifying"]
 
@@ -80,6 +80,19 @@ class Notifying:
     def counts(self) -> list[TargetCounts]:
         """What became of the messages, for each target."""
         return [] if self._notifications is None else self._notifications.counts()
+
+    def targets(self) -> list[TargetCounts]:
+        """The same for each target that any job has. May park."""
+        return [] if self._notifications is None else self._notifications.targets()
+
+    def recent(self) -> list[RecentMessage]:
+        """The newest messages, newest first."""
+        return [] if self._notifications is None else self._notifications.recent()
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of what `counts` and `recent` return."""
+        return 0 if self._notifications is None else self._notifications.revision
 
     def _is_asked_for(self) -> bool:
         return any(has_routes(job) for job in self._daemon.scheduler.jobs)
