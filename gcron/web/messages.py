@@ -18,7 +18,7 @@ View = dict[str, Any]
 PAGE = 50
 """Messages on one page."""
 _MOST_TARGETS = 40
-_LONGEST = 160
+_LONGEST = 120
 _STATES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "delivered": ("ok", "delivered"),
@@ -32,7 +32,7 @@ _STATES: Mapping[str, tuple[str, str]] = MappingProxyType(
 _KINDS: Mapping[str, str] = MappingProxyType(
     {
         "apprise": "through Apprise",
-        "unknown": "known when its URL is read",
+        "unknown": "read when a message is sent",
         "gone": "no longer in the crontab",
     }
 )
