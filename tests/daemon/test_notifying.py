@@ -65,6 +65,29 @@ def test_a_mailer_that_cannot_work_is_warned_about_at_the_start(
     assert f"--mailer: {warning.format(missing)}, so no mail can be sent" in daemon.errors
 
 
+def test_a_file_of_a_target_that_is_missing_is_warned_about_at_the_start(
+    gcron_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It was found when the first message about a failure was not sent. The daemon runs, and a reload says it again."""
+    text = (
+        f"# gcron-notify: hook url-file={tmp_path}/url\n"
+        f"# gcron-notify: signed url=https://a.example/ secret-file={tmp_path}/key\n"
+        "# gcron: name=fails notify=hook,signed\n@manual false\n"
+    )
+    daemon = gcron_run(text)
+    for line, name, key, file in ((1, "hook", "url-file", "url"), (2, "signed", "secret-file", "key")):
+        daemon.wait_for(
+            rf"crontab\d*:{line}: the target {name}: {key}: {tmp_path}/{file} cannot be read: "
+            "no such file or directory: no message can be sent to it"
+        )
+    (tmp_path / "key").write_text("k")
+    crontab = next(path for path in tmp_path.iterdir() if path.name.startswith("crontab"))
+    crontab.write_text(text.replace("hook", "other"))
+    daemon.wait_for("the target other: url-file")
+    assert daemon.stop() == 0
+    assert daemon.log.count("the target signed") == 1
+
+
 def test_without_a_mailer_there_is_no_mail(gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path) -> None:
     daemon = gcron_run("MAILTO=ops@example.com\n# gcron: name=hello\n@reboot echo hello\n", "--mailer=off")
     daemon.wait_for(r"hello.*succeeded")
