@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from gcron.control.messages import counts_record
-from gcron.notify.counts import Counts, TargetFacts
 from gcron.notify.message import Message
-from gcron.notify.recent import Recent
 from gcron.scheduler import Scheduler
 from gcron.web.live import MESSAGES
-from tests.web.conftest import Site
+from tests.web.conftest import Messenger, Site
 
 EVIL = "<script>alert(1)</script>"
-
-
-class Messenger:
-    """Has two targets, and what became of their messages."""
-
-    def __init__(self) -> None:
-        self._recent = Recent()
-        self.ops = Counts("ops", self._recent)
-        self.night = Counts("night", self._recent)
-        self.facts = {
-            "ops": TargetFacts("https://hooks.example.com", "webhook", ("failure", "recovery")),
-            "night": TargetFacts("mailto:ops@example.com", "mail", ("success",), "22:00-07:00"),
-        }
-        self.revision = 0
-
-    def counts(self) -> list[Any]:
-        return [each.described(self.facts[each.name]) for each in (self.night, self.ops)]
-
-    def targets(self) -> list[Any]:
-        return [each.described(self.facts[each.name], jobs=3) for each in (self.night, self.ops)]
-
-    def recent(self) -> list[Any]:
-        return self._recent.messages
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-@pytest.fixture
-def messenger(site: Site) -> Messenger:
-    made = Messenger()
-    site.gcron.scheduler.use_messenger(made)
-    return made
 
 
 def message(number: int, time: float, title: str = "backup failed: exit status 3") -> Message:
