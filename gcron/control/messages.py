@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from gcron.control.instance import Instance
+from gcron.control.instance import AT_ONCE, Instance
+from gcron.runtime.greenlet import sleep
 from gcron.scheduler.messages import RecentMessage, TargetCounts
 from gcron.scheduler.records import Record, instant
 
 __all__ = ["counts_record", "notifications"]
+
+T = TypeVar("T")
 
 
 def notifications(gcron: Instance, limit: int = 100) -> Record:
@@ -17,9 +21,17 @@ def notifications(gcron: Instance, limit: int = 100) -> Record:
     return {
         "since": instant(gcron.since),
         "is_kept": gcron.scheduler.store.store.is_durable,
-        "targets": [counts_record(counts) | {"jobs": counts.jobs} for counts in targets],
-        "messages": [_message_record(message) for message in islice(gcron.scheduler.recent_messages, limit)],
+        "targets": list(_with_turns(lambda counts: counts_record(counts) | {"jobs": counts.jobs}, targets)),
+        "messages": list(_with_turns(_message_record, gcron.scheduler.recent_messages[:limit])),
     }
+
+
+def _with_turns(make: Callable[[T], Record], items: Sequence[T]) -> Iterator[Record]:
+    """Make the records a few at a time: others have their turn in between."""
+    for index, item in enumerate(items):
+        if index and index % AT_ONCE == 0:
+            sleep(0)
+        yield make(item)
 
 
 def counts_record(counts: TargetCounts) -> Record:
