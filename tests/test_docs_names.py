@@ -14,7 +14,7 @@ PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs")
 ARCHITECTURE = PAGES["architecture.md"]
 COMMANDS = (
     *("run", "check", "next", "timeline", "explain", "exec", "notify", "state"),
-    *("status", "top", "history", "logs", "why", "trigger", "stop", "pause", "resume", "restart", "reload"),
+    *("status", "top", "history", "messages", "logs", "why", "trigger", "stop", "pause", "resume", "restart", "reload"),
 )
 CALL = re.compile(rf"gcron ({'|'.join(COMMANDS)})\b([^`\n|;]*)")
 

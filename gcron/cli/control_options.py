@@ -129,6 +129,24 @@ examples:
     parser.add_argument("--until", metavar="TIME", help="before this time")
 
 
+def _add_messages(commands: _Commands) -> None:
+    parser = _add(
+        commands,
+        "messages",
+        "show where messages go, and which were not delivered",
+        "Show the targets of messages with their counts and last errors, and what became of the newest messages.",
+        """\
+examples:
+  gcron messages
+  gcron messages -n 500 --json | jq '.messages[] | select(.state == "given-up")'
+""",
+    )
+    parser.add_argument(
+        "-n", "--count", type=read_count, metavar="N", help="how many messages (default 20, at most 500)"
+    )
+    parser.set_defaults(module="notifications")
+
+
 def _add_logs(commands: _Commands) -> None:
     parser = _add(
         commands,
@@ -317,6 +335,7 @@ CONTROL_COMMANDS: Mapping[str, Callable[[_Commands], None]] = MappingProxyType(
         "top": _add_top,
         "history": _add_history,
         "logs": _add_logs,
+        "messages": _add_messages,
         "why": _add_why_command,
         "trigger": _add_trigger,
         "stop": _add_stop,

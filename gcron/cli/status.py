@@ -27,6 +27,7 @@ from gcron.cli.talking import (
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
 from gcron.escaping import escape_line
+from gcron.policy.wording import option_text
 
 __all__ = [
     "JOB_COLUMNS",
@@ -240,7 +241,7 @@ def _facts(job: Record, now: str) -> list[tuple[str, str]]:
         ("defined in", job["source"]),
         ("command", job["command"] or job["function"] or ""),
         ("user", job["user"] or ""),
-        ("options", ", ".join(f"{name}={_option(value)}" for name, value in job["options"].items())),
+        ("options", ", ".join(f"{name}={option_text(name, value)}" for name, value in job["options"].items())),
         ("limits", job["limits_problem"] or ""),
         ("state", _state(job, now)),
         ("service", "" if service is None else _service(service)),
@@ -255,12 +256,6 @@ def _facts(job: Record, now: str) -> list[tuple[str, str]]:
 def _service(service: Record) -> str:
     reason = f": {service['reason']}" if service["reason"] else ""
     return f"{service['state']} since {local_time(service['since'])}{reason}; {service['restarts']} restarts"
-
-
-def _option(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _state(job: Record, now: str) -> str:

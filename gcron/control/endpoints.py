@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from gcron.control import actions, answers, operations
 from gcron.control.answers import Asked
+from gcron.control.messages import notifications
 from gcron.control.request import (
     Parameter,
     read_count,
@@ -176,6 +177,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         lambda asked: {"nodes": operations.nodes(asked.gcron), "cursor": None},
         page_of("nodes", "Node"),
         "The machines that share the work",
+    ),
+    Endpoint(
+        "GET",
+        "/notifications",
+        lambda asked: notifications(asked.gcron, asked.values.get("limit", 100)),
+        reference("Notifications"),
+        "What became of messages: for each target, and for the newest messages one by one",
+        (_LIMIT,),
     ),
     Endpoint(
         "GET",

@@ -14,12 +14,12 @@ from typing import TypeVar
 from gcron.control.chain_words import waits_words
 from gcron.control.errors import ControlError
 from gcron.control.instance import AT_ONCE, Instance
+from gcron.control.messages import counts_record
 from gcron.control.records import full_run_record, job_details, job_record, live_run_record
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.history import JobSummary, OutputPart, RunQuery, StoredRun
 from gcron.scheduler.job import Job
-from gcron.scheduler.messages import TargetCounts
 from gcron.scheduler.records import Record, instant
 from gcron.scheduler.status import JobStatus
 from gcron.supervise.run import Run
@@ -77,7 +77,7 @@ def instance(gcron: Instance) -> Record:
         "running": len(scheduler.running()),
         "stopping": scheduler.is_stopping,
         "counts": scheduler.counts.total.as_dict(),
-        "messages": [_message_record(counts) for counts in scheduler.message_counts],
+        "messages": [counts_record(counts) for counts in scheduler.message_counts],
         "store": _store(gcron),
         "reload": None,
         "nodes": nodes(gcron),
@@ -89,19 +89,6 @@ def instance(gcron: Instance) -> Record:
             "problem": gcron.reload.problem or None,
         }
     return record
-
-
-def _message_record(counts: TargetCounts) -> Record:
-    return {
-        "target": counts.target,
-        "where": counts.where,
-        "sent": counts.sent,
-        "waiting": counts.waiting,
-        "given_up": counts.lost,
-        "failed_tries": counts.failed,
-        "last_sent": instant(counts.last_sent),
-        "last_error": counts.last_error,
-    }
 
 
 def _store(gcron: Instance) -> Record:

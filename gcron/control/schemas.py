@@ -9,6 +9,7 @@ from typing import Any
 from gcron.control.errors import STATUS_OF
 from gcron.scheduler.events import EVENTS
 from gcron.scheduler.history import RECENT
+from gcron.scheduler.messages import MessageState
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.run_state import RunState
@@ -108,6 +109,28 @@ _SUMMARY: Mapping[str, Schema] = {
     "mean_duration": _or_null(SECONDS),
     "longest_duration": _or_null(SECONDS),
 }
+_MESSAGE_COUNTS: Mapping[str, Schema] = {
+    "target": {**TEXT, "description": "its name; `on-failure commands` and the like for the commands of all jobs"},
+    "where": {
+        **TEXT,
+        "description": "scheme and host, an address, or of how many jobs; empty for a target that is gone",
+    },
+    "kind": _one_of("mail", "webhook", "ping", "command", "apprise", "unknown", "gone"),
+    "on": {**_list(TEXT), "description": "the kinds of messages that it gets"},
+    "quiet": {**TEXT, "description": "its quiet hours, such as 22:00-07:00; empty for none"},
+    "sent": COUNT,
+    "waiting": COUNT,
+    "held": {**COUNT, "description": "of those that wait: for a digest"},
+    "held_until": _or_null(TIME),
+    "given_up": COUNT,
+    "dropped": {**COUNT, "description": "of those that were given up: too many waited"},
+    "failed_tries": COUNT,
+    "last_sent": _or_null(TIME),
+    "failing": {**COUNT, "description": "1 if the last try failed; of commands, for how many jobs"},
+    "last_error": {**TEXT, "description": "of the last try, if it failed"},
+    "last_error_at": _or_null(TIME),
+    "next_try": _or_null(TIME),
+}
 _JOB: Mapping[str, Schema] = {
     "job": TEXT,
     "kind": _one_of("cron", "every", "once", "after-end", "after-jobs", "manual", "reboot", "service", "custom"),
@@ -193,16 +216,30 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             reading_since=_or_null(TIME),
             problem=_or_null(TEXT),
         ),
-        "MessageCounts": _object(
-            "What became of the messages for one target, since the start.",
+        "MessageCounts": _object("What became of the messages for one target, since the start.", **_MESSAGE_COUNTS),
+        "Notifications": _object(
+            "What became of messages.",
+            since={**TIME, "description": "the counts and the messages begin with this start of gcron"},
+            is_kept={**BOOLEAN, "description": "what is not delivered is kept on disk over a restart"},
+            targets=_list(
+                _object("A target and its messages.", **_MESSAGE_COUNTS, jobs=_or_null(COUNT)),
+            ),
+            messages={**_list(reference("Message")), "description": "the newest, newest first; 500 are remembered"},
+        ),
+        "Message": _object(
+            "A message for one target.",
+            message_id=TEXT,
+            time={**TIME, "description": "when it was made"},
+            job={**TEXT, "description": "empty when it is about gcron itself"},
+            kind=TEXT,
+            title=TEXT,
             target=TEXT,
-            where={**TEXT, "description": "scheme and host, or an address; empty for a target that is gone"},
-            sent=COUNT,
-            waiting=COUNT,
-            given_up=COUNT,
-            failed_tries=COUNT,
-            last_sent=_or_null(TIME),
-            last_error={**TEXT, "description": "of the last try, if it failed"},
+            state=_one_of(*MessageState),
+            attempts={**COUNT, "description": "tries since the start of gcron"},
+            error={**TEXT, "description": "of the last try, if it failed, or why it was dropped"},
+            changed={**_or_null(TIME), "description": "when it was tried last, or dropped"},
+            next_try=_or_null(TIME),
+            from_before={**BOOLEAN, "description": "it was made before this start of gcron, and kept on disk"},
         ),
         "Node": _object("A machine that shares the work.", node=TEXT, pid=COUNT, since=TIME, self=BOOLEAN),
         "Run": _object("A run, a skipped fire, or a span of missed ones.", _RUN_OPTIONAL, **_RUN),

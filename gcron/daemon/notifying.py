@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import tzinfo
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from gcron.scheduler.door import StoreUnavailable
 
 if TYPE_CHECKING:
     from gcron.daemon.daemon import Daemon
+    from gcron.notify.delivery import Call
     from gcron.notify.notifications import Notifications
-    from gcron.scheduler.messages import TargetCounts
+    from gcron.scheduler.messages import RecentMessage, TargetCounts
 
 __all__ = ["Notifying"]
 
@@ -49,6 +51,9 @@ class Notifying:
         self._problem = ""
         """Of the last reload, which may come while notifications are loaded."""
         self._looker: Greenlet | None = None
+        self._look: Call | None = None
+        self._missing: frozenset[str] = frozenset()
+        """What was warned about: files of targets that cannot be read."""
         daemon.follow_reloads(self._follow)
         # The scheduler stops it, before the store is closed: what is delivered in the end is not to be sent again.
         daemon.scheduler.use_messenger(self)
@@ -59,6 +64,7 @@ class Notifying:
             return
         if self._is_asked_for():
             self._begin()
+            spawn(self._warn_of_files)
         elif self._daemon.scheduler.store.store.is_durable:
             self._looker = spawn(self._look_for_kept)
 
@@ -81,6 +87,19 @@ class Notifying:
         """What became of the messages, for each target."""
         return [] if self._notifications is None else self._notifications.counts()
 
+    def targets(self) -> list[TargetCounts]:
+        """The same for each target that any job has. May park."""
+        return [] if self._notifications is None else self._notifications.targets()
+
+    def recent(self) -> list[RecentMessage]:
+        """The newest messages, newest first."""
+        return [] if self._notifications is None else self._notifications.recent()
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of what `counts` and `recent` return."""
+        return 0 if self._notifications is None else self._notifications.revision
+
     def _is_asked_for(self) -> bool:
         return any(has_routes(job) for job in self._daemon.scheduler.jobs)
 
@@ -88,6 +107,7 @@ class Notifying:
         self._problem = problem
         if self._notifications is not None:
             self._notifications.report_reload(problem)
+            spawn(self._warn_of_files)
         elif self._is_asked_for():
             spawn(self._load_and_begin)
 
@@ -95,6 +115,27 @@ class Notifying:
         get_hub().threadpool.spawn(import_module, _ROOM).get()
         if self._notifications is None and not self._is_stopped:
             self._begin().report_reload(self._problem)
+            self._warn_of_files()
+
+    def _warn_of_files(self) -> None:
+        """Say which files of targets cannot be read now: else somebody learns of it when a message is lost.
+
+        Such a file may be on a file system that does not answer, so a thread looks.
+        """
+        from gcron.notify.delivery import Call, DeliveryError
+        from gcron.notify.secrets import find_missing
+
+        if self._look is not None and not self._look.is_over:
+            return  # the file system still does not answer
+        targets = {target.name: target for job in self._daemon.scheduler.jobs for target in job.targets}
+        self._look = Call(partial(find_missing, tuple(targets.values()), self._trusted_owners))
+        with suppress(DeliveryError):  # no thread is free
+            self._look.begin()
+            found = self._look.result.get().splitlines()
+            for warning in found:
+                if warning not in self._missing:
+                    self._daemon.say(warning, "warning")
+            self._missing = frozenset(found)
 
     def _begin(self) -> Notifications:
         from gcron.notify.channel import Patience

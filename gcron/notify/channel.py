@@ -1,4 +1,4 @@
-"""A channel: one target with what waits for it, the greenlet that delivers, and the counts.
+"""A channel: one target with what waits for it, and the greenlet that delivers.
 
 A delivery that fails is tried again, with longer and longer pauses, until the message is too old. A channel never makes
 anybody wait: `put` returns at once, and what blocks is in a thread.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gcron.frozen import frozen
+from gcron.notify.counts import Counts
 from gcron.notify.delivery import Call, DeliveryError, DeliveryThreads, Sender
 from gcron.notify.message import Message
 from gcron.notify.outbox import Outbox, Quiet
@@ -17,12 +18,13 @@ from gcron.runtime.event import Event
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
-from gcron.scheduler.messages import KeptMessage, MessageStore, TargetCounts
+from gcron.scheduler.messages import KeptMessage, MessageStore
 
 __all__ = ["Channel", "Patience"]
 
 # Seconds between two looks at what waits for a digest: somebody may set the clock.
 _SHORTEST_NAP, _LONGEST_NAP = 0.01, 60.0
+_NO_ROOM = "too many wait"
 
 
 @frozen
@@ -43,7 +45,7 @@ class Patience:
 class Channel:
     """Delivers messages to one target by `sender`, in the order of `outbox`. `say` gets lines for the log.
 
-    What waits takes room in `space`, of `owner`.
+    What waits takes room in `space`, of `owner`. What becomes of the messages is noted in `counts`.
     """
 
     def __init__(
@@ -59,8 +61,12 @@ class Channel:
         owner: str = "",
         store: MessageStore | None = None,
         patience: Patience | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.name = name
+        self.counts = counts or Counts(name)
+        self._waiting = 0
+        """Messages that are counted as waiting."""
         self._where = where
         self._sender = sender
         self._outbox = outbox
@@ -83,9 +89,6 @@ class Channel:
         """A delivery that did not come back in time."""
         self._current: Message | None = None
         self._is_failing = False
-        self._sent = self._failed = self._lost = 0
-        self._last_sent: float | None = None
-        self._last_error = ""
 
     def put(self, message: Message, is_kept: bool = False) -> None:
         """Deliver a message soon; returns at once. `is_kept`: it comes from the store."""
@@ -95,11 +98,15 @@ class Channel:
         if message.size > room:
             self._space.report_cut(self._owner)
         dropped = self._outbox.put(message, self._clock.now(), room)
-        self._count_size()
+        self._count()
+        self.counts.add(message, self.name, self._outbox.holds(message), is_kept)
         if dropped is not None:
             self._forget(dropped)
-            if not self._outbox.makes_digests:
-                self._lose(dropped, "too many wait")
+            if self._outbox.makes_digests:
+                self.counts.shorten(self._keys(dropped), self._clock.now())
+            else:
+                self.counts.drop(self._keys(dropped), self._clock.now(), _NO_ROOM)
+                self._report_loss(dropped, _NO_ROOM)
         self._news.set()
         self.go_on()
 
@@ -110,7 +117,7 @@ class Channel:
 
     def give_up(self, count: int, why: str) -> None:
         """Count messages of an earlier gcron that are not delivered any more."""
-        self._lost += count
+        self.counts.give_up(count)
         self._say(f"notify {self.name} ({self._where}): given up: {count}: {why}")
 
     def use(self, where: str, sender: Sender, quiet: Quiet | None) -> None:
@@ -126,18 +133,9 @@ class Channel:
         return self._worker is None and not len(self._outbox)
 
     @property
-    def counts(self) -> TargetCounts:
-        """What became of its messages."""
-        return TargetCounts(
-            self.name,
-            self._where,
-            self._sent,
-            len(self._outbox) + (self._current is not None),
-            self._failed,
-            self._lost,
-            self._last_sent,
-            self._last_error,
-        )
+    def held(self) -> tuple[int, float | None]:
+        """How many messages wait for a digest, and when that is due, in seconds of UTC."""
+        return self._outbox.held
 
     @property
     def waiting(self) -> set[tuple[str, str]]:
@@ -158,9 +156,12 @@ class Channel:
         self._stopping.clear()
         self._changed.clear()
         self._worker = self._current = None
-        self._count_size()
+        self._count()
 
-    def _count_size(self) -> None:
+    def _count(self) -> None:
+        waiting = len(self._outbox) + (self._current is not None)
+        self.counts.waiting += waiting - self._waiting
+        self._waiting = waiting
         size = self._outbox.size + (0 if self._current is None else self._current.size)
         change, self._size = size - self._size, size
         self._space.change(self._owner, change)
@@ -175,10 +176,10 @@ class Channel:
                 self._news.wait(min(max(due - self._clock.now(), _SHORTEST_NAP), _LONGEST_NAP))
                 continue
             self._current = message
-            self._count_size()
+            self._count()
             is_done = self._deliver(message)
             self._current = None
-            self._count_size()
+            self._count()
             if not is_done:
                 break  # gcron stops, and the target does not answer
         self._worker = None
@@ -190,16 +191,16 @@ class Channel:
             try:
                 self._try(message)
             except DeliveryError as error:
-                self._failed += 1
-                self._last_error = str(error)
-                if error.final or self._clock.now() - message.time > self._patience.keep:
+                now = self._clock.now()
+                if error.final or now - message.time > self._patience.keep:
+                    self._fail(message, str(error))
                     self._forget(message)
                     self._lose(message, str(error))
                     return True
                 if self._stopping.is_set():
-                    self._outbox.put_back(message)
-                    return False
+                    return self._leave(message, str(error))
                 wait = max(error.retry_after or 0.0, pause)
+                self._fail(message, str(error), now + wait)
                 self._complain(str(error), wait)
                 self._changed.wait(wait)
                 self._changed.clear()
@@ -213,11 +214,16 @@ class Channel:
     def _deliver_last(self, message: Message) -> bool:
         try:
             self._try(message)
-        except DeliveryError:
-            self._outbox.put_back(message)
-            return False
+        except DeliveryError as error:
+            return self._leave(message, str(error))
         self._succeed(message)
         return True
+
+    def _leave(self, message: Message, why: str) -> bool:
+        """Keep a message that was not delivered when gcron stops."""
+        self._fail(message, why)
+        self._outbox.put_back(message)
+        return False
 
     def _try(self, message: Message) -> None:
         if self._hanging is not None and not self._hanging.is_over:
@@ -241,13 +247,14 @@ class Channel:
     # -- what came of it ------------------------------------------------------------------------------------
 
     def _succeed(self, message: Message) -> None:
-        self._sent += 1
-        self._last_sent = self._clock.now()
-        self._last_error = ""
+        self.counts.succeed(self.name, self._keys(message), self._clock.now())
         self._forget(message)
         if self._is_failing:
             self._is_failing = False
             self._say(f"notify {self.name}: messages are delivered again")
+
+    def _fail(self, message: Message, why: str, next_try: float | None = None) -> None:
+        self.counts.fail(self.name, self._keys(message), self._clock.now(), why, next_try)
 
     def _complain(self, why: str, wait: float) -> None:
         if not self._is_failing:
@@ -255,7 +262,10 @@ class Channel:
             self._say(f"notify {self.name} ({self._where}): not delivered: {why}; tried again in {wait:g} s")
 
     def _lose(self, message: Message, why: str) -> None:
-        self._lost += 1
+        self.counts.lose(self._keys(message), self._clock.now(), why)
+        self._report_loss(message, why)
+
+    def _report_loss(self, message: Message, why: str) -> None:
         self._say(f"notify {self.name} ({self._where}): given up: {message.title!r}: {why}")
 
     def _forget(self, message: Message) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from gcron.notify.message import Message
@@ -15,7 +16,7 @@ from gcron.runtime.event import AsyncResult
 from gcron.runtime.hub import Hub, get_hub
 from gcron.runtime.lock import Semaphore
 
-__all__ = ["DeliveryError", "DeliveryThreads", "Sender"]
+__all__ = ["Call", "DeliveryError", "DeliveryThreads", "Sender"]
 
 
 class DeliveryError(Exception):
@@ -53,18 +54,17 @@ class DeliveryThreads:
     def call(self, function: Callable[[Message], str], message: Message, seconds: float) -> Call:
         """Call `function(message)` in a thread, parking the caller until it is over or `seconds` have passed."""
         with self._free:
-            call = Call(function, message)
+            call = Call(partial(function, message))
             call.begin()
             call.result.wait(seconds)
         return call
 
 
 class Call:
-    """One delivery in a thread."""
+    """Something that may hang, such as one delivery, in a thread of its own."""
 
-    def __init__(self, function: Callable[[Message], str], message: Message) -> None:
-        self._function = function
-        self._message = message
+    def __init__(self, work: Callable[[], str]) -> None:
+        self._work = work
         self.result: AsyncResult[str] = AsyncResult()
 
     @property
@@ -86,7 +86,7 @@ class Call:
     def _deliver(self, hub: Hub, release: Callable[[], None]) -> None:
         answer, failure = "", None
         try:
-            answer = self._function(self._message)
+            answer = self._work()
         except Exception as error:
             failure = error
 

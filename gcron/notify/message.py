@@ -80,6 +80,7 @@ def new_id() -> str:
 def record_of(message: Message) -> Record:
     """Return what a webhook gets: the fields of the log, and what the message adds to them."""
     record: Record = {
+        "job": message.job,
         **message.record,
         "message_id": message.message_id,
         "kind": message.kind,

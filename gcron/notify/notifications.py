@@ -11,35 +11,29 @@ from collections.abc import Callable
 from datetime import UTC, tzinfo
 
 from gcron.crontab import Target
-from gcron.notify.channel import Channel, Patience
-from gcron.notify.delivery import DeliveryThreads, Sender
+from gcron.notify.channel import Patience
+from gcron.notify.channels import Channels, MakeSender
 from gcron.notify.message import Message
-from gcron.notify.outbox import Outbox, Quiet
 from gcron.notify.program import end_programs
-from gcron.notify.routes import CommandRoute, Route, TargetRoute, has_routes, routes_of
+from gcron.notify.routes import Route, TargetRoute, has_routes, routes_of
 from gcron.notify.rules import EVENTS_READ, Occasion, Rules
-from gcron.notify.senders import SenderSettings, make_sender, where_of
-from gcron.notify.space import Space
+from gcron.notify.senders import SenderSettings, make_sender
 from gcron.notify.wording import message_about_reload, message_of
-from gcron.runtime.greenlet import Greenlet, spawn
+from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.waiting import joinall, killall
 from gcron.schedule.clock import Clock
 from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, JobEvent, Scheduler
 from gcron.scheduler.door import StoreUnavailable
-from gcron.scheduler.messages import KeptMessage, MessageStore, TargetCounts
+from gcron.scheduler.messages import KeptMessage, MessageStore, RecentMessage, TargetCounts
 
 __all__ = ["Notifications"]
 
 # Seconds for the processes of commands to end, once they are killed.
 _LAST_ENDS = 0.8
-# Messages that wait for a receiver that takes no digest: a ping, a command.
-_MOST_SINGLE = 200
-# Deliveries at once that the crontab of one user asks for.
-_THREADS_OF_A_USER = 2
-
-MakeSender = Callable[[Route, SenderSettings], Sender]
+# Jobs that are looked at before others have their turn: a page must not delay a fire.
+_AT_ONCE = 50
 
 
 class Notifications:
@@ -66,25 +60,17 @@ class Notifications:
         self._say = say
         self._settings = settings
         self._zone = zone
-        self._make = make
         self._patience = patience or Patience()
         self._store = store
-        self._space = Space(say)
-        self._threads: dict[str, DeliveryThreads] = {}
-        """By owner: one user's mails that hang do not hold up another's."""
+        self._channels = Channels(clock, say, settings, zone, store, make, self._patience)
         self._rules = Rules()
         self._for_all: dict[str, Target] = {}
         self._named: dict[str, Target] = {}
-        self._channels: dict[str, Channel] = {}
-        self._used: dict[str, Route] = {}
-        """The route that each channel was last used for."""
         self._timer: Timer | None = None
         self._restorer: Greenlet | None = None
         self._is_restored = store is None
         self._put_here: set[tuple[str, str]] | None = None if store is None else set()
         """Ids and targets of what this process has put, until it has listed what an earlier one left; else None."""
-        self._gone: Counter[str] = Counter()
-        """Messages that were given up, by the names of targets that are gone."""
         self._is_wrong = False
         """The crontabs on the disk have errors, and somebody was told."""
         for kind in EVENTS_READ:
@@ -101,22 +87,26 @@ class Notifications:
     @property
     def names(self) -> set[str]:
         """Of the targets that were added."""
-        return self._for_all.keys() | self._named.keys()
+        return {target.name for target in self._added}
+
+    @property
+    def _added(self) -> tuple[Target, ...]:
+        return (*self._for_all.values(), *self._named.values())
 
     def start(self) -> None:
         """Deliver what was not delivered before the last end."""
-        for channel in self._channels.values():
+        for channel in self._channels:
             channel.go_on()
         if not self._is_restored and self._store is not None:
             if self._put_here is None:  # an earlier start could not list all
-                self._put_here = {key for channel in self._channels.values() for key in channel.waiting}
+                self._put_here = {key for channel in self._channels for key in channel.waiting}
             self._restorer = spawn(self._restore, self._store)
 
     def stop(self) -> None:
         """Deliver what waits, within 5 s. What is left is in the log, and in the store if there is one."""
         if self._timer is not None:
             self._timer.cancel()
-        workers = [worker for channel in self._channels.values() if (worker := channel.stop()) is not None]
+        workers = [worker for channel in self._channels if (worker := channel.stop()) is not None]
         if self._restorer is not None:
             self._restorer.kill(block=False)
         joinall(workers, self._patience.stop)
@@ -128,21 +118,40 @@ class Notifications:
             if counts.waiting:
                 why = f": {counts.last_error}" if counts.last_error else ""
                 self._say(f"notify {counts.target} ({counts.where}): not delivered, and {fate}: {counts.waiting}{why}")
-        for channel in self._channels.values():
+        for channel in self._channels:
             channel.begin_anew()
 
     def counts(self) -> list[TargetCounts]:
         """What became of the messages, for each target that had any, by name."""
-        gone = [TargetCounts(name, "", 0, 0, 0, count, None, "") for name, count in self._gone.items()]
-        return sorted([*gone, *(channel.counts for channel in self._channels.values())], key=lambda each: each.target)
+        return self._channels.counts()
+
+    def targets(self) -> list[TargetCounts]:
+        """The same for each target that there is, with how many jobs have it. May park: all jobs are looked at."""
+        known: dict[str, tuple[Route, int]] = {target.name: (TargetRoute(target), 0) for target in self._added}
+        for index, job in enumerate(self._scheduler.jobs):
+            if index % _AT_ONCE == _AT_ONCE - 1:
+                sleep(0)
+            for route in self._routes(job):
+                _, jobs = known.get(route.shown, (route, 0))
+                known[route.shown] = route, jobs + 1
+        return self._channels.counts_with(known)
+
+    def recent(self) -> list[RecentMessage]:
+        """The newest messages since the start, newest first."""
+        return self._channels.recent.messages
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of what `counts` and `recent` return."""
+        return self._channels.recent.revision
 
     def report_reload(self, problem: str) -> None:
         """Tell that the crontabs on the disk are wrong, or, with an empty `problem`, that they are right again.
 
         What waits goes to the targets as they are now. To one that is gone it goes as before.
         """
-        if not problem and self._channels:
-            self._follow_targets()
+        if not problem and len(self._channels):
+            self._channels.follow(self._all_routes())
         if bool(problem) == self._is_wrong:
             return
         self._is_wrong = bool(problem)
@@ -180,8 +189,7 @@ class Notifications:
     def _all_routes(self) -> dict[str, Route]:
         """Those of the jobs and targets that there are now, by name."""
         routes = {route.name: route for job in self._scheduler.jobs if has_routes(job) for route in self._routes(job)}
-        targets = (*self._for_all.values(), *self._named.values())
-        return routes | {target.name: TargetRoute(target) for target in targets}
+        return routes | {target.name: TargetRoute(target) for target in self._added}
 
     def _look_later(self) -> None:
         due = self._rules.next_look
@@ -198,61 +206,10 @@ class Notifications:
                 self._tell(occasion, job)
         self._look_later()
 
-    # -- channels -------------------------------------------------------------------------------------------
-
     def _put(self, route: Route, message: Message, is_kept: bool = False) -> None:
         if self._put_here is not None:
             self._put_here.add((message.message_id, route.name))
-        self._channel(route).put(message, is_kept)
-
-    def _channel(self, route: Route) -> Channel:
-        channel = self._channels.get(route.name)
-        if channel is None:
-            channel = self._channels[route.name] = Channel(
-                route.name,
-                where_of(route),
-                self._make(route, self._settings),
-                self._outbox(route),
-                self._threads_of(route.owner),
-                self._clock,
-                self._say,
-                self._space,
-                route.owner,
-                self._store,
-                self._patience,
-            )
-        else:
-            self._follow_target(channel, route)
-        self._used[route.name] = route
-        return channel
-
-    def _follow_targets(self) -> None:
-        """Use the routes of the jobs that there are now. Otherwise each reload could leave some more channels."""
-        routes = self._all_routes()
-        for name, channel in tuple(self._channels.items()):
-            if name in routes:
-                self._follow_target(channel, routes[name])
-                self._used[name] = routes[name]
-            elif channel.is_idle:
-                del self._channels[name], self._used[name]
-
-    def _follow_target(self, channel: Channel, route: Route) -> None:
-        if self._used[route.name] != route:
-            channel.use(where_of(route), self._make(route, self._settings), self._quiet(route))
-
-    def _threads_of(self, owner: str) -> DeliveryThreads:
-        if owner not in self._threads:
-            self._threads[owner] = DeliveryThreads(_THREADS_OF_A_USER) if owner else DeliveryThreads()
-        return self._threads[owner]
-
-    def _outbox(self, route: Route) -> Outbox:
-        if isinstance(route, CommandRoute) or (isinstance(route, TargetRoute) and route.target.ping_style):
-            return Outbox(per_minute=None, capacity=_MOST_SINGLE)
-        return Outbox(self._quiet(route))
-
-    def _quiet(self, route: Route) -> Quiet | None:
-        quiet = route.target.quiet if isinstance(route, TargetRoute) else None
-        return None if quiet is None else Quiet(*quiet, self._zone)
+        self._channels.of(route).put(message, is_kept)
 
     # -- after a restart ------------------------------------------------------------------------------------
 
@@ -276,11 +233,7 @@ class Notifications:
             self._say(f"notify: messages of before the start cannot be read, and wait for the next start: {error}")
         self._put_here = None
         for (target, why), count in given_up.items():
-            if target in routes:
-                self._channel(routes[target]).give_up(count, why)
-            else:
-                self._gone[target] += count
-                self._say(f"notify {target}: given up: {count}: {why}")
+            self._channels.give_up(target, routes.get(target), count, why)
 
     def _restore_one(self, kept: KeptMessage, route: Route | None, oldest: float) -> str:
         """Have a message delivered; returns why not, if so."""

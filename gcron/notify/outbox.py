@@ -77,6 +77,15 @@ class Outbox:
         return chain(self._ready, self._held)
 
     @property
+    def held(self) -> tuple[int, float | None]:
+        """How many messages wait for a digest, and when that is due, in seconds of UTC."""
+        return len(self._held) + self._unnamed, self._held_until if self._held else None
+
+    def holds(self, message: Message) -> bool:
+        """Whether the message that was put last waits for a digest, which names it."""
+        return bool(self._held) and self._held[-1].message_id == message.message_id
+
+    @property
     def makes_digests(self) -> bool:
         """False for receivers that take each message by itself."""
         return self._per_minute is not None

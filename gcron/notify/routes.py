@@ -34,6 +34,11 @@ class TargetRoute:
         return self.target.name
 
     @property
+    def shown(self) -> str:
+        """The name under which its messages are counted."""
+        return self.name
+
+    @property
     def wanted(self) -> tuple[str, ...]:
         """The kinds of messages."""
         return PING_KINDS if self.target.ping_style else self.target.on
@@ -55,6 +60,11 @@ class MailRoute:
         """Unique among all routes."""
         sender = f" MAILFROM={self.sender}" if self.sender else ""
         return (f"{self.owner}:" if self.owner else "") + f"MAILTO={self.address}{sender}"
+
+    @property
+    def shown(self) -> str:
+        """The name under which its messages are counted."""
+        return self.name
 
 
 @frozen
@@ -78,6 +88,11 @@ class CommandRoute:
     def owner(self) -> str:
         """The user whose crontab says so; empty for others."""
         return self.job.owner
+
+    @property
+    def shown(self) -> str:
+        """The name under which its messages are counted: one for all jobs, for a thousand may have a command."""
+        return f"on-{self.kind} commands"
 
     @property
     def text(self) -> str:

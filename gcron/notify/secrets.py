@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from urllib.parse import unquote, urlsplit
 
 from gcron.crontab import CrontabError, Target
@@ -17,7 +17,7 @@ from gcron.crontab.source import read
 from gcron.crontab.target import VARIABLE
 from gcron.notify.delivery import DeliveryError
 
-__all__ = ["has_secret_of", "read_secret", "read_text", "shown_url", "url_of"]
+__all__ = ["find_missing", "has_secret_of", "read_secret", "read_text", "shown_url", "url_of"]
 
 _NOBODY: Set[int] = frozenset()
 # Characters of a URL in a row that give it away, and the shortest part of a path that may be a secret.
@@ -36,6 +36,23 @@ def url_of(target: Target, owners: Set[int] = _NOBODY, variables: Mapping[str, s
         return value
 
     return re.sub(VARIABLE, value_of, target.url)
+
+
+def find_missing(targets: Iterable[Target], owners: Set[int] = _NOBODY) -> str:
+    """Return a line for each file of these targets that cannot be read now. May hang."""
+    found = []
+    for target in targets:
+        for key in ("url-file", "secret-file", "body-file"):
+            path = getattr(target, key.replace("-", "_"))
+            try:
+                if path:
+                    read_text(path, owners)
+            except DeliveryError as error:
+                found.append(
+                    f"{target.path}:{target.line}: the target {target.name}: {key}: {error}: no message can be sent to "
+                    "it. The file is read again for each message; gcron notify FILE TARGET tries it"
+                )
+    return "\n".join(found)
 
 
 def read_secret(path: str, owners: Set[int] = _NOBODY) -> str:

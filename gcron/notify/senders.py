@@ -5,6 +5,7 @@ from __future__ import annotations
 from gcron.crontab import Target
 from gcron.crontab.mail_address import address_in
 from gcron.frozen import frozen
+from gcron.notify.counts import TargetFacts
 from gcron.notify.delivery import Sender
 from gcron.notify.mailer import Mailer
 from gcron.notify.message import Message
@@ -13,7 +14,7 @@ from gcron.notify.secrets import shown_url, url_of
 from gcron.schedule.clock import Clock
 from gcron.supervise.events import Emit
 
-__all__ = ["SenderSettings", "make_sender", "where_of"]
+__all__ = ["SenderSettings", "facts_of", "make_sender", "where_of"]
 
 
 @frozen
@@ -54,6 +55,26 @@ def where_of(route: Route) -> str:
         return f"mailto:{route.address}"
     target = route.target
     return f"the URL in {target.url_file}" if target.url_file else shown_url(target.url)
+
+
+def facts_of(route: Route, jobs: int) -> TargetFacts:
+    """Return what the target of a route is, for people. `jobs`: how many have such a command."""
+    if isinstance(route, CommandRoute):
+        return TargetFacts("of 1 job" if jobs == 1 else f"of {jobs:,} jobs", "command", route.wanted)
+    if isinstance(route, MailRoute):
+        return TargetFacts(where_of(route), "mail", route.wanted)
+    target = route.target
+    quiet = "" if target.quiet is None else "-".join(f"{time // 60:02}:{time % 60:02}" for time in target.quiet)
+    return TargetFacts(where_of(route), _kind_of(target), route.wanted, quiet)
+
+
+def _kind_of(target: Target) -> str:
+    if target.ping_style:
+        return "ping"
+    scheme = target.url.partition(":")[0].lower()
+    if not scheme or "$" in scheme:  # in a file, or in the environment
+        return "unknown"
+    return {"mailto": "mail", "http": "webhook", "https": "webhook"}.get(scheme, "apprise")
 
 
 class _ByScheme:

@@ -24,7 +24,7 @@ from gcron.supervise.run import Run
 
 if TYPE_CHECKING:
     from gcron.scheduler.cluster import NodeRecord
-    from gcron.scheduler.messages import TargetCounts
+    from gcron.scheduler.messages import RecentMessage, TargetCounts
     from gcron.scheduler.past_run import PastRun
 
 __all__ = ["Queries"]
@@ -193,6 +193,21 @@ class Queries(Lifecycle):
     def message_counts(self) -> list[TargetCounts]:
         """What became of the messages (`notify`), for each target that had any."""
         return self._owner.call(lambda: [] if self._messenger is None else self._messenger.counts())
+
+    @property
+    def message_targets(self) -> list[TargetCounts]:
+        """The same for each target that any job has, with the number of jobs."""
+        return self._owner.call(lambda: [] if self._messenger is None else self._messenger.targets())
+
+    @property
+    def recent_messages(self) -> list[RecentMessage]:
+        """The newest 500 messages since the start, newest first, and what became of each."""
+        return self._owner.call(lambda: [] if self._messenger is None else self._messenger.recent())
+
+    @property
+    def message_revision(self) -> int:
+        """Grows whenever `message_counts` or `recent_messages` change. Ask in the scheduler's thread."""
+        return 0 if self._messenger is None else self._messenger.revision
 
     @property
     def clock(self) -> Clock:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from gcron.policy.wording import option_text
 from gcron.scheduler.events import asked_words
 from gcron.scheduler.records import Record
 from gcron.sizes import describe_size
@@ -38,7 +39,7 @@ def job_page(base: str, job: Record, runs: Sequence[Record], now: float) -> View
         "p95": percentile(durations, 0.95),
         "fires": [_fire(time, zone, now) for time in job["next_fires"]],
         "rows": [_run_row(run, now) for run in runs],
-        "options": {name: _plain(value) for name, value in job["options"].items() if name != "description"},
+        "options": {name: option_text(name, value) for name, value in job["options"].items() if name != "description"},
         "state_words": _state_words(job, now),
     }
 
@@ -56,10 +57,6 @@ def _zone(name: str) -> tzinfo | None:
 def _fire(time: str, zone: tzinfo | None, now: float) -> View:
     at = seconds_of(time)
     return {"t": int(at), "exact": exact(time, zone), "text": until(at - now)}
-
-
-def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _state_words(job: Record, now: float) -> list[str]:

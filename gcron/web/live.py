@@ -27,6 +27,8 @@ _LOOK = 2.0
 _MOST_AT_ONCE = 500
 # What has changed when it is no job: something that concerns every page.
 _EVERYBODY = frozenset({""})
+MESSAGES = "\0messages"
+"""What has changed when a message was delivered, or not: no job has such a name."""
 
 MakeRows = Callable[[Sequence[str]], Mapping[str, str]]
 
@@ -65,6 +67,7 @@ class Live:
         self._something = Flag()
         self._is_closed = False
         self._files = self._look_at_files()
+        self._revision = gcron.scheduler.message_revision
         for kind in NEWS:
             gcron.scheduler.on(kind, self._note)
         self._loop: Greenlet = spawn(self._tell)
@@ -116,6 +119,9 @@ class Live:
             if self._files != (files := self._look_at_files()):
                 self._files = files
                 self._changed |= _EVERYBODY
+            if self._revision != (revision := self._gcron.scheduler.message_revision):
+                self._revision = revision
+                self._changed.add(MESSAGES)
             changed = frozenset(self._changed)
             self._changed.clear()
             if not changed:

@@ -15,6 +15,7 @@ from gcron.control.operations import ask_history
 from gcron.frozen import frozen
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler.history import JobSummary
+from gcron.scheduler.messages import TargetCounts
 from gcron.scheduler.status import JobStatus
 from gcron.supervise.outcome import Outcome
 from gcron.supervise.restarts import ServiceState
@@ -44,6 +45,7 @@ class _Facts:
     reload: tuple[bool, float | None] | None
     """Whether the crontabs on disk are right, and when they were read last."""
     dropped: int
+    messages: Sequence[TargetCounts]
 
 
 class Metrics:
@@ -81,7 +83,7 @@ class Metrics:
             statuses += scheduler.statuses(names[start : start + AT_ONCE])
         reload = self._gcron.reload
         read = None if reload is None else (not reload.problem, reload.last_read or self._gcron.since)
-        return _Facts(statuses, summaries, self._tally, read, self._dropped())
+        return _Facts(statuses, summaries, self._tally, read, self._dropped(), scheduler.message_counts)
 
 
 def _write(facts: _Facts, accept: str) -> tuple[bytes, str]:
@@ -107,6 +109,7 @@ class _Collector:
         yield build
         yield from _of_jobs([status for status in facts.statuses if status.service is None], facts)
         yield from _of_services([status for status in facts.statuses if status.service is not None])
+        yield from _of_messages(facts.messages)
         if facts.reload is not None:
             is_right, last = facts.reload
             yield _gauge("reload_success", "Whether the crontabs on disk are right", int(is_right))
@@ -170,6 +173,24 @@ def _of_services(statuses: Sequence[JobStatus]) -> Iterable[Metric]:
             up.add_metric([_label(status.name)], int(status.service.state is ServiceState.READY))
             restarts.add_metric([_label(status.name)], status.service.restarts)
     yield from (up, restarts)
+
+
+def _of_messages(targets: Sequence[TargetCounts]) -> Iterable[Metric]:
+    if not targets:
+        return
+    sent = _counter("messages_sent", "Messages that were delivered, since the start of gcron", labels=["target"])
+    lost = _counter("messages_given_up", "Messages that were given up, since the start of gcron", labels=["target"])
+    failed = _counter("message_tries_failed", "Deliveries that failed, since the start of gcron", labels=["target"])
+    waiting = _gauge("messages_waiting", "Messages that wait", labels=["target"])
+    failing = _gauge("message_target_failing", "Whether the last delivery failed", labels=["target"])
+    for counts in targets:
+        name = [_label(counts.target)]
+        sent.add_metric(name, counts.sent)
+        lost.add_metric(name, counts.lost)
+        failed.add_metric(name, counts.failed)
+        waiting.add_metric(name, counts.waiting)
+        failing.add_metric(name, counts.failing)
+    yield from (sent, lost, failed, waiting, failing)
 
 
 def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:

@@ -204,6 +204,9 @@ def _warnings(instance: Record) -> list[str]:
         texts.append("The crontab on disk is wrong, and the jobs of before go on: see Problems")
     if instance["store"]["problem"]:
         texts.append(f"The history does not work: {instance['store']['problem']}")
+    if failing := [counts["target"] for counts in instance["messages"] if counts["failing"]]:
+        more = f" and {len(failing) - _NAMED} more" if len(failing) > _NAMED else ""
+        texts.append(f"Messages do not get through to {', '.join(failing[:_NAMED])}{more}: see Messages")
     return texts
 
 

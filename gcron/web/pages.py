@@ -15,17 +15,18 @@ from urllib.parse import unquote
 from gcron.control import operations
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
+from gcron.control.messages import notifications
 from gcron.control.why import why
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.history import RunQuery
 from gcron.scheduler.records import Record
-from gcron.web import details, overview, timeline
+from gcron.web import details, messages, overview, timeline
 from gcron.web.access import Access
 from gcron.web.answers import HTML, Answer, Refusal, compressed, own_place, redirect
 from gcron.web.board import Board
 from gcron.web.buttons import ASKED, press
 from gcron.web.happened import Happened
-from gcron.web.live import Live, Reader, follow_html
+from gcron.web.live import MESSAGES, Live, Reader, follow_html
 from gcron.web.rendering import Renderer
 from gcron.web.visitor import Right, Visitor
 
@@ -33,6 +34,7 @@ __all__ = ["Pages"]
 
 _FAILURES_LOOKED_AT = 100
 _RUNS_OF_JOB, _RUNS_OF_PAGE, _RUNS_OF_DAY = 100, 50, 2000
+_MESSAGES = 500
 _DAY = 86400
 # Bytes of output in a page, from its end. All of it can be downloaded.
 _OUTPUT_SHOWN = 128 * 1024
@@ -62,6 +64,7 @@ class Pages:
             "/runs": self._runs,
             "/services": self._services,
             "/events": self._events,
+            "/messages": self._messages,
             "/problems": self._problems,
             "/confirm": self._confirm,
         }
@@ -205,6 +208,10 @@ class Pages:
         now = self._gcron.clock.now()
         return "events.html", {"view": lambda: {"events": details.events_view(events, now)}}
 
+    def _messages(self, query: Query) -> tuple[str, dict[str, Any]]:
+        told = notifications(self._gcron, _MESSAGES)
+        return "messages.html", {"told": told, "view": partial(messages.page, told, query, self._gcron.clock.now())}
+
     def _problems(self, query: Query) -> tuple[str, dict[str, Any]]:
         reload = self._gcron.reload
         return "problems.html", {"problem": "" if reload is None else reload.problem, "can_reload": reload is not None}
@@ -246,6 +253,8 @@ class Pages:
             jobs = self._board.records()
             selection: overview.Selection = self._renderer.run(overview.select, jobs, wanted)
             return self._live.follow(Reader(frozenset(job["job"] for job in selection.jobs), True))
+        if page == "messages":
+            name = MESSAGES
         return self._live.follow(Reader(frozenset({name}) if name else None, False))
 
     def _make_rows(self, names: Sequence[str]) -> Mapping[str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import until
+
 pytestmark = pytest.mark.realtime
 
 Link = Callable[..., str]
@@ -18,7 +20,8 @@ Open = Callable[..., Any]
 CRONTAB = """\
 # gcron: name=greets description="says hello"
 @manual echo hello
-# gcron: name=broken
+# gcron-notify: hook url=http://127.0.0.1:1/nobody-listens
+# gcron: name=broken notify=hook on-failure="exit 3"
 @reboot echo no; exit 3
 # gcron: name=counts
 @manual echo "line 1"; echo "line 2"; until test -e GATE; do sleep 0.05; done; echo "line 3"
@@ -31,7 +34,17 @@ CRONTAB = """\
 # gcron: name=web
 @service sleep 1000
 """
-PAGES = ["/", "/runs", "/timeline", "/timeline?day=past", "/services", "/events", "/problems", "/jobs/broken"]
+PAGES = [
+    "/",
+    "/runs",
+    "/timeline",
+    "/timeline?day=past",
+    "/services",
+    "/events",
+    "/messages",
+    "/problems",
+    "/jobs/broken",
+]
 
 
 def at(link: str, path: str) -> str:
@@ -163,6 +176,21 @@ def test_a_wrong_crontab_is_shown_and_goes_when_it_is_right(link: Link, open_pag
     wait_for_text(page.locator("#head"), "The crontab on disk is wrong")
     (tmp_path / "crontab0").write_text(CRONTAB)
     page.locator("#head", has_text="is wrong").wait_for(state="hidden")
+
+
+def test_a_message_that_fails_is_seen_on_the_page_and_in_the_navigation(link: Link, open_page: Open) -> None:
+    shown = link(CRONTAB)
+    page = open_page(shown, java_script_enabled=False)
+
+    def has_both() -> bool:
+        page.goto(at(shown, "/messages"))
+        return all(page.get_by_text(text).count() for text in ("no connection: Connection refused", "given up"))
+
+    until(has_both, "both failures")
+    wait_for_text(page.locator("nav .dot"), "2")
+    wait_for_text(page.locator("table.list").first, "hook")
+    page.get_by_role("navigation", name="States").get_by_role("link", name="given up").click()
+    assert page.locator("table.list").last.locator("tbody tr").count() == 1
 
 
 def test_without_javascript_everything_is_there(link: Link, open_page: Open) -> None:

@@ -16,6 +16,7 @@ from gcron.control.instance import Instance
 from gcron.frozen import replace
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
+from gcron.scheduler.messages import MessageState
 from gcron.state.memory import MemoryStore
 from tests.control.conftest import Asker
 from tests.waiting import until
@@ -48,10 +49,14 @@ def real(make_scheduler: Callable[..., tuple[Scheduler, Any]]) -> Asker:
     scheduler.job("0 0 1 1 *", name="python", enabled=False, greenlet=True)(lambda: None)
     scheduler.service("sleep 100", name="web")
     scheduler.command("true", "@after works,fails", name="chained")
+    scheduler.notify("http://127.0.0.1:1/hook", on="failure", quiet="22:00-07:00")  # nobody listens there
+    scheduler.command("false", "@manual", name="tells", on_failure="exit 7")
     asker = Asker(Instance(scheduler, "test", ("crontab",), Reloader(), scheduler.clock.now(), scheduler.clock))
     scheduler.start()
     scheduler.trigger("fails").result.get(timeout=60)
     scheduler.trigger("works").result.get(timeout=60)
+    scheduler.trigger("tells").result.get(timeout=60)
+    until(lambda: {message.state for message in scheduler.recent_messages} >= {MessageState.GIVEN_UP}, "the command")
     scheduler.trigger("long")
     scheduler.trigger("long")  # is skipped
     scheduler.trigger("waits")
@@ -88,6 +93,7 @@ def test_real_answers_are_as_the_document_says(real: Asker) -> None:
         ("GET", "/services", "/services", {}),
         ("GET", "/groups", "/groups", {}),
         ("GET", "/nodes", "/nodes", {}),
+        ("GET", "/notifications", "/notifications?limit=5", {}),
         ("GET", "/upcoming", "/upcoming?limit=5", {}),
         ("GET", "/why", "/why?job=fails&at=02:30", {}),
         ("GET", "/why", "/why?job=works&at=now", {}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,29 @@ def test_a_mailer_that_cannot_work_is_warned_about_at_the_start(
     daemon.wait_for("1 job from")
     assert daemon.stop() == 0
     assert f"--mailer: {warning.format(missing)}, so no mail can be sent" in daemon.errors
+
+
+def test_a_file_of_a_target_that_is_missing_is_warned_about_at_the_start(
+    gcron_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It was found when the first message about a failure was not sent. The daemon runs, and a reload says it again."""
+    text = (
+        f"# gcron-notify: hook url-file={tmp_path}/url\n"
+        f"# gcron-notify: signed url=https://a.example/ secret-file={tmp_path}/key\n"
+        "# gcron: name=fails notify=hook,signed\n@manual false\n"
+    )
+    daemon = gcron_run(text)
+    for line, name, key, file in ((1, "hook", "url-file", "url"), (2, "signed", "secret-file", "key")):
+        daemon.wait_for(
+            rf"crontab\d*:{line}: the target {name}: {key}: {tmp_path}/{file} cannot be read: "
+            "no such file or directory: no message can be sent to it"
+        )
+    (tmp_path / "key").write_text("k")
+    crontab = next(path for path in tmp_path.iterdir() if path.name.startswith("crontab"))
+    crontab.write_text(text.replace("hook", "other"))
+    daemon.wait_for("the target other: url-file")
+    assert daemon.stop() == 0
+    assert daemon.log.count("the target signed") == 1
 
 
 def test_without_a_mailer_there_is_no_mail(gcron_run: Callable[..., Any], sendmail: Path, tmp_path: Path) -> None:
@@ -133,68 +159,121 @@ def test_a_reload_may_bring_the_first_target_and_a_wrong_one_is_told(
     assert "Subject: gcron: the crontab on disk is right again" in told
 
 
-@pytest.fixture
-def hanging() -> Iterator[Callable[[bytes], str]]:
-    """Listen, answer each connection with some bytes, and then say no more, or a byte now and then: `host:port`."""
-    listeners: list[socket.socket] = []
-    connections: list[socket.socket] = []
-    over = threading.Event()
+class Hanging:
+    """Listens, and hangs at one place of a connection. `greeting`: said at once; `drips`: each second."""
 
-    def listen(answer: bytes) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
+    def __init__(self, greeting: bytes = b"", drips: bytes = b"", accepts: bool = True) -> None:
+        self._greeting = greeting
+        self._drips = drips
+        self._over = threading.Event()
+        self._sockets = [socket.create_server(("127.0.0.1", 0), backlog=0 if not accepts else 100)]
+        self.address = f"127.0.0.1:{self._sockets[0].getsockname()[1]}"
+        self.connections = 0
+        if accepts:
+            threading.Thread(target=self._serve, daemon=True).start()
+        else:
+            self._fill()
 
-        def drip(connection: socket.socket) -> None:
-            with suppress(OSError):
-                connection.sendall(answer)
-                while answer.endswith(b": "):
-                    connection.sendall(b"x")
-                    over.wait(0.5)
+    def _fill(self) -> None:
+        """Fill the queue of connections that nobody accepts: the kernel drops what comes after that."""
+        while True:
+            client = socket.socket()
+            self._sockets.append(client)
+            client.settimeout(1)
+            try:
+                client.connect(self._sockets[0].getsockname())
+            except TimeoutError:
+                return
 
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connections.append(listener.accept()[0])
-                    threading.Thread(target=drip, args=(connections[-1],), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-        return f"127.0.0.1:{listener.getsockname()[1]}"
-
-    yield listen
-    over.set()
-    for each in (*listeners, *connections):
+    def _serve(self) -> None:
         with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()
+            while True:
+                self._sockets.append(self._sockets[0].accept()[0])
+                self.connections += 1
+                threading.Thread(target=self._answer, args=(self._sockets[-1],), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(self._greeting)
+            while self._drips and not self._over.wait(1):
+                connection.sendall(self._drips)
+
+    def end(self) -> None:
+        self._over.set()
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[..., Hanging]]:
+    made: list[Hanging] = []
+
+    def make(**behaviour: Any) -> Hanging:
+        made.append(Hanging(**behaviour))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+HTTP_ERROR = b"HTTP/1.1 500 Oh\r\nContent-Length: 1000\r\n\r\n"
+HTTP_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+PLACES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    # The schemes of the web and of mail, and how their servers behave.
+    "at connect": ("http", "smtp", {"accepts": False}, {"accepts": False}),
+    "after connect": ("http", "smtp", {}, {}),
+    "in TLS": ("https", "smtps", {}, {}),
+    "in the header": ("http", "smtp", {"greeting": b"HTTP/1.1 200 OK\r\nX-A: ", "drips": b"x"}, {"drips": b"2"}),
+    "in the body": ("http", "smtp", {"greeting": HTTP_ERROR}, {"greeting": b"220 mail\r\n"}),
+    "in a slow body": (
+        "http",
+        "smtp",
+        {"greeting": HTTP_ERROR, "drips": b"x"},
+        {"greeting": b"220-x\r\n", "drips": b"2"},
+    ),
+    "in the body of a success": (
+        "http",
+        "smtp",
+        {"greeting": HTTP_OK, "drips": b"x"},
+        {"greeting": b"220 mail\r\n250"},
+    ),
+}
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize(
-    ("scheme", "answer"),
-    [
-        ("http", b""),
-        ("https", b""),
-        ("http", b"HTTP/1.1 500 Oh\r\nContent-Length: 1000\r\n\r\n"),
-        ("http", b"HTTP/1.1 200 OK\r\nX-Never-Ends: "),
-    ],
-    ids=["after connect", "in TLS", "in the body", "in a header"],
-)
-def test_a_target_that_hangs_delays_no_fire_and_no_stop_by_more_than_5_s(
-    gcron_run: Callable[..., Any], hanging: Callable[[bytes], str], scheme: str, answer: bytes
+@pytest.mark.parametrize("place", PLACES)
+def test_targets_that_hang_delay_no_fire_and_no_stop_by_more_than_5_s(
+    gcron_run: Callable[..., Any], hanging: Callable[..., Hanging], place: str
 ) -> None:
+    """A webhook, a ping and a mail server, for a job each second."""
+    web, mail, of_web, of_mail = PLACES[place]
+    hook, ping, server = hanging(**of_web), hanging(**of_web), hanging(**of_mail)
     text = (
-        f"# gcron-notify: hook url={scheme}://{hanging(answer)}/SECRET\n"
-        "# gcron-defaults: notify=hook notify-again=0\n"
-        "# gcron: name=fails every=1s\n* * * * * false\n"
+        "MAILTO=ops@example.com\n"
+        f"# gcron-notify: hook url={web}://{hook.address}/SECRET\n# gcron-notify: pinged ping={web}://{ping.address}/SECRET\n"
+        "# gcron-defaults: notify=hook,pinged notify-again=0\n"
+        "# gcron: name=fails every=1s\n* * * * * echo no; false\n"
     )
-    daemon = gcron_run(text)
-    daemon.wait_for(r"fails.*failed", count=4)
+    daemon = gcron_run(text, f"--mailer={mail}://{server.address}", "--log-format=json")
+    if of_web.get("accepts", True):
+        until(lambda: hook.connections and ping.connections and server.connections, "deliveries")
+    daemon.wait_for(r'"run-finished".*"fails"|"fails".*"run-finished"', count=4)
     with takes(at_most=6):
         assert daemon.stop() == 0
 
-    assert " late" not in daemon.log
-    assert "notify hook" in daemon.log
-    assert "not delivered, and kept for the next start: " in daemon.log
+    records = [json.loads(line) for line in daemon.log.splitlines()]
+    starts = [record for record in records if record["event"] == "run-started"]
+    due = [datetime.fromisoformat(record["fire_at"]).timestamp() for record in starts]
+    late = [datetime.fromisoformat(record["time"]).timestamp() - at for record, at in zip(starts, due, strict=True)]
+    assert len(due) >= 4
+    assert [after - before for before, after in pairwise(due)] == [1] * (len(due) - 1), "no fire is left out"
+    assert max(late) < 1, "no fire comes later than the next one is due"
+    left = " ".join(record["message"] for record in records if "not delivered, and" in record.get("message", ""))
+    for name in ("MAILTO", *(() if place == "in the body of a success" else ("hook", "pinged"))):
+        assert f"notify {name}" in left
     assert "SECRET" not in daemon.log + daemon.errors
 
 

@@ -62,7 +62,7 @@ def test_a_command_gets_the_record_and_the_output(house: Callable[..., House], t
     (finished,) = built.recorder.of("run-finished")
     assert variables["GCRON_OF_RUN_ID"] == finished.run_id != variables["GCRON_RUN_ID"]
     (counts,) = built.notifications.counts()
-    assert (counts.target, counts.where, counts.sent) == ("on-failure:backup", "a command of backup", 1)
+    assert (counts.target, counts.where, counts.sent) == ("on-failure commands", "of 1 job", 1)
 
 
 def test_each_kind_has_its_command(house: Callable[..., House], tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_a_sender_that_breaks_shows_no_secret(house: Callable[..., House], postb
         def send(self, message: object) -> str:
             raise Broken("https://hooks.example/SECRET")
 
-    built.notifications._make = lambda route, settings: Broken()
+    built.notifications._channels._make = lambda route, settings: Broken()
     built.scheduler.trigger("backup").result.get()
     until(lambda: built.log)
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from gcron.notify import template as templates
 from gcron.notify.delivery import DeliveryError
+from gcron.notify.message import Message, record_of
+from gcron.notify.outbox import Outbox
 from gcron.notify.template import render
+from gcron.notify.wording import message_about_reload
+from gcron.notify.wording import test_message as message_of_a_test
+
+PAGE = Path(__file__).parents[2] / "docs" / "notifications.md"
 
 
 def failure_of(template: str, record: dict[str, object] | None = None) -> DeliveryError:
@@ -21,6 +29,30 @@ def failure_of(template: str, record: dict[str, object] | None = None) -> Delive
 def test_a_template_has_the_fields_of_the_record() -> None:
     assert render("é {{ job }}", {"job": "ü", "n": 3}) == "é ü"
     assert json.loads(render('{"text": {{ (job ~ "<" ~ n) | tojson }}}', {"job": "é", "n": 3})) == {"text": "é<3"}
+
+
+def digest() -> Message:
+    outbox = Outbox(per_minute=0)
+    for number in range(2):
+        outbox.put(Message(f"m{number}", "failure", 0.0, "backup failed", "backup", record={"job": "backup"}), 0.0)
+    made = outbox.take(60.0)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (message_of_a_test("ops", 0.0), "gcron: this is a test on gcron-test"),
+        (message_about_reload("61 is out of range", 0.0), "gcron: the crontab on disk is wrong: the jobs stay as th"),
+        (digest(), "gcron: 2 messages (2 failure) on "),
+    ],
+    ids=["test", "reload", "digest"],
+)
+def test_the_template_of_the_page_works_for_each_kind_of_message(message: Message, text: str) -> None:
+    """A digest, a message about a reload and the test of `gcron notify` had no `job`: they were given up."""
+    (template,) = re.findall(r"```jinja\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
+    assert json.loads(render(template, record_of(message)))["text"].startswith(text)
 
 
 @pytest.mark.parametrize(

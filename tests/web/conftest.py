@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes, urlencode
 import pytest
 
 from gcron.control.instance import Instance
+from gcron.notify.counts import Counts, TargetFacts
+from gcron.notify.recent import Recent
 from gcron.scheduler import Scheduler
 from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
@@ -114,6 +116,33 @@ class Site:
         return str(found)
 
 
+class Messenger:
+    """Has two targets, and what became of their messages."""
+
+    def __init__(self) -> None:
+        self._recent = Recent()
+        self.ops = Counts("ops", self._recent)
+        self.night = Counts("night", self._recent)
+        self.facts = {
+            "ops": TargetFacts("https://hooks.example.com", "webhook", ("failure", "recovery")),
+            "night": TargetFacts("mailto:ops@example.com", "mail", ("success",), "22:00-07:00"),
+        }
+        self.revision = 0
+
+    def counts(self) -> list[Any]:
+        return [each.described(self.facts[each.name]) for each in (self.night, self.ops)]
+
+    def targets(self) -> list[Any]:
+        return [each.described(self.facts[each.name], jobs=3) for each in (self.night, self.ops)]
+
+    def recent(self) -> list[Any]:
+        return self._recent.messages
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 MakeSite = Callable[..., Site]
 
 
@@ -146,4 +175,11 @@ def site(make_site: MakeSite) -> Site:
     """The pages, for a browser that has signed in."""
     made = make_site()
     made.sign_in()
+    return made
+
+
+@pytest.fixture
+def messenger(site: Site) -> Messenger:
+    made = Messenger()
+    site.gcron.scheduler.use_messenger(made)
     return made

@@ -16,7 +16,7 @@ from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
 from gcron.web.metrics_file import check_metrics
 from tests.waiting import until
-from tests.web.conftest import MakeSite, Site
+from tests.web.conftest import MakeSite, Messenger, Site
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "prometheus"
 
@@ -54,6 +54,22 @@ def samples_of(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_metrics_count_messages_for_each_target(watched: Site, messenger: Messenger, site: Site) -> None:
+    messenger.ops.fail("ops", [], 0.0, "no", 10.0)
+    messenger.ops.lose([], 0.0, "no")
+    messenger.ops.waiting = 2
+    messenger.night.succeed("night", [], 0.0)
+    site.gcron.scheduler.start()
+    samples = samples_of(site.get("/metrics").text)
+    assert samples["gcron_message_target_failing", ("ops",)] == 1
+    assert samples["gcron_message_tries_failed_total", ("ops",)] == 1
+    assert samples["gcron_messages_given_up_total", ("ops",)] == 1
+    assert samples["gcron_messages_waiting", ("ops",)] == 2
+    assert samples["gcron_messages_sent_total", ("night",)] == 1
+    assert samples["gcron_message_target_failing", ("night",)] == 0
+    assert "gcron_messages" not in watched.get("/metrics").text, "nothing is said of messages where there are none"
 
 
 def test_metrics_say_how_the_jobs_stand(watched: Site, make_site: MakeSite) -> None:
