@@ -120,8 +120,8 @@ class Attempt:
         if self._stopped is not None:  # while it was being started
             self._begin_to_end(tree, self._killing)
         started = self._clock.now(), self._clock.monotonic()
-        tree.leader.at_end(self._note_end)
         sleep(_HEAD_START)
+        tree.leader.at_end(self._note_end)  # from here on virtual time stands still
         start_turns().wait_while_busy(_LONGEST_HEAD_START)
         pumps = [self._pump(tree, pipe, stream) for stream, pipe in tree.outputs.items()]
         self._announce(tree, *started)
