@@ -111,11 +111,17 @@ def _stop(client: Client, options: argparse.Namespace) -> int:
 def describe_stop(stopped: Record, done: str = "stopped") -> str:
     """Return what became of the stop of a job, a service or a run, in words. `done`: or `killed`."""
     if "run_id" in stopped:
-        return f"{stopped['job']}: run {stopped['run_id']} is being {done}"
+        return f"{stopped['job']}: run {stopped['run_id']} is being {done}{_by_others(stopped)}"
     if "stopped" not in stopped:
         return f"{stopped['job']}: {stopped['service']['state']}"
     runs = f"run{'' if len(stopped['stopped']) == 1 else 's'} {', '.join(stopped['stopped'])}"
-    return f"{stopped['job']}: {runs}: being {done}"
+    return f"{stopped['job']}: {runs}: being {done}{_by_others(stopped)}"
+
+
+def _by_others(stopped: Record) -> str:
+    """That other nodes were told, and how long it takes."""
+    nodes = stopped.get("sent_to", [])
+    return f" by node {', '.join(nodes)}, which takes up to 5 s" if nodes else ""
 
 
 # -- pauses -------------------------------------------------------------------------------------------------------

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gcron.cli.table import cell_width, shorten
 from gcron.cli.talking import colour
 from gcron.cli.terminal import width
 from gcron.escaping import escape_line
 
-__all__ = ["Column", "clean", "fit", "format_columns", "print_columns"]
+__all__ = ["Column", "clean", "fit", "format_columns", "print_columns", "with_nodes"]
 
 _GAP = 2
 
@@ -37,6 +37,17 @@ def format_columns(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> 
     widths = fit(columns, rows, width())
     titles = colour(_line(columns, [column.title for column in columns], widths), "bold")
     return [titles, *(_line(columns, row, widths, coloured=True) for row in rows)]
+
+
+def with_nodes(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], runs: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
+    """Add a column with the node of each run before the last column, if any of them has one."""
+    if not any("node" in run for run in runs):
+        return columns, rows
+    node = Column("NODE", 4, leaves=6)
+    cells = [[*row[:-1], run.get("node", ""), row[-1]] for row, run in zip(rows, runs, strict=True)]
+    return [*columns[:-1], node, columns[-1]], cells
 
 
 def clean(rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -125,6 +125,7 @@ examples:
     parser.add_argument("-n", "--count", type=read_count, metavar="N", help="how many (default 20; with --since, all)")
     parser.add_argument("--failed", action="store_true", help="only those that failed in any way")
     parser.add_argument("--outcome", metavar="LIST", help="only these outcomes, such as skipped,missed")
+    parser.add_argument("--node", metavar="NAME", help="only those of this node, where several share the jobs")
     parser.add_argument("--since", metavar="TIME", help="from this time on: -1d, 2027-03-28 or 2027-03-28T02:30")
     parser.add_argument("--until", metavar="TIME", help="before this time")
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from gcron.cli.messages import complain, say
+from gcron.cli.node_options import is_shared
 from gcron.cli.times import TimeError, read_zone
 from gcron.crontab import Loaded, LoadSettings, Problem, load_all
 from gcron.crontab.source import MAX_SIZE, unreadable
@@ -45,6 +46,7 @@ class Crontabs:
         self._timezone_from: str = options.variables.get("tz", "--tz")
         self._checks_options = options.command not in _ONLY_TIMES
         self._checks_users = options.command == "run"
+        self._is_shared = is_shared(options)
         self._names_mailer = getattr(options, "mailer", None) is not None  # not all commands have that option
         self._stdin: bytes | None = None
         self._calendars: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Crontabs:
             spools=self.spools,
             trusted_owners=self.trusted_owners,
             names_mailer=self._names_mailer,
+            is_shared=self._is_shared,
         )
         paths = with_progress(self.paths, "reading") if self._previous is None else self.paths
         loaded = load_all(paths, settings, self._read_stdin, self._previous)
@@ -89,6 +92,8 @@ class Crontabs:
             words += ["--spool", spool]
         for owner in sorted(self.trusted_owners):
             words += ["--trust-owner", str(owner)]
+        if self._is_shared:
+            words += ["--state", "postgresql://"]
         return shlex.join([*words, *(["--system"] if self._system else []), *self.paths])
 
     def __str__(self) -> str:

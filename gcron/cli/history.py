@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from gcron.cli.columns import Column, print_columns
+from gcron.cli.columns import Column, print_columns, with_nodes
 from gcron.cli.talking import NO_GCRON, find, local_time, peak, reason_of, span, style_of, talk, word_of
 from gcron.control.client import Client
 from gcron.escaping import escape
@@ -48,7 +48,8 @@ def _show(client: Client, options: argparse.Namespace, since: str | None, until:
     if not found:
         print("no runs")
         return 0
-    print_columns(_COLUMNS, [_row(run) for run in reversed(found)])
+    found.reverse()
+    print_columns(*with_nodes(_COLUMNS, [_row(run) for run in found], found))
     return 0
 
 
@@ -56,7 +57,8 @@ def _runs(client: Client, options: argparse.Namespace, since: str | None, until:
     failed = "true" if options.failed else None
     words = ("jobs", find(client, options.job)["job"], "runs") if options.job else ("runs",)
     limit = min(options.count or (_COUNT if since is None else _PAGE), _PAGE)
-    return client.pages("runs", *words, limit=limit, outcome=options.outcome, failed=failed, since=since, until=until)
+    runs = client.pages("runs", *words, limit=limit, outcome=options.outcome, failed=failed, since=since, until=until)
+    return runs if options.node is None else (run for run in runs if run.get("node") == options.node)
 
 
 def _instant(text: str | None) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from gcron.cli.control_options import CONTROL_COMMANDS, add_http_options, add_run_options
+from gcron.cli.node_options import add_node_options, find_useless_node_options
 from gcron.cli.parser import CommandParser, Parser, Several, read_count, variables_of
 from gcron.version import __version__
 
@@ -45,7 +46,7 @@ A cron that supervises what it starts.
   gcron help                     list the topics of the documentation
 """
 _EPILOG = """\
-Every long option except --job and --outcome can also be set in the environment:
+Every long option except --job, --node and --outcome can also be set in the environment:
 --log-format as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
@@ -131,8 +132,10 @@ def _add_run(commands: _Commands) -> None:
     history = parser.add_argument_group("history (gcron help state)")
     _add_state(
         history,
-        "a directory for it, or memory (default: /var/lib/gcron/NAME, or one in your home directory)",
+        "a directory for it, memory, or postgresql://USER@HOST/DATABASE (default: /var/lib/gcron/NAME, or one in your "
+        "home directory)",
         "its name (default: made of the FILEs)",
+        "PLACE",
     )
     history.add_argument(
         "--keep-output", type=_option("keep-output"), metavar="SIZE", help="how much of a run's output (default 1M)"
@@ -143,7 +146,9 @@ def _add_run(commands: _Commands) -> None:
     history.add_argument(
         "--keep-for", type=_option("keep-for"), metavar="DURATION", help="for how long, at most (default 30d)"
     )
+    add_node_options(parser)
     add_http_options(parser)
+    parser.find_mistake = lambda parsed: _find_no_files(parsed) or find_useless_node_options(parsed)
 
 
 def _add_exec(commands: _Commands) -> None:
@@ -188,6 +193,11 @@ line is wrong
     _add_files(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a problem")
     parser.add_argument("--strict", action="store_true", help="fail on warnings, too")
+    parser.add_argument(
+        "--state",
+        metavar="PLACE",
+        help="as for gcron run: with postgresql://…, also what several machines cannot share is an error",
+    )
 
 
 def _add_next(commands: _Commands) -> None:
@@ -509,8 +519,8 @@ def _user_ids(text: str) -> tuple[int, ...]:
     return tuple(map(int, ids))
 
 
-def _add_state(parser: argparse._ActionsContainer, state: str, instance: str) -> None:
-    parser.add_argument("--state", metavar="DIR", help=state)
+def _add_state(parser: argparse._ActionsContainer, state: str, instance: str, metavar: str = "DIR") -> None:
+    parser.add_argument("--state", metavar=metavar, help=state)
     parser.add_argument("--instance", type=_instance, metavar="NAME", help=instance)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
+from gcron.cli.node_options import is_shared, node_name, shows_password
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
 from gcron.control.part import ControlPart
@@ -27,7 +28,7 @@ from gcron.daemon.watching import FileWatch
 from gcron.errors import StateError
 from gcron.notify.mailer import Mailer, default_mailer, read_mailer
 from gcron.scheduler.job import Job, job_of
-from gcron.state.opening import Opened, open_store
+from gcron.state.opening import Opened, Sharing, open_store
 from gcron.state.places import instance_name
 from gcron.state.rules import KEEP, Keep
 from gcron.supervise.command import Command
@@ -242,7 +243,17 @@ def _open_store(options: argparse.Namespace) -> Opened:
         KEEP.age if options.keep_for is None else options.keep_for,
         KEEP.output if options.keep_output is None else options.keep_output,
     )
-    return open_store(options.state, _instance(options), keep)
+    if not is_shared(options):
+        return open_store(options.state, _instance(options), keep)
+    try:
+        node = node_name(options.node)
+    except ValueError as error:
+        raise StateError(str(error)) from None
+    if shows_password(options):
+        text = "the password in --state can be seen by others (ps): give the URL in GCRON_STATE, or use PGPASSFILE"
+        say(text, "warning", options.log_format)
+    sharing = Sharing(node, frozenset(options.labels), options.on_store_down or "skip", options.instance)
+    return open_store(options.state, _instance(options), keep, sharing)
 
 
 def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str], helpers: Sequence[int]) -> Settings:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from gcron.cli.messages import plural
+from gcron.cli.node_options import is_shared
 from gcron.errors import StateError
 from gcron.escaping import escape, escape_line
 from gcron.scheduler.records import Record, instant, stored_run_record
@@ -39,6 +40,9 @@ def main(options: argparse.Namespace) -> int:
 
 def _find_directories(options: argparse.Namespace) -> list[str]:
     """The histories that are meant. Raises StateError when there are none."""
+    if is_shared(options):
+        text = "`gcron history` and `gcron status` show it, and PostgreSQL's own tools look after it"
+        raise StateError(f"this command is for a history in a directory, and this one is in PostgreSQL: {text}")
     if options.state is not None:
         found = [os.path.abspath(options.state)]
     elif options.instance is not None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from gcron.cli.columns import Column, print_columns
+from gcron.cli.columns import Column, print_columns, with_nodes
 from gcron.cli.messages import plural
+from gcron.cli.node_rows import NODE_COLUMNS, node_row
 from gcron.cli.talking import (
     FAILURES,
     ago,
@@ -26,6 +27,7 @@ from gcron.cli.talking import (
 )
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
+from gcron.control.node_words import node_problems
 from gcron.escaping import escape_line
 from gcron.policy.wording import option_text
 
@@ -85,7 +87,7 @@ def _all(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"instance": instance, "jobs": jobs}))
         return 0
-    now = instance["now"]
+    now, nodes = instance["now"], instance["nodes"]
     scheduled = [job for job in jobs if "service" not in job]
     services = [job for job in jobs if "service" in job]
     for text, name in headlines(instance, scheduled):
@@ -96,6 +98,9 @@ def _all(client: Client, options: argparse.Namespace) -> int:
     if services:
         print()
         print_columns(SERVICE_COLUMNS, [service_row(job, now) for job in services])
+    if len(nodes) > 1:
+        print()
+        print_columns(NODE_COLUMNS, [node_row(node, now) for node in nodes])
     return 0
 
 
@@ -118,6 +123,7 @@ def headlines(instance: Record, jobs: Sequence[Record]) -> list[tuple[str, str]]
     if instance["store"]["problem"]:
         lost = f" ({instance['store']['lost']} records lost)" if instance["store"]["lost"] else ""
         lines.append((f"history: {instance['store']['problem']}{lost}", "red"))
+    lines += [(text, "red") for text in node_problems(instance["nodes"])]
     for counts in instance["messages"]:
         is_bad = counts["given_up"] or counts["last_error"]
         lines.append((_message_line(counts), "yellow" if is_bad else ""))
@@ -224,7 +230,7 @@ def _one(client: Client, options: argparse.Namespace) -> int:
             print_wrapped(text, f"{title:{_TITLE}}", " " * _TITLE)
     if runs:
         print()
-        print_columns(RUN_COLUMNS, [run_row(run) for run in runs])
+        print_columns(*with_nodes(RUN_COLUMNS, [run_row(run) for run in runs], runs))
     return 0
 
 
@@ -263,6 +269,7 @@ def _state(job: Record, now: str) -> str:
     for run in job["running"]:
         took = span(seconds_since(run["started"] or run["created"], now))
         pid = "" if run["pid"] is None else f", pid {run['pid']}"
+        pid += f" on node {run['node']}" if "node" in run else ""
         waits = f"; it {run['waits_for']}" if "waits_for" in run else ""
         states.append(f"{run['state']} for {took} (run {run['run_id']}{pid}){waits}")
     if job["pause"] is not None:

@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
-from gcron.control.operations import job, live_run
-from gcron.control.records import live_run_record
-from gcron.policy.services import is_service
+from gcron.control.nodes import others_up, runs_elsewhere, send
+from gcron.control.operations import ask_history, job, live_run
+from gcron.control.records import live_run_record, remote_run_record
+from gcron.policy.services import is_service, is_shared
 from gcron.runtime.greenlet import spawn
+from gcron.scheduler.history import StoredRun
+from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record, instant
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 from gcron.supervise.run import Run
@@ -65,34 +68,45 @@ def _refuse_when_stopping(gcron: Instance) -> None:
 
 
 def stop_job(gcron: Instance, name: str, who: str = "", why: str = "", now: bool = False) -> Record:
-    """End all runs of a job as at a time-out, or a service; with `now`, kill them at once."""
+    """End all runs of a job as at a time-out, or a service; with `now`, kill them at once.
+
+    Runs on other nodes are ended by those, a few seconds later.
+    """
     found = gcron.job(name)
     if is_service(found):
         return stop_service(gcron, name, who, why)
     running = gcron.scheduler.status(name).running
-    if not running:
+    elsewhere: list[StoredRun] = runs_elsewhere(gcron, name).get(name, [])
+    if not running and not elsewhere:
         raise ControlError("not-under-way", f"no run of {name!r} is under way", job=name)
     for run in running:
         run.stop(Outcome.KILLED, _reason("killed" if now else "stopped", who, why), now)
-    return {"job": name, "stopped": [run.run_id for run in running]}
+    sent_to = send(gcron, "kill" if now else "stop", elsewhere, who, why)
+    stopped = [*(run.run_id for run in running), *(run.run_id for run in elsewhere)]
+    return {"job": name, "stopped": stopped} | ({"sent_to": sent_to} if sent_to else {})
 
 
 def stop_run(gcron: Instance, run_id: str, who: str = "", why: str = "") -> Record:
     """End a run as at a time-out: by its stop signal, later by KILL."""
-    return _stop(gcron, run_id, _reason("stopped", who, why), now=False)
+    return _stop(gcron, run_id, who, why, now=False)
 
 
 def kill_run(gcron: Instance, run_id: str, who: str = "", why: str = "") -> Record:
     """End a run at once, by KILL."""
-    return _stop(gcron, run_id, _reason("killed", who, why), now=True)
+    return _stop(gcron, run_id, who, why, now=True)
 
 
-def _stop(gcron: Instance, run_id: str, reason: Reason, now: bool) -> Record:
+def _stop(gcron: Instance, run_id: str, who: str, why: str, now: bool) -> Record:
     run = live_run(gcron, run_id)
-    if run is None:
+    if run is not None:
+        run.stop(Outcome.KILLED, _reason("killed" if now else "stopped", who, why), now)
+        return live_run_record(run, gcron.clock.now())
+    others = others_up(gcron)
+    stored = ask_history(lambda: gcron.scheduler.store.run(run_id)) if others else None
+    if stored is None or stored.outcome or stored.node not in others:
         raise ControlError("not-under-way", f"the run {run_id!r} is not under way", run_id=run_id)
-    run.stop(Outcome.KILLED, reason, now)
-    return live_run_record(run, gcron.clock.now())
+    sent_to = send(gcron, "kill" if now else "stop", [stored], who, why)
+    return remote_run_record(stored, gcron.clock.now()) | {"sent_to": sent_to}
 
 
 def _reason(done: str, who: str, why: str) -> Reason:
@@ -140,16 +154,25 @@ def start_service(gcron: Instance, name: str, who: str = "", why: str = "") -> R
 
 def stop_service(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
     """End a service, and do not start it again until somebody asks."""
-    gcron.service(name)
+    found = gcron.service(name)
+    send(gcron, "stop", _life_elsewhere(gcron, found), who, why)
     gcron.scheduler.stop_service(name, _sentence("stopped", who, why))
     return job(gcron, name)
 
 
+def _life_elsewhere(gcron: Instance, service: Job) -> list[StoredRun]:
+    """The life of a service on another node, if one node runs it for all."""
+    return runs_elsewhere(gcron, service.name).get(service.name, []) if is_shared(service) else []
+
+
 def restart_service(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
     """End the present life of a service and start it again."""
-    gcron.service(name)
+    found = gcron.service(name)
     _refuse_when_stopping(gcron)
-    gcron.scheduler.restart_service(name, _sentence("restarted", who, why))
+    if elsewhere := _life_elsewhere(gcron, found):
+        send(gcron, "restart", elsewhere, who, why)
+    else:
+        gcron.scheduler.restart_service(name, _sentence("restarted", who, why))
     return job(gcron, name)
 
 

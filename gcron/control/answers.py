@@ -9,6 +9,7 @@ from gcron.control import actions, operations
 from gcron.control.errors import ControlError
 from gcron.control.feed import Feed, Message, follow_output
 from gcron.control.instance import Instance
+from gcron.control.nodes import own_node
 from gcron.scheduler.history import RunQuery
 
 __all__ = ["Asked", "Output", "act", "events", "jobs", "output", "pause", "runs", "stop_job", "upcoming"]
@@ -66,22 +67,26 @@ def output(asked: Asked) -> Any:
         if asked.last_event_id.isdecimal() and len(asked.last_event_id) < 18:
             position = int(asked.last_event_id)
         return follow_output(asked.gcron, run_id, position)
-    operations.run(asked.gcron, run_id)
+    run = operations.run(asked.gcron, run_id)
     first = operations.output_part(asked.gcron, run_id, position)
     if first is None:
         raise ControlError("no-output", f"no output of the run {run_id!r} is kept", run_id=run_id)
-    return Output(_pieces(asked.gcron, run_id, first.start, first.size))
+    node = run.get("node", "")
+    where = f"are only on node {node}" if node != own_node(asked.gcron) else "are not kept"
+    return Output(_pieces(asked.gcron, run_id, first.start, first.size, where.encode()))
 
 
-def _pieces(gcron: Instance, run_id: str, position: int, size: int) -> Iterator[bytes]:
-    """What was written up to now. A gap is a line of its own."""
+def _pieces(gcron: Instance, run_id: str, position: int, size: int, where: bytes) -> Iterator[bytes]:
+    """What was written up to now. A gap is a line of its own, with a word where those bytes are."""
+    is_in_line = False
     while position < size:
         part = operations.output_part(gcron, run_id, position)
         if part is None or not part.data:
             return
         if part.start > position:
-            yield b"[gcron: %d bytes are not kept]\n" % (part.start - position)
+            yield b"\n" * is_in_line + b"[gcron: %d bytes %b]\n" % (part.start - position, where)
         yield part.data
+        is_in_line = not part.data.endswith(b"\n")
         position = part.start + len(part.data)
 
 

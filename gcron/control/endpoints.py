@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from gcron.control import actions, answers, operations
+from gcron.control import actions, answers, nodes, operations
 from gcron.control.answers import Asked
 from gcron.control.messages import notifications
 from gcron.control.request import (
@@ -174,7 +174,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "GET",
         "/nodes",
-        lambda asked: {"nodes": operations.nodes(asked.gcron), "cursor": None},
+        lambda asked: {"nodes": nodes.nodes(asked.gcron), "cursor": None},
         page_of("nodes", "Node"),
         "The machines that share the work",
     ),

@@ -32,6 +32,8 @@ _MOST_READERS = 32
 KEEP_ALIVE = 15.0
 # Seconds between two looks at what a run wrote.
 _LOOK_EVERY = 0.2
+# The same for a run of another node, which writes its output into the database each few seconds.
+_LOOK_ELSEWHERE = 2.0
 
 
 @frozen
@@ -168,7 +170,8 @@ def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -
     end: Record | None = None
     while True:
         if followed is None or followed.outcome is not None:
-            end = _end(gcron, run_id, followed)  # before its output is read: that is all of it then
+            record = _end(gcron, run_id, followed)  # before its output is read: that is all of it then
+            end = None if followed is None and record["state"] == "running" else record
         part = output_part(gcron, run_id, position)
         while part is not None and part.data:
             if part.start > position >= 0:
@@ -181,8 +184,9 @@ def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -
         if end is not None:
             yield Message("end", end)
             return
-        sleep(_LOOK_EVERY)
-        idle += _LOOK_EVERY
+        pause = _LOOK_EVERY if followed is not None else _LOOK_ELSEWHERE
+        sleep(pause)
+        idle += pause
         if idle >= KEEP_ALIVE:
             idle = 0.0
             yield Message()

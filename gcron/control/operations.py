@@ -7,7 +7,7 @@ small parts, with a turn for others in between: no question delays a fire. The h
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -15,7 +15,8 @@ from gcron.control.chain_words import waits_words
 from gcron.control.errors import ControlError
 from gcron.control.instance import AT_ONCE, Instance
 from gcron.control.messages import counts_record
-from gcron.control.records import full_run_record, job_details, job_record, live_run_record
+from gcron.control.nodes import nodes, others_up, runs_elsewhere, why_not_here
+from gcron.control.records import full_run_record, job_details, job_record, live_run_record, remote_run_record
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.history import JobSummary, OutputPart, RunQuery, StoredRun
@@ -34,7 +35,6 @@ __all__ = [
     "jobs",
     "jobs_without_history",
     "live_run",
-    "nodes",
     "output_part",
     "run",
     "runs",
@@ -117,13 +117,6 @@ def _store(gcron: Instance) -> Record:
     }
 
 
-def nodes(gcron: Instance) -> list[Record]:
-    """The machines that share the work: this one alone."""
-    import socket
-
-    return [{"node": socket.gethostname(), "pid": gcron.pid, "since": instant(gcron.since), "self": True}]
-
-
 # -- jobs ---------------------------------------------------------------------------------------------------------
 
 
@@ -163,8 +156,8 @@ def job(gcron: Instance, name: str) -> Record:
     """All about one job: how it stands, its definition, its next fires."""
     found = gcron.job(name)
     (record,) = _job_records(gcron, [found])
-    fires = [instant(fire) for fire in _next_fires(gcron, found)]
-    waits = waits_words(gcron.scheduler.status(found.name), gcron.clock.now())
+    fires = [] if why_not_here(gcron, found) else [instant(fire) for fire in _next_fires(gcron, found)]
+    waits = why_not_here(gcron, found) or waits_words(gcron.scheduler.status(found.name), gcron.clock.now())
     return record | job_details(found) | {"next_fires": fires, "waits": waits}
 
 
@@ -182,21 +175,26 @@ def _next_fires(gcron: Instance, job: Job) -> Iterable[int]:
 
 def jobs_without_history(gcron: Instance) -> list[Record]:
     """How all jobs stand, without what only the history knows: for when it does not answer."""
-    return _records_of(gcron, [job.name for job in gcron.scheduler.jobs], {})
+    return _records_of(gcron, [job.name for job in gcron.scheduler.jobs], {}, {})
 
 
 def _job_records(gcron: Instance, page: Sequence[Job]) -> list[Record]:
     names = [job.name for job in page]
     summaries = ask_history(lambda: gcron.scheduler.store.summaries(names)) if names else {}
-    return _records_of(gcron, names, summaries)
+    return _records_of(gcron, names, summaries, runs_elsewhere(gcron))
 
 
-def _records_of(gcron: Instance, names: Sequence[str], summaries: Mapping[str, JobSummary]) -> list[Record]:
+def _records_of(
+    gcron: Instance,
+    names: Sequence[str],
+    summaries: Mapping[str, JobSummary],
+    elsewhere: Mapping[str, Sequence[StoredRun]],
+) -> list[Record]:
     records = []
     now = gcron.clock.now()
     for status in _statuses(gcron, names):
         summary: JobSummary | None = summaries.get(status.name)
-        records.append(job_record(status, summary, now))
+        records.append(job_record(status, summary, now, elsewhere.get(status.name, ())))
     return records
 
 
@@ -284,7 +282,8 @@ def runs(gcron: Instance, query: RunQuery) -> tuple[list[Record], str | None]:
         raise ControlError("bad-cursor", str(error)) from None
     live = {run.run_id: run for run in gcron.scheduler.running()}
     now = gcron.clock.now()
-    return [_run_record(stored, live.get(stored.run_id), now) for stored in page.runs], page.cursor or None
+    others = others_up(gcron)
+    return [_run_record(stored, live.get(stored.run_id), others, now) for stored in page.runs], page.cursor or None
 
 
 def _has_history(gcron: Instance, name: str) -> bool:
@@ -292,8 +291,10 @@ def _has_history(gcron: Instance, name: str) -> bool:
     return bool(ask_history(lambda: gcron.scheduler.store.runs(RunQuery(job=name, limit=1))).runs)
 
 
-def _run_record(stored: StoredRun, live: Run | None, now: float) -> Record:
-    return full_run_record(stored) if live is None or stored.outcome else live_run_record(live, now)
+def _run_record(stored: StoredRun, live: Run | None, others: Collection[str], now: float) -> Record:
+    if live is not None and not stored.outcome:
+        return live_run_record(live, now)
+    return remote_run_record(stored, now) if stored.node in others and not stored.outcome else full_run_record(stored)
 
 
 def live_run(gcron: Instance, run_id: str) -> Run | None:
@@ -310,12 +311,12 @@ def run(gcron: Instance, run_id: str) -> Record:
         if live is not None:
             return live_run_record(live, gcron.clock.now())
         stored = ask_history(lambda: gcron.scheduler.store.run(run_id))
-        if stored is not None and stored.outcome:
+        if stored is not None and (stored.outcome or stored.node in others_up(gcron)):
             break
     if stored is None:
         text = f"there is no run {run_id!r}: the history does not reach back to it, or it never was"
         raise ControlError("no-such-run", text, run_id=run_id)
-    return full_run_record(stored)
+    return _run_record(stored, None, others_up(gcron), gcron.clock.now())
 
 
 def output_part(gcron: Instance, run_id: str, position: int, limit: int = 65536) -> OutputPart | None:

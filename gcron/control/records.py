@@ -7,6 +7,7 @@ record: see `without_secrets`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -43,7 +44,16 @@ from gcron.supervise.cgroup_limits import divide
 from gcron.supervise.command import Command
 from gcron.supervise.run import Run
 
-__all__ = ["full_run_record", "job_record", "live_run_record", "schedule_words", "without_secrets", "zone_name"]
+__all__ = [
+    "full_run_record",
+    "job_details",
+    "job_record",
+    "live_run_record",
+    "remote_run_record",
+    "schedule_words",
+    "without_secrets",
+    "zone_name",
+]
 
 _DEFAULTS = Policy()
 _UNSCHEDULED = {
@@ -60,8 +70,10 @@ _QUERY_OF_URL = r"(://[^\s?'\"]*\?)[^\s'\"]+"
 _HEADER = r"(?i)((?:authorization|cookie|x-[\w-]*(?:key|token)):\s*)[^'\"]+"
 
 
-def job_record(status: JobStatus, summary: JobSummary | None, now: float) -> Record:
-    """How a job stands: when it is due, what of it runs, and how it did."""
+def job_record(
+    status: JobStatus, summary: JobSummary | None, now: float, elsewhere: Sequence[StoredRun] = ()
+) -> Record:
+    """How a job stands: when it is due, what of it runs, and how it did. `elsewhere`: its runs on other nodes."""
     job = status.job
     done = summary_record(summary or JobSummary(job.name))
     pause = None if status.pause is None else pause_record(status.pause)
@@ -76,7 +88,10 @@ def job_record(status: JobStatus, summary: JobSummary | None, now: float) -> Rec
         "paused": status.is_paused,
         "overdue": status.is_overdue,
         "next_fire": None if status.next_fire is None else instant(int(status.next_fire.timestamp())),
-        "running": [live_run_record(run, now) for run in status.running],
+        "running": [
+            *(live_run_record(run, now) for run in status.running),
+            *(remote_run_record(run, now) for run in elsewhere),
+        ],
         "after_jobs": [_upstream_record(each) for each in status.upstream],
         "group": job.policy.group,
         **done,
@@ -139,6 +154,7 @@ def live_run_record(run: Run, now: float) -> Record:
         "cpu_seconds": live.get("cpu_seconds"),
         "max_rss_bytes": live.get("max_rss_bytes"),
         "output_bytes": live.get("output_bytes", 0),
+        **{name: live[name] for name in ("node", "fence") if name in live},
         **({"left_behind": live["left_behind"]} if "left_behind" in live else {}),
         **({"waits_for": waits} if (waits := run.describe_wait()) and run.outcome is None else {}),
     }
@@ -148,6 +164,12 @@ def full_run_record(run: StoredRun) -> Record:
     """A run of the history, with the fields of a run under way."""
     record = stored_run_record(run)
     return {"job": run.job, "run_id": run.run_id, "state": "ended" if run.outcome else "unknown", **record}
+
+
+def remote_run_record(run: StoredRun, now: float) -> Record:
+    """A run under way on another node."""
+    began = run.started or run.created
+    return full_run_record(run) | {"state": "running", "duration": max(0.0, round(now - began, 3))}
 
 
 def zone_name(schedule: Schedule) -> str:

@@ -84,11 +84,14 @@ _RUN: Mapping[str, Schema] = {
     "output_bytes": COUNT,
     "waits_for": {**TEXT, "description": "of a run that has not begun: what it waits for, and how that stands"},
     "left_behind": {**TEXT, "description": "names of processes that could not be ended"},
+    "node": {**TEXT, "description": "where several nodes share the work: the one that ran it, or decided about it"},
+    "fence": {**COUNT, "description": "where several nodes share the work: the number of its claim"},
+    "sent_to": {**_list(TEXT), "description": "after a stop: the node that was told, and does it within 5 s"},
     "first": {**_or_null(TIME), "description": "of a span of missed fires: the first"},
     "last": {**_or_null(TIME), "description": "of a span of missed fires: the last"},
     "count": {**COUNT, "description": "of a span of missed fires: how many, at least"},
 }
-_RUN_OPTIONAL = ("waits_for", "left_behind", "first", "last", "count")
+_RUN_OPTIONAL = ("waits_for", "left_behind", "node", "fence", "sent_to", "first", "last", "count")
 _SUMMARY: Mapping[str, Schema] = {
     "recent": {**_list(_OUTCOME), "maxItems": RECENT, "description": "its last outcomes, oldest first"},
     "recent_durations": {
@@ -160,7 +163,10 @@ _DETAILS: Mapping[str, Schema] = {
     "options": {"type": "object", "description": "the options that are not at their defaults"},
     "limits_problem": {**_or_null(TEXT), "description": "which of its limits cannot be kept here, and why"},
     "next_fires": _list(TIME),
-    "waits": {**TEXT, "description": "what a job that runs after others waits for; empty for other jobs"},
+    "waits": {
+        **TEXT,
+        "description": "what a job that runs after others waits for, or why this node never runs it",
+    },
 }
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
@@ -241,7 +247,23 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             next_try=_or_null(TIME),
             from_before={**BOOLEAN, "description": "it was made before this start of gcron, and kept on disk"},
         ),
-        "Node": _object("A machine that shares the work.", node=TEXT, pid=COUNT, since=TIME, self=BOOLEAN),
+        "Node": _object(
+            "A machine that shares the work.",
+            node=TEXT,
+            self={**BOOLEAN, "description": "the one that answers"},
+            up={**BOOLEAN, "description": "it has renewed its lease in time"},
+            host=TEXT,
+            pid=COUNT,
+            since=TIME,
+            last_beat=_or_null(TIME),
+            version=TEXT,
+            labels=_list(TEXT),
+            jobs=COUNT,
+            other_jobs={**BOOLEAN, "description": "its crontab differs from that of the node that answers"},
+            skew={"type": ["number", "null"], "description": "seconds that its clock is ahead of the database's"},
+            claims_won={**COUNT, "description": "fires that it was granted since its start"},
+            claims_lost={**COUNT, "description": "fires that another node had"},
+        ),
         "Run": _object("A run, a skipped fire, or a span of missed ones.", _RUN_OPTIONAL, **_RUN),
         "Triggered": _object(
             "The run that a trigger made, and what became of it.",
@@ -273,7 +295,13 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             ended=_or_null(TIME),
             reason=TEXT,
         ),
-        "Stopped": _object("The runs that were told to stop.", job=TEXT, stopped=_list(TEXT)),
+        "Stopped": _object(
+            "The runs that were told to stop.",
+            ("sent_to",),
+            job=TEXT,
+            stopped=_list(TEXT),
+            sent_to={**_list(TEXT), "description": "other nodes, which do it within 5 s"},
+        ),
         "Group": _object(
             "A group and its runs.",
             group=TEXT,

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
+from gcron.control.nodes import others_up, why_not_here
 from gcron.control.operations import ask_history
-from gcron.control.records import full_run_record, live_run_record, schedule_words, zone_name
+from gcron.control.records import full_run_record, live_run_record, remote_run_record, schedule_words, zone_name
 from gcron.control.why_chained import why_chained
 from gcron.frozen import replace
 from gcron.policy.services import is_chained
@@ -283,6 +284,9 @@ def _what_came(gcron: Instance, job: Job, fire: int) -> Record:
     if fire > now:
         return _to_come(gcron, job, lead)
     stored = _find_run(gcron, job.name, fire)
+    if stored is not None and not stored.outcome and stored.node in others_up(gcron):
+        explanation = f"{lead}its run {stored.run_id} is under way on node {stored.node}"
+        return {"verdict": "under-way", "explanation": explanation, "run": remote_run_record(stored, now)}
     if stored is not None:
         verdict = stored.outcome if stored.outcome in ("skipped", "missed") else "ran"
         return {"verdict": verdict, "explanation": lead + _run_words(stored, fire), "run": full_run_record(stored)}
@@ -303,10 +307,11 @@ def _run_words(run: StoredRun, fire: int) -> str:
     if run.outcome == "missed":
         return f"missed{reason}"
     if run.outcome == "skipped":
-        return f"skipped{reason}"
+        return f"skipped{f' by node {run.node}' if run.node else ''}{reason}"
     late = run.created - fire
     delay = f", {late:.0f} s after it was due" if late >= 1 else ""
-    return f"it ran{delay}; outcome {run.outcome or 'unknown: the record has no end'}{reason}"
+    where = f" on node {run.node}" if run.node else ""
+    return f"it ran{where}{delay}; outcome {run.outcome or 'unknown: the record has no end'}{reason}"
 
 
 def _to_come(gcron: Instance, job: Job, lead: str) -> Record:
@@ -315,7 +320,8 @@ def _to_come(gcron: Instance, job: Job, lead: str) -> Record:
         return {"verdict": "not-enabled", "explanation": f"{lead}but it is not enabled (enabled=no)"}
     if status.pause is not None and (status.pause.until is None or status.next_fire is None):
         return {"verdict": "paused", "explanation": f"{lead}but it is paused", "pause": pause_record(status.pause)}
-    return {"verdict": "to-come", "explanation": f"{lead}that time is still to come"}
+    elsewhere = f"; {words}" if (words := why_not_here(gcron, job)) else ""
+    return {"verdict": "to-come", "explanation": f"{lead}that time is still to come{elsewhere}"}
 
 
 def _without_record(gcron: Instance, job: Job, fire: int, lead: str) -> Record:
@@ -325,6 +331,8 @@ def _without_record(gcron: Instance, job: Job, fire: int, lead: str) -> Record:
     if pause is not None and pause.since <= fire:
         explanation = f"{lead}but it was {_pause_words(pause)}"
         return {"verdict": "paused", "explanation": explanation, "pause": pause_record(pause)}
+    if words := why_not_here(gcron, job):
+        return {"verdict": "no-record", "explanation": f"{lead}but {words}, and no other node has a record of it"}
     if fire < gcron.since:
         text = f"{lead}but this gcron started only at {instant(int(gcron.since))}, and the history has no record of it"
         return {"verdict": "before-start", "explanation": text}

@@ -6,10 +6,11 @@ The checks are functions from entries to problems. This module touches no file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from gcron.crontab.entry import Crontab, Entry
+from gcron.crontab.naming import is_numbered
 from gcron.crontab.problem import Problem, Severity
 from gcron.crontab.target import Target
 from gcron.policy import nearest
@@ -17,14 +18,18 @@ from gcron.policy.services import (
     describe_kind,
     find_chain_mistakes,
     find_mistakes,
+    find_unshareable,
     find_useless,
     is_chained,
     is_service,
+    is_shared,
 )
+from gcron.schedule import AfterJobsSchedule, core_of
 
 __all__ = [
     "find_group_mistakes",
     "find_lines_of_others",
+    "find_not_shared",
     "find_taken_names",
     "find_target_mistakes",
     "find_useless_options",
@@ -98,6 +103,43 @@ def find_lines_of_others(entries: Sequence[Entry], uid: int, name: str) -> Itera
             message = f"runs as {user}, which only root can have it do; this gcron runs as {name}"
             others = "" if user in ("root", "0") else f", or as {user} with the lines of that user alone"
             yield _problem("error", entry, message, f"run gcron as root{others}")
+
+
+def find_not_shared(crontabs: Sequence[Crontab]) -> Iterator[Problem]:
+    """Yield an error for what several machines that share the jobs could not keep to.
+
+    Which machine runs a job is decided fire by fire. So one machine knows neither the others' queues nor their runs,
+    and a name means the same job everywhere only if it does not depend on other lines.
+    """
+    lines = {(crontab.path, number): line for crontab in crontabs for number, line in crontab.after_lines.items()}
+    entries = [entry for crontab in crontabs for entry in crontab.entries]
+    shared = {entry.name for entry in entries if is_shared(entry)}
+    for entry in entries:
+        if is_numbered(entry):
+            message = f"the name {entry.name!r} depends on other lines, and machines that share jobs know them by name"
+            yield _problem("error", entry, message, "give it a name of its own: # gcron: name=…")
+        what = find_unshareable(entry) or _find_shared_upstream(entry, shared)
+        if what:
+            line = lines.get((entry.path, entry.line), "") if what == "@after" else ""
+            start, end = (line.find(what), line.find(what) + len(what)) if line else (0, 1)
+            message = f"{what} is not offered where several machines share the job{' or one before it' * bool(line)}"
+            hint = _INSTEAD.get(what.partition("=")[0], _ON_EVERY)
+            yield Problem(entry.path, entry.line, start + 1, end + 1, "error", message, hint, line)
+
+
+def _find_shared_upstream(entry: Entry, shared: Collection[str]) -> str:
+    """Return `@after` if the entry runs after a job that machines share: this one would not see all of its runs."""
+    core = core_of(entry.schedule)
+    return "@after" if isinstance(core, AfterJobsSchedule) and not set(core.jobs).isdisjoint(shared) else ""
+
+
+_ON_EVERY = "run-on=every runs it on each machine for itself"
+_INSTEAD = {
+    "@after": "run-on=every for all of them, or one line that calls them one after the other",
+    "a schedule by the end of the last run": f"@every with overlap=skip; or {_ON_EVERY}",
+    "overlap": f"overlap=skip or overlap=allow; or {_ON_EVERY}",
+    "catchup": f"catchup=last; or {_ON_EVERY}",
+}
 
 
 def group_limits(crontabs: Sequence[Crontab]) -> dict[str, int]:

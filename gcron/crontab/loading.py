@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gcron.crontab.checks import (
     find_group_mistakes,
     find_lines_of_others,
+    find_not_shared,
     find_taken_names,
     find_target_mistakes,
     find_useless_options,
@@ -51,6 +52,8 @@ class LoadSettings(NamedTuple):
     """Directories of user crontabs, such as /var/spool/cron/crontabs: the name of a file is its user."""
     trusted_owners: frozenset[int] = frozenset()
     """Ids of users other than root whose files root reads: the owner in a bind mount, for example."""
+    is_shared: bool = False
+    """Whether several machines share the jobs. What they cannot share is an error then."""
     names_mailer: bool = False
     """Whether somebody has said what sends mail: then MAILTO is fine without a sendmail on this machine."""
 
@@ -138,7 +141,9 @@ def load_all(
     drafts = [draft for path in paths for draft in _drafts(path, settings, read_stdin, problems)]
     own = len(drafts)
     drafts += [draft for spool in settings.spools for draft in _user_drafts(spool, settings, problems)]
-    crontabs = _finished(drafts, () if previous is None else previous.entries)
+    # Where several machines share the jobs, a name may not depend on what a file has said before.
+    named = () if previous is None or settings.is_shared else previous.entries
+    crontabs = _finished(drafts, named)
     problems += [problem for crontab in crontabs for problem in crontab.problems]
     of_users = {crontab.path for crontab in crontabs[own:]}
     used, left_out = _checked(crontabs, of_users, settings, problems)
@@ -246,6 +251,8 @@ def _find_wrong_options(crontabs: Sequence[Crontab], settings: LoadSettings, has
             yield from find_wrong_after_jobs(crontabs)
             yield from find_group_mistakes(crontabs)
             yield from find_target_mistakes(crontabs)
+            if settings.is_shared:
+                yield from find_not_shared(crontabs)
 
 
 def _find_wrong_users(crontabs: Sequence[Crontab], settings: LoadSettings, has_errors: bool) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from gcron.crontab.entry import Entry
 from gcron.crontab.program import is_plain_program, program_of
 from gcron.schedule.seeded import digest
 
-__all__ = ["Names"]
+__all__ = ["Names", "is_numbered"]
 
 _LENGTH = 32
 _NUMBER = r"-[1-9][0-9]*"
@@ -67,6 +67,11 @@ def _base(command: str) -> str:
         return name
     name = re.sub(r"^\W+", "", name)[:_LENGTH].rstrip("-.+")
     return name or f"job-{digest(command, 2).hex()}"
+
+
+def is_numbered(entry: Entry) -> bool:
+    """Whether the entry's name is one that `make_up` gives because an earlier line has that of the program."""
+    return _is_made_up(entry) and entry.name.removeprefix(f"{entry.user}:") != _base(entry.command)
 
 
 def _is_made_up(entry: Entry) -> bool:

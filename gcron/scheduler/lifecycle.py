@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import tzinfo
 from functools import partial
@@ -91,6 +91,9 @@ class Lifecycle(Observable):
         watchdog: float | None = 1.0,
         on_block: Callable[[Blocker, float], object] | None = None,
         state: str | os.PathLike[str] | Store | None = None,
+        node: str | None = None,
+        labels: Iterable[str] = (),
+        on_store_down: Literal["run", "skip"] | None = None,
         clock: Clock | None = None,
         timing: Timing = TIMING,
     ) -> None:
@@ -105,7 +108,7 @@ class Lifecycle(Observable):
             self._observers.report = self._log.report_observer
         self._owner = OwnerThread()
         self._clock = clock or SystemClock()
-        self._state = state_of(state, self._clock)
+        self._state = state_of(state, self._clock, node, labels, on_store_down)
         self._timing = timing
         self._counts = Counts()
         self._groups = Groups()

@@ -61,6 +61,8 @@ class Membership:
         """Of the store's clock to `monotonic`."""
         self.skew: float | None = None
         """By how many seconds this node's clock is ahead of the store's; None: not known yet."""
+        self.latency: float | None = None
+        """Seconds that the store took to answer the last beat; None: it has answered none yet."""
         self.nodes: tuple[NodeRecord, ...] = ()
         """All of them, as of the last beat."""
         self._beating: Greenlet | None = None
@@ -138,6 +140,7 @@ class Membership:
         except StoreUnavailable:
             return False
         answered = self._clock.monotonic()
+        self.latency = answered - sent
         self._offset = beat.now - (sent + answered) / 2
         self.skew = self._clock.now() - self.now()
         if self._sent == -inf or not beat.holds:

@@ -36,6 +36,7 @@ from gcron.scheduler.shared_door import SharedDoor
 from gcron.scheduler.shared_services import SharedServices
 from gcron.scheduler.watch import Watch
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
+from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
 
 __all__ = ["Node", "Parts"]
@@ -108,6 +109,11 @@ class Node:
     def skew(self) -> float | None:
         """By how many seconds its clock is ahead of the store's; None: not known yet."""
         return self._lease.skew
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the store took to answer the last beat; None: it has answered none yet."""
+        return self._lease.latency
 
     def is_here(self, job: Job) -> bool:
         """Whether this node has the label that the job asks for, if it asks for one."""
@@ -344,6 +350,20 @@ def _busy(verdict: Verdict) -> Reason:
 def _digest(jobs: Sequence[Job]) -> str:
     """The same for nodes that have the same jobs."""
     digest = sha256()
-    for text in sorted(f"{job.name}\0{job.schedule.text}\0{job.action!r}\0{job.policy!r}" for job in jobs):
+    for text in sorted(f"{job.name}\0{_when(job)}\0{_what(job)}\0{job.policy!r}" for job in jobs):
         digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
+
+
+def _when(job: Job) -> str:
+    """Its schedule with its zone: machines may have zones of their own."""
+    zone = job.schedule.zone.tz
+    return f"{job.schedule.text}\0{getattr(zone, 'key', None) or zone}"
+
+
+def _what(job: Job) -> str:
+    """What it runs. The representation of a function has its address, which is another one in each process."""
+    if not isinstance(job.action, PythonCall):
+        return repr(job.action)
+    function = job.action.function
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"

@@ -78,8 +78,9 @@ class Scheduler(Queries):
     as DEBUG; None: none. `watchdog`: the seconds after which it names what blocks the scheduler's thread; None: no
     watchdog. `on_block`: what its thread then calls, with what it found and the seconds so far; by default the logger.
     `state`: where it remembers runs, pauses and claims over restarts (docs/library.md): a directory, which it has for
-    itself from start to stop, `memory`, or a store; by default nothing outlives the process. `clock` and `timing`: for
-    tests.
+    itself from start to stop, `memory`, `postgresql://…`, which several programs share, or a store; by default nothing
+    outlives the process. `node`, `labels`, `on_store_down`: for a shared state, as the options of `gcron run`
+    (docs/several-machines.md). `clock` and `timing`: for tests.
 
     It belongs to the thread that starts it. From then on any thread may call any method but `start`, `start_thread`
     and `run`: the call is made in the scheduler's thread, and the caller waits for it. Before the start, one thread at

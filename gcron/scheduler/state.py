@@ -6,8 +6,9 @@ This module must not know how a directory is opened and locked: `gcron.state` do
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from gcron.errors import ArgumentError
 from gcron.schedule.clock import Clock
@@ -63,11 +64,24 @@ class _Ready:
         """See `State.close`."""
 
 
-def state_of(state: str | os.PathLike[str] | Store | None, clock: Clock) -> State:
-    """The state that a program asks for: a directory, `memory`, its own store, or None for the latest runs only.
+def state_of(
+    state: str | os.PathLike[str] | Store | None,
+    clock: Clock,
+    node: str | None = None,
+    labels: Iterable[str] = (),
+    on_store_down: Literal["run", "skip"] | None = None,
+) -> State:
+    """The state that a program asks for: a directory, `memory`, a database, its own store, or None.
 
-    Raises TypeError, ArgumentError, StateError for a URL.
+    None is for the latest runs only. `node`, `labels` and `on_store_down` are for a database. Raises TypeError,
+    ArgumentError.
     """
+    if isinstance(state, str) and state.startswith(("postgresql://", "postgres://")):
+        opening = import_module("gcron.state.opening")
+        shared: State = opening.database_of_program(state, node, frozenset(labels), on_store_down or "skip", clock.now)
+        return shared
+    if node is not None or labels or on_store_down is not None:
+        raise ArgumentError("node, labels and on_store_down are for a state that is shared: postgresql://…")
     if state is None:
         from gcron.scheduler.recent import RecentRuns  # not for `gcron run`
 

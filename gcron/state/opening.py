@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from gcron.errors import StateError
+from gcron.errors import ArgumentError, StateError
 from gcron.frozen import frozen
 from gcron.runtime.hub import get_hub
 from gcron.scheduler.store import Store
-from gcron.state.places import OUTPUT, InUse, NoHome, Place, open_place, state_home
+from gcron.state.places import OUTPUT, InUse, NoHome, Place, is_instance_name, open_place, state_home
 from gcron.state.rules import Keep
 from gcron.state.sqlite import SqliteStore
 
-__all__ = ["Opened", "Sharing", "StateOfProgram", "open_store", "state_of_program"]
+if TYPE_CHECKING:
+    from gcron.state.postgres.store import PostgresStore
+
+__all__ = [
+    "DatabaseOfProgram",
+    "Opened",
+    "Sharing",
+    "StateOfProgram",
+    "database_of_program",
+    "open_store",
+    "state_of_program",
+]
 
 _DATABASES = "postgresql://", "postgres://"
 
@@ -180,6 +191,76 @@ class StateOfProgram:
 def state_of_program(directory: str, now: Callable[[], float]) -> StateOfProgram:
     """The state in a directory, which is not opened yet. `now` returns seconds of UTC. Raises StateError for a URL."""
     return StateOfProgram(_directory(directory), now)
+
+
+class DatabaseOfProgram:
+    """The state of a program's scheduler in a database, which others share, see `gcron.scheduler.state.State`."""
+
+    is_named = True
+    opens_again = True
+    recent = None
+
+    def __init__(self, store: PostgresStore, directory: str) -> None:
+        self.store = store
+        self._directory = directory
+        self._place: Place | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """See `State.is_open`."""
+        return self._place is not None
+
+    def open(self) -> str:
+        """See `State.open`."""
+        if self._place is not None:
+            return ""
+        return str(get_hub().threadpool.spawn(self._open).get())
+
+    def _open(self) -> str:
+        try:
+            place = _open(self._directory, "")
+        except InUse as error:
+            text = f"another scheduler of this machine is the node {self.store.cluster.node} ({error.holder})"
+            raise StateError(f"{text}: give this one another node=") from None
+        try:
+            problem = self.store.open()
+        except BaseException:
+            self.store.close()
+            place.close()
+            raise
+        self._place = place
+        return "; ".join(filter(None, [place.note, f"the database is away ({problem})" if problem else ""]))
+
+    def close(self) -> None:
+        """See `State.close`."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
+
+
+def database_of_program(
+    url: str,
+    node: str | None,
+    labels: frozenset[str],
+    when_down: Literal["run", "skip"],
+    now: Callable[[], float],
+) -> DatabaseOfProgram:
+    """The state in a database, which is not opened yet. `node`: by default the host's name. Raises ArgumentError."""
+    from socket import gethostname
+
+    from gcron.state.postgres.store import PostgresStore
+
+    name = gethostname() if node is None else node
+    if wrong := [word for word in (name, *sorted(labels)) if not is_instance_name(word)]:
+        raise ArgumentError(f"{wrong[0]!r} is no name of a node or a label: up to 64 letters, digits, . _ and -")
+    if when_down not in ("run", "skip"):
+        raise ArgumentError(f"on_store_down is 'skip' or 'run', not {when_down!r}")
+    try:
+        directory = os.path.join(state_home(), f"node-{name}")
+    except NoHome as error:
+        raise StateError(f"there is no place for what the runs of this node write: {error}") from None
+    store = PostgresStore(url, os.path.join(directory, OUTPUT), node=name, labels=labels, when_down=when_down, now=now)
+    return DatabaseOfProgram(store, directory)
 
 
 # -- both -------------------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ def _run_row(run: Record, now: float) -> View:
         "took": span(run["duration"]),
         "attempts": run["attempts"],
         "count": run.get("count", 1),
+        "node": run.get("node", ""),
     }
 
 
@@ -113,6 +114,8 @@ def run_page(run: Record, pieces: Sequence[bytes], now: float) -> View:
         ("Most memory", "" if run["max_rss_bytes"] is None else describe_size(run["max_rss_bytes"])),
         ("Output", f"{run['output_bytes']:,} bytes" if run["output_bytes"] else ""),
         ("Left behind", run.get("left_behind", "")),
+        ("Node", run.get("node", "")),
+        ("Claim", str(run.get("fence", ""))),
     ]
     text = b"".join(pieces).decode("utf-8", "surrogateescape")
     return {

@@ -26,6 +26,8 @@ from gcron.web.tally import BUCKETS, Tally
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from gcron.scheduler.cluster import NodeRecord
+
 __all__ = ["MISSING", "Metrics"]
 
 MISSING = "metrics need prometheus_client: pip install 'gcron[metrics]'"
@@ -33,6 +35,16 @@ _PREFIX = "gcron_"
 _NO_OUTCOMES = ("missed",)  # counted in fires, by a metric of its own
 
 Dropped = Callable[[], int]
+
+
+@frozen
+class _Nodes:
+    """What is known of the nodes that share the jobs, and of this one's database."""
+
+    records: Sequence[NodeRecord]
+    own: NodeRecord | None
+    skew: float | None
+    latency: float | None
 
 
 @frozen
@@ -46,6 +58,8 @@ class _Facts:
     """Whether the crontabs on disk are right, and when they were read last."""
     dropped: int
     messages: Sequence[TargetCounts]
+    nodes: _Nodes | None
+    """None where gcron does not share its jobs."""
 
 
 class Metrics:
@@ -83,7 +97,17 @@ class Metrics:
             statuses += scheduler.statuses(names[start : start + AT_ONCE])
         reload = self._gcron.reload
         read = None if reload is None else (not reload.problem, reload.last_read or self._gcron.since)
-        return _Facts(statuses, summaries, self._tally, read, self._dropped(), scheduler.message_counts)
+        counts = scheduler.message_counts
+        return _Facts(statuses, summaries, self._tally, read, self._dropped(), counts, self._nodes())
+
+    def _nodes(self) -> _Nodes | None:
+        scheduler = self._gcron.scheduler
+        node = scheduler.node
+        if node is None:
+            return None
+        records = scheduler.nodes
+        own = next((record for record in records if record.node == node.name), None)
+        return _Nodes(records, own, node.skew, node.latency)
 
 
 def _write(facts: _Facts, accept: str) -> tuple[bytes, str]:
@@ -114,6 +138,8 @@ class _Collector:
             is_right, last = facts.reload
             yield _gauge("reload_success", "Whether the crontabs on disk are right", int(is_right))
             yield _gauge("reload_timestamp_seconds", "When the crontabs were read last", last or 0)
+        if facts.nodes is not None:
+            yield from _of_nodes(facts.nodes)
         yield _counter("log_dropped_lines", "Lines of output that the log dropped", facts.dropped)
         yield _counter("store_errors", "How often the history failed", facts.tally.store_errors)
         yield _counter("loop_blocked_seconds", "Seconds in which no job could start", facts.tally.blocked_seconds)
@@ -191,6 +217,22 @@ def _of_messages(targets: Sequence[TargetCounts]) -> Iterable[Metric]:
         waiting.add_metric(name, counts.waiting)
         failing.add_metric(name, counts.failing)
     yield from (sent, lost, failed, waiting, failing)
+
+
+def _of_nodes(nodes: _Nodes) -> Iterable[Metric]:
+    up = _gauge("node_up", "Whether the node has renewed its lease in time", labels=["node"])
+    for record in nodes.records:
+        up.add_metric([_label(record.node)], int(record.is_up))
+    yield up
+    if nodes.own is not None:
+        claims = _counter("claims", "Claims of fires by this node, since its start", labels=["result"])
+        claims.add_metric(["won"], nodes.own.won)
+        claims.add_metric(["lost"], nodes.own.lost)
+        yield claims
+    if nodes.skew is not None:
+        yield _gauge("clock_skew_seconds", "Seconds that this node's clock is ahead of the database's", nodes.skew)
+    if nodes.latency is not None:
+        yield _gauge("store_latency_seconds", "How long the database took to answer last", nodes.latency)
 
 
 def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:

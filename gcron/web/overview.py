@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from gcron.control.node_words import node_problem, node_problems
 from gcron.escaping import escape_line
 from gcron.frozen import frozen
 from gcron.scheduler.records import Record
@@ -129,6 +130,7 @@ def page(jobs: Sequence[Record], instance: Record, failures: Sequence[Record], w
         "crontabs": sorted({crontab_of(job) for job in jobs}),
         "sorts": {name: words for name, (words, _) in SORTS.items()},
         "total": len(jobs),
+        "nodes": nodes_view(instance["nodes"], jobs, now),
     }
 
 
@@ -142,6 +144,35 @@ def counts_of(standings: Standings) -> list[tuple[Standing, int]]:
     """How many jobs stand in each way, the worst first; without zeros."""
     counts = Counter(standings.values())
     return [(standing, counts[standing]) for standing in Standing if counts[standing]]
+
+
+def nodes_view(nodes: Sequence[Record], jobs: Sequence[Record], now: float) -> list[View]:
+    """The nodes that share the jobs; empty for one alone."""
+    if len(nodes) < 2:
+        return []
+    running = Counter(run.get("node", "") for job in jobs for run in job["running"])
+    views = []
+    for node in nodes:
+        problem = node_problem(node)
+        beat = None if node["last_beat"] is None else int(seconds_of(node["last_beat"]))
+        views.append(
+            {
+                "name": node["node"],
+                "is_self": node["self"],
+                "labels": ", ".join(node["labels"]),
+                "look": "bad" if not node["up"] else "warn" if problem else "ok",
+                "word": "up" if node["up"] else "down",
+                "problem": problem if node["up"] else "",
+                "t": beat,
+                "text": "" if beat is None else ago(now - beat),
+                "jobs": node["jobs"],
+                "running": running[node["node"]],
+                "clock": "" if node["skew"] is None else f"{node['skew']:+.1f} s",
+                "won": node["claims_won"],
+                "lost": node["claims_lost"],
+            }
+        )
+    return views
 
 
 # -- the headline -------------------------------------------------------------------------------------------------
@@ -202,6 +233,7 @@ def _warnings(instance: Record) -> list[str]:
         texts.append("gcron is stopping: no job starts any more")
     if (instance["reload"] or {}).get("problem"):
         texts.append("The crontab on disk is wrong, and the jobs of before go on: see Problems")
+    texts += [f"N{text[1:]}" for text in node_problems(instance["nodes"])]
     if instance["store"]["problem"]:
         texts.append(f"The history does not work: {instance['store']['problem']}")
     if failing := [counts["target"] for counts in instance["messages"] if counts["failing"]]:

@@ -56,6 +56,7 @@ def test_only_the_command_that_runs_is_made_and_loaded() -> None:
     assert sorted(re.findall(r"gcron\.cli\.\w+", names)) == [
         "gcron.cli.control_options",
         "gcron.cli.messages",
+        "gcron.cli.node_options",
         "gcron.cli.options",
         "gcron.cli.parser",
         "gcron.cli.terminal",

@@ -31,6 +31,7 @@ class Incarnation:
     lease_until: float
     labels: tuple[str, ...] = ()
     presence: Presence | None = None
+    skew: float | None = None
     is_over: bool = False
     """It ended in order, or was given up, or another one has taken over: it writes nothing more."""
 
@@ -231,7 +232,7 @@ class ClusterStore:
         if not holds:
             self._begin()
         self.mine.lease_until = now + LEASE
-        self.mine.presence = presence
+        self.mine.presence, self.mine.skew = presence, skew
         since = presence.seen_success
         self._lost = [run for run in self._lost if (run.finished or 0.0) > since]
         for other in shared.incarnations:
@@ -248,14 +249,15 @@ class ClusterStore:
                 shared.pauses_version,
                 {job: at for job, at in shared.successes.items() if at >= since},
                 tuple(shared.orders.pop(self.node, ())),
-                tuple(self._record(each) for each in shared.incarnations if not each.is_over),
+                tuple({each.node: self._record(each) for each in shared.incarnations}.values()),
             )
         )
 
     def _record(self, each: Incarnation) -> NodeRecord:
         jobs, digest = (each.presence.jobs, each.presence.definitions) if each.presence else (0, "")
         is_up = self.shared.holds(each)
-        return NodeRecord(each.node, "host", 1, each.labels, "1", jobs, digest, 0.0, each.lease_until - LEASE, is_up)
+        beat = each.lease_until - LEASE
+        return NodeRecord(each.node, "host", 1, each.labels, "1", jobs, digest, 0.0, beat, is_up, each.skew)
 
     def send(self, node: str, order: Order) -> None:
         self._check()

@@ -189,7 +189,7 @@ def test_a_lambda_needs_a_name(tmp_path: Path, make_scheduler: Make) -> None:
         ("", ArgumentError, "state is a directory, 'memory' or a store, not ''"),
         (b"/tmp", TypeError, "state is a directory"),
         (5, TypeError, "state is a directory"),
-        ("postgresql://host/x", StateError, "give a directory, or memory"),
+        ("mysql://host/x", StateError, "give a directory, or memory"),
     ],
 )
 def test_what_is_no_state_is_refused_at_once(state: Any, error: type[Exception], message: str) -> None:

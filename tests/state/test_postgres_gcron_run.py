@@ -36,8 +36,13 @@ def _end_what_is_left(marked_processes: Find, unique: str) -> Iterator[None]:
             psutil.Process(pid).kill()
 
 
-def outcomes(postgres: Database, job: str) -> list[str]:
-    return postgres.sql(f"select outcome from gcron.run where job = '{job}' order by number").split("\n")
+def runs_of(instance: str) -> str:
+    """Its table of runs."""
+    return f'"gcron_{instance}".run'
+
+
+def outcomes(postgres: Database, instance: str, job: str) -> list[str]:
+    return postgres.sql(f"select outcome from {runs_of(instance)} where job = '{job}' order by number").split("\n")
 
 
 def test_a_job_goes_on_as_the_same_run(
@@ -47,15 +52,18 @@ def test_a_job_goes_on_as_the_same_run(
     first = gcron_run(text, "--state", postgres.url, "--instance", instance)
     first.wait_for(r"long +started \(pid [0-9]+")
     (pid,) = until(lambda: marked_processes(unique))
-    until(lambda: postgres.sql("select pid from gcron.run where job = 'long'") == str(pid))
+    until(lambda: postgres.sql(f"select pid from {runs_of(instance)} where job = 'long'") == str(pid))
     first.send(signal.SIGKILL)
     first.wait()
     second = gcron_run(text, "--state", postgres.url, "--instance", instance)
     second.wait_for(f"long +an earlier gcron left it running: pid {pid} .*; it is adopted")
     psutil.Process(pid).terminate()
-    until(lambda: "unknown-exit" in outcomes(postgres, "long"))
+    until(lambda: "unknown-exit" in outcomes(postgres, instance, "long"))
     assert (
-        postgres.sql("select count(distinct run_id) from gcron.run where started is not null and job = 'long'") == "1"
+        postgres.sql(
+            f"select count(distinct run_id) from {runs_of(instance)} where started is not null and job = 'long'"
+        )
+        == "1"
     )
 
 
@@ -64,10 +72,10 @@ def test_runs_while_the_server_is_away_are_written_when_it_is_back(
 ) -> None:
     daemon = gcron_run("# gcron: name=often\n@every 1s echo said\n", "--state", postgres.url, "--instance", instance)
     daemon.wait_for("jobs? from")
-    until(lambda: outcomes(postgres, "often").count("succeeded") > 1)
+    until(lambda: outcomes(postgres, instance, "often").count("succeeded") > 1)
     postgres.server.stop("immediate")
     daemon.wait_for("the store does not work")
     postgres.server.start()
     daemon.wait_for("the store works again")
-    until(lambda: outcomes(postgres, "often").count("succeeded") > 4)
-    assert postgres.sql("select count(*) from gcron.output") != "0"
+    until(lambda: outcomes(postgres, instance, "often").count("succeeded") > 4)
+    assert postgres.sql(f'select count(*) from "gcron_{instance}".output') != "0"

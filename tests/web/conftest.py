@@ -151,10 +151,10 @@ def make_site(clock: VirtualClock, make_scheduler: Callable[..., tuple[Scheduler
     """Make the pages of a scheduler in virtual time, not started yet, that remembers in memory."""
     sites: list[Site] = []
 
-    def make(address: str = HOST, reload: Any = None, **settings: Any) -> Site:
+    def make(address: str = HOST, reload: Any = None, store: Any = None, **settings: Any) -> Site:
         from gcron.web.address import read_address
 
-        scheduler, _ = make_scheduler("UTC", clock=clock, state=MemoryStore(now=clock.now))
+        scheduler, _ = make_scheduler("UTC", clock=clock, state=store or MemoryStore(now=clock.now))
         gcron = Instance(scheduler, "test", ("crontab",), reload, clock.now(), clock)
         sites.append(Site(gcron, HttpSettings(**settings), read_address(address)))
         return sites[-1]

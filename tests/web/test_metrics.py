@@ -14,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gcron.greenlet import sleep
 from gcron.scheduler import Scheduler
+from gcron.testing import VirtualClock
 from gcron.web.metrics_file import check_metrics
+from tests.scheduler.cluster_store import ClusterStore, Shared
 from tests.waiting import until
 from tests.web.conftest import MakeSite, Messenger, Site
 
@@ -162,9 +164,13 @@ def test_without_the_library_the_file_refuses_the_start(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["alerts.yml", "dashboard.json"])
-def test_the_examples_use_only_names_that_are_served(make_site: MakeSite, name: str) -> None:
-    site = make_site(anonymous="metrics", reload=type("R", (), {"problem": "", "last_read": None}))
-    site.gcron.scheduler.service("sleep 1000", name="web")
+def test_the_examples_use_only_names_that_are_served(make_site: MakeSite, clock: VirtualClock, name: str) -> None:
+    store = ClusterStore(Shared(clock), "a")
+    site = make_site(anonymous="metrics", reload=type("R", (), {"problem": "", "last_read": None}), store=store)
+    site.gcron.scheduler.job("@service", name="web", greenlet=True)(lambda: sleep(1000))
+    site.gcron.scheduler.job("* * * * *", name="job", greenlet=True)(lambda: None)
+    site.gcron.scheduler.start()
+    sleep(61)
     text = site.get("/metrics").text
     served = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     served |= {f"{name}{end}" for name in served for end in ("_bucket", "_sum", "_count")}
