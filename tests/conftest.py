@@ -53,6 +53,8 @@ for _signum, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="how often tests/state kills what writes the history")
+    parser.addoption("--nemesis", type=float, default=1.0, help="for how many minutes tests/cluster disturbs its nodes")
+    parser.addoption("--seed", type=int, default=20, help="of the faults of tests/cluster")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -77,3 +77,11 @@ def test_all_files_of_the_wheel_reach_the_build_of_the_image() -> None:
     assert "*" in lines
     assert needed == let_through
     assert all((root / name).exists() for name in needed)
+
+
+def test_the_nodes_of_the_cluster_differ_in_their_name_only() -> None:
+    text = (EXAMPLES / "cluster" / "compose.yaml").read_text()
+    names = re.findall(r"^      GCRON_NODE: (\w+)$", text, re.MULTILINE)
+    assert names == re.findall(r"^  (\w+):\n    <<: \*node$", text, re.MULTILINE) == ["a", "b"]
+    assert 'EXTRAS: "[postgres]"' in text
+    assert "ARG EXTRAS" in (EXAMPLES / "container" / "Dockerfile").read_text()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.shifted_clock import library_of_clocks  # noqa: F401
+
 Run = Callable[..., Any]
 Mount = Callable[..., "Mounted"]
 BEAT = "# gcron: name=beat\n@every 1s echo alive\n"

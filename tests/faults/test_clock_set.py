@@ -1,20 +1,10 @@
-"""Clock steps and suspends during a real `gcron run`.
-
-Only root may set the clock of the machine, and no test should. So a preloaded library adds offsets from a shared file
-to the clocks of one process. A step moves only the wall clock. A suspend also moves CLOCK_BOOTTIME. Nothing moves
-CLOCK_MONOTONIC. Timers behave as in the kernel (timerfd_create(2)): they follow the wall clock, and a step cancels
-them. The library can also take the timers away.
-"""
+"""Clock steps and suspends during a real `gcron run`: `tests/shifted_clock.py` shifts the clocks of its process."""
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
 import re
-import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -26,122 +16,15 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.shifted_clock import SettableClock, why_no_clock_can_be_set
 from tests.waiting import until
 
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
-
-static volatile struct { long wall, boot; } *offset;
-static int timer = -1;
-static long set_at;
-
-__attribute__((constructor)) static void begin(void) {
-    int file = open(getenv("CLOCK_OFFSET_FILE"), O_RDONLY);
-    offset = mmap(0, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
-    close(file);
-}
-int clock_gettime(clockid_t clock, struct timespec *now) {
-    int status = syscall(SYS_clock_gettime, clock, now);
-    if (status == 0 && clock == CLOCK_REALTIME) now->tv_sec += offset->wall;
-    if (status == 0 && clock == CLOCK_BOOTTIME) now->tv_sec += offset->boot;
-    return status;
-}
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-    struct timespec fine;
-    (void)zone;
-    clock_gettime(CLOCK_REALTIME, &fine);
-    now->tv_sec = fine.tv_sec;
-    now->tv_usec = fine.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *where) {
-    struct timespec fine;
-    clock_gettime(CLOCK_REALTIME, &fine);
-    if (where) *where = fine.tv_sec;
-    return fine.tv_sec;
-}
-static void *cancel_on_set(void *wall_at_creation) {
-    struct itimerspec at_once = {{0, 0}, {0, 1}};
-    long seen = (long)wall_at_creation;
-    for (;; usleep(2000))
-        if (seen != offset->wall) {
-            seen = offset->wall;
-            syscall(SYS_timerfd_settime, timer, 0, &at_once, NULL);
-        }
-    return NULL;
-}
-int timerfd_create(int clock, int flags) {
-    pthread_t thread;
-    sigset_t all, before;
-    if (getenv("CLOCK_WITHOUT_TIMERS")) { errno = ENOSYS; return -1; }
-    timer = syscall(SYS_timerfd_create, clock, flags);
-    set_at = offset->wall;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_create(&thread, NULL, cancel_on_set, (void *)set_at);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return timer;
-}
-int timerfd_settime(int fd, int flags, const struct itimerspec *wanted, struct itimerspec *old) {
-    struct itimerspec shifted = *wanted;
-    long now = offset->wall;
-    shifted.it_value.tv_sec -= now;
-    int status = syscall(SYS_timerfd_settime, fd, flags, &shifted, old);
-    if (status == 0 && now != set_at) { errno = ECANCELED; status = -1; }
-    set_at = now;
-    return status;
-}
-"""
 HOUR = 3600
 
 pytestmark = [
     pytest.mark.realtime,
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD is how Linux does it"),
-    pytest.mark.skipif(shutil.which("gcc") is None, reason="the library that shifts the clock needs a C compiler"),
+    pytest.mark.skipif(why_no_clock_can_be_set() != "", reason=why_no_clock_can_be_set()),
 ]
-
-
-class SettableClock:
-    """The clocks of processes that start with `environment`."""
-
-    def __init__(self, library: Path, shared: Path, with_timers: bool = True) -> None:
-        shared.write_bytes(bytes(16))
-        with shared.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 16)
-        self.environment = os.environ | {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(shared)}
-        if not with_timers:
-            self.environment["CLOCK_WITHOUT_TIMERS"] = "1"
-
-    def now(self) -> float:
-        return time.time() + self._offsets[0]
-
-    @property
-    def _offsets(self) -> tuple[int, int]:
-        wall, boot = struct.unpack("qq", self._memory[:])
-        return wall, boot
-
-    def set_to(self, instant: float) -> None:
-        """Set the wall clock, as an administrator or a time server does."""
-        self._memory[:] = struct.pack("qq", int(instant - time.time()), self._offsets[1])
-
-    def sleep_until(self, instant: float, daemon: Any) -> None:
-        """Suspend the machine, as the daemon sees it."""
-        pause(daemon)
-        slept = int(instant - self.now())
-        self._memory[:] = struct.pack("qq", *(offset + slept for offset in self._offsets))
-        daemon.send(signal.SIGCONT)
 
 
 def pause(daemon: Any) -> None:
@@ -150,19 +33,17 @@ def pause(daemon: Any) -> None:
     until(lambda: psutil.Process(daemon.process.pid).status() == psutil.STATUS_STOPPED)
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the library that shifts the clocks."""
-    folder = tmp_path_factory.mktemp("shim")
-    (folder / "shim.c").write_text(SHIM)
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", folder / "shim.so", folder / "shim.c"], check=True)
-    return folder / "shim.so"
+def suspend(clock: SettableClock, instant: float, daemon: Any) -> None:
+    """Suspend the machine until then, as the daemon sees it."""
+    pause(daemon)
+    clock.pass_asleep(instant)
+    daemon.send(signal.SIGCONT)
 
 
 @pytest.fixture(params=[True, False], ids=["timers", "naps"])
-def clock(library: Path, tmp_path: Path, request: pytest.FixtureRequest) -> SettableClock:
+def clock(library_of_clocks: Path, tmp_path: Path, request: pytest.FixtureRequest) -> SettableClock:
     """Clocks of a kernel with timers on the wall clock, and of one without."""
-    return SettableClock(library, tmp_path / "offset", request.param)
+    return SettableClock(library_of_clocks, tmp_path / "offset", request.param)
 
 
 def at(hour: int, minute: int = 0, second: int = 0) -> float:
@@ -250,7 +131,7 @@ def test_after_a_suspend_a_recent_fixed_time_is_made_up(clock: SettableClock, gc
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB.replace("30 12 ", "30 12,17 "), env=clock.environment)
     wait_for_more(daemon, "every", 1)
-    clock.sleep_until(at(18, 10), daemon)
+    suspend(clock, at(18, 10), daemon)
     daemon.wait_for(r"  fixed +started")
     daemon.wait_for(r"  fixed +missed: 2030-06-05 12:30:00Z: gcron could not act")
     daemon.wait_for(r"  wildcard +missed: 2030-06-05 12:30:00Z to 2030-06-05 17:30:00Z: gcron could not act")
@@ -272,7 +153,7 @@ def test_after_a_suspend_each_job_catches_up_as_its_option_says(
     clock.set_to(at(12, 10))
     daemon = gcron_run(text, "--log-format", "json", env=clock.environment)
     daemon.wait_for('"event":"process-started"')
-    clock.sleep_until(at(18, 10), daemon)
+    suspend(clock, at(18, 10), daemon)
     daemon.wait_for('"event":"run-finished","job":"all"', 4)
     daemon.wait_for('"event":"run-finished","job":"last"')
     daemon.wait_for('"event":"run-finished","job":"nothing"')
@@ -295,7 +176,7 @@ def test_after_a_suspend_of_days_nothing_is_made_up(clock: SettableClock, gcron_
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB, env=clock.environment)
     wait_for_more(daemon, "every", 1)
-    clock.sleep_until(at(18, 10) + 48 * HOUR, daemon)
+    suspend(clock, at(18, 10) + 48 * HOUR, daemon)
     daemon.wait_for(r"  fixed +missed: .*: gcron could not act")
     wait_for_more(daemon, "every", 1)
     assert starts(daemon, "fixed") == starts(daemon, "wildcard") == 0
@@ -303,10 +184,10 @@ def test_after_a_suspend_of_days_nothing_is_made_up(clock: SettableClock, gcron_
 
 
 def test_a_step_is_noticed_while_no_job_is_due_soon(
-    gcron_run: Callable[..., Any], library: Path, tmp_path: Path
+    gcron_run: Callable[..., Any], library_of_clocks: Path, tmp_path: Path
 ) -> None:
     """The kernel's timer is set to 12:30, in twenty minutes of the monotonic clock."""
-    clock = SettableClock(library, tmp_path / "offset")
+    clock = SettableClock(library_of_clocks, tmp_path / "offset")
     clock.set_to(at(12, 10))
     daemon = gcron_run(CRONTAB.partition("# gcron: name=every")[0], env=clock.environment)
     daemon.wait_for("2 jobs from")

@@ -1,0 +1,62 @@
+"""The one copy of a service, when its node loses it and is itself still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.history import Mark, read_marks
+from tests.cluster.rig import Rig
+from tests.postgres import Database
+from tests.shifted_clock import why_no_clock_can_be_set
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.skipif(why_no_clock_can_be_set() != "", reason=why_no_clock_can_be_set()),
+]
+CRONTAB = """\
+# gcron: name=watch run-on=one
+@service  . "$RIG/note"; while sleep 0.3; do note alive; done
+"""
+
+
+@pytest.fixture
+def rig(library_of_clocks: Path, tmp_path: Path, postgres: Database) -> Iterator[Rig]:
+    """Two nodes. The first one has the service."""
+    made = Rig(postgres, library_of_clocks, tmp_path, "ab", CRONTAB)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.end()
+
+
+def begins(rig: Rig) -> list[Mark]:
+    return [mark for mark in read_marks(rig.lines, 0.0) if mark.verb == "begin"]
+
+
+def test_a_service_that_ended_with_its_node_starts_again_with_it(rig: Rig) -> None:
+    """systemd kills all processes of a service that it starts again: nobody ran it until the node was away for long."""
+    rig.nodes["a"].kill_all()
+    rig.nodes["a"].start()
+    until(lambda: len(begins(rig)) == 2, "the second copy")
+    first, second = begins(rig)
+    assert (first.node, second.node) == ("a", "a")
+    assert first.fence < second.fence
+
+
+def test_a_service_that_ended_with_the_lease_starts_again(rig: Rig) -> None:
+    """The lease of its node had nearly run out, and no other node could give it up: nobody ran it from then on."""
+    for node in rig.nodes.values():
+        node.proxy.freeze()
+    until(lambda: "lease lost" in rig.nodes["a"].log, "the end of the lease")
+    # As if it had come in time: the database did not see that the lease ended.
+    rig.database.sql("update gcron.incarnation set lease_until = lease_until + 60")
+    for node in rig.nodes.values():
+        node.proxy.thaw()
+    until(lambda: len(begins(rig)) == 2, "the second copy")
+    first, second = begins(rig)
+    assert first.fence < second.fence
