@@ -112,7 +112,8 @@ def _wanted(run: StoredRun) -> Wanted:
 
 def _record_of(orphan: Orphan, now: float) -> StoredRun:
     """Of a run that was not on record yet when gcron was killed."""
-    return StoredRun(orphan.run_id, orphan.job, now, fire_at=orphan.fire_at, started=now)
+    fire_at, node, fence = orphan.fire_at, orphan.node, orphan.fence
+    return StoredRun(orphan.run_id, orphan.job, now, fire_at=fire_at, started=now, node=node, fence=fence)
 
 
 def _record_of_claim(fire: Fire, now: float) -> StoredRun:

@@ -60,6 +60,10 @@ class Orphan:
     process: ProcessInfo
     since_boot: float
     """Seconds from the machine's boot to its start."""
+    node: str = ""
+    """The node that started it, where several share the work."""
+    fence: int = 0
+    """The number of its claim. 0: none."""
 
 
 def find_orphans(wanted: Sequence[Wanted], makers: Collection[int]) -> Mapping[str, Orphan]:
@@ -114,7 +118,10 @@ class _Search:
         since_boot = start / os.sysconf("SC_CLK_TCK")
         number = int(attempt) if attempt.isdigit() else 1
         due = int(fire_at) if fire_at.isdigit() else None
-        return Orphan(run_id, variable("GCRON_JOB"), due, number, mark, process, since_boot)
+        fence = variable("GCRON_FENCE")
+        claim = int(fence) if fence.isdigit() else 0
+        job, node = variable("GCRON_JOB"), variable("GCRON_NODE")
+        return Orphan(run_id, job, due, number, mark, process, since_boot, node, claim)
 
     def _is_ours(self, orphan: Orphan, on_record: Wanted | None) -> bool:
         if on_record is not None and on_record.pid_since is not None:

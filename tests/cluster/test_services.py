@@ -60,3 +60,22 @@ def test_a_service_that_ended_with_the_lease_starts_again(rig: Rig) -> None:
     until(lambda: len(begins(rig)) == 2, "the second copy")
     first, second = begins(rig)
     assert first.fence < second.fence
+
+
+def test_a_service_that_is_adopted_while_the_database_is_away_ends_with_the_lease(rig: Rig) -> None:
+    """Its gcron did not know its fence. So it went on for ever beside the copy of the next node."""
+    first, second = rig.nodes.values()
+    until(lambda: rig.database.sql("select 1 from gcron.run where fence > 0") != "", "its row")
+    rig.database.server.stop("immediate")
+    first.kill()
+    first.start()
+    until(lambda: "it is adopted" in first.log, "the adoption")
+    rig.database.server.start()
+    until(lambda: "store-recovered" in first.log, "the database")
+    (begun,) = begins(rig)
+    assert rig.database.sql("select distinct fence from gcron.run") == str(begun.fence)
+    first.proxy.freeze()
+    until(lambda: len(begins(rig)) == 2, "the second copy")
+    assert begins(rig)[1].node == second.name
+    lines = [mark for mark in read_marks(rig.lines, 0.0) if mark.fence == begun.fence]
+    assert lines[-1].at < begins(rig)[1].at
