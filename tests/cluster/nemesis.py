@@ -107,6 +107,7 @@ def execute(steps: Sequence[Step], rig: Rig) -> list[Fault]:
 
 def _begin(step: Step, rig: Rig) -> None:
     if step.kind == "terminate":
+        assert rig.database.server.is_running, f"the server has ended:\n{rig.database.server.log[-3000:]}"
         rig.database.server.terminate_connections()
     elif step.kind == "restart":
         rig.database.server.restart("immediate")
