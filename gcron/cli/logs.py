@@ -6,9 +6,9 @@ import argparse
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from gcron.cli.talking import REFUSED, find, talk
+from gcron.cli.talking import REFUSED, find, talk, word_of
 from gcron.cli.terminal import is_terminal
 from gcron.control.client import Client, NoGcron, Refused
 from gcron.escaping import escape, escape_line
@@ -31,9 +31,11 @@ def main(options: argparse.Namespace) -> int:
 def _show(client: Client, options: argparse.Namespace) -> int:
     name = find(client, options.job)["job"]
     run_id = _whole_id(client, name, options.run) if options.run else None
-    if options.follow:
-        follow_run(client, run_id or _present_or_next(client, name))
+    if options.follow and run_id:
+        follow_run(client, run_id)
         return 0
+    if options.follow:
+        _follow_job(client, name)
     position = -_TAIL if options.tail else None
     for candidate in [run_id] if run_id else _run_ids(client, name):
         try:
@@ -65,16 +67,40 @@ def _whole_id(client: Client, name: str, beginning: str) -> str:
     raise Refused({"code": "no-such-run", "detail": f"{what} of {name} with an id that begins with {beginning!r}"})
 
 
-def _present_or_next(client: Client, name: str) -> str:
-    """Return the id of the run under way, or wait for the next one."""
-    for happening in client.stream("events", job=name, kind="run-started"):
+def _follow_job(client: Client, name: str) -> NoReturn:
+    """Follow the run under way and those that begin after it, one after the other, until gcron ends."""
+    last_id, last_run = "", ""
+    while True:
+        run_id, last_id = _present_or_next(client, name, last_id, last_run)
+        if run_id != last_run:
+            _tell(f"{name}: {_describe(follow_run(client, run_id))}")
+        last_run = run_id
+
+
+def _present_or_next(client: Client, name: str, last_id: str, last_run: str) -> tuple[str, str]:
+    """Return the id of the next run and that of its event: of a run that began after the event `last_id`.
+
+    Without such an event, or when gcron has forgotten it, the run under way comes first.
+    """
+    for happening in client.stream("events", last_id=last_id, job=name, kind="run-started"):
         if happening.kind == "run-started":
-            return str(happening.data["run_id"])
+            return str(happening.data["run_id"]), happening.last_id
+        if happening.kind == "hello" and last_id:
+            continue  # the runs that began meanwhile come now
         running = client.get("jobs", name)["running"]  # only now: nothing begins unseen in between
-        if running:
-            return str(running[-1]["run_id"])
-        print(f"gcron: {escape_line(name)} does not run now; waiting for its next run", file=sys.stderr)
+        if running and running[-1]["run_id"] != last_run:
+            return str(running[-1]["run_id"]), happening.last_id
+        if not last_run:
+            _tell(f"{name} does not run now; waiting for its next run")
     raise NoGcron("gcron has ended")
+
+
+def _describe(run: Record) -> str:
+    return f"{word_of(run['outcome'])}: {run['reason']}" if run["reason"] else word_of(run["outcome"])
+
+
+def _tell(text: str) -> None:
+    print(f"gcron: {escape_line(text)}", file=sys.stderr, flush=True)
 
 
 def follow_run(client: Client, run_id: str) -> Record:

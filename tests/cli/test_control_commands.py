@@ -159,7 +159,7 @@ def test_control_bytes_do_not_reach_a_terminal(
     assert b"\x1b[31m" not in text
 
 
-def test_logs_follow_the_present_run_to_its_end(ask: Callable[..., str], runtime: Path) -> None:
+def test_logs_follow_a_job_from_run_to_run(ask: Callable[..., str], runtime: Path) -> None:
     (socket,) = runtime.rglob("control.sock")
     follower = subprocess.Popen(
         [sys.executable, "-m", "gcron", "logs", "--instance", socket.parent.name, "long", "-f"],
@@ -174,7 +174,14 @@ def test_logs_follow_the_present_run_to_its_end(ask: Callable[..., str], runtime
         ask("trigger", "long")
         assert follower.stdout.readline() == "begun\n"
         ask("stop", "long")
-        assert follower.wait(PATIENCE) == 0
+        assert follower.stderr.readline().startswith("gcron: long: ")
+        ask("trigger", "long")
+        assert follower.stdout.readline() == "begun\n"
+        run_id = json.loads(ask("status", "long", "--json"))["running"][0]["run_id"]
+        ask("stop", "long")
+        assert follower.stderr.readline().startswith("gcron: long: ")
+        assert follower.poll() is None
+        assert ask("logs", "long", run_id, "-f") == "begun\n", "a single run has an end"
     finally:
         follower.kill()
         follower.communicate()
