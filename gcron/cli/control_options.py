@@ -169,6 +169,7 @@ examples:
         "-f", "--follow", action="store_true", help="go on with what it prints; without RUN, also in its next runs"
     )
     parser.add_argument("--tail", type=read_count, metavar="N", help="only the last N lines")
+    parser.add_argument("--timestamps", action="store_true", help="each line after its time and its stream")
 
 
 def _add_trigger(commands: _Commands) -> None:
