@@ -62,7 +62,7 @@ def pack(spans: Iterable[Span]) -> bytes:
     )
 
 
-def unpack(data: bytes) -> list[Span]:
+def unpack(data: bytes | bytearray) -> list[Span]:
     """The spans of records. A last record that is not whole is left out: gcron was killed as it wrote it."""
     whole = len(data) - len(data) % RECORD_SIZE
     return [

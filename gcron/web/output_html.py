@@ -1,6 +1,6 @@
 """The output of a run as HTML: what came together is one element, with its time, and marked if it is from stderr. Pure.
 
-The style sheet shows the time and the word `err` beside the text, so that copies and searches find only what was written.
+The style sheet shows the time and the word `err` beside the text, so that a search finds only what was written.
 """
 
 from __future__ import annotations

@@ -138,6 +138,20 @@ def test_logs_are_the_bytes_that_a_run_wrote(ask: Callable[..., str]) -> None:
     assert "no output of a-job" in ask("logs", "a-job", status=1)
 
 
+def test_logs_with_timestamps_show_the_time_and_the_stream_of_each_line(ask: Callable[..., str]) -> None:
+    ask("trigger", "backup", "--wait")
+    lines = ask("logs", "backup", "--timestamps").splitlines()
+    found = [re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  (stdout|stderr)  (.*)", line) for line in lines]
+    assert sorted(match.groups() for match in found if match) == [
+        ("stderr", "three\x1b[31m"),
+        ("stdout", "one"),
+        ("stdout", "two"),
+    ]
+    run_id = json.loads(ask("history", "backup", "--json"))["run_id"]
+    assert ask("logs", "backup", run_id, "-f", "--timestamps").splitlines() == lines
+    assert len(ask("logs", "backup", "--timestamps", "--tail", "1").splitlines()) == 1
+
+
 def test_logs_are_exact_in_a_pipe_and_end_their_last_line_on_a_terminal(
     ask: Callable[..., str], terminal: Callable[..., bytes], runtime: Path
 ) -> None:
