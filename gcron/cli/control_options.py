@@ -157,7 +157,7 @@ def _add_logs(commands: _Commands) -> None:
         """\
 examples:
   gcron logs backup                  the last run that printed something
-  gcron logs backup -f               the present run, or the next, as it prints
+  gcron logs backup -f               the present run and those after it, as they print
   gcron logs backup 3f2a91c04be7d655
   gcron logs backup --tail 20
 """,
@@ -165,8 +165,11 @@ examples:
     )
     parser.add_argument("job", metavar="JOB", help=_JOB)
     parser.add_argument("run", nargs="?", metavar="RUN", help="id of a run, as gcron history shows it")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what it prints, until it has ended")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="go on with what it prints; without RUN, also in its next runs"
+    )
     parser.add_argument("--tail", type=read_count, metavar="N", help="only the last N lines")
+    parser.add_argument("--timestamps", action="store_true", help="each line after its time and its stream")
 
 
 def _add_trigger(commands: _Commands) -> None:

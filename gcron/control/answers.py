@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gcron.control import actions, operations
 from gcron.control.errors import ControlError
-from gcron.control.feed import Feed, Message, follow_output
+from gcron.control.feed import Feed, Message, follow_output, output_record
 from gcron.control.instance import Instance
 from gcron.control.nodes import own_node
-from gcron.scheduler.history import RunQuery
+from gcron.scheduler.history import OutputPart, RunQuery
 
 __all__ = ["Asked", "Output", "act", "events", "jobs", "output", "pause", "runs", "stop_job", "upcoming"]
 
@@ -28,9 +29,10 @@ class Asked(NamedTuple):
 
 
 class Output(NamedTuple):
-    """An answer that is not JSON: what a run wrote, in pieces."""
+    """An answer that is no JSON object: what a run wrote, in pieces."""
 
     pieces: Iterator[bytes]
+    kind: str = "application/octet-stream"
 
 
 # -- what is asked ------------------------------------------------------------------------------------------------
@@ -66,28 +68,44 @@ def output(asked: Asked) -> Any:
     if asked.values.get("follow"):
         if asked.last_event_id.isdecimal() and len(asked.last_event_id) < 18:
             position = int(asked.last_event_id)
-        return follow_output(asked.gcron, run_id, position)
+        return follow_output(asked.gcron, run_id, position, asked.values.get("timestamps", False))
     run = operations.run(asked.gcron, run_id)
     first = operations.output_part(asked.gcron, run_id, position)
     if first is None:
         raise ControlError("no-output", f"no output of the run {run_id!r} is kept", run_id=run_id)
+    parts = _parts(asked.gcron, run_id, first.start, first.size)
+    if asked.values.get("timestamps"):
+        return Output(_json_lines(parts), "application/jsonl")
     node = run.get("node", "")
     where = f"are only on node {node}" if node != own_node(asked.gcron) else "are not kept"
-    return Output(_pieces(asked.gcron, run_id, first.start, first.size, where.encode()))
+    return Output(_bytes(parts, where.encode()))
 
 
-def _pieces(gcron: Instance, run_id: str, position: int, size: int, where: bytes) -> Iterator[bytes]:
-    """What was written up to now. A gap is a line of its own, with a word where those bytes are."""
-    is_in_line = False
+def _parts(gcron: Instance, run_id: str, position: int, size: int) -> Iterator[tuple[int, OutputPart]]:
+    """What was written up to now, each part after the number of bytes before it that are not there."""
     while position < size:
         part = operations.output_part(gcron, run_id, position)
         if part is None or not part.data:
             return
-        if part.start > position:
-            yield b"\n" * is_in_line + b"[gcron: %d bytes %b]\n" % (part.start - position, where)
+        yield part.start - position, part
+        position = part.start + len(part.data)
+
+
+def _bytes(parts: Iterator[tuple[int, OutputPart]], where: bytes) -> Iterator[bytes]:
+    """A gap is a line of its own, with a word where those bytes are."""
+    is_in_line = False
+    for gap, part in parts:
+        if gap:
+            yield b"\n" * is_in_line + b"[gcron: %d bytes %b]\n" % (gap, where)
         yield part.data
         is_in_line = not part.data.endswith(b"\n")
-        position = part.start + len(part.data)
+
+
+def _json_lines(parts: Iterator[tuple[int, OutputPart]]) -> Iterator[bytes]:
+    for gap, part in parts:
+        if gap:
+            yield b'{"event": "gap", "bytes": %d}\n' % gap
+        yield json.dumps({"event": "output", **output_record(part, timestamps=True)}).encode("ascii") + b"\n"
 
 
 def events(asked: Asked) -> Iterator[Message]:

@@ -67,7 +67,7 @@ class Api:
         if endpoint.streams is True or (endpoint.streams and values.get(endpoint.streams)):
             return _stream(start_response, answer if environ["REQUEST_METHOD"] == "GET" else iter(()))
         if isinstance(answer, Output):
-            start_response("200 OK", [("Content-Type", "application/octet-stream"), *_HEADERS])
+            start_response("200 OK", [("Content-Type", answer.kind), *_HEADERS])
             return answer.pieces
         return _json(start_response, answer)
 

@@ -142,7 +142,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         "/runs/{run_id}/output",
         answers.output,
-        {"type": "object", "description": "output: start, text; gap: bytes; end: the run"},
+        {"type": "object", "description": "output: start, text, spans; gap: bytes; end: the run"},
         "What a run wrote: its bytes; with follow=1, as it comes",
         (
             _RUN_ID,
@@ -154,6 +154,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
                 "begin at this byte; negative: so many bytes from the end",
             ),
             Parameter("follow", "query", read_switch, BOOLEAN, "a stream of events, until the run has ended"),
+            Parameter(
+                "timestamps",
+                "query",
+                read_switch,
+                BOOLEAN,
+                "also when the bytes came, and from which stream, in `spans`; without follow, as JSON lines",
+            ),
         ),
         streams="follow",
     ),

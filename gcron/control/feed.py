@@ -18,10 +18,11 @@ from gcron.frozen import frozen
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import sleep
 from gcron.scheduler.events import NEWS, JobEvent, SchedulerEvent
-from gcron.scheduler.records import Record, event_record
+from gcron.scheduler.history import OutputPart, OutputSpan
+from gcron.scheduler.records import Record, event_record, instant
 from gcron.supervise.run import Run
 
-__all__ = ["Feed", "Message", "follow_output"]
+__all__ = ["Feed", "Message", "follow_output", "output_record"]
 
 # Events that are kept for readers that come back with a Last-Event-ID.
 _KEPT = 2000
@@ -152,20 +153,20 @@ class _Reader:
 # -- output -------------------------------------------------------------------------------------------------------
 
 
-def follow_output(gcron: Instance, run_id: str, position: int = 0) -> Iterator[Message]:
+def follow_output(gcron: Instance, run_id: str, position: int = 0, timestamps: bool = False) -> Iterator[Message]:
     """What a run wrote from `position` on, as it comes, until it has ended: `output`, `gap`, and at last `end`.
 
     The id of a message is the position after it. `text` holds bytes that are not UTF-8 as `surrogateescape` does. The
-    reader is not waited for: what it does not read in time may not be kept any more, and is a `gap`. Raises
-    ControlError when there is no such run.
+    reader is not waited for: what it does not read in time may not be kept any more, and is a `gap`. With `timestamps`,
+    messages have `spans`. Raises ControlError when there is no such run.
     """
     followed = live_run(gcron, run_id)
     if followed is None:
         run(gcron, run_id)
-    return _output(gcron, run_id, position, followed)
+    return _output(gcron, run_id, position, followed, timestamps)
 
 
-def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -> Iterator[Message]:
+def _output(gcron: Instance, run_id: str, position: int, followed: Run | None, timestamps: bool) -> Iterator[Message]:
     idle = 0.0
     end: Record | None = None
     while True:
@@ -177,8 +178,7 @@ def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -
             if part.start > position >= 0:
                 yield Message("gap", {"bytes": part.start - position}, str(part.start))
             position = part.start + len(part.data)
-            text = part.data.decode("utf-8", "surrogateescape")
-            yield Message("output", {"start": part.start, "text": text}, str(position))
+            yield Message("output", output_record(part, timestamps), str(position))
             idle = 0.0
             part = output_part(gcron, run_id, position)
         if end is not None:
@@ -190,6 +190,17 @@ def _output(gcron: Instance, run_id: str, position: int, followed: Run | None) -
         if idle >= KEEP_ALIVE:
             idle = 0.0
             yield Message()
+
+
+def output_record(part: OutputPart, timestamps: bool) -> Record:
+    """A part of an output; with `timestamps`, also when its bytes came, and from which stream."""
+    record: Record = {"start": part.start, "text": part.data.decode("utf-8", "surrogateescape")}
+    if timestamps:
+        record["spans"] = [
+            {"bytes": span.size, "time": instant(span.time), "stream": span.stream or None}
+            for span in part.spans or (OutputSpan(len(part.data)),)
+        ]
+    return record
 
 
 def _end(gcron: Instance, run_id: str, followed: Run | None) -> Record:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import inf, isfinite, log
+from typing import NamedTuple
 
 from gcron.frozen import frozen
 from gcron.supervise import outcome
@@ -21,6 +22,7 @@ __all__ = [
     "JobSummary",
     "OpenRun",
     "OutputPart",
+    "OutputSpan",
     "Pause",
     "Recall",
     "RunPage",
@@ -160,6 +162,16 @@ class RunPage:
     """Asks for the next page; empty when there is none."""
 
 
+class OutputSpan(NamedTuple):
+    """Bytes that came together, and when."""
+
+    size: int
+    time: float | None = None
+    """Seconds of UTC; None: not known."""
+    stream: str = ""
+    """`stdout` or `stderr`; empty: not known."""
+
+
 @frozen
 class OutputPart:
     """A part of what a run wrote. Positions are bytes from the beginning of its output."""
@@ -170,6 +182,8 @@ class OutputPart:
     """Empty at the end of what there is so far."""
     size: int
     """Bytes written so far, also those that are not kept."""
+    spans: tuple[OutputSpan, ...] = ()
+    """When the bytes of `data` came, and from which stream. Together they are as long as `data`; none: not known."""
 
 
 @frozen

@@ -261,7 +261,7 @@ class Journal:
                 self._buffers[run_id] = buffer
             self._filled[run_id] = buffer
             before = buffer.size
-            buffer.add(data, crowded=self._output_waiting > MOST_OUTPUT)
+            buffer.add(data, event.time, event.stream, crowded=self._output_waiting > MOST_OUTPUT)
             self._output_waiting += buffer.size - before
 
     # -- the thread that writes -----------------------------------------------------------------------------

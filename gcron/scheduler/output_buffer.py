@@ -6,9 +6,25 @@ So a job that writes faster than a disk takes it costs a bounded amount of memor
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["OutputBuffer", "OutputPiece"]
+from gcron.supervise.output import Stream
+
+__all__ = ["OutputBuffer", "OutputPiece", "WrittenSpan"]
+
+# Bytes and seconds within which what a stream brings is one span: a job that writes byte by byte makes no more spans
+# than one that writes lines.
+_SHORT, _TOGETHER = 64, 0.05
+
+
+class WrittenSpan(NamedTuple):
+    """Bytes of a piece that came together."""
+
+    size: int
+    time: float
+    """Seconds of UTC at which they were read."""
+    stream: Stream
 
 
 class OutputPiece(NamedTuple):
@@ -20,6 +36,11 @@ class OutputPiece(NamedTuple):
     """Bytes between the piece before and this one that are not kept."""
     keep: int
     """How many bytes of the run's output are kept: half of them are its beginning, half its end."""
+    spans: Sequence[WrittenSpan] = ()
+    """When these bytes came, and from which stream. Together they are as long as the chunks; none: it is not known."""
+
+
+_Chunk = tuple[bytes, float, Stream]
 
 
 class OutputBuffer:
@@ -28,18 +49,18 @@ class OutputBuffer:
     def __init__(self, run_id: str, keep: int) -> None:
         self._run_id = run_id
         self._keep = keep
-        self._head: list[bytes] = []
+        self._head: list[_Chunk] = []
         self._head_left = keep // 2
         """Bytes that still belong to the beginning."""
-        self._tail: deque[bytes] = deque()
+        self._tail: deque[_Chunk] = deque()
         self._tail_size = 0
         self._skipped = 0
         """Bytes between `_head` and `_tail`."""
         self.size = 0
         """Bytes that wait."""
 
-    def add(self, data: bytes, crowded: bool = False) -> None:
-        """Take in the next bytes. If it is `crowded`, only in the place of older ones."""
+    def add(self, data: bytes, time: float, stream: Stream, crowded: bool = False) -> None:
+        """Take in the next bytes, which came at `time`. If it is `crowded`, only in the place of older ones."""
         if crowded and not self._make_room(len(data)):
             self._head_left = 0
             self._skipped += len(data)
@@ -48,11 +69,11 @@ class OutputBuffer:
         head, tail = data[: self._head_left], data[self._head_left :]
         if head:
             self._head_left -= len(head)
-            self._head.append(head)
+            self._head.append((head, time, stream))
         if tail:
-            self._tail.append(tail)
+            self._tail.append((tail, time, stream))
             self._tail_size += len(tail)
-            while self._tail_size - len(self._tail[0]) >= self._keep // 2:
+            while self._tail_size - len(self._tail[0][0]) >= self._keep // 2:
                 self._drop_oldest()
 
     def _make_room(self, size: int) -> bool:
@@ -62,7 +83,7 @@ class OutputBuffer:
         return self._tail_size <= wanted
 
     def _drop_oldest(self) -> None:
-        dropped = len(self._tail.popleft())
+        dropped = len(self._tail.popleft()[0])
         self._tail_size -= dropped
         self.size -= dropped
         self._skipped += dropped
@@ -71,10 +92,24 @@ class OutputBuffer:
         """What waited; it does not wait any more."""
         pieces = []
         if self._head:
-            pieces.append(OutputPiece(self._run_id, self._head, 0, self._keep))
+            pieces.append(self._piece(self._head, 0))
         if self._tail:
-            pieces.append(OutputPiece(self._run_id, list(self._tail), self._skipped, self._keep))
+            pieces.append(self._piece(self._tail, self._skipped))
             self._skipped = 0
         self._head, self._tail = [], deque()
         self._tail_size = self.size = 0
         return pieces
+
+    def _piece(self, chunks: Iterable[_Chunk], skipped: int) -> OutputPiece:
+        return OutputPiece(self._run_id, [data for data, _, _ in chunks], skipped, self._keep, _spans(chunks))
+
+
+def _spans(chunks: Iterable[_Chunk]) -> list[WrittenSpan]:
+    spans: list[WrittenSpan] = []
+    for data, time, stream in chunks:
+        last = spans[-1] if spans else None
+        if last and last.stream == stream and last.size < _SHORT and abs(time - last.time) < _TOGETHER:
+            spans[-1] = last._replace(size=last.size + len(data))
+        else:
+            spans.append(WrittenSpan(len(data), time, stream))
+    return spans

@@ -21,6 +21,7 @@ from gcron.scheduler.history import (
     JobMemory,
     JobSummary,
     OutputPart,
+    OutputSpan,
     Pause,
     Recall,
     RunPage,
@@ -35,6 +36,8 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
 from gcron.scheduler.tally import Tally
+from gcron.state import output_index
+from gcron.state.output_index import RECORD_SIZE, Span
 from gcron.state.rules import KEEP, KEPT_FAILURES, Keep, keep_of, schedule_digests, valid_chain
 from gcron.supervise.outcome import FAILURES, is_failure
 
@@ -379,13 +382,15 @@ class _Output:
     def __init__(self) -> None:
         self._head = bytearray()
         self._tail = bytearray()
+        self._head_index = bytearray()
+        self._tail_index = bytearray()
         self._written = 0
         """Position after the last byte."""
 
     @property
     def size(self) -> int:
         """Bytes that are kept."""
-        return len(self._head) + len(self._tail)
+        return len(self._head) + len(self._tail) + len(self._head_index) + len(self._tail_index)
 
     def append(self, piece: OutputPiece) -> int:
         """Take in a piece; returns by how many bytes more is kept."""
@@ -394,15 +399,22 @@ class _Output:
         half = piece.keep // 2
         if piece.skipped:
             self._tail.clear()
+            self._tail_index.clear()
             self._written += piece.skipped
+        spans = list(output_index.place(piece.spans, self._written))
+        border = self._written
         if self._written == len(self._head) < half:
             head = data[: half - len(self._head)]
             self._head += head
             self._written += len(head)
             data = data[len(head) :]
+            border = self._written
+            _add_to_index(self._head_index, output_index.part_of(spans, 0, border), half)
         self._tail += data
         self._written += len(data)
         del self._tail[: max(0, len(self._tail) - half)]
+        _add_to_index(self._tail_index, output_index.part_of(spans, border, self._written), half)
+        self._trim_index()
         return self.size - before
 
     def read(self, position: int, limit: int) -> OutputPart:
@@ -410,7 +422,28 @@ class _Output:
         if position < 0:
             position = max(0, self._written + position)
         if position < len(self._head):
-            return OutputPart(position, bytes(self._head[position : position + limit]), self._written)
+            data = bytes(self._head[position : position + limit])
+            return OutputPart(position, data, self._written, _spans(self._head_index, position, len(data)))
         start = max(position, self._written - len(self._tail))
         offset = start - (self._written - len(self._tail))
-        return OutputPart(start, bytes(self._tail[offset : offset + limit]), self._written)
+        data = bytes(self._tail[offset : offset + limit])
+        return OutputPart(start, data, self._written, _spans(self._tail_index, start, len(data)))
+
+    def _trim_index(self) -> None:
+        """Drop the first records whose bytes are not kept any more."""
+        begin = self._written - len(self._tail)
+        count = 0
+        while (record := self._tail_index[count : count + RECORD_SIZE]) and output_index.unpack(record)[0].end <= begin:
+            count += RECORD_SIZE
+        del self._tail_index[:count]
+
+
+def _add_to_index(index: bytearray, spans: Iterable[Span], kept: int) -> None:
+    records = output_index.pack(spans)
+    if len(index) + len(records) <= output_index.most_bytes(kept):
+        index += records
+
+
+def _spans(index: bytearray, start: int, size: int) -> tuple[OutputSpan, ...]:
+    count = len(index) // RECORD_SIZE
+    return output_index.find_spans(lambda at, size: bytes(index[at : at + size]), count, start, start + size)

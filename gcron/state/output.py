@@ -2,6 +2,9 @@
 
     output/RUN              the first bytes
     output/RUN.tail/START   further bytes; START is the position of the first one
+    output/RUN.index, output/RUN.tail/START.index    when the bytes of that file came, and from which stream
+
+An index is written before its bytes, and goes with them. Output of an earlier version of gcron has none.
 
 Files are only appended to, and the oldest one of a tail goes when there are too many. So what is there is right at any
 moment, also after gcron was killed, and can be read while it grows.
@@ -15,8 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from gcron.scheduler.history import OutputPart
+from gcron.scheduler.history import OutputPart, OutputSpan
 from gcron.scheduler.output_buffer import OutputPiece
+from gcron.state import output_index
+from gcron.state.output_index import RECORD_SIZE, Span
 
 __all__ = ["OutputFiles"]
 
@@ -25,7 +30,7 @@ _MOST_KNOWN = 1000
 # A tail has at least so many files when it is full, so that little goes with the oldest one; and at most so many.
 _CUTS, _MOST_FILES = 4, 16
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_TAIL = ".tail"
+_TAIL, _INDEX = ".tail", ".index"
 
 
 class _Part(NamedTuple):
@@ -39,11 +44,13 @@ class _Part(NamedTuple):
 class _Place:
     """What there is of a run, and where its next bytes go."""
 
-    __slots__ = ("parts", "position")
+    __slots__ = ("indexed", "parts", "position")
 
     def __init__(self, parts: list[_Part]) -> None:
         self.parts = parts
         self.position = parts[-1].end if parts else 0
+        self.indexed = self.position
+        """Bytes from here on are in no index yet."""
 
 
 class OutputFiles:
@@ -69,13 +76,15 @@ class OutputFiles:
             raise failure
 
     def append(self, piece: OutputPiece) -> None:
-        """Write a piece. What cannot be written becomes a gap. Raises OSError."""
+        """Write a piece. What cannot be written becomes a gap; an index may be without some bytes. Raises OSError."""
         half = piece.keep // 2
         if not half:
             return
         place = self._place(piece.run_id)
         data = memoryview(b"".join(piece.chunks))
         start = place.position + piece.skipped
+        spans = list(output_index.place(piece.spans, start))
+        failure: OSError | None = None
         place.position = start + len(data)
         if piece.skipped and not data:  # an empty file remembers where the next bytes belong
             part, _ = _next_part(place.parts, start, half)
@@ -86,12 +95,18 @@ class OutputFiles:
             if not part.is_head and len(data) > half:  # more than a tail takes
                 data, start = data[-half:], start + len(data) - half
                 continue
+            try:
+                self._write_index(piece.run_id, part, place, spans, start, start + len(data[:room]), half)
+            except OSError as error:
+                failure = error
             written = self._write(piece.run_id, part, data[:room])
             if place.parts and place.parts[-1].start == part.start:
                 place.parts.pop()
             place.parts.append(part._replace(end=part.end + written))
             data, start = data[written:], start + written
         self._trim(piece.run_id, place.parts, half)
+        if failure is not None:
+            raise failure
 
     def probe(self) -> None:
         """Raise OSError when nothing can be written."""
@@ -112,14 +127,29 @@ class OutputFiles:
         return place
 
     def _write(self, run_id: str, part: _Part, data: memoryview) -> int:
-        path = self._path(run_id, part)
-        try:
-            file = os.open(path, _FLAGS, 0o600)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-            file = os.open(path, _FLAGS, 0o600)
+        file = _open(self._path(run_id, part))
         try:
             return os.write(file, data)
+        finally:
+            os.close(file)
+
+    def _write_index(
+        self, run_id: str, part: _Part, place: _Place, spans: Sequence[Span], start: int, end: int, half: int
+    ) -> None:
+        """Note when the bytes from `start` to `end` came, which are about to be written into that file."""
+        start = max(start, place.indexed)  # they were noted, and then could not be written
+        place.indexed = max(end, place.indexed)
+        records = output_index.pack(output_index.part_of(spans, start, end))
+        if not records:
+            return
+        file = _open(self._path(run_id, part) + _INDEX)
+        try:
+            size = os.fstat(file).st_size
+            if size % RECORD_SIZE:  # the disk was full in the middle of a record
+                size -= size % RECORD_SIZE
+                os.ftruncate(file, size)
+            if size + len(records) <= output_index.most_bytes(half if part.is_head else max(1, half // _CUTS)):
+                os.write(file, records)
         finally:
             os.close(file)
 
@@ -130,16 +160,19 @@ class OutputFiles:
             oldest = tail.pop(0)
             size -= oldest.end - oldest.start
             parts.remove(oldest)
-            with suppress(FileNotFoundError):
-                os.unlink(self._path(run_id, oldest))
+            path = self._path(run_id, oldest)
+            for name in (path + _INDEX, path):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
 
     def delete(self, run_ids: Iterable[str]) -> None:
         """Delete what these runs wrote."""
         for run_id in run_ids:
             self._places.pop(run_id, None)
             head = os.path.join(self.directory, run_id)
-            with suppress(FileNotFoundError):
-                os.unlink(head)
+            for name in (head, head + _INDEX):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
             with suppress(FileNotFoundError):
                 for name in os.listdir(head + _TAIL):
                     os.unlink(os.path.join(head + _TAIL, name))
@@ -164,18 +197,28 @@ class OutputFiles:
             try:
                 with open(self._path(run_id, part), "rb") as file:
                     file.seek(start - part.start)
-                    return OutputPart(start, file.read(min(limit, part.end - start)), size)
+                    data = file.read(min(limit, part.end - start))
+                return OutputPart(start, data, size, self._spans(run_id, part, start, start + len(data)))
             except FileNotFoundError:
                 continue  # the oldest file of a tail went in this moment
 
+    def _spans(self, run_id: str, part: _Part, start: int, end: int) -> tuple[OutputSpan, ...]:
+        try:
+            with open(self._path(run_id, part) + _INDEX, "rb") as file:
+                count = os.fstat(file.fileno()).st_size // RECORD_SIZE
+                return output_index.find_spans(lambda at, size: os.pread(file.fileno(), size, at), count, start, end)
+        except FileNotFoundError:
+            return ()
+
     def stored_runs(self) -> Iterator[tuple[str, int, float]]:
-        """Each run with files: its id, the bytes that are kept, and when that changed last."""
+        """The files of each run: its id, their bytes, and when they changed last. A run may come several times."""
         with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
-                    run_id, suffix, _ = entry.name.partition(_TAIL)
+                    run_id, _, suffix = entry.name.partition(".")
                     status = entry.stat(follow_symlinks=False)
-                    tail = _sizes(entry.path).values() if suffix else (status.st_size,)
+                    is_tail = f".{suffix}" == _TAIL
+                    tail = _sizes(entry.path, _INDEX).values() if is_tail else (status.st_size,)
                     yield run_id, sum(tail), status.st_mtime
 
     def _parts(self, run_id: str) -> list[_Part]:
@@ -200,11 +243,22 @@ def _next_part(parts: list[_Part], start: int, half: int) -> tuple[_Part, int]:
     return _Part(start, start, is_head=False), max(1, half // _CUTS)
 
 
-def _sizes(directory: str) -> dict[int, int]:
-    """The size of each file of a tail, by its start."""
-    sizes = {}
+def _sizes(directory: str, others: str = "") -> dict[int, int]:
+    """The size of each file of a tail, by its start; with that of the file beside it whose name goes on so."""
+    sizes: dict[int, int] = {}
     with suppress(FileNotFoundError):
         for name in os.listdir(directory):
-            with suppress(FileNotFoundError):
-                sizes[int(name)] = os.stat(os.path.join(directory, name)).st_size
+            start, _, suffix = name.partition(".")
+            if not suffix or f".{suffix}" == others:
+                with suppress(FileNotFoundError):
+                    size = os.stat(os.path.join(directory, name)).st_size
+                    sizes[int(start)] = sizes.get(int(start), 0) + size
     return sizes
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        return os.open(path, _FLAGS, 0o600)

@@ -11,10 +11,11 @@ from markupsafe import Markup
 
 from gcron.policy.wording import option_text
 from gcron.scheduler.events import asked_words
+from gcron.scheduler.history import OutputPart
 from gcron.scheduler.records import Record
 from gcron.sizes import describe_size
-from gcron.web.ansi import Converter
 from gcron.web.charts import durations_chart, percentile
+from gcron.web.output_html import OutputHtml
 from gcron.web.standing import standing_of
 from gcron.web.words import ago, exact, outcome_word, seconds_of, short_exact, span, until
 
@@ -98,7 +99,7 @@ def runs_view(runs: Sequence[Record], now: float) -> View:
     return {"rows": [_run_row(run, now) for run in runs]}
 
 
-def run_page(run: Record, pieces: Sequence[bytes], now: float) -> View:
+def run_page(run: Record, parts: Sequence[OutputPart], now: float) -> View:
     """One run, and what it wrote."""
     look, word = outcome_word(run)
     facts = [
@@ -117,13 +118,14 @@ def run_page(run: Record, pieces: Sequence[bytes], now: float) -> View:
         ("Node", run.get("node", "")),
         ("Claim", str(run.get("fence", ""))),
     ]
-    text = b"".join(pieces).decode("utf-8", "surrogateescape")
+    converter = OutputHtml()
+    output = [converter.convert(part.data, part.spans, part is parts[-1])[1] for part in parts]
     return {
         "look": look,
         "word": word,
         "is_under_way": not run["outcome"] and run["state"] not in ("ended", "unknown"),
         "facts": [(name, value) for name, value in facts if value],
-        "output": Markup(Converter().convert(text, is_last=True)),
+        "output": Markup("".join(output)),
     }
 
 

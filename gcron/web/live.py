@@ -16,7 +16,10 @@ from gcron.control.instance import Instance
 from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.scheduler.events import NEWS, JobEvent, SchedulerEvent
-from gcron.web.ansi import Converter
+from gcron.scheduler.history import OutputSpan
+from gcron.scheduler.records import Record
+from gcron.web.output_html import OutputHtml
+from gcron.web.words import seconds_of
 
 __all__ = ["Live", "Reader", "follow_html"]
 
@@ -152,15 +155,23 @@ def _message(kind: str, data: object) -> bytes:
 
 
 def follow_html(
-    gcron: Instance, run_id: str, position: int, run: Callable[[Callable[[str], str], str], str]
+    gcron: Instance, run_id: str, position: int, run: Callable[[Callable[[Record], object], Record], object]
 ) -> Iterator[bytes]:
-    """What a run writes, as HTML, until it has ended. `run` calls a function with a text in a thread."""
-    converter = Converter()
-    for message in follow_output(gcron, run_id, position):
+    """What a run writes, as HTML, until it has ended: see `OutputHtml`. `run` calls a function in a thread."""
+    converter = OutputHtml()
+
+    def convert(record: Record) -> tuple[str, str]:
+        spans = [
+            OutputSpan(span["bytes"], span["time"] and seconds_of(span["time"]), span["stream"] or "")
+            for span in record["spans"]
+        ]
+        return converter.convert(record["text"].encode("utf-8", "surrogateescape"), spans)
+
+    for message in follow_output(gcron, run_id, position, timestamps=True):
         if message.kind == "output" and message.data is not None:
-            yield _message("output", run(converter.convert, message.data["text"]))
+            yield _message("output", run(convert, message.data))
         elif message.kind == "gap" and message.data is not None:
-            yield _message("output", f"<i class=gap>{message.data['bytes']:,} bytes are not kept</i>\n")
+            yield _message("output", ("", f"<i class=gap>{message.data['bytes']:,} bytes are not kept</i>\n"))
         elif message.kind == "end":
             yield _message("end", "")
         else:

@@ -18,7 +18,7 @@ from gcron.control.instance import Instance
 from gcron.control.messages import notifications
 from gcron.control.why import why
 from gcron.runtime.hub import get_hub
-from gcron.scheduler.history import RunQuery
+from gcron.scheduler.history import OutputPart, RunQuery
 from gcron.scheduler.records import Record
 from gcron.web import details, messages, overview, timeline
 from gcron.web.access import Access
@@ -177,14 +177,14 @@ class Pages:
     def _run(self, run_id: str) -> tuple[str, dict[str, Any]]:
         record = operations.run(self._gcron, run_id)
         first = operations.output_part(self._gcron, run_id, -_OUTPUT_SHOWN, _PIECE)
-        pieces = []
+        parts: list[OutputPart] = []
         part = first
         while part is not None and part.data:
-            pieces.append(part.data)
-            if sum(map(len, pieces)) >= _OUTPUT_SHOWN:
+            parts.append(part)
+            if sum(len(one.data) for one in parts) >= _OUTPUT_SHOWN:
                 break
             part = operations.output_part(self._gcron, run_id, part.start + len(part.data), _PIECE)
-        view = partial(details.run_page, record, pieces, self._gcron.clock.now())
+        view = partial(details.run_page, record, parts, self._gcron.clock.now())
         start = None if first is None else first.start
         return "run.html", {"run": record, "start": start, "view": view}
 

@@ -138,6 +138,20 @@ def test_logs_are_the_bytes_that_a_run_wrote(ask: Callable[..., str]) -> None:
     assert "no output of a-job" in ask("logs", "a-job", status=1)
 
 
+def test_logs_with_timestamps_show_the_time_and_the_stream_of_each_line(ask: Callable[..., str]) -> None:
+    ask("trigger", "backup", "--wait")
+    lines = ask("logs", "backup", "--timestamps").splitlines()
+    found = [re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  (stdout|stderr)  (.*)", line) for line in lines]
+    assert sorted(match.groups() for match in found if match) == [
+        ("stderr", "three\x1b[31m"),
+        ("stdout", "one"),
+        ("stdout", "two"),
+    ]
+    run_id = json.loads(ask("history", "backup", "--json"))["run_id"]
+    assert ask("logs", "backup", run_id, "-f", "--timestamps").splitlines() == lines
+    assert len(ask("logs", "backup", "--timestamps", "--tail", "1").splitlines()) == 1
+
+
 def test_logs_are_exact_in_a_pipe_and_end_their_last_line_on_a_terminal(
     ask: Callable[..., str], terminal: Callable[..., bytes], runtime: Path
 ) -> None:
@@ -159,7 +173,7 @@ def test_control_bytes_do_not_reach_a_terminal(
     assert b"\x1b[31m" not in text
 
 
-def test_logs_follow_the_present_run_to_its_end(ask: Callable[..., str], runtime: Path) -> None:
+def test_logs_follow_a_job_from_run_to_run(ask: Callable[..., str], runtime: Path) -> None:
     (socket,) = runtime.rglob("control.sock")
     follower = subprocess.Popen(
         [sys.executable, "-m", "gcron", "logs", "--instance", socket.parent.name, "long", "-f"],
@@ -174,7 +188,14 @@ def test_logs_follow_the_present_run_to_its_end(ask: Callable[..., str], runtime
         ask("trigger", "long")
         assert follower.stdout.readline() == "begun\n"
         ask("stop", "long")
-        assert follower.wait(PATIENCE) == 0
+        assert follower.stderr.readline().startswith("gcron: long: ")
+        ask("trigger", "long")
+        assert follower.stdout.readline() == "begun\n"
+        run_id = json.loads(ask("status", "long", "--json"))["running"][0]["run_id"]
+        ask("stop", "long")
+        assert follower.stderr.readline().startswith("gcron: long: ")
+        assert follower.poll() is None
+        assert ask("logs", "long", run_id, "-f") == "begun\n", "a single run has an end"
     finally:
         follower.kill()
         follower.communicate()

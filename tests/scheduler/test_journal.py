@@ -208,7 +208,7 @@ def test_a_buffer_keeps_the_beginning_and_the_newest_and_counts_the_gap(keep: in
         else:
             size = 7 if step == "crowded" else step
             data = bytes(position % 251 for position in range(written, written + size))
-            buffer.add(data, crowded=step == "crowded")
+            buffer.add(data, float(written), "stderr" if size % 2 else "stdout", crowded=step == "crowded")
             written += size
         assert buffer.size <= keep // 2 + keep // 2 + 50
     pieces += buffer.take()
@@ -216,6 +216,7 @@ def test_a_buffer_keeps_the_beginning_and_the_newest_and_counts_the_gap(keep: in
     for piece in pieces:
         position += piece.skipped
         data = b"".join(piece.chunks)
+        assert sum(span.size for span in piece.spans) == len(data)
         assert data == bytes(place % 251 for place in range(position, position + len(data)))
         position += len(data)
     assert position <= written, "nothing is counted twice; a gap at the very end is told with what follows"

@@ -18,7 +18,7 @@ from gcron.schedule import parse
 from gcron.scheduler.history import Chain, Pause, RunQuery, StoredRun, Upstream
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
-from gcron.scheduler.output_buffer import OutputPiece
+from gcron.scheduler.output_buffer import OutputPiece, WrittenSpan
 from gcron.scheduler.store import Fire
 from gcron.state.memory import MemoryStore
 from gcron.state.postgres.store import PostgresStore
@@ -163,7 +163,9 @@ class Stores(RuleBasedStateMachine):
             gap = end + skipped
         self.printed[run.run_id] = gap, end + skipped + size
         text = text_at(end + skipped, size)
-        piece = OutputPiece(run.run_id, [text[:7], text[7:]], skipped, KEEP.output)
+        halves = text[:7], text[7:]
+        spans = [WrittenSpan(len(half), self.time, "stderr" if len(half) % 2 else "stdout") for half in halves if half]
+        piece = OutputPiece(run.run_id, list(halves), skipped, KEEP.output, spans)
         self.disk.write_output([piece])
         self.memory.write_output([piece])
 

@@ -203,6 +203,21 @@ def test_a_run_shows_its_outcome_reason_and_output(make_site: MakeSite) -> None:
     assert site.get("/runs/nothing").status == 404
 
 
+def test_each_line_of_output_has_its_time_and_lines_of_stderr_are_marked(make_site: MakeSite) -> None:
+    site = make_site()
+    site.sign_in()
+    site.gcron.scheduler.command("echo good; sleep 0.2; echo bad >&2; exit 3", "* * * * *", name="job")
+    run(site, 61)
+    from tests.waiting import until
+
+    until(lambda: site.get("/runs").text.count("failed</span>"))
+    (place,) = set(re.findall(r'href="(/runs/\w+)"', site.get("/runs?only=failed").text))
+    page = site.get(place).text
+    clock = r"\d\d:\d\d:\d\d\.\d{3}"
+    assert re.search(rf"<span class=l data-t={clock} title='[-\d]+ {clock} stdout'>good", page)
+    assert re.search(rf"<span class='l e' data-t={clock} title='[-\d]+ {clock} stderr'>bad", page)
+
+
 # -- buttons ------------------------------------------------------------------------------------------------------
 
 

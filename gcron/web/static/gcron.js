@@ -121,7 +121,9 @@
     source.onopen = () => { output.textContent = ""; if (note) note.hidden = false; };
     source.addEventListener("output", (event) => {
       const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
-      output.insertAdjacentHTML("beforeend", JSON.parse(event.data));
+      const [rest, html] = JSON.parse(event.data);
+      if (rest) (output.lastElementChild || output).insertAdjacentHTML("beforeend", rest);
+      output.insertAdjacentHTML("beforeend", html);
       if (output.childNodes.length > 20000) output.firstChild.remove();
       if (atEnd) output.scrollTop = output.scrollHeight;
     });
@@ -163,6 +165,8 @@
   for (const button of all(".tools[role=search] button")) button.hidden = true;
   const wrap = find("#wrap");
   if (wrap) { wrap.hidden = false; wrap.addEventListener("click", () => output.classList.toggle("wrap")); }
+  const times = find("#times");
+  if (times) { times.hidden = false; times.addEventListener("click", () => output.classList.toggle("bare")); }
 
   setInterval(tick, 1000);
   if (body.dataset.live) follow(body.dataset.live);
