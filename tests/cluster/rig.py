@@ -117,7 +117,10 @@ class Node:
         return self._process.wait(PATIENCE)
 
     def pause(self) -> None:
-        """Stop all processes of the node, as a hypervisor does with a virtual machine."""
+        """Stop all processes of the node, as a hypervisor does with a virtual machine.
+
+        A process in an uninterruptible sleep stops when that ends: gcron, while the child of a start is stopped.
+        """
         while found := [process for process in self._processes() if not _is_stopped(process)]:
             for process in found:
                 with suppress(psutil.NoSuchProcess):
@@ -147,7 +150,7 @@ class Node:
 
 def _is_stopped(process: psutil.Process) -> bool:
     try:
-        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DISK_SLEEP)
     except psutil.NoSuchProcess:
         return True
 
