@@ -27,6 +27,8 @@ _BEAT, _END, _GONE = 1 / 3, 13 / 15, 14.5 / 15
 _FIRST_BEAT = 5.0
 # Seconds until a beat that failed is tried again.
 _RETRY_AFTER = 1.0
+# Seconds that an answer may take for its time to count: it is wrong by at most half of them.
+_EXACT = 0.5
 
 
 class Membership:
@@ -141,8 +143,9 @@ class Membership:
             return False
         answered = self._clock.monotonic()
         self.latency = answered - sent
-        self._offset = beat.now - (sent + answered) / 2
-        self.skew = self._clock.now() - self.now()
+        if self.skew is None or answered - sent <= _EXACT:
+            self._offset = beat.now - (sent + answered) / 2
+            self.skew = self._clock.now() - self.now()
         if self._sent == -inf or not beat.holds:
             self.began = sent
         if not beat.holds:

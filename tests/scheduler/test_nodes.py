@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from gcron.errors import JobError, StateError
 from gcron.greenlet import sleep
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
-from gcron.scheduler.cluster import Order
+from gcron.scheduler.cluster import Beat, Order, Presence
+from gcron.scheduler.membership import Membership
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
 from tests.scheduler.cluster_store import ClusterStore, NodeClock, Shared
@@ -129,6 +131,29 @@ def test_a_label_says_where_a_job_runs(nodes: Nodes) -> None:
     sleep(121)
     assert nodes.fires("job") == minutes(1, 2)
     assert {node for *_, node, _ in nodes.ran} <= {"b", "c"}
+
+
+def test_an_answer_that_came_late_does_not_say_what_time_it_is(clock: VirtualClock) -> None:
+    """A database that stood still for 3 s made `gcron status` show a clock that was 1.4 s behind."""
+    takes = iter([0.2, 3.0, 0.2])
+
+    class Door:
+        cluster = SimpleNamespace(lease=15.0, node="a")
+
+        def beat(self, present: object, skew: object) -> tuple[float, Beat]:
+            sent, now = clock.monotonic(), clock.now()
+            sleep(next(takes, 0.2))
+            return sent, Beat(now + 0.1, holds=True)
+
+        def give_back(self) -> None: ...
+
+    door: Any = Door()
+    membership = Membership(door, clock, lambda: Presence(0, "", 1), lambda beat, sent: None, lambda seconds: None)
+    membership.start()
+    assert membership.skew == pytest.approx(0.0)
+    sleep(9)
+    assert membership.skew == pytest.approx(0.0)
+    membership.stop()
 
 
 @pytest.mark.parametrize("skew", [5.0, -5.0, 0.4])
