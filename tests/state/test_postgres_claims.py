@@ -134,6 +134,25 @@ def test_a_service_whose_copy_ended_with_its_gcron_starts_again_on_its_node(node
     assert claim(two, "service", 0).answer is TAKEN
 
 
+@pytest.mark.parametrize("retry_lost", [True, False])
+def test_a_run_that_its_node_ended_with_the_lease_may_run_again_elsewhere(nodes: Nodes, retry_lost: bool) -> None:
+    """Only runs that others gave up ran again. A node that ended its run in time made `retry-lost=yes` do nothing."""
+    one, two = nodes("one"), nodes("two")
+    fire = SharedFire("job", now(), retry_lost=retry_lost)
+    first = one.cluster.claim([fire])[0]
+    run = begin(one, "run1", fire, first.fence)
+    ended = Batch(runs=(replace(run, outcome="killed", reason_code="lease-lost", finished=time.time()),))
+    one.write(ended)
+    one.write(ended)  # the first answer was lost
+
+    assert [offer.fire_at for offer in beat(two).offers] == [fire.fire_at] * retry_lost
+    again = two.cluster.claim([fire])[0]
+    assert again.answer is (START if retry_lost else TAKEN)
+    assert not retry_lost or again.fence > first.fence
+    one.write(ended)
+    assert claim(one, "job", fire.fire_at).answer is TAKEN
+
+
 def test_a_run_that_ended_makes_room_for_the_next_fire(nodes: Nodes) -> None:
     one, two = nodes("one"), nodes("two")
     fire = SharedFire("job", now() - 60)
