@@ -14,9 +14,7 @@ _DEFAULT = {"node": None, "labels": (), "on_store_down": None}
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
     """Add them, in a group of their own."""
-    group = parser.add_argument_group(
-        "several machines that share the jobs, with --state postgresql://… (gcron help several-machines)"
-    )
+    group = parser.add_argument_group("several machines, with --state postgresql://… (gcron help several-machines)")
     group.add_argument(
         "--node", type=_name, metavar="NAME", help="the name of this machine among them (default: its host name)"
     )

@@ -46,8 +46,8 @@ A cron that supervises what it starts.
   gcron help                     list the topics of the documentation
 """
 _EPILOG = """\
-Every long option except --job, --node and --outcome can also be set in the environment:
---log-format as GCRON_LOG_FORMAT.
+Every long option except --job, --node and --outcome can also be set in the
+environment: --log-format as GCRON_LOG_FORMAT.
 
 Exit status: 0 all well; 1 a crontab, schedule or time is wrong or cannot be
 read, or a request was refused; 2 the command line is wrong; 130 Ctrl-C.
