@@ -294,6 +294,7 @@ class JobTable:
         job = replace(before, schedule=schedule)
         if is_service(job):
             raise JobError(f"job {name!r} cannot become a service: remove it, and add a service")
+        self._check_shareable([job])
         if self._watch.is_started and is_chained(job):
             _check_after((self._jobs | {name: job}).values(), self._gone)
         self._jobs[name] = job

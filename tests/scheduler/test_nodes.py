@@ -180,6 +180,13 @@ def outcomes(member: Member, outcome: str) -> list[Any]:
     return [event for event in member.events.of("run-finished") if event.result.outcome == outcome]
 
 
+def test_a_schedule_that_nodes_cannot_share_is_refused_also_later(nodes: Nodes) -> None:
+    a = nodes.add("a", each_minute())
+    with pytest.raises(JobError, match="@after is not offered where several nodes share a job"):
+        a.scheduler.reschedule("job", "@after other")
+    assert a.scheduler.jobs[0].schedule.text == "* * * * *"
+
+
 @pytest.mark.parametrize("option", ["overlap='queue'", "overlap='replace'", "catchup='all'", "group='g'"])
 def test_what_nodes_cannot_share_is_refused(nodes: Nodes, option: str) -> None:
     """Each node knows only its own queue, its own runs and its own groups."""
