@@ -51,4 +51,4 @@ def _tag(span: OutputSpan) -> str:
     moment = datetime.fromtimestamp(span.time)
     clock = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
     look = "'l e'" if span.stream == "stderr" else "l"
-    return f"<span class={look} data-t={clock} title='{moment:%Y-%m-%d} {clock} {span.stream}'>"
+    return f"<span class={look} data-clock={clock} title='{moment:%Y-%m-%d} {clock} {span.stream}'>"

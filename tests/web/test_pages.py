@@ -214,8 +214,8 @@ def test_each_line_of_output_has_its_time_and_lines_of_stderr_are_marked(make_si
     (place,) = set(re.findall(r'href="(/runs/\w+)"', site.get("/runs?only=failed").text))
     page = site.get(place).text
     clock = r"\d\d:\d\d:\d\d\.\d{3}"
-    assert re.search(rf"<span class=l data-t={clock} title='[-\d]+ {clock} stdout'>good", page)
-    assert re.search(rf"<span class='l e' data-t={clock} title='[-\d]+ {clock} stderr'>bad", page)
+    assert re.search(rf"<span class=l data-clock={clock} title='[-\d]+ {clock} stdout'>good", page)
+    assert re.search(rf"<span class='l e' data-clock={clock} title='[-\d]+ {clock} stderr'>bad", page)
 
 
 # -- buttons ------------------------------------------------------------------------------------------------------
