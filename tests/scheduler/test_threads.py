@@ -441,10 +441,14 @@ def test_ctrl_c_at_the_end_of_a_program_kills_the_runs_at_once() -> None:
 import gcron
 
 scheduler = gcron.Scheduler()
+import threading
+begun = threading.Event()
+scheduler.on("process-started", lambda event: begun.set())
 scheduler.on("run-finished", lambda event: print(event.job, event.result.outcome, flush=True))
 scheduler.command("trap '' TERM; echo up; sleep 60 & wait; wait", "@manual", name="long", kill_after=3600)
 scheduler.start_thread(grace=3600)
 scheduler.trigger("long")
+begun.wait()
 print("the end", flush=True)
 """
     with subprocess.Popen(

@@ -91,7 +91,7 @@ def test_output_can_be_read_while_the_job_runs(gcron_run: Run, tmp_path: Path, g
     state = tmp_path / "state0"
     daemon.wait_for("begins")
     until(lambda: (state / "output").is_dir() and os.listdir(state / "output"))
-    (file,) = (state / "output").iterdir()
+    (file,) = (path for path in (state / "output").iterdir() if not path.suffix)
     until(lambda: file.read_text() == "begins\n")
     (run,) = until(lambda: [run for run in runs_in(state) if run.pid])
     assert (run.run_id, run.outcome) == (file.name, "")
