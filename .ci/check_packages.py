@@ -104,7 +104,7 @@ NOT_IMPORTED = {"gcron.__main__", "gcron.testing.pytest_plugin"}
 IMPORT_ALL = f"""\
 import gcron, importlib, pkgutil
 names = {{module.name for module in pkgutil.walk_packages(gcron.__path__, "gcron.")}} - {NOT_IMPORTED}
-names = {{name for name in names if not name.startswith("gcron.cli.tui.")}}  # of the extra `tui`
+names = {{name for name in names if not name.startswith(("gcron.cli.tui.", "gcron.state.postgres."))}}  # of extras
 for module in [gcron, *map(importlib.import_module, sorted(names))]:
     for name in getattr(module, "__all__", ()):
         getattr(module, name)
