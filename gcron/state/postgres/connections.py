@@ -153,10 +153,10 @@ class Connections:
             raise DatabaseError(f"{self.shown}: {self._text(error)}", error.sqlstate or "") from None
 
     def _text(self, error: Exception) -> str:
-        text = " ".join(str(error).split())
+        text = str(error)
         for secret in self._secrets:
             text = text.replace(secret, "…")
-        return text
+        return " ".join(text.split())
 
     def _connect(self) -> _Connection:
         given = conninfo.conninfo_to_dict(self._url)
@@ -175,7 +175,7 @@ class Connections:
                 return
             try:
                 lane.connection = self._connect()
-            except psycopg.ProgrammingError as error:
+            except (psycopg.ProgrammingError, UnicodeError) as error:
                 raise StateError(f"{self.shown} is no address of a database: {self._text(error)}") from None
             except psycopg.OperationalError as error:
                 text = self._text(error)
