@@ -38,6 +38,9 @@ __all__ = ["JobTable", "Replaced"]
 
 # Jobs that are over whose last run stays known.
 _MOST_OVER = 1000
+# Bytes of the name of a job where nodes share some: an index of PostgreSQL takes 2,700, and escapes need up to four
+# times as many.
+_LONGEST_SHARED = 600
 
 
 class Replaced(NamedTuple):
@@ -183,6 +186,8 @@ class JobTable:
         if not self.is_shared:
             return
         for job in jobs:
+            if len(job.name.encode("utf-8", "surrogatepass")) > _LONGEST_SHARED:
+                raise JobError(f"the name of job {job.name[:60]!r}… is too long: {_LONGEST_SHARED} bytes at most")
             if what := find_unshareable(job):
                 hint = "run-on=every runs it on each node for itself"
                 raise JobError(f"job {job.name!r}: {what} is not offered where several nodes share a job ({hint})")

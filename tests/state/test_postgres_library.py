@@ -61,6 +61,17 @@ def test_what_nodes_cannot_share_is_refused(make_scheduler: Make, postgres: Data
     scheduler.command("true", "@daily", name="job", overlap="queue", run_on="every")
 
 
+def test_a_name_that_no_index_of_postgresql_takes_is_refused(
+    make_scheduler: Make, postgres: Database, names: list[str]
+) -> None:
+    """The claim of such a job failed, and with it those of all jobs that were due at the same time: none started."""
+    scheduler, _ = make_scheduler(state=postgres.url, node=names[0])
+    for name, run_on in (("x" * 601, "one"), ("\0" * 601, "every"), ("\udc80" * 201, "one")):
+        with pytest.raises(JobError, match="is too long: 600 bytes at most"):
+            scheduler.command("true", "@daily", name=name, run_on=run_on)
+    scheduler.command("true", "@daily", name="x" * 600)
+
+
 @pytest.mark.parametrize(
     "options",
     [
