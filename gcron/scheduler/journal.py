@@ -105,7 +105,7 @@ class Journal:
         self._filled: dict[str, OutputBuffer] = {}
         self._output_waiting = 0
         self.lost = 0
-        """Ended runs that were dropped, all of them."""
+        """Ended runs that were dropped or refused, all of them."""
 
     # -- the loop -------------------------------------------------------------------------------------------
 

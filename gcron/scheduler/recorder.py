@@ -15,7 +15,7 @@ from gcron.runtime.event import Event
 from gcron.runtime.hub import Hub, get_hub
 from gcron.scheduler.journal import Journal
 from gcron.scheduler.output_buffer import OutputPiece
-from gcron.scheduler.store import Store
+from gcron.scheduler.store import RecordsRefused, Store
 
 __all__ = ["Recorder"]
 
@@ -164,6 +164,10 @@ class Recorder:
             return
         try:
             self._store.write(batch)
+        except RecordsRefused as error:
+            self._journal.confirm(batch)
+            self._journal.lost += error.lost
+            self._report("write", error)
         except Exception as error:
             self._journal.give_back(batch)
             self._report("write", error)

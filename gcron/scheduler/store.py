@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from gcron.scheduler.cluster import Cluster
     from gcron.scheduler.messages import KeptMessage
 
-__all__ = ["Fire", "History", "NoStore", "Store"]
+__all__ = ["Fire", "History", "NoStore", "RecordsRefused", "Store"]
+
+
+class RecordsRefused(Exception):
+    """The store cannot hold some records of a batch, and never will. It has written all others."""
+
+    def __init__(self, lost: int, why: str) -> None:
+        super().__init__(why)
+        self.lost = lost
+        """How many of them were ended runs."""
 
 
 class History(Protocol):
@@ -88,7 +97,10 @@ class Store(History, Protocol):
     # -- writing --------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch) -> None:
-        """Record everything in it, or raise and record nothing."""
+        """Record everything in it, or raise; then it comes again, and what was recorded must not change by that.
+
+        Raises RecordsRefused when the rest is recorded, and need not come again.
+        """
 
     def write_output(self, pieces: Sequence[OutputPiece]) -> None:
         """Append to what runs wrote. What cannot be written is a gap: it does not come again.

@@ -20,7 +20,7 @@ from gcron.scheduler.history import RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch, Journal
 from gcron.scheduler.recorder import Recorder
-from gcron.scheduler.store import Fire, NoStore
+from gcron.scheduler.store import Fire, NoStore, RecordsRefused
 from gcron.state.memory import MemoryStore
 from gcron.supervise.outcome import Reason, ReasonCode
 from gcron.supervise.timing import Timing
@@ -428,6 +428,29 @@ def test_the_store_learns_what_happens_in_order(clock: VirtualClock, make_schedu
     assert [batch.handled for batch in store.written if batch.handled] == [{"a": due}]
     assert [pause for batch in store.written for pause in batch.pauses] == ["a"]
     assert store.closed == 1
+
+
+def test_records_that_the_store_refuses_do_not_come_again(clock: VirtualClock, make_scheduler: Make) -> None:
+    """A record that the store cannot hold came again each second, and with it all that had waited since."""
+    store = Fake(keeps_history=True)
+    refused: list[Batch] = []
+
+    def write(batch: Batch) -> None:
+        if any(run.outcome for run in batch.runs) and not refused:
+            refused.append(batch)
+            raise RecordsRefused(1, "1 refused")
+        store.written.append(batch)
+
+    store.write = write  # type: ignore[method-assign]
+    scheduler, recorder = make_scheduler(clock=clock, state=store)
+    due_each_minute(scheduler, "a")
+    scheduler.start()
+    sleep(61)
+    until(lambda: recorder.of("store-recovered"))
+    (failed,) = recorder.of("store-failed")
+    assert failed.reason.text == "the store does not work: RecordsRefused: 1 refused"
+    assert [event.lost for event in recorder.of("store-recovered")] == [1]
+    assert store.runs_written() == [run for run in store.runs_written() if run.run_id != refused[0].runs[0].run_id]
 
 
 def test_a_write_that_fails_is_made_again_and_nothing_is_lost(clock: VirtualClock, make_scheduler: Make) -> None:

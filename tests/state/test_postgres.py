@@ -23,7 +23,7 @@ from gcron.scheduler.history import OutputPart, Pause, RunQuery, StoredRun
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
-from gcron.scheduler.store import Fire
+from gcron.scheduler.store import Fire, RecordsRefused
 from gcron.state.opening import Sharing, open_store
 from gcron.state.postgres import connections, schema
 from gcron.state.postgres.address import name_of_schema, passwords_of, shown
@@ -373,6 +373,40 @@ def test_what_an_outage_left_waiting_is_written_in_short_statements(
     assert store.facts().runs == 5000
     assert store.summaries(["job1"])["job1"].runs == 5
     assert store.summaries(["job1"])["job1"].last_fire == 7
+
+
+def test_a_record_that_the_database_refuses_keeps_no_other_one_out(store: PostgresStore) -> None:
+    """A record with a value that PostgreSQL does not take made the whole batch fail, each second again: from then on
+    no run, pause or message of the node was written, until gcron was started again."""
+    runs = tuple(ended(n) for n in range(1200))
+    wrong = ended(7777, job="bad", exit_code=1 << 70), replace(ended(8888), run_id="zero\0")
+    batch = Batch(
+        runs=(*runs[:600], *wrong, *runs[600:]),
+        handled={"job": 7, "late": 1 << 70},
+        pauses={"job": Pause(NOW, None, "ann", "")},
+        messages=(KeptMessage("id", "ops", NOW, "text"),),
+    )
+    with pytest.raises(
+        RecordsRefused, match=r"3 refused, such as runs run7777 of job 'bad': .*out of range"
+    ) as refused:
+        store.write(batch)
+    assert refused.value.lost == 2
+    assert store.facts().runs == 1200
+    assert len(store.messages()) == 1
+    assert store.summaries(["job"])["job"].runs == 1200
+    assert store.summaries(["job"])["job"].last_fire == 7
+
+
+def test_a_refusal_for_another_reason_loses_nothing(store: PostgresStore, postgres: Database) -> None:
+    """A trigger of somebody raises, the disk is full: the batch comes again, as a whole."""
+    store.open()
+    postgres.sql("create function no() returns trigger language plpgsql as $$ begin raise 'not now'; end $$")
+    postgres.sql("create trigger no before insert on gcron.run execute function no()")
+    with pytest.raises(DatabaseError, match="not now"):
+        store.write(Batch(runs=(ended(1), ended(2))))
+    postgres.sql("drop trigger no on gcron.run")
+    store.write(Batch(runs=(ended(1), ended(2))))
+    assert store.facts().runs == 2
 
 
 # -- history ----------------------------------------------------------------------------------------------------

@@ -40,6 +40,9 @@ _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "remain
             "login has been failing", "query_wait_timeout", "terminating connection", "server conn crashed",
             "database removed", "pgbouncer")  # fmt: skip
 
+# Classes of SQLSTATE: values that a type or a rule of a table does not take, and what is too long for an index.
+_WRONG_VALUES = ("22", "23", "54")
+
 Rows = list[tuple[Any, ...]]
 T = TypeVar("T")
 
@@ -51,6 +54,11 @@ class DatabaseError(Exception):
         super().__init__(text)
         self.code = code
         """SQLSTATE, if the server refused it."""
+
+    @property
+    def is_about_values(self) -> bool:
+        """Whether the values are wrong, and not the database: it would refuse them each time again."""
+        return self.code[:2] in _WRONG_VALUES
 
 
 class _Connection(psycopg.Connection[tuple[Any, ...]]):

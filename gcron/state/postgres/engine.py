@@ -11,12 +11,12 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.output_buffer import OutputPiece
-from gcron.scheduler.store import Fire
+from gcron.scheduler.store import Fire, RecordsRefused
 from gcron.state.output import OutputFiles
 from gcron.state.postgres import reading
 from gcron.state.postgres.cluster import PostgresCluster
 from gcron.state.postgres.connections import DatabaseError
-from gcron.state.postgres.records import batch_of, definitions_of, fires_of, storable
+from gcron.state.postgres.records import batch_of, definitions_of, fires_of, parts_of, storable
 from gcron.state.postgres.schema import quoted
 from gcron.state.postgres.session import Session
 from gcron.state.postgres.upkeep import Copies, Retention, copied_part
@@ -25,6 +25,11 @@ from gcron.state.rules import Keep
 __all__ = ["Engine"]
 
 T = TypeVar("T")
+
+Refusal = tuple[Batch, DatabaseError]
+"""One record, and why the database does not take it."""
+# Characters of a name or an error that a message has.
+_SHOWN = 200
 
 # What one statement takes of each: it ends within a tenth of the time it has.
 _RUNS_AT_ONCE, _DEFINED_AT_ONCE, _MESSAGES_AT_ONCE = 500, 1000, 100
@@ -67,25 +72,40 @@ class Engine:
         """See `Store.write`.
 
         A large batch is several statements, each short: after an outage there may be 20,000 runs. When one fails, the
-        whole batch comes again, and what was written then changes nothing.
+        whole batch comes again, and what was written then changes nothing. Raises RecordsRefused.
         """
         self._write_recalled()
         now = self._now()
         rest = batch
+        refusals: list[Refusal] = []
         if len(batch.runs) > _RUNS_AT_ONCE:
-            self._write(Batch(removed=batch.removed, restarted=batch.restarted), now)
+            refusals += self._write(Batch(removed=batch.removed, restarted=batch.restarted), now)
             for runs in _cut(batch.runs, _RUNS_AT_ONCE):
-                self._write(Batch(runs=runs), now)
+                refusals += self._write(Batch(runs=runs), now)
             rest = rest._replace(removed=(), restarted={}, runs=())
         for jobs in _cut(batch.jobs, _DEFINED_AT_ONCE):
-            self._write(Batch(jobs=jobs), now)
+            refusals += self._write(Batch(jobs=jobs), now)
         for messages in _cut(batch.messages, _MESSAGES_AT_ONCE):
-            self._write(Batch(messages=messages), now)
-        self._write(rest._replace(jobs=(), messages=()), now)
+            refusals += self._write(Batch(messages=messages), now)
+        refusals += self._write(rest._replace(jobs=(), messages=()), now)
         self._retention.note(batch.runs)
         self._copies.note_runs(batch.runs, now)
+        if refusals:
+            lost = sum(run.outcome != "" for refused, _ in refusals for run in refused.runs)
+            raise RecordsRefused(lost, f"{len(refusals)} refused, such as {_describe(*refusals[0])}")
 
-    def _write(self, batch: Batch, now: float) -> None:
+    def _write(self, batch: Batch, now: float) -> list[Refusal]:
+        """Write it; returns what the database refuses of it. One wrong record must not keep all others out."""
+        try:
+            self._send(batch, now)
+        except DatabaseError as error:
+            if not batch or not error.is_about_values:
+                raise
+            parts = parts_of(batch)
+            return [each for part in parts for each in self._write(part, now)] if parts else [(batch, error)]
+        return []
+
+    def _send(self, batch: Batch, now: float) -> None:
         session = self.session
         session.execute(_WRITE, [session.incarnation, session.node, batch_of(batch, self._keep), now])
 
@@ -102,10 +122,10 @@ class Engine:
             != (definition["schedule"], definition["keep_runs"], definition["keep_for"])
         ]
         for some in _cut(tuple(changed), _DEFINED_AT_ONCE):
-            self._write(Batch(jobs=some), now)
+            self._send(Batch(jobs=some), now)
         gone = before.keys() - {storable(job.name) for job in jobs}
         if gone:
-            self._write(Batch(removed=tuple(gone)), now)
+            self._send(Batch(removed=tuple(gone)), now)
         self._recalled = None
 
     def _definitions(self) -> dict[str, tuple[str | None, int | None, float | None]]:
@@ -191,6 +211,12 @@ class Engine:
         ((jobs, runs, oldest, size),) = self.session.execute(reading.COUNTS, [quoted(self.session.schema)])
         output = sum(size for _, size, _ in self._output.stored_runs())
         return StoreFacts(self.session.connections.shown, jobs, runs, oldest, size, output)
+
+
+def _describe(refused: Batch, error: DatabaseError) -> str:
+    what = next(name for name, records in zip(Batch._fields, refused, strict=True) if records)
+    names = ", ".join(f"{run.run_id} of job {run.job[:_SHOWN]!r}" for run in refused.runs)
+    return f"{what} {names}: {str(error)[:_SHOWN]}" if names else f"{what}: {str(error)[:_SHOWN]}"
 
 
 def _cut(items: tuple[T, ...], size: int) -> Iterator[tuple[T, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,16 @@ from gcron.state.postgres.reading import RUN_COLUMNS
 from gcron.state.rules import Keep, keep_of, schedule_digests, write_chain
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 
-__all__ = ["as_json", "batch_of", "definitions_of", "ending_of_lost", "fires_of", "shared_fires_of", "storable"]
+__all__ = [
+    "as_json",
+    "batch_of",
+    "definitions_of",
+    "ending_of_lost",
+    "fires_of",
+    "parts_of",
+    "shared_fires_of",
+    "storable",
+]
 
 _run_values = attrgetter(*RUN_COLUMNS)
 _sums = attrgetter(*Tally.__slots__)
@@ -83,6 +92,20 @@ def batch_of(batch: Batch, keep: Keep) -> str:
             ],
         }
     )
+
+
+def parts_of(batch: Batch) -> list[Batch]:
+    """What is in it, in several smaller ones and in the same order; none when it has one record."""
+    fields: list[tuple[str, Any]] = [
+        (name, records) for name, records in zip(Batch._fields, batch, strict=True) if records
+    ]
+    if len(fields) != 1:
+        return [Batch()._replace(**{name: records}) for name, records in fields]
+    ((name, records),) = fields
+    make: Any = dict if isinstance(records, Mapping) else tuple
+    items = tuple(records.items()) if isinstance(records, Mapping) else records
+    half = len(items) // 2
+    return [Batch()._replace(**{name: make(some)}) for some in (items[:half], items[half:])] if half else []
 
 
 def _sums_of(runs: Iterable[StoredRun]) -> Iterable[dict[str, Any]]:
