@@ -6,7 +6,7 @@ when a fire is due, nor how long the lease of this node holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from gcron.frozen import replace
@@ -19,7 +19,7 @@ from gcron.scheduler.cluster import Answer, SharedFire, Verdict
 from gcron.scheduler.door import NO_ANSWER, StoreUnavailable
 from gcron.scheduler.due import latest_start
 from gcron.scheduler.job import Job
-from gcron.scheduler.shared_door import SharedDoor
+from gcron.scheduler.shared_door import MOST_FIRES, SharedDoor
 from gcron.supervise.outcome import NO_REASON, Reason, ReasonCode
 
 __all__ = ["Decisions", "Lease", "SharedClaims", "shared_fire"]
@@ -210,14 +210,20 @@ class SharedClaims:
             self._changed.wait(None if first is None else first - now)
 
     def _ask(self, due: Sequence[_Claim]) -> None:
-        sent, answers = 0.0, None
-        if self._lease.is_sure:
-            try:
-                sent, verdicts = self._door.claim([fire for claim in due for fire in claim.fires])
-                answers = iter(verdicts)
-            except StoreUnavailable:
-                pass
-        for claim in due:
+        can_ask = self._lease.is_sure
+        for some in _questions(due):
+            sent, answers = 0.0, None
+            # A stop takes back what waits. What nobody asks for any more is not claimed.
+            if can_ask and not self.is_stopped:
+                try:
+                    sent, verdicts = self._door.claim([fire for claim in some for fire in claim.fires])
+                    answers = iter(verdicts)
+                except StoreUnavailable:
+                    can_ask = False
+            self._follow_all(some, answers, sent)
+
+    def _follow_all(self, asked: Sequence[_Claim], answers: Iterator[Verdict] | None, sent: float) -> None:
+        for claim in asked:
             verdicts = [] if answers is None else [next(answers) for _ in claim.fires]
             was_stopped = self._waiting.pop(claim.key, None) is not claim
             if was_stopped and not claim.fire.is_missed:
@@ -311,6 +317,21 @@ class SharedClaims:
         else:
             claim.why_missed = NO_ANSWER
             self._again(claim)
+
+
+def _questions(claims: Iterable[_Claim]) -> Iterator[list[_Claim]]:
+    """The claims in the order in which they are asked for. What one question grants starts before the next is asked:
+    it counts only for a part of the lease."""
+    some: list[_Claim] = []
+    fires = 0
+    for claim in claims:
+        if some and fires + len(claim.fires) > MOST_FIRES:
+            yield some
+            some, fires = [], 0
+        some.append(claim)
+        fires += len(claim.fires)
+    if some:
+        yield some
 
 
 def _without_twins(claims: Iterable[_Claim]) -> list[_Claim]:

@@ -14,12 +14,12 @@ from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, Cluster, Presence, SharedFire, Verdict
 from gcron.scheduler.door import StoreDoor, StoreUnavailable
 
-__all__ = ["SharedDoor"]
+__all__ = ["MOST_FIRES", "SharedDoor"]
 
 T = TypeVar("T")
 
-# Fires in one call.
-_MOST_FIRES = 1000
+MOST_FIRES = 1000
+"""Fires in one question."""
 
 
 class SharedDoor:
@@ -33,17 +33,13 @@ class SharedDoor:
         self._to_release: list[int] = []
 
     def claim(self, fires: Sequence[SharedFire]) -> tuple[float, list[Verdict]]:
-        """See `Cluster.claim`. Returns also when the store was asked, by the clock's `monotonic`."""
-        verdicts: list[Verdict] = []
+        """See `Cluster.claim`; at most `MOST_FIRES`. Returns also when the store was asked, by `monotonic`."""
         sent = self._clock.monotonic()
         self.give_back()
-        for first in range(0, len(fires), _MOST_FIRES):
-            part = fires[first : first + _MOST_FIRES]
-            answers = self._claims.ask(self.cluster.claim, part)
-            if len(answers) != len(part):
-                raise self._claims.failed(f"it answered {len(answers)} of {len(part)} claims")
-            verdicts += answers
-        return sent, verdicts
+        verdicts = self._claims.ask(self.cluster.claim, fires)
+        if len(verdicts) != len(fires):
+            raise self._claims.failed(f"it answered {len(verdicts)} of {len(fires)} claims")
+        return sent, list(verdicts)
 
     def release(self, fences: Sequence[int]) -> None:
         """Have these claims given back: now, or as soon as the store can be asked. Returns at once."""

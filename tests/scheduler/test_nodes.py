@@ -530,6 +530,21 @@ def test_a_thousand_jobs_that_are_due_at_once(nodes: Nodes) -> None:
     assert min(shares[name] for name in "abcd") > 200
 
 
+def test_so_many_jobs_that_the_store_is_asked_often_start_all_the_same(nodes: Nodes) -> None:
+    """What was granted first was too old when the last question was answered, after more than half of the lease: all
+    of it was given back, claimed again, given back again. None of the jobs ever started."""
+
+    def jobs(scheduler: Scheduler) -> None:
+        for number in range(5000):
+            scheduler.job("0 * * * *", name=f"job{number}", greenlet=True)(lambda: None)
+
+    a = nodes.add("a", jobs)
+    sleep(3590)
+    a.store.delay = 2.0
+    sleep(40)
+    assert len({job for job, *_ in nodes.ran}) == len(nodes.ran) == len(nodes.shared.granted) == 5000
+
+
 def test_the_turn_of_a_node_that_is_down_passes_to_others(nodes: Nodes) -> None:
     def jobs(scheduler: Scheduler) -> None:
         for number in range(20):
