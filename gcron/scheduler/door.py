@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from gcron.errors import StateError
 from gcron.frozen import frozen
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import spawn
@@ -367,4 +368,6 @@ class _Claims:
 
 
 def _text(error: Exception) -> str:
+    if isinstance(error, StateError):  # its text is for people, and complete
+        return str(error)
     return f"{type(error).__name__}: {error}"

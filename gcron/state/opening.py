@@ -29,6 +29,10 @@ __all__ = [
 
 _DATABASES = "postgresql://", "postgres://"
 
+# An instance with a name has tables of its own: there each job would run a second time.
+_SECOND_NODE = "another --node with a copy of the crontab in another directory starts a second node on this machine"
+_OTHER_GROUP = "another --instance NAME starts one that shares no jobs with it"
+
 
 @frozen
 class Opened:
@@ -125,7 +129,7 @@ def _open_database(url: str, instance: str, keep: Keep, sharing: Sharing) -> Ope
         place = open_place(directory, instance)
         notes.append(place.note)
     except InUse as error:
-        raise _refusal(error, instance, "--instance NAME starts another one beside it") from None
+        raise _refusal(error, instance, _SECOND_NODE if sharing.name is None else _OTHER_GROUP) from None
     except (OSError, NoHome) as error:
         directory = mkdtemp(prefix="gcron-")
         why = f"{error.filename or directory}: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -17,7 +17,7 @@ import pytest
 from gcron.errors import StateError
 from gcron.state import places
 from gcron.state.memory import MemoryStore
-from gcron.state.opening import open_store
+from gcron.state.opening import Sharing, open_store
 from gcron.state.places import (
     find_holder,
     find_instances,
@@ -97,6 +97,25 @@ def test_a_second_gcron_learns_what_shows_the_first_one(
     assert message.startswith(f"a gcron runs as jobs already (process {os.getpid()}, since 20")
     assert message.endswith(f"): `gcron status --instance jobs` shows it, {other}")
     assert "\n" not in message
+    first.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        (None, "another --node with a copy of the crontab in another directory starts a second node on this machine"),
+        ("jobs", "another --instance NAME starts one that shares no jobs with it"),
+    ],
+)
+def test_a_second_node_in_the_same_place_learns_what_starts_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, other: str
+) -> None:
+    """The advice was --instance NAME: that has tables of its own, so each fire would start on both."""
+    monkeypatch.setattr("gcron.state.opening.state_home", lambda: str(tmp_path / "gcron"))
+    first = open_store(None, "jobs", KEEP)
+    with pytest.raises(StateError) as refused:
+        open_store("postgresql://", "jobs", KEEP, Sharing("b", name=name))
+    assert str(refused.value).endswith(f"): `gcron status --instance jobs` shows it, {other}")
     first.close()
 
 
@@ -341,7 +360,7 @@ def test_root_follows_no_link_that_was_left_in_its_directory(tmp_path: Path, nam
 IN_VOLUME = 'mount -t tmpfs -o mode=0777 volume "$1" && shift && exec "$@"'
 OPEN = """
 import os, sys
-from gcron.state.opening import open_store
+from gcron.state.opening import Sharing, open_store
 from gcron.errors import StateError
 from gcron.state.rules import KEEP
 volume, below, theirs = sys.argv[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -539,12 +540,28 @@ def test_a_second_machine_with_the_name_of_a_node_is_refused(
     twin.close()
 
 
+def test_a_second_gcron_of_one_machine_with_the_name_of_a_node_is_refused(
+    nodes: Nodes, postgres: Database, tmp_path: Path
+) -> None:
+    """It took the name of a node that was alive: two crontabs on one machine without --node were enough.
+
+    The first one then started nothing any more, and its service ran a second time until its lease was over. Only who
+    has the lock of the same directory knows that the earlier gcron is dead.
+    """
+    one = nodes("one")
+    other = PostgresStore(postgres.url, str(tmp_path / "another crontab" / "output"), node="one")
+    with pytest.raises(StateError, match=rf"a node one runs already \(process {os.getpid()} on .*--node NAME"):
+        other.open()
+    other.close()
+    assert beat(one).holds
+
+
 def test_who_was_replaced_by_a_twin_learns_it_with_its_next_beat(nodes: Nodes, postgres: Database) -> None:
     one = nodes("one")
     nodes("one")  # in the same place, so its local lock does not work
     with pytest.raises(StateError, match="a node one runs already"):
         beat(one)
-    with pytest.raises(DatabaseError, match="lease"):
+    with pytest.raises(DatabaseError, match="the lease of this node has run out$"):  # no function with its line
         claim(one, "job", now())
 
 

@@ -161,7 +161,7 @@ class Connections:
             raise DatabaseError(f"{self.shown}: {self._text(error)}", error.sqlstate or "") from None
 
     def _text(self, error: Exception) -> str:
-        text = str(error)
+        text = str(error).partition("\nCONTEXT:")[0]  # CONTEXT names the function in the database and its line
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return " ".join(text.split())

@@ -23,9 +23,12 @@ __all__ = ["Session"]
 
 
 class Session:
-    """The node `node` in `schema` of the database at `url`; `lease`: seconds."""
+    """The node `node` in `schema` of the database at `url`.
 
-    def __init__(self, url: str, schema: str, node: str, labels: frozenset[str], lease: float) -> None:
+    `lease`: seconds. `place`: a directory that nobody else has while this process lives.
+    """
+
+    def __init__(self, url: str, schema: str, node: str, labels: frozenset[str], lease: float, place: str) -> None:
         self.connections = Connections(url)
         self.schema = schema
         self.node = storable(node)
@@ -35,6 +38,7 @@ class Session:
             "machine": _machine_id(),
             "boot_id": read_boot_id(),
             "host": socket.gethostname(),
+            "place": storable(os.path.realpath(place)),
             "pid": os.getpid(),
             "labels": sorted(labels),
             "version": __version__,

@@ -13,6 +13,7 @@ CREATE TABLE {s}.incarnation (  -- of a node: a start, or a lease after one that
     machine text NOT NULL,
     boot_id text NOT NULL,
     host text NOT NULL,
+    place text NOT NULL,        -- the directory on that machine that the gcron has locked
     pid integer NOT NULL,
     labels jsonb NOT NULL,
     version text NOT NULL,

@@ -369,10 +369,10 @@ BEGIN
         WHERE r->>'run_id' IS NULL OR r->>'run_id' = ANY (ended)), now);
 END $$;
 
--- Of the same machine: what its local lock shows of the dead holds.
-CREATE OR REPLACE FUNCTION {s}.is_same_machine(i {s}.incarnation, me jsonb) RETURNS boolean
+-- Of the same directory of the same machine: whoever has locked it shows that the earlier holder is dead.
+CREATE OR REPLACE FUNCTION {s}.is_same_place(i {s}.incarnation, me jsonb) RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT i.host = me->>'host' AND ((i.boot_id <> '' AND i.boot_id = me->>'boot_id')
+    SELECT i.host = me->>'host' AND i.place = me->>'place' AND ((i.boot_id <> '' AND i.boot_id = me->>'boot_id')
         OR (i.machine <> '' AND i.machine = me->>'machine'))
 $$;
 
@@ -394,21 +394,22 @@ BEGIN
         t := {s}.now();
         -- What began in this process, but whose answer was lost, is no other.
         IF other.ended IS NULL AND other.lease_until > t
-            AND NOT ((takes_over OR other.started = since) AND {s}.is_same_machine(other, me))
+            AND NOT ((takes_over OR other.started = since) AND {s}.is_same_place(other, me))
         THEN
             RETURN jsonb_build_object('host', other.host, 'pid', other.pid, 'started', other.started,
                 'seconds', other.lease_until - t);
         END IF;
     END LOOP;
     t := {s}.now();
-    INSERT INTO {s}.incarnation (node, machine, boot_id, host, pid, labels, version, started, last_beat, lease_until)
-        VALUES (me->>'node', me->>'machine', me->>'boot_id', me->>'host', (me->>'pid')::integer, me->'labels',
-            me->>'version', coalesce(since, t), t, t + lease)
+    INSERT INTO {s}.incarnation (node, machine, boot_id, host, place, pid, labels, version, started, last_beat,
+            lease_until)
+        VALUES (me->>'node', me->>'machine', me->>'boot_id', me->>'host', me->>'place', (me->>'pid')::integer,
+            me->'labels', me->>'version', coalesce(since, t), t, t + lease)
         RETURNING number INTO entered;
     IF takes_over OR since IS NOT NULL THEN
         WITH taken AS (
             UPDATE {s}.incarnation i SET given_up = true
-            WHERE i.node = me->>'node' AND NOT i.given_up AND i.number <> entered AND {s}.is_same_machine(i, me)
+            WHERE i.node = me->>'node' AND NOT i.given_up AND i.number <> entered AND {s}.is_same_place(i, me)
                 AND (takes_over OR i.started = since)
             RETURNING i.number
         )

@@ -84,7 +84,7 @@ class PostgresStore:
                         f"{self.where} needs psycopg, which cannot be imported: pip install 'gcron[postgres]'"
                     ) from None
                 cluster = self.cluster
-                session = Session(self._url, self._schema, cluster.node, cluster.labels, cluster.lease)
+                session = Session(self._url, self._schema, cluster.node, cluster.labels, cluster.lease, self._output)
                 self._opened = Engine(session, cluster.labels, self._output, self._keep, self._now)
             return self._opened
 
