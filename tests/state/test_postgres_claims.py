@@ -561,7 +561,7 @@ def test_who_was_replaced_by_a_twin_learns_it_with_its_next_beat(nodes: Nodes, p
     nodes("one")  # in the same place, so its local lock does not work
     with pytest.raises(StateError, match="a node one runs already"):
         beat(one)
-    with pytest.raises(DatabaseError, match="the lease of this node has run out$"):  # no function with its line
+    with pytest.raises(DatabaseError, match=r"the lease of this node has run out$"):  # no function with its line
         claim(one, "job", now())
 
 
