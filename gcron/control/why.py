@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
-from gcron.control.nodes import others_up, why_not_here
+from gcron.control.nodes import others_up, own_node, why_not_here
 from gcron.control.operations import ask_history
 from gcron.control.records import full_run_record, live_run_record, remote_run_record, schedule_words, zone_name
 from gcron.control.why_chained import why_chained
 from gcron.frozen import replace
-from gcron.policy.services import is_chained
+from gcron.policy.services import is_chained, is_service, is_shared
 from gcron.schedule import (
     CronSchedule,
     DelayedSchedule,
@@ -246,14 +246,18 @@ def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Re
             return {"verdict": "triggered", "explanation": words, "run": record}
     for run in _pages(gcron, RunQuery(job=job.name, since=begin, until=end, limit=_PAGE)):
         if _was_triggered(job, run.fire_at, run.who, run.why):
-            words = f"{why_not}; {asked_words('triggered', run.who, run.why)}; {_run_words(run, int(run.created))}"
-            return {"verdict": "triggered", "explanation": words, "run": full_run_record(run)}
+            lead = f"{why_not}; {asked_words('triggered', run.who, run.why)}; "
+            if _is_under_way_elsewhere(gcron, run):
+                words, record = f"it is under way on node {run.node}", remote_run_record(run, gcron.clock.now())
+            else:
+                words, record = _run_words(run, int(run.created)), full_run_record(run)
+            return {"verdict": "triggered", "explanation": lead + words, "run": record}
     return None
 
 
 def _was_triggered(job: Job, fire_at: int | None, who: str, why: str) -> bool:
     """Whether somebody triggered a run. One that began with gcron, or of a service, has no time either."""
-    return fire_at is None and bool(who or why or not job.starts_with_scheduler)
+    return fire_at is None and bool(who or why or not (job.starts_with_scheduler or is_service(job)))
 
 
 def _limit_that_says_no(schedule: Schedule, at: int) -> str | None:
@@ -283,8 +287,8 @@ def _what_came(gcron: Instance, job: Job, fire: int) -> Record:
             return {"verdict": "under-way", "explanation": explanation, "run": live_run_record(run, now)}
     if fire > now:
         return _to_come(gcron, job, lead)
-    stored = _find_run(gcron, job.name, fire)
-    if stored is not None and not stored.outcome and stored.node in others_up(gcron):
+    stored = _find_run(gcron, job, fire)
+    if stored is not None and _is_under_way_elsewhere(gcron, stored):
         explanation = f"{lead}its run {stored.run_id} is under way on node {stored.node}"
         return {"verdict": "under-way", "explanation": explanation, "run": remote_run_record(stored, now)}
     if stored is not None:
@@ -340,13 +344,23 @@ def _without_record(gcron: Instance, job: Job, fire: int, lead: str) -> Record:
     return {"verdict": "no-record", "explanation": text}
 
 
-def _find_run(gcron: Instance, job: str, fire: int) -> StoredRun | None:
-    """The record of that fire. Most are made within two minutes of it, some much later: after a restart, or a wait."""
-    soon = RunQuery(job=job, since=fire - 1, until=fire + 120, limit=_PAGE)
-    missed = RunQuery(job=job, outcomes=frozenset({"missed"}), since=fire - 1, limit=_PAGE)
-    later = RunQuery(job=job, since=fire - 1, limit=_PAGE)
+def _is_under_way_elsewhere(gcron: Instance, run: StoredRun) -> bool:
+    return not run.outcome and run.node in others_up(gcron)
+
+
+def _find_run(gcron: Instance, job: Job, fire: int) -> StoredRun | None:
+    """The record of that fire. Most are made within two minutes of it, some much later: after a restart, or a wait.
+
+    Of a job that each node has for itself (`run-on=every`), other nodes have fires at the same time: they do not count.
+    """
+    node = "" if is_shared(job) else own_node(gcron)
+    soon = RunQuery(job=job.name, since=fire - 1, until=fire + 120, limit=_PAGE)
+    missed = RunQuery(job=job.name, outcomes=frozenset({"missed"}), since=fire - 1, limit=_PAGE)
+    later = RunQuery(job=job.name, since=fire - 1, limit=_PAGE)
     for query in (soon, missed, later):
         for run in _pages(gcron, query):
+            if node and run.node != node:
+                continue
             if run.fire_at is not None and run.fire_at <= fire <= (run.last_fire_at or run.fire_at):
                 return run
     return None

@@ -126,6 +126,30 @@ def test_a_run_on_another_node_is_under_way_here_too(make_node: Make) -> None:
     assert f"it ran on node {name}" in other.get(f"/why?job=job&at={run['fire_at']}").json["explanation"]
 
 
+def test_why_explains_the_run_of_this_node_if_each_node_has_its_own(make_node: Make) -> None:
+    """It explained the newest one, of whatever node: a node said that a job ran elsewhere that it had run itself."""
+    nodes = make_node("a", run_on="every"), make_node("b", run_on="every")
+    sleep(175)
+    for node in nodes:
+        (*_, first) = node.get("/runs?job=job").json["runs"]
+        explained = node.get(f"/why?job=job&at={first['fire_at']}").json["explanation"]
+        assert f"it ran on node {node.gcron.name}" in explained
+
+
+def test_why_says_that_a_triggered_run_is_under_way_on_another_node(make_node: Make) -> None:
+    """It said: outcome unknown, the record has no end."""
+    a, b = make_node("a"), make_node("b")
+    for node in (a, b):
+        node.gcron.scheduler.job("@manual", name="restore", greenlet=True)(lambda: sleep(50))
+    sleep(5)
+    run = a.gcron.scheduler.trigger("restore", who="ann")
+    sleep(5)
+    explained = b.get("/why?job=restore&at=now").json
+    assert explained["explanation"].endswith("; triggered by ann; it is under way on node a")
+    assert explained["run"]["run_id"] == run.run_id
+    assert explained["run"]["state"] == "running"
+
+
 def test_a_run_of_a_node_that_is_down_is_not_said_to_run(make_node: Make) -> None:
     nodes = make_node("a"), make_node("b")
     sleep(62)

@@ -183,3 +183,11 @@ def test_what_somebody_decided_comes_before_the_fields(api: Asker) -> None:
     explanation = ask(api, "now")["explanation"]
     assert explanation.startswith("it is paused since 2026-01-01T00:01:00Z by ann: a deploy; besides, not due: ")
     assert ask(api, "2026-01-01T00:00:30Z")["explanation"].startswith("due; "), "the pause came later"
+
+
+def test_a_service_that_has_begun_is_not_said_to_be_triggered(api: Asker) -> None:
+    """Each start of a service without a word of somebody was shown as a trigger."""
+    api.gcron.scheduler.command("sleep 60", "@service", name="server")
+    api.gcron.scheduler.start()
+    sleep(1)
+    assert ask(api, "now", "server")["verdict"] == "not-due"
