@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
-from gcron.control.nodes import others_up, runs_elsewhere, send
+from gcron.control.nodes import others_up, runs_elsewhere, send, send_to
 from gcron.control.operations import ask_history, job, live_run
 from gcron.control.records import live_run_record, remote_run_record
+from gcron.errors import StateError
 from gcron.policy.services import is_service, is_shared
 from gcron.runtime.greenlet import spawn
+from gcron.scheduler.cluster import Order
 from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record, instant
@@ -43,7 +47,8 @@ def trigger(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
     found = gcron.job(name)
     before = gcron.scheduler.status(name).running
     _refuse_when_stopping(gcron)
-    run = gcron.scheduler.trigger(name, who=who, why=why)
+    with _refused_where_it_cannot_run(name):
+        run = gcron.scheduler.trigger(name, who=who, why=why)
     return live_run_record(run, gcron.clock.now()) | {"decision": _decision(run, before, found.policy.overlap)}
 
 
@@ -146,9 +151,14 @@ def resume(gcron: Instance, name: str, who: str = "") -> Record:
 
 def start_service(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
     """Start a service unless it lives."""
-    gcron.service(name)
+    found = gcron.service(name)
     _refuse_when_stopping(gcron)
-    gcron.scheduler.trigger(name, who=who, why=why)
+    if owner := _owner_elsewhere(gcron, found):
+        if not _life_elsewhere(gcron, found):
+            send_to(gcron, owner, Order(0, "restart", name, "", who, why))
+    else:
+        with _refused_where_it_cannot_run(name):
+            gcron.scheduler.trigger(name, who=who, why=why)
     return job(gcron, name)
 
 
@@ -165,14 +175,31 @@ def _life_elsewhere(gcron: Instance, service: Job) -> list[StoredRun]:
     return runs_elsewhere(gcron, service.name).get(service.name, []) if is_shared(service) else []
 
 
+def _owner_elsewhere(gcron: Instance, service: Job) -> str:
+    """The other node that has the service, also while it is stopped there; empty: none that is up."""
+    node = gcron.scheduler.node
+    owner = node.owner_of(service.name) if node is not None and is_shared(service) else ""
+    return owner if owner in others_up(gcron) else ""
+
+
+@contextmanager
+def _refused_where_it_cannot_run(name: str) -> Iterator[None]:
+    """Another node has the service, or no node yet."""
+    try:
+        yield
+    except StateError as error:
+        raise ControlError("not-here", str(error), job=name) from None
+
+
 def restart_service(gcron: Instance, name: str, who: str = "", why: str = "") -> Record:
     """End the present life of a service and start it again."""
     found = gcron.service(name)
     _refuse_when_stopping(gcron)
-    if elsewhere := _life_elsewhere(gcron, found):
-        send(gcron, "restart", elsewhere, who, why)
+    if owner := _owner_elsewhere(gcron, found):
+        send_to(gcron, owner, Order(0, "restart", name, "", who, why))
     else:
-        gcron.scheduler.restart_service(name, _sentence("restarted", who, why))
+        with _refused_where_it_cannot_run(name):
+            gcron.scheduler.restart_service(name, _sentence("restarted", who, why))
     return job(gcron, name)
 
 

@@ -22,6 +22,7 @@ STATUS_OF: Mapping[str, HTTPStatus] = MappingProxyType(
         "is-a-service": HTTPStatus.CONFLICT,
         "not-a-service": HTTPStatus.CONFLICT,
         "not-under-way": HTTPStatus.CONFLICT,
+        "not-here": HTTPStatus.CONFLICT,
         "cannot-reload": HTTPStatus.CONFLICT,
         "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "reload-failed": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -17,7 +17,7 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record, instant
 from gcron.version import __version__
 
-__all__ = ["TAKES", "nodes", "others_up", "own_node", "runs_elsewhere", "send", "why_not_here"]
+__all__ = ["TAKES", "nodes", "others_up", "own_node", "runs_elsewhere", "send", "send_to", "why_not_here"]
 
 TAKES = 5
 """Seconds after which another node has an order at the latest, unless it is down: the time between two beats."""
@@ -121,10 +121,16 @@ def send(gcron: Instance, verb: str, runs: Iterable[StoredRun], who: str, why: s
     """
     asked: dict[str, None] = {}
     for run in runs:
-        try:
-            gcron.scheduler.store.send(run.node, Order(0, verb, run.job, run.run_id, who, why))
-        except StoreUnavailable as error:
-            text = f"the order for the node {run.node} cannot be sent now: {error}"
-            raise ControlError("no-history", text, node=run.node) from None
+        send_to(gcron, run.node, Order(0, verb, run.job, run.run_id, who, why))
         asked[run.node] = None
     return list(asked)
+
+
+def send_to(gcron: Instance, node: str, order: Order) -> None:
+    """Have a node do that with its next beat. Raises ControlError."""
+    try:
+        gcron.scheduler.store.send(node, order)
+    except StoreUnavailable as error:
+        raise ControlError(
+            "no-history", f"the order for the node {node} cannot be sent now: {error}", node=node
+        ) from None

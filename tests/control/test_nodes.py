@@ -216,6 +216,35 @@ def test_a_service_of_another_node_is_stopped_and_restarted_there(make_node: Mak
     assert other.get("/jobs/web").json["running"] == owner.get("/jobs/web").json["running"] == []
 
 
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_service_that_is_stopped_is_started_again_from_another_node(make_node: Make, verb: str) -> None:
+    """Only a life on the other node was looked for: without one, the answer was 500, and nothing started it."""
+    nodes = [make_node(name) for name in "ab"]
+    for node in nodes:
+        node.gcron.scheduler.job("@service", name="web", run_on="one", greenlet=True)(lambda: sleep(10**6))
+    sleep(12)
+    owner, other = sorted(nodes, key=lambda node: "web" not in [run.job for run in node.gcron.scheduler.running()])
+    owner.post("/jobs/web/stop")
+    sleep(12)
+    assert other.get("/jobs/web").json["running"] == []
+    assert other.post(f"/services/web/{verb}").status < 300
+    sleep(12)
+    (life,) = other.get("/jobs/web").json["running"]
+    assert life["node"] == owner.gcron.name
+
+
+def test_a_service_that_another_node_has_is_not_triggered_here(make_node: Make) -> None:
+    """The answer was 500 Internal Server Error: it did not name the node."""
+    nodes = [make_node(name) for name in "ab"]
+    for node in nodes:
+        node.gcron.scheduler.job("@service", name="web", run_on="one", greenlet=True)(lambda: sleep(10**6))
+    sleep(12)
+    owner, other = sorted(nodes, key=lambda node: "web" not in [run.job for run in node.gcron.scheduler.running()])
+    answer = other.post("/jobs/web/trigger")
+    assert (answer.status, answer.code) == (409, "not-here")
+    assert answer.json["detail"].endswith(f"cannot be started on this node: it runs on node {owner.gcron.name}")
+
+
 # -- labels and output --------------------------------------------------------------------------------------------
 
 
