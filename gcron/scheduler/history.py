@@ -286,6 +286,8 @@ class Fire:
     """It is to be made up, and others come before it. It is claimed once more when it starts."""
     has_run: bool = False
     """Its run is on record already: of a job that runs after others, only the number of the start is claimed."""
+    fence: int = 0
+    """In `Recall`: the number of its claim, where nodes share it."""
 
 
 @frozen

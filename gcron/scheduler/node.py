@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gcron.policy.services import is_service, is_shared, label_of
 from gcron.runtime.event import AsyncResult
-from gcron.runtime.greenlet import spawn
+from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
@@ -29,6 +29,7 @@ from gcron.scheduler.membership import Membership
 from gcron.scheduler.observers import Observers
 from gcron.scheduler.overlap import Overlap
 from gcron.scheduler.pauses import Pauses
+from gcron.scheduler.restart import Takeover
 from gcron.scheduler.runs import Runs
 from gcron.scheduler.services import Services
 from gcron.scheduler.shared_claims import SharedClaims, shared_fire
@@ -92,6 +93,9 @@ class Node:
         self._done_orders: deque[int] = deque(maxlen=_MOST_ORDERS)
         self._reported: deque[str] = deque(maxlen=_MOST_REPORTED)
         """Ids of runs of other nodes that were lost."""
+        self._unfinished: Takeover | None = None
+        """What is left of the start: the store did not answer then."""
+        self._finishing: Greenlet | None = None
 
     # -- what can be asked ------------------------------------------------------------------------------------
 
@@ -138,10 +142,12 @@ class Node:
         self.claims.start()
         self._lease.start()
 
-    def begin(self) -> None:
-        """Jobs can be due from now on."""
+    def begin(self, unfinished: Takeover | None) -> None:
+        """Jobs can be due from now on. `unfinished`: what asks again for what the store did not say at the start."""
+        self._unfinished = unfinished
         self._services.adopt()
-        self._services.ask(self._parts.table.jobs)
+        if unfinished is None:
+            self._services.ask(self._parts.table.jobs)
         self._lease.hurry()
 
     def look(self) -> None:
@@ -279,7 +285,18 @@ class Node:
             job = self._parts.table.find(fire.job)
             if job is not None and not is_service(job) and self._parts.watch.is_watched(job):
                 self.claims.offer(job, fire)
-        self._services.ask(self._parts.table.jobs)
+        if self._unfinished is None:
+            self._services.ask(self._parts.table.jobs)
+        elif self._finishing is None:
+            self._finishing = spawn(self._finish_takeover, self._unfinished)
+
+    def _finish_takeover(self, takeover: Takeover) -> None:
+        try:
+            if takeover.look_again():
+                self._unfinished = None
+                self._services.ask(self._parts.table.jobs)  # the lives before are on record as lost
+        finally:
+            self._finishing = None
 
     def _report_lost(self, run: StoredRun) -> None:
         text = run.reason or f"node {run.node} was lost while the run was under way, and nobody knows how it ended"

@@ -38,10 +38,14 @@ class Past:
     """Runs whose leader lives."""
     lost: tuple[tuple[StoredRun, RunResult], ...] = ()
     """Runs whose leader is gone, oldest first."""
+    unknown: tuple[tuple[StoredRun, RunResult], ...] = ()
+    """Runs that were claimed and are not on record, and of which no leader lives."""
     waiting: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     """By job, the fires that were to be made up and did not begin, oldest first."""
     same_boot: bool = False
     """An earlier gcron has run since the machine's boot."""
+    is_answered: bool = True
+    """The store has said what was before."""
 
 
 # Lost runs whose output is read, and bytes of each: after a power cut there may be many, and the start waits.
@@ -51,7 +55,8 @@ _MAY_HAVE_BEGUN = "gcron ended just when the run was to begin, and nobody knows 
 
 def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     """Find what is to be taken over. Parks; where the store does not answer, only runs of the same instance."""
-    recall = door.recall(jobs) or Recall({}, after_kill=True)
+    answer = door.recall(jobs)
+    recall = answer or Recall({}, after_kill=True)
     waiting = _waiting(recall.claims)
     if not recall.open_runs and not recall.killed and not recall.claims and not recall.after_kill:
         return Past(recall.jobs, same_boot=recall.same_boot)
@@ -72,10 +77,12 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     ]
     living = {(orphan.job, orphan.fire_at) for orphan in found.values()}
     begun = [fire for fire in recall.claims if not fire.waits and (fire.job, fire.fire_at) not in living]
-    lost += [(_record_of_claim(fire, now), _MAY_HAVE_BEGUN) for fire in begun]
+    unknown = [_record_of_claim(fire, now) for fire in begun]
     outputs = _outputs_of([run for run, _ in lost], door)
     ends = [(run, _lost(run, why + problem, outputs.get(run.run_id))) for run, why in lost]
-    return Past(recall.jobs, tuple(orphans), tuple(ends), waiting, recall.same_boot)
+    unknown_ends = [(run, _lost(run, _MAY_HAVE_BEGUN + problem)) for run in unknown]
+    is_answered = answer is not None or not door.store.has_past
+    return Past(recall.jobs, tuple(orphans), tuple(ends), tuple(unknown_ends), waiting, recall.same_boot, is_answered)
 
 
 def _outputs_of(runs: Sequence[StoredRun], door: StoreDoor) -> dict[str, OutputPart]:
@@ -118,7 +125,7 @@ def _record_of(orphan: Orphan, now: float) -> StoredRun:
 
 def _record_of_claim(fire: Fire, now: float) -> StoredRun:
     """Of a fire that was claimed, and whose run was not on record yet."""
-    return StoredRun(new_run_id(), fire.job, now, fire_at=fire.fire_at)
+    return StoredRun(new_run_id(), fire.job, now, fire_at=fire.fire_at, fence=fire.fence)
 
 
 def _why_lost(lost: OpenRun, boot_id: str, functions: Container[str]) -> str:
@@ -226,7 +233,23 @@ class Takeover:
                 self._lose(run, f"orphans=leave: it goes on as {orphan.process}")
             else:
                 self._adopt(job, run, orphan)
-        for run, end in self._past.lost:
+        self._take_over_lost([*self._past.lost, *self._past.unknown])
+
+    def look_again(self) -> bool:
+        """End what is lost, when the store has not answered at the start: else it kept a job busy for other nodes.
+
+        Parks. Returns whether the store has answered now. Only of what is on record, or is a claim of a fire that nodes
+        share, it says that it is of an earlier gcron.
+        """
+        self._door.settle()  # the ends of runs that were adopted
+        past = look_back(self._door, self._table.jobs, self._clock.now())
+        adopted = {run.run_id for run, _ in self._past.orphans}
+        unknown = [(run, end) for run, end in past.unknown if run.fence]
+        self._take_over_lost([each for each in (*past.lost, *unknown) if each[0].run_id not in adopted])
+        return past.is_answered
+
+    def _take_over_lost(self, lost: Sequence[tuple[StoredRun, RunResult]]) -> None:
+        for run, end in lost:
             self._door.adopt(run)
             job = self._table.find(run.job)
             if job is not None and job.policy.retry_lost and not is_service(job):

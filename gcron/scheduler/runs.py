@@ -136,7 +136,7 @@ class Runs:
         run = Run(stored.run_id, job.name, stored.fire_at, self._clock)
         run.take_up(mark or run.mark, stored.created, stored.started, stored.attempts, stored.pid)
         run.who, run.why = stored.who, stored.why
-        run.node, run.fence = stored.node, stored.fence
+        run.node, run.fence = stored.node or self.node, stored.fence
         self._active[run] = job
         self._of_job.setdefault(job.name, []).append(run)
         self._groups.keep(job, run)

@@ -83,10 +83,10 @@ OPEN_RUNS = f"""SELECT coalesce(i.boot_id, ''), {_RUN} FROM {{s}}.run r
     WHERE r.outcome = '' AND r.node = %s AND r.incarnation <> %s AND coalesce(i.started, 0) <> %s
         AND (r.fence = 0 OR EXISTS (SELECT 1 FROM {{s}}.claim c WHERE c.fence = r.fence AND c.incarnation = %s))
     ORDER BY r.created, r.number"""
-CLAIMS = """SELECT c.job, c.fire_at, c.waits FROM {s}.own_claim c WHERE c.node = %s AND NOT EXISTS (
+CLAIMS = """SELECT c.job, c.fire_at, c.waits, 0 FROM {s}.own_claim c WHERE c.node = %s AND NOT EXISTS (
         SELECT 1 FROM {s}.run r WHERE r.job = c.job AND r.created >= c.fire_at - 1
             AND c.fire_at BETWEEN r.fire_at AND coalesce(r.last_fire_at, r.fire_at))
-    UNION ALL SELECT c.job, c.fire_at, false FROM {s}.claim c
+    UNION ALL SELECT c.job, c.fire_at, false, c.fence FROM {s}.claim c
         WHERE c.incarnation = %s AND c.state = 'claimed' AND c.run_id IS NULL AND c.trigger = '' AND c.fire_at <> 0
             AND c.claimed_at < (SELECT i.started FROM {s}.incarnation i WHERE i.number = c.incarnation)
     ORDER BY 1, 2"""
@@ -115,7 +115,7 @@ def open_runs_of(rows: Rows) -> tuple[OpenRun, ...]:
 
 def fires_of(rows: Rows, names: Mapping[str, str]) -> tuple[Fire, ...]:
     """Fires that were claimed and have no outcome."""
-    return tuple(Fire(names.get(text, text), fire_at, waits) for text, fire_at, waits in rows)
+    return tuple(Fire(names.get(text, text), fire_at, waits, fence=fence) for text, fire_at, waits, fence in rows)
 
 
 # -- history ----------------------------------------------------------------------------------------------------
