@@ -21,6 +21,8 @@ CRONTAB = """\
 @every 1s echo out of $GCRON_NODE
 # gcron: name=long run-on=label:gpu
 @manual sleep 1000
+# gcron: name=talk run-on=label:gpu
+@manual for n in 1 2 3; do echo said $n; sleep 1; done
 # gcron: name=start
 @reboot true
 """
@@ -62,6 +64,17 @@ def test_the_commands_show_all_nodes(nodes: Nodes) -> None:
     assert set(re.findall(r"  ([ab])$", nodes.ask("history", "--node", "b", "tick").stdout, re.MULTILINE)) == {"b"}
     other = next(run for run in shown if run["node"] == "b" and run["outcome"])
     assert until(lambda: nodes.ask("logs", "tick", other["run_id"]).stdout) == "out of b\n"
+
+
+@pytest.mark.realtime
+def test_the_output_of_a_run_on_another_node_is_followed_to_its_end(
+    nodes: Nodes, gcron: Callable[..., Any], tmp_path: Path
+) -> None:
+    gcron("trigger", "--instance", str(tmp_path / "crontab1"), "talk")
+    (run,) = until(lambda: nodes.json("status", "talk")["running"])
+    assert (run["node"], run["state"]) == ("b", "running")
+    followed = nodes.ask("logs", "-f", "talk", run["run_id"])
+    assert (followed.returncode, followed.stdout) == (0, "said 1\nsaid 2\nsaid 3\n"), followed.stderr
 
 
 def _runs_of_both(nodes: Nodes) -> list[Any]:
