@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gcron.greenlet import sleep
 from gcron.testing import VirtualClock
-from tests.scheduler.cluster_store import ClusterStore, Shared
+from tests.scheduler.cluster_store import ClusterStore, NodeClock, Shared
 from tests.web.conftest import MakeSite, Site
 
 
@@ -37,6 +37,32 @@ def test_the_overview_shows_all_nodes_and_what_is_wrong_with_them(site: Site) ->
     assert "Node c: it is down" in page
     assert "Node b: it has other jobs" in page
     assert "Node a:" not in page
+
+
+@pytest.mark.parametrize(
+    ("skew", "problem"),
+    [
+        (2.5, "its clock is 2.5 s ahead of that of the database"),
+        (-2.5, "its clock is 2.5 s behind that of the database"),
+        (0.9, ""),
+    ],
+)
+def test_a_clock_that_is_more_than_a_second_off_is_a_problem(
+    clock: VirtualClock, make_site: MakeSite, make_scheduler: Callable[..., Any], skew: float, problem: str
+) -> None:
+    """On the pages of all nodes, and in the metrics of its own."""
+    shared = Shared(clock)
+    right = make_site(anonymous="metrics", store=ClusterStore(shared, "a"))
+    wrong, _ = make_scheduler("UTC", clock=NodeClock(clock, skew), state=ClusterStore(shared, "b"))
+    for scheduler in (right.gcron.scheduler, wrong):
+        scheduler.start()
+    sleep(20)
+    right.sign_in()
+    page = right.get("/").text
+    assert ("Node b" in page, problem in page) == (bool(problem), True)
+    assert f"{skew:+.1f} s" in page
+    assert wrong.node is not None
+    assert wrong.node.skew == pytest.approx(skew, abs=0.1)
 
 
 def test_runs_name_their_node(site: Site) -> None:
