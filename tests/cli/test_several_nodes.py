@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gcron.state.places import instance_name, state_home
-from tests.postgres import Database
+from tests.postgres import Bouncer, Database
 from tests.waiting import until
 
 CRONTAB = """\
@@ -97,6 +97,39 @@ def test_a_job_of_another_node_is_shown_explained_and_stopped(
     ended = until(lambda: [run for run in nodes.json("status", "long")["last_runs"] if run["outcome"]])
     assert (ended[0]["outcome"], ended[0]["node"]) == ("killed", "b")
     assert "a test" in ended[0]["reason"]
+
+
+@pytest.mark.realtime
+def test_the_way_from_one_machine_to_two_and_back(
+    gcron: Callable[..., Any], gcron_run: Callable[..., Any], postgres: Database, bouncer: Bouncer, tmp_path: Path
+) -> None:
+    """As docs/several-machines.md says, with PgBouncer before the database: each history stays where it is."""
+    text, local = "# gcron: name=tick\n@every 1s true\n", ("--state", str(tmp_path / "local"))
+
+    def local_runs() -> set[str]:
+        lines = gcron("state", "export", *local).stdout.splitlines()
+        return {run["run_id"] for line in lines if (run := json.loads(line)).get("job") == "tick"}
+
+    alone = gcron_run(text, *local)
+    alone.wait_for("tick +succeeded", 2)
+    assert alone.stop() == 0
+    before = local_runs()
+    assert len(before) >= 2
+    shared = ("--state", postgres.url_at(bouncer.port))
+    members = [gcron_run(text, *shared, "--node", name) for name in "ab"]
+    for member in members:
+        member.wait_for("1 job from")
+    until(lambda: postgres.sql("select count(distinct node) from gcron.run where outcome = 'succeeded'") == "2")
+    assert [member.stop() for member in members] == [0, 0]
+    twice = "select fire_at from gcron.run group by fire_at having count(*) > 1"
+    assert postgres.sql(twice) == ""
+    again = gcron_run(text, *local)
+    again.wait_for("tick +succeeded")
+    assert again.stop() == 0
+    assert before < local_runs()
+    for number in (1, 2):
+        file = str(tmp_path / f"crontab{number}")
+        shutil.rmtree(os.path.join(state_home(), instance_name([file])), ignore_errors=True)
 
 
 # -- refused ------------------------------------------------------------------------------------------------------
