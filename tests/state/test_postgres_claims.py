@@ -154,6 +154,19 @@ def test_a_run_that_its_node_ended_with_the_lease_may_run_again_elsewhere(nodes:
     assert claim(one, "job", fire.fire_at).answer is TAKEN
 
 
+def test_a_run_that_its_node_ended_with_the_lease_may_run_again_however_old_its_fire_is(
+    nodes: Nodes, postgres: Database
+) -> None:
+    """It had run for longer than the start deadline. So it was too late for another node, which said it was missed."""
+    one, two = nodes("one"), nodes("two")
+    fire = SharedFire("job", now(), deadline=60.0, retry_lost=True)
+    run = begin(one, "run1", fire, one.cluster.claim([fire])[0].fence)
+    old = replace(fire, fire_at=fire.fire_at - 7200)
+    postgres.sql(f"update gcron.claim set fire_at = {old.fire_at}, due = {old.fire_at}")
+    one.write(Batch(runs=(replace(run, outcome="killed", reason_code="lease-lost", finished=time.time()),)))
+    assert two.cluster.claim([old])[0].answer is START
+
+
 def test_a_run_that_ended_makes_room_for_the_next_fire(nodes: Nodes) -> None:
     one, two = nodes("one"), nodes("two")
     fire = SharedFire("job", now() - 60)

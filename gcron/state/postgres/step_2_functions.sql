@@ -233,11 +233,11 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         schedule = excluded.schedule, keep_runs = excluded.keep_runs, keep_for = excluded.keep_for, removed = NULL;
 $$;
 
--- Write everything in a batch; but not runs whose claims were given up, and belong to others now. May be repeated.
 -- Whether other nodes may run it again: its own node has ended it, because it was about to lose its lease.
 CREATE OR REPLACE FUNCTION {s}.is_offered(reason_code text, retry_lost boolean) RETURNS boolean LANGUAGE sql IMMUTABLE
 AS $$ SELECT reason_code = 'lease-lost' AND retry_lost $$;
 
+-- Write everything in a batch; but not runs whose claims were given up, and belong to others now. May be repeated.
 CREATE OR REPLACE FUNCTION {s}.write(me bigint, node text, batch jsonb, at double precision) RETURNS void
 LANGUAGE plpgsql SET lock_timeout = '1s' SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -264,7 +264,10 @@ BEGIN
             over_at = CASE WHEN r.outcome <> '' AND c.fire_at <> 0 AND NOT {s}.is_offered(r.reason_code, c.retry_lost)
                 THEN coalesce(c.over_at, now) END,
             claimed_at = CASE WHEN r.outcome <> '' AND {s}.is_offered(r.reason_code, c.retry_lost) THEN now
-                ELSE c.claimed_at END
+                ELSE c.claimed_at END,
+            -- However long it has run: the time in which it may start again begins now.
+            due = CASE WHEN r.outcome <> '' AND c.fire_at <> 0 AND {s}.is_offered(r.reason_code, c.retry_lost) THEN now
+                ELSE c.due END
         FROM jsonb_to_recordset(batch->'runs') AS r(run_id text, outcome text, reason_code text, fence bigint)
         WHERE r.fence > 0 AND c.fence = r.fence AND c.state IN ('claimed', 'over')
         RETURNING c.fence
