@@ -33,7 +33,7 @@ from tests.unprivileged import as_user, new_directory  # noqa: E402
 NODES = 4
 # Jobs due at one second; fires a second, and for how long; for how long nothing is due.
 BURST, RATE, SUSTAINED, IDLE = 1_000, 200, 60, 60
-CLAIMS = 1_000
+CLAIMS, BATCHES = 1_000, 100
 # Seconds from the start of the nodes until jobs are due; until the last one has begun; for a settled node.
 AHEAD, PATIENCE, SETTLING = 12, 120.0, 10.0
 EVERY_SECOND = "* * * * * * *"
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def claims(server: Postgres, rounds: int) -> None:
-    """Claims of one fire each, one after the other, from one node without anything else to do."""
+    """Claims of one fire each, one after the other, from one node without anything else to do; then of many at once."""
     from gcron.scheduler.cluster import SharedFire
 
     with _cluster(server.new_database()) as cluster:
@@ -78,7 +78,19 @@ def claims(server: Postgres, rounds: int) -> None:
             (verdict,) = cluster.claim([SharedFire(f"job {number}", now)])
             seconds.append(time.perf_counter() - begin)
             assert verdict, verdict
+        together = [_claim_together(cluster, now - number) for number in range(BATCHES)]
     _print("claim", f"p50 {_ms(seconds, 50)}, p99 {_ms(seconds, 99)}, worst {_ms(seconds, 100)} of {CLAIMS:,}")
+    _print("claim", f"{BURST:,} at once: p50 {_ms(together, 50)}, worst {_ms(together, 100)} of {BATCHES}")
+
+
+def _claim_together(cluster: Any, fire_at: int) -> float:
+    from gcron.scheduler.cluster import SharedFire
+
+    begin = time.perf_counter()
+    verdicts = cluster.claim([SharedFire(f"job {number} of many", fire_at) for number in range(BURST)])
+    seconds = time.perf_counter() - begin
+    assert all(verdicts), verdicts
+    return seconds
 
 
 def burst(server: Postgres, rounds: int) -> None:
