@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
@@ -237,8 +236,8 @@ class Scheduler(Queries):
     def _notify(self, url: str | None, on: object, name: str | None, settings: dict[str, Any]) -> None:
         mailer, keep = settings.pop("mailer", None), settings.pop("notify_keep", None)
         if self._messenger is None:
-            # Looked up here: a scheduler must not depend on who tells of it.
-            make_messenger = import_module("gcron.notify.library").make_messenger
+            from gcron.notify.library import make_messenger  # an exception in pyproject.toml
+
             self.use_messenger(make_messenger(self, self._clock, mailer, keep))
         if url is not None:
             cast("ProgramMessenger", self._messenger).add_url(
@@ -363,9 +362,9 @@ class Scheduler(Queries):
         It ends with the scheduler, too. Only root and the user of this program may ask. Call it after the start. Raises
         OSError when it cannot listen.
         """
-        # Looked up here: a scheduler must not depend on who asks it.
-        serve = import_module("gcron.control.socket").serve_control
-        made: Stoppable = self._owner.call(serve, self, os.fspath(path))
+        from gcron.control.socket import serve_control  # an exception in pyproject.toml
+
+        made: Stoppable = self._owner.call(serve_control, self, os.fspath(path))
         self._serving.append(made)
         return _Serving(self._owner, made, self._serving)
 

@@ -1,13 +1,13 @@
 """Where a scheduler keeps its state: a directory, memory, a store of the program's own, or nowhere.
 
-This module must not know how a directory is opened and locked: `gcron.state` does.
+This module must not know how a directory is opened and locked: `gcron.state` does. That is imported only where a
+program asks for it. It is against the direction of imports: pyproject.toml names these exceptions.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from gcron.errors import ArgumentError
@@ -31,8 +31,10 @@ class State(Protocol):
     """It knows jobs by their names over restarts: a job without a name of its own would get another one's past."""
     opens_again: bool
     """It can be opened again after `close`."""
-    recent: RecentRuns | None
-    """The store, if it is the one that has the events themselves told."""
+
+    @property
+    def recent(self) -> RecentRuns | None:
+        """The store, if it is the one that keeps the latest runs in memory, and wants the events themselves."""
 
     @property
     def is_open(self) -> bool:
@@ -77,9 +79,9 @@ def state_of(
     ArgumentError.
     """
     if isinstance(state, str) and state.startswith(("postgresql://", "postgres://")):
-        opening = import_module("gcron.state.opening")
-        shared: State = opening.database_of_program(state, node, frozenset(labels), on_store_down or "skip", clock.now)
-        return shared
+        from gcron.state.opening import database_of_program
+
+        return database_of_program(state, node, frozenset(labels), on_store_down or "skip", clock.now)
     if node is not None or labels or on_store_down is not None:
         raise ArgumentError("node, labels and on_store_down are for a state that is shared: postgresql://…")
     if state is None:
@@ -94,9 +96,10 @@ def state_of(
     path = os.fspath(state)
     if not isinstance(path, str) or not path:
         raise ArgumentError(f"state is a directory, 'memory' or a store, not {state!r}")
-    # Looked up here: a scheduler must not depend on who keeps its state.
     if path == "memory":
-        store: Store = import_module("gcron.state.memory").MemoryStore(now=clock.now)
-        return _Ready(store, is_named=True, opens_again=True)
-    made: State = import_module("gcron.state.opening").state_of_program(path, clock.now)
-    return made
+        from gcron.state.memory import MemoryStore
+
+        return _Ready(MemoryStore(now=clock.now), is_named=True, opens_again=True)
+    from gcron.state.opening import state_of_program
+
+    return state_of_program(path, clock.now)
