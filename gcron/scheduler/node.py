@@ -1,7 +1,8 @@
-"""This scheduler as one of several nodes that share a store: what they say to one another, and what each does of it.
+"""This scheduler as one of several nodes that share a store: it joins its parts to the scheduler's.
 
 Imported only where there is such a store. Its parts: the lease (`membership.py`), the claims of fires
-(`shared_claims.py`) and of services (`shared_services.py`), and the door through which all of them ask.
+(`shared_claims.py`) and of services (`shared_services.py`), what other nodes pause (`shared_pauses.py`) and order
+(`shared_orders.py`), and the door through which all of them ask (`shared_door.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from hashlib import sha256
 from typing import NamedTuple
 
 from gcron.policy.services import is_service, is_shared, label_of
@@ -18,11 +18,12 @@ from gcron.runtime.event import AsyncResult
 from gcron.runtime.greenlet import Greenlet, spawn
 from gcron.runtime.hub import get_hub
 from gcron.schedule.clock import Clock
-from gcron.scheduler.cluster import Beat, NodeRecord, Order, Presence, SharedFire, Verdict
+from gcron.scheduler.cluster import Beat, NodeRecord, Presence, SharedFire, Verdict
+from gcron.scheduler.definitions import digest_of
 from gcron.scheduler.door import NO_ANSWER, StoreDoor, StoreUnavailable
-from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, Notice, RunFinished, asked_words
+from gcron.scheduler.events import FiresMissed, JobPaused, JobResumed, Notice, RunFinished
 from gcron.scheduler.expectations import Expectations
-from gcron.scheduler.history import Pause, StoredRun
+from gcron.scheduler.history import StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.job_table import JobTable
 from gcron.scheduler.membership import Membership
@@ -34,16 +35,15 @@ from gcron.scheduler.runs import Runs
 from gcron.scheduler.services import Services
 from gcron.scheduler.shared_claims import SharedClaims, shared_fire
 from gcron.scheduler.shared_door import SharedDoor
+from gcron.scheduler.shared_orders import SharedOrders
+from gcron.scheduler.shared_pauses import SharedPauses
 from gcron.scheduler.shared_services import SharedServices
 from gcron.scheduler.watch import Watch
 from gcron.supervise.outcome import NO_REASON, Outcome, Reason, ReasonCode, RunResult
-from gcron.supervise.python_call import PythonCall
 from gcron.supervise.run import Run
 
 __all__ = ["Node", "Parts"]
 
-# Orders that are remembered, so that none is done twice.
-_MOST_ORDERS = 1000
 # Lost runs that are remembered, so that none is reported twice. One beat brings a thousand.
 _MOST_REPORTED = 3000
 # Seconds that a stop waits for the answer to a claim.
@@ -82,15 +82,13 @@ class Node:
         self._lease = Membership(door, parts.clock, self._present, self._learn, self._lose)
         self.claims = SharedClaims(door, self._lease, parts.clock, self, self._goes_on)
         self._services = SharedServices(parts.services, self.claims, door, self.is_here)
+        self._pauses = SharedPauses(parts.table, parts.watch, parts.pauses, parts.clock, self._tell_pause)
+        self._orders = SharedOrders(parts.table, parts.runs, parts.services, self._why_not_here)
         self._unclaimed: set[str] = set()
         """Ids of runs that start without a claim."""
         self._jobs: tuple[Job, ...] = ()
         self._definitions = ""
-        self._seen_pauses = -1
         self._seen_success = 0.0
-        self._changed_pauses: dict[str, float] = {}
-        """By job, when it was paused or resumed here: by the clock's `monotonic`."""
-        self._done_orders: deque[int] = deque(maxlen=_MOST_ORDERS)
         self._reported: deque[str] = deque(maxlen=_MOST_REPORTED)
         """Ids of runs of other nodes that were lost."""
         self._unfinished: Takeover | None = None
@@ -242,11 +240,11 @@ class Node:
     # -- the lease --------------------------------------------------------------------------------------------
 
     def _present(self) -> Presence:
-        # In a thread: the digest of 100,000 jobs takes two seconds.
+        # In a thread, since the digest may take seconds.
         jobs = self._parts.table.jobs
         if jobs != self._jobs:
-            self._jobs, self._definitions = jobs, _digest(jobs)
-        return Presence(len(jobs), self._definitions, os.getpid(), self._seen_pauses, self._seen_success)
+            self._jobs, self._definitions = jobs, digest_of(jobs)
+        return Presence(len(jobs), self._definitions, os.getpid(), self._pauses.version, self._seen_success)
 
     def _lose(self, seconds: float | None) -> None:
         """End what was claimed, at the latest in so many seconds: others may run it then. None: they may already."""
@@ -273,14 +271,11 @@ class Node:
             return  # `recall` brings the rest
         self._seen_success = beat.now
         if beat.pauses is not None:
-            self._seen_pauses = beat.pauses_version
-            self._follow_pauses(dict(beat.pauses), sent)
+            self._pauses.follow(beat.pauses, beat.pauses_version, sent)
         for name, at in beat.successes.items():
             self._parts.expectations.note_success(name, at, max(0.0, beat.now - at))
         for order in beat.orders:
-            if order.number not in self._done_orders:
-                self._done_orders.append(order.number)
-                self._obey(order)
+            self._orders.obey(order)
         for fire in beat.offers:
             job = self._parts.table.find(fire.job)
             if job is not None and not is_service(job) and self._parts.watch.is_watched(job):
@@ -305,43 +300,11 @@ class Node:
         self._parts.runs.tell(RunFinished(self._clock.now(), run.job, run.run_id, run.fire_at, result, *details))
 
     def _note_pause(self, event: JobPaused | JobResumed) -> None:
-        self._changed_pauses[event.job] = self._clock.monotonic()
+        self._pauses.note(event.job)
         self._lease.hurry()
 
-    def _follow_pauses(self, pauses: dict[str, Pause], sent: float) -> None:
-        """Pause and resume what other nodes have. What has changed here since the beat was sent is newer."""
-        parts = self._parts
-        newer = {name for name, at in self._changed_pauses.items() if at >= sent}
-        if newer:
-            self._seen_pauses = -1  # once more with the next beat
-        self._changed_pauses = {name: self._changed_pauses[name] for name in newer}
-        for job in parts.table.jobs:
-            if is_service(job) or job.name in newer:
-                continue
-            pause = pauses.get(job.name)
-            if pause is None:
-                if parts.watch.is_paused(job.name) and parts.table.resume(job.name):
-                    parts.pauses.forget(job.name)
-                    self._tell_notice(job.name, "", "resumed on another node")
-            elif parts.pauses.get(job.name) != pause:
-                parts.table.pause(job.name)
-                parts.pauses.add(job.name, pause)
-                self._tell_notice(job.name, "", asked_words("paused on another node", pause.who, pause.why))
-
-    def _obey(self, order: Order) -> None:
-        reason = Reason(ReasonCode.STOP_REQUESTED, asked_words(_DONE.get(order.verb, order.verb), order.who, order.why))
-        services, job = self._parts.services, self._parts.table.find(order.job)
-        if job is not None and is_service(job) and order.verb != "kill":
-            if self._why_not_here(job):
-                return
-            if order.verb == "restart":
-                services.restart(job.name, Reason(ReasonCode.TRIGGERED, reason.text))
-            else:
-                services.stop_one(job.name, reason)
-            return
-        for run in [*self._parts.runs.running(), *services.running()]:
-            if run.run_id == order.run_id:
-                run.stop(Outcome.KILLED, reason, now=order.verb == "kill")
+    def _tell_pause(self, job: str, text: str) -> None:
+        self._tell_notice(job, "", text)
 
     def _may_report(self, name: str) -> bool:
         job = self._parts.table.find(name)
@@ -349,9 +312,6 @@ class Node:
 
     def _tell_notice(self, job: str, run_id: str, text: str, is_warning: bool = False) -> None:
         self._parts.runs.tell(Notice(self._clock.now(), job, run_id, text, is_warning=is_warning))
-
-
-_DONE = {"stop": "stopped", "kill": "killed", "restart": "restarted"}
 
 
 def _kill(runs: Sequence[Run]) -> None:
@@ -362,25 +322,3 @@ def _kill(runs: Sequence[Run]) -> None:
 def _busy(verdict: Verdict) -> Reason:
     where = f" on node {verdict.node}" if verdict.node else " on another node"
     return Reason(ReasonCode.OVERLAP, f"a run of the job is still under way{where}")
-
-
-def _digest(jobs: Sequence[Job]) -> str:
-    """The same for nodes that have the same jobs."""
-    digest = sha256()
-    for text in sorted(f"{job.name}\0{_when(job)}\0{_what(job)}\0{job.policy!r}" for job in jobs):
-        digest.update(text.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:16]
-
-
-def _when(job: Job) -> str:
-    """Its schedule with its zone: machines may have zones of their own."""
-    zone = job.schedule.zone.tz
-    return f"{job.schedule.text}\0{getattr(zone, 'key', None) or zone}"
-
-
-def _what(job: Job) -> str:
-    """What it runs. The representation of a function has its address, which is another one in each process."""
-    if not isinstance(job.action, PythonCall):
-        return repr(job.action)
-    function = job.action.function
-    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
