@@ -668,6 +668,15 @@ def test_orders_reach_the_node_until_it_has_them(nodes: Nodes) -> None:
     assert beat(one).orders == ()
 
 
+def test_an_order_has_the_name_of_the_job_as_its_node_knows_it(nodes: Nodes) -> None:
+    """A service whose name is no UTF-8 was not found when it was to be stopped: its order had the stored form."""
+    one, two = nodes("one"), nodes("two")
+    two.cluster.claim([SharedFire("web\udcff", 0)])
+    one.cluster.send("two", Order(0, "stop", "web\udcff", "", "ann", ""))
+    (order,) = beat(two).orders
+    assert order.job == "web\udcff"
+
+
 def test_what_one_node_wrote_is_history_for_all(nodes: Nodes) -> None:
     one, two = nodes("one"), nodes("two")
     begin(one, "run1", SharedFire("job\0\udc80", now()), 0, why="zero \0, surrogate \ud800")

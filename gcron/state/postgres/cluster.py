@@ -107,12 +107,15 @@ class PostgresCluster:
             },
             pauses_version=answer["pauses_version"],
             successes={self._names.get(job, job): time for job, time in answer["successes"].items()},
-            orders=tuple(Order(*(order[name] for name in Order.__match_args__)) for order in answer["orders"]),
+            orders=tuple(
+                Order(*(self._named(order)[name] for name in Order.__match_args__)) for order in answer["orders"]
+            ),
             nodes=tuple(_node_of(each) for each in answer["nodes"]),
         )
 
-    def _named(self, run: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**run, "job": self._names.get(run["job"], run["job"])}
+    def _named(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row with the name of its job as this node has it."""
+        return {**row, "job": self._names.get(row["job"], row["job"])}
 
     def send(self, node: str, order: Order) -> None:
         """See `Cluster.send`."""
