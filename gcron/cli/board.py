@@ -19,12 +19,12 @@ from rich.text import Text
 
 from gcron.cli.columns import Column, format_columns
 from gcron.cli.following import Follower, View
-from gcron.cli.messages import plural
 from gcron.cli.standing import head, worst_first
 from gcron.cli.status import JOB_COLUMNS, SERVICE_COLUMNS, job_row, service_row
 from gcron.cli.table import shorten
 from gcron.cli.talking import colour
 from gcron.cli.terminal import wants_colour, width, wrap
+from gcron.wording import plural
 
 __all__ = ["draw", "show_board"]
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator, Sequence
 
 from gcron.cli.files import Crontabs
-from gcron.cli.messages import complain, plural, say
+from gcron.cli.messages import complain, say
 from gcron.cli.times import TimeError
 from gcron.crontab import Entry, Problem
 from gcron.escaping import escape_line
 from gcron.policy import Policy
+from gcron.wording import plural
 
 __all__ = ["main"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gcron.crontab import Problem
     from gcron.daemon.formats.format import Format, Level
 
-__all__ = ["RecordStream", "complain", "machine_format", "plural", "say"]
+__all__ = ["RecordStream", "complain", "machine_format", "say"]
 
 
 def say(text: str, level: Level = "error", log_format: str = "text") -> None:
@@ -54,11 +54,6 @@ def machine_format(log_format: str, limit: int | None = None) -> Format | None:
 
         return LogfmtFormat(limit)
     return None
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 error`, `2 errors`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 class RecordStream(io.TextIOBase):

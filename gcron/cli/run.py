@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from gcron.cli.files import Crontabs
-from gcron.cli.messages import RecordStream, complain, machine_format, plural, say
+from gcron.cli.messages import RecordStream, complain, machine_format, say
 from gcron.cli.node_options import is_shared, node_name, shows_password
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
@@ -34,6 +34,7 @@ from gcron.state.rules import KEEP, Keep
 from gcron.supervise.command import Command
 from gcron.supervise.start_script import DEFAULT_SHELL, arguments
 from gcron.supervise.timing import TIMING, Timing
+from gcron.wording import plural
 from gcron_boot import has_init
 
 __all__ = ["main"]

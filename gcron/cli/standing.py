@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gcron.cli.following import View
-from gcron.cli.status import headlines, is_crashing, is_failing
+from gcron.cli.status import headlines, is_crashing
+from gcron.control.failures import is_failing
 
 __all__ = ["head", "worst_first"]
 
@@ -36,7 +37,7 @@ def worst_first(jobs: Iterable[Record], now: str) -> list[Record]:
 def _rank(job: Record, now: str) -> int:
     if "service" in job:
         return _BAD if is_crashing(job, now) else _SERVICES.get(job["service"]["state"], _WELL)
-    if is_failing(job) or job["overdue"]:
+    if is_failing(job["recent"]) or job["overdue"]:
         return _BAD
     if job["paused"] or not job["enabled"]:
         return _AT_REST

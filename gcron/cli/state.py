@@ -9,15 +9,14 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 
-from gcron.cli.messages import plural
 from gcron.cli.node_options import is_shared
 from gcron.errors import StateError
 from gcron.escaping import escape, escape_line
 from gcron.scheduler.records import Record, instant, stored_run_record
-from gcron.sizes import describe_size
 from gcron.state.database import Damaged, Refused
 from gcron.state.places import DATABASE, Holder, NoHome, find_holder, find_instances, state_home
 from gcron.state.upkeep import Upkeep
+from gcron.wording import describe_size, plural
 
 __all__ = ["main"]
 

@@ -9,10 +9,8 @@ from functools import partial
 from typing import Any
 
 from gcron.cli.columns import Column, print_columns, with_nodes
-from gcron.cli.messages import plural
 from gcron.cli.node_rows import NODE_COLUMNS, node_row
 from gcron.cli.talking import (
-    FAILURES,
     ago,
     colour,
     find,
@@ -27,9 +25,11 @@ from gcron.cli.talking import (
 )
 from gcron.cli.terminal import print_wrapped
 from gcron.control.client import Client
+from gcron.control.failures import FAILURES, is_failing
 from gcron.control.node_words import node_problems
 from gcron.escaping import escape_line
 from gcron.policy.wording import option_text
+from gcron.wording import plural
 
 __all__ = [
     "JOB_COLUMNS",
@@ -37,7 +37,6 @@ __all__ = [
     "SERVICE_COLUMNS",
     "headlines",
     "is_crashing",
-    "is_failing",
     "job_row",
     "main",
     "run_row",
@@ -106,7 +105,7 @@ def _all(client: Client, options: argparse.Namespace) -> int:
 
 def headlines(instance: Record, jobs: Sequence[Record]) -> list[tuple[str, str]]:
     """Return what is to be known before the tables, each with its colour; empty for none."""
-    failing = sum(is_failing(job) for job in jobs)
+    failing = sum(is_failing(job["recent"]) for job in jobs)
     counts = [
         plural(len(jobs), "job"),
         f"{sum(bool(job['running']) for job in jobs)} running",
@@ -136,12 +135,6 @@ def _message_line(counts: Record) -> str:
     where = f" ({counts['where']})" if counts["where"] else ""
     error = f": {counts['last_error']}" if counts["last_error"] else ""
     return f"messages to {counts['target']}{where}: {numbers}{error}"
-
-
-def is_failing(job: Record) -> bool:
-    """Whether the last run that succeeded or failed has failed."""
-    decided = [outcome for outcome in job["recent"] if outcome == "succeeded" or outcome in FAILURES]
-    return bool(decided) and decided[-1] != "succeeded"
 
 
 def is_crashing(job: Record, now: str) -> bool:

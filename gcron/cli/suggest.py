@@ -8,11 +8,12 @@ from datetime import datetime
 
 from gcron.cli.files import load_or_complain
 from gcron.cli.jobs import next_fire
-from gcron.cli.messages import plural, say
+from gcron.cli.messages import say
 from gcron.cli.times import TimeError, read_moment, utc_text, zone_name
 from gcron.schedule import Zone
 from gcron.schedule.clock import SystemClock
 from gcron.web.quiet import NEAR, quietest_minutes
+from gcron.wording import plural
 
 __all__ = ["main"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.control.client import Client, NoGcron, Refused, connect
+from gcron.control.failures import FAILURES
 from gcron.escaping import escape
 
 __all__ = [
-    "FAILURES",
     "NO_GCRON",
     "REFUSED",
     "ago",
@@ -34,8 +34,6 @@ _WRONG_COMMAND_LINE = 2
 NO_GCRON = 3
 _NO_JOB = 4
 
-FAILURES = frozenset({"failed", "timed-out", "killed", "start-failed", "unknown-exit", "lost"})
-"""Outcomes that count as failures: those of `gcron.scheduler.history`, which is slow to import."""
 _WORDS = {
     "succeeded": "ok",
     "timed-out": "timed out",

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from gcron.cli.files import Progress, load_or_complain
 from gcron.cli.jobs import next_fire, place_of, user_of
-from gcron.cli.messages import plural, say
+from gcron.cli.messages import say
 from gcron.cli.terminal import is_terminal, print_wrapped, wants_colour, width
 from gcron.cli.times import TimeError, read_moment, utc_text, zone_name
 from gcron.crontab import Entry, Loaded
@@ -20,6 +20,7 @@ from gcron.escaping import escape_line
 from gcron.frozen import frozen
 from gcron.schedule import EverySchedule, Zone
 from gcron.schedule.clock import SystemClock
+from gcron.wording import plural
 
 __all__ = ["main"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gcron.schedule import ScheduleError, Zone, find_zone, parse_duration
 from gcron.schedule.clock import local_timezone
-from gcron.schedule.spans import describe_span
+from gcron.wording import describe_span
 
 __all__ = [
     "Moment",

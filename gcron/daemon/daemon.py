@@ -26,7 +26,6 @@ from gcron.runtime.event import Event as Flag
 from gcron.runtime.greenlet import Greenlet, spawn, spawn_later
 from gcron.runtime.hub import SignalHandler, get_hub
 from gcron.schedule.clock import Clock, SystemClock
-from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, Run, Scheduler, SchedulerEvent, ServiceStateChanged, StopReport, Store
 from gcron.scheduler.watchdog import Blocker
 from gcron.supervise.cgroup import remove_cgroups, use_cgroups
@@ -35,6 +34,7 @@ from gcron.supervise.leftovers import find_leftovers
 from gcron.supervise.process_reader import NotReadable
 from gcron.supervise.run_state import RunState
 from gcron.supervise.timing import TIMING, Timing
+from gcron.wording import describe_span
 
 __all__ = [
     "EXIT_CLEAN",

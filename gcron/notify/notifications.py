@@ -23,10 +23,10 @@ from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import Timer, get_hub
 from gcron.runtime.waiting import joinall, killall
 from gcron.schedule.clock import Clock
-from gcron.schedule.spans import describe_span
 from gcron.scheduler import Job, JobEvent, Scheduler
 from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.messages import KeptMessage, MessageStore, RecentMessage, TargetCounts
+from gcron.wording import describe_span
 
 __all__ = ["Notifications"]
 

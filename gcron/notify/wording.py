@@ -10,11 +10,11 @@ from gcron.notify.rules import Occasion
 from gcron.scheduler.events import FiresMissed, JobEvent, RunFinished, RunLate, ServiceStateChanged, SuccessOverdue
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import event_record
-from gcron.sizes import describe_size
 from gcron.supervise.command import Command
 from gcron.supervise.outcome import Outcome, RunResult
 from gcron.supervise.restarts import ServiceState
 from gcron.supervise.usage import Usage
+from gcron.wording import describe_size, option_span
 
 __all__ = ["message_about_reload", "message_of", "test_message"]
 
@@ -72,17 +72,6 @@ def test_message(name: str, now: float) -> Message:
     return Message(new_id(), "test", now, "gcron: this is a test", "gcron-test", text, record)
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration as people write it: `25h`, `1h30m`, `90s`."""
-    left = round(seconds)
-    if left < 120:
-        return f"{left}s"
-    parts = [(left // 86400, "d"), (left % 86400 // 3600, "h"), (left % 3600 // 60, "m"), (left % 60, "s")]
-    if left % 86400 and left < 2 * 86400:
-        parts = [(left // 3600, "h"), *parts[2:]]
-    return "".join(f"{number}{unit}" for number, unit in parts if number)
-
-
 def _title(occasion: Occasion, kind: str, zone: tzinfo) -> str:
     event = occasion.event
     job = event.job
@@ -98,9 +87,9 @@ def _title(occasion: Occasion, kind: str, zone: tzinfo) -> str:
     if isinstance(event, FiresMissed):
         return f"{job} missed {event.count} fire{'' if event.count == 1 else 's'}: {event.reason}{often}"
     if isinstance(event, RunLate):
-        return f"{job} begins {duration_text(event.delay)} late: {event.reason}{often}"
+        return f"{job} begins {option_span(round(event.delay))} late: {event.reason}{often}"
     if isinstance(event, SuccessOverdue):
-        return f"{job} is overdue: no success for {duration_text(event.within)}"
+        return f"{job} is overdue: no success for {option_span(round(event.within))}"
     if isinstance(event, ServiceStateChanged):
         return f"the service {job} {_state(event)}"
     return f"{job} starts"

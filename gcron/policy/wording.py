@@ -6,12 +6,9 @@ from resource import RLIM_INFINITY
 
 from gcron.policy.options import OPTIONS
 from gcron.policy.values import read_factor
-from gcron.sizes import option_size
+from gcron.wording import option_size, option_span
 
 __all__ = ["option_text"]
-
-_UNITS = ((3600, "h"), (60, "m"), (1, "s"))
-_DAY = 86400
 
 
 def option_text(name: str, value: object) -> str:
@@ -32,7 +29,7 @@ def option_text(name: str, value: object) -> str:
     if row.reader is read_factor:
         return f"{value:g}"
     if isinstance(value, float):
-        return _duration(value)
+        return option_span(value)
     if name == "umask":
         return f"{value:03o}"
     if name == "cpu-max":
@@ -40,16 +37,3 @@ def option_text(name: str, value: object) -> str:
     if value == RLIM_INFINITY and name.startswith("rlimit-"):
         return "unlimited"
     return option_size(value) if "bytes" in row.help or name == "keep-output" else str(value)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds, exactly: `2h`, `25h`, `7d`, `1h30m`, `1.5s`."""
-    days, left = divmod(seconds, _DAY)
-    if days and (days < 2 and left):  # nobody writes 1d1h for 25h
-        days, left = 0.0, seconds
-    parts = [f"{days:.0f}d"] if days else []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size) if size > 1 else (left, 0.0)
-        if count:
-            parts.append(f"{round(count, 6):.8g}{unit}")
-    return "".join(parts) or "0s"

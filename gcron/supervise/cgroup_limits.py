@@ -12,10 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gcron.sizes import option_size
 from gcron.supervise.cgroup import hand_down, own_group, uses_cgroups
 from gcron.supervise.cgroup_files import own_directories
 from gcron.supervise.command import Limits
+from gcron.wording import option_size
 
 __all__ = ["divide", "foresee", "report_once", "settings_of"]
 

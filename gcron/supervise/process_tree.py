@@ -16,7 +16,6 @@ from typing import Protocol
 from gcron.frozen import frozen
 from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
-from gcron.sizes import describe_size, option_size
 from gcron.supervise.cgroup import enter_cgroup
 from gcron.supervise.cgroup_files import Cgroup, count_oom_kills
 from gcron.supervise.command import Command, Identity, new_mark
@@ -29,6 +28,7 @@ from gcron.supervise.start_turns import start_turns
 from gcron.supervise.surroundings import Surroundings
 from gcron.supervise.timing import TIMING, Timing
 from gcron.supervise.usage import Usage, own_peak, usage_of
+from gcron.wording import describe_size, option_size
 
 __all__ = ["Leader", "ProcessTree", "TreeEnd", "start_tree"]
 

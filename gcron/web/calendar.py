@@ -22,7 +22,8 @@ from gcron.runtime.lock import Semaphore
 from gcron.scheduler.job import Job
 from gcron.version import __version__
 from gcron.web.answers import Answer, Refusal
-from gcron.web.words import plural, quoted
+from gcron.web.words import quoted
+from gcron.wording import plural
 
 __all__ = ["DAYS", "MISSING", "MOST_EVENTS", "OFTEN", "PLACE", "Calendar"]
 

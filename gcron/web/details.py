@@ -13,11 +13,11 @@ from gcron.policy.wording import option_text
 from gcron.scheduler.events import asked_words
 from gcron.scheduler.history import OutputPart
 from gcron.scheduler.records import Record
-from gcron.sizes import describe_size
 from gcron.web.charts import durations_chart, percentile
 from gcron.web.output_html import OutputHtml
 from gcron.web.standing import standing_of
 from gcron.web.words import ago, exact, outcome_word, seconds_of, short_exact, span, until
+from gcron.wording import describe_size
 
 __all__ = ["events_view", "job_page", "run_page", "runs_view", "services_view"]
 

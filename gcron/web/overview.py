@@ -13,7 +13,8 @@ from gcron.frozen import frozen
 from gcron.scheduler.records import Record
 from gcron.web.standing import RANKS, Standing, standing_of
 from gcron.web.strips import strip
-from gcron.web.words import ago, outcome_word, plural, seconds_of, short_exact, span, until
+from gcron.web.words import ago, outcome_word, seconds_of, short_exact, span, until
+from gcron.wording import plural
 
 __all__ = ["PAGE", "Filter", "Selection", "headline", "page", "row", "select"]
 

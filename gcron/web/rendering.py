@@ -12,6 +12,7 @@ from gcron.escaping import escape_line
 from gcron.runtime.threadpool import ThreadPool
 from gcron.web import words
 from gcron.web.static import version_of
+from gcron.wording import plural
 
 __all__ = ["Renderer"]
 
@@ -34,7 +35,7 @@ class Renderer:
             finalize=_shown,
         )
         self._environment.filters |= {"q": words.quoted, "exact": words.exact, "span": words.span}
-        self._environment.globals |= {"base": base, "version_of": version_of, "plural": words.plural}
+        self._environment.globals |= {"base": base, "version_of": version_of, "plural": plural}
 
     def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What `work` returns, called in a thread; the caller parks."""

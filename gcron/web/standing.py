@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from gcron.control.failures import is_failing
 from gcron.scheduler.records import Record
-from gcron.supervise.outcome import FAILURES
 
 __all__ = ["Standing", "standing_of"]
 
@@ -55,8 +55,7 @@ def standing_of(job: Record) -> Standing:
         return Standing.OFF
     if (service := job.get("service")) is not None:
         return _SERVICES.get(service["state"], Standing.STOPPED)
-    decided = [outcome for outcome in job["recent"] if outcome == "succeeded" or outcome in FAILURES]
-    if decided and decided[-1] != "succeeded":
+    if is_failing(job["recent"]):
         return Standing.FAILING
     if job["overdue"]:
         return Standing.OVERDUE
@@ -66,4 +65,4 @@ def standing_of(job: Record) -> Standing:
         return Standing.RUNNING if job["running"][0]["state"] in ("running", "stopping") else Standing.WAITING
     if job["paused"]:
         return Standing.PAUSED
-    return Standing.OK if decided else Standing.NEW
+    return Standing.OK if "succeeded" in job["recent"] else Standing.NEW

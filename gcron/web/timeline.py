@@ -15,7 +15,8 @@ from gcron.schedule.clock import local_timezone
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record
 from gcron.web.quiet import quietest_minutes
-from gcron.web.words import OUTCOMES, plural, quoted, seconds_of, span
+from gcron.web.words import OUTCOMES, quoted, seconds_of, span
+from gcron.wording import plural
 
 __all__ = ["Day", "coming_day", "past_day"]
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gcron.scheduler.records import Record
 
-__all__ = ["OUTCOMES", "ago", "exact", "outcome_word", "plural", "quoted", "seconds_of", "short_exact", "span", "until"]
+__all__ = ["OUTCOMES", "ago", "exact", "outcome_word", "quoted", "seconds_of", "short_exact", "span", "until"]
 
 OUTCOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -94,11 +94,6 @@ def short_exact(time: str, now: float) -> str:
     if days < 7:
         return f"{moment:%a %H:%M}"
     return f"{moment:%-d %b %H:%M}" if days < 300 else f"{moment:%Y-%m-%d}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 job`, `2,000 jobs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def quoted(text: str) -> Markup:

@@ -351,7 +351,7 @@ def test_a_job_that_was_stopped_on_request_is_not_failing(ask: Callable[..., str
 
 def test_the_commands_know_the_outcomes_that_are_failures() -> None:
     """They do not import those of the scheduler, for a quick start."""
-    from gcron.cli import talking
+    from gcron.control import failures
     from gcron.supervise import outcome
 
-    assert frozenset(map(str, outcome.FAILURES)) == talking.FAILURES
+    assert frozenset(map(str, outcome.FAILURES)) == failures.FAILURES

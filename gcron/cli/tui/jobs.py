@@ -9,7 +9,6 @@ from textual.binding import Binding
 from textual.widget import Widget
 from textual.widgets import DataTable, Footer, Input
 
-from gcron.cli.messages import plural
 from gcron.cli.standing import head, worst_first
 from gcron.cli.status import JOB_COLUMNS, SERVICE_COLUMNS, job_row, service_row, strip
 from gcron.cli.talking import style_of
@@ -17,6 +16,7 @@ from gcron.cli.tui.runs import RunsScreen
 from gcron.cli.tui.screen import BoardScreen
 from gcron.cli.tui.session import Session
 from gcron.cli.tui.table import Table
+from gcron.wording import plural
 
 __all__ = ["JobsScreen"]
 

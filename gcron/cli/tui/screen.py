@@ -13,11 +13,11 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from gcron.cli.acting import describe_pause, describe_resume, describe_stop, describe_trigger
-from gcron.cli.messages import plural
 from gcron.cli.tui.dialogs import Question
 from gcron.cli.tui.session import Said, Session
 from gcron.control.client import Client
 from gcron.escaping import escape, escape_line
+from gcron.wording import plural
 
 __all__ = ["BoardScreen"]
 

@@ -32,8 +32,8 @@ from gcron.scheduler.events import (
     StoreRecovered,
     asked_words,
 )
-from gcron.sizes import describe_size
 from gcron.supervise.usage import Usage
+from gcron.wording import describe_size
 
 __all__ = ["TextFormat", "duration"]
 
