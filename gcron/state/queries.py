@@ -21,8 +21,8 @@ from gcron.scheduler.history import (
 from gcron.scheduler.job import Job
 from gcron.scheduler.messages import KeptMessage
 from gcron.state.database import chunks, marks, storable
-from gcron.state.rules import read_chain, valid_chain
-from gcron.state.writing import RUN_COLUMNS, read_boot_id
+from gcron.state.rules import RUN_COLUMNS, read_chain, valid_chain
+from gcron.state.writing import read_boot_id
 from gcron.supervise.outcome import FAILURES, ON_PURPOSE, Outcome
 
 __all__ = [

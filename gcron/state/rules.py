@@ -11,12 +11,13 @@ from types import NoneType
 from gcron.frozen import frozen
 from gcron.schedule import Schedule
 from gcron.schedule.seeded import digest
-from gcron.scheduler.history import Chain, Upstream
+from gcron.scheduler.history import Chain, StoredRun, Upstream
 from gcron.scheduler.job import Job
 
 __all__ = [
     "KEEP",
     "KEPT_FAILURES",
+    "RUN_COLUMNS",
     "Keep",
     "keep_of",
     "read_chain",
@@ -24,6 +25,9 @@ __all__ = [
     "valid_chain",
     "write_chain",
 ]
+
+RUN_COLUMNS = StoredRun.__match_args__
+"""Columns of a table of runs that are the fields of a `StoredRun`."""
 
 # -- how much is kept -------------------------------------------------------------------------------------------
 

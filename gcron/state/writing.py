@@ -14,11 +14,10 @@ from gcron.scheduler.messages import KeptMessage
 from gcron.scheduler.store import Fire
 from gcron.scheduler.tally import Tally, tally
 from gcron.state.database import chunks, insert, marks, storable
-from gcron.state.rules import Keep, keep_of, schedule_digests, write_chain
+from gcron.state.rules import RUN_COLUMNS, Keep, keep_of, schedule_digests, write_chain
 from gcron.version import __version__
 
 __all__ = [
-    "RUN_COLUMNS",
     "begin_session",
     "claim",
     "define",
@@ -36,8 +35,6 @@ __all__ = [
     "write_runs",
 ]
 
-RUN_COLUMNS = StoredRun.__match_args__
-"""Columns of `run` that are the fields of a `StoredRun`."""
 _run_values = attrgetter(*RUN_COLUMNS)
 
 # -- runs -------------------------------------------------------------------------------------------------------

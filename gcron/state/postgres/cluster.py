@@ -9,9 +9,9 @@ from typing import Any
 from gcron.errors import StateError
 from gcron.scheduler.cluster import Answer, Beat, NodeRecord, Order, Presence, SharedFire, Verdict
 from gcron.scheduler.history import Pause, StoredRun
-from gcron.state.postgres.reading import RUN_COLUMNS
 from gcron.state.postgres.records import as_json, ending_of_lost, shared_fires_of, storable
 from gcron.state.postgres.session import Session
+from gcron.state.rules import RUN_COLUMNS
 
 __all__ = ["PostgresCluster"]
 

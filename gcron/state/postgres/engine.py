@@ -184,7 +184,7 @@ class Engine:
 
     def runs(self, query: RunQuery) -> RunPage:
         """See `Store.runs`."""
-        return reading.page_of_rows(self.session.execute(*reading.query_of_runs(query, storable)), query.limit)
+        return reading.page_of_rows(self.session.execute(*reading.query_of_runs(query)), query.limit)
 
     def run(self, run_id: str) -> StoredRun | None:
         """See `Store.run`."""

@@ -19,7 +19,8 @@ from gcron.scheduler.history import (
 )
 from gcron.scheduler.messages import KeptMessage
 from gcron.state.postgres.connections import Rows
-from gcron.state.rules import read_chain, valid_chain
+from gcron.state.postgres.records import storable
+from gcron.state.rules import RUN_COLUMNS, read_chain, valid_chain
 from gcron.supervise.outcome import FAILURES, ON_PURPOSE, Outcome
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "OUTPUT",
     "PROCESSES",
     "RUN",
-    "RUN_COLUMNS",
     "SUMMARIES",
     "SUMMARIES_OF",
     "fires_of",
@@ -44,8 +44,6 @@ __all__ = [
     "summaries_of",
 ]
 
-RUN_COLUMNS = StoredRun.__match_args__
-"""Columns of `run` that are the fields of a `StoredRun`."""
 _RUN = ", ".join(f"r.{name}" for name in RUN_COLUMNS)
 _MESSAGES_AT_ONCE = 100
 
@@ -121,9 +119,9 @@ def fires_of(rows: Rows, names: Mapping[str, str]) -> tuple[Fire, ...]:
 # -- history ----------------------------------------------------------------------------------------------------
 
 
-def query_of_runs(query: RunQuery, storable: Any) -> tuple[str, list[object]]:
+def query_of_runs(query: RunQuery) -> tuple[str, list[object]]:
     """The statement for a page of runs, and its values. Raises ValueError for a wrong cursor."""
-    where, values = _condition(query, storable)
+    where, values = _condition(query)
     newest_first = "ORDER BY created DESC, number DESC LIMIT %s"
     branches: list[str] = []
     parameters: list[object] = []
@@ -150,7 +148,7 @@ def _outcome_conditions(query: RunQuery) -> list[tuple[str, list[object]]]:
     return found or [("false", [])]
 
 
-def _condition(query: RunQuery, storable: Any) -> tuple[list[str], list[object]]:
+def _condition(query: RunQuery) -> tuple[list[str], list[object]]:
     where: list[str] = []
     values: list[object] = []
     if query.job is not None:

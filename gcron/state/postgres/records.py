@@ -14,11 +14,12 @@ from gcron.scheduler.job import Job
 from gcron.scheduler.journal import Batch
 from gcron.scheduler.tally import Tally
 from gcron.state import database
-from gcron.state.postgres.reading import RUN_COLUMNS
-from gcron.state.rules import Keep, keep_of, schedule_digests, write_chain
+from gcron.state.rules import RUN_COLUMNS, Keep, keep_of, schedule_digests, write_chain
 from gcron.supervise.outcome import Outcome, Reason, ReasonCode
 
 __all__ = [
+    "FOREVER",
+    "MOST",
     "as_json",
     "batch_of",
     "definitions_of",
@@ -31,9 +32,10 @@ __all__ = [
 
 _run_values = attrgetter(*RUN_COLUMNS)
 _sums = attrgetter(*Tally.__slots__)
-# A later one is as good as none, and fits into what PostgreSQL adds up.
-_FOREVER = 1e12
-_MOST = (1 << 63) - 1
+FOREVER = 1e12
+"""Seconds. A longer time means no more, and this one fits into what PostgreSQL adds up."""
+MOST = (1 << 63) - 1
+"""The largest number of a column."""
 
 
 def storable(text: str) -> str:
@@ -129,7 +131,7 @@ def definitions_of(jobs: Sequence[Job], default: Keep) -> list[dict[str, Any]]:
         keep = keep_of(job, default)
         found.append(
             {"name": storable(job.name), "schedule": digests[job.name]}
-            | {"keep_runs": min(keep.runs, _MOST), "keep_for": min(keep.age, _FOREVER)}
+            | {"keep_runs": min(keep.runs, MOST), "keep_for": min(keep.age, FOREVER)}
         )
     return found
 
@@ -149,7 +151,7 @@ def shared_fires_of(fires: Sequence[SharedFire]) -> str:
     return as_json(
         [
             {"place": place, "job": storable(fire.job), "fire_at": fire.fire_at, "trigger": storable(fire.trigger)}
-            | {"deadline": min(fire.deadline, _FOREVER), "may_overlap": fire.overlaps}
+            | {"deadline": min(fire.deadline, FOREVER), "may_overlap": fire.overlaps}
             | {"retry_lost": fire.retry_lost, "is_missed": fire.is_missed}
             for place, fire in enumerate(fires)
         ]

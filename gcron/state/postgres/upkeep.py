@@ -12,7 +12,7 @@ from typing import Any
 
 from gcron.scheduler.history import OutputPart, StoredRun
 from gcron.state.output import OutputFiles
-from gcron.state.postgres.records import as_json, ending_of_lost, storable
+from gcron.state.postgres.records import FOREVER, MOST, as_json, ending_of_lost, storable
 from gcron.state.postgres.session import Session
 from gcron.state.rules import KEPT_FAILURES, Keep
 from gcron.supervise.outcome import FAILURES, ON_PURPOSE
@@ -36,7 +36,6 @@ _CROWD = 20
 _PAUSE, _ROUND, _FIRST_ROUND = 0.2, 3600.0, 60.0
 # Output without a run is left alone for so many seconds: its run may not be written yet.
 _YOUNG = 3600.0
-_FOREVER, _MOST = 1e12, (1 << 63) - 1
 
 COPIED = 64 * 1024
 """Bytes of the beginning and of the end of a run's output that other nodes can see."""
@@ -89,7 +88,7 @@ class Retention:
     def _prune(self, jobs: list[str], now: float) -> int | None:
         """How many runs of these jobs it has deleted; None while another node does it."""
         keep = self._keep
-        values = [as_json(jobs), min(keep.runs, _MOST), min(keep.age, _FOREVER), now]
+        values = [as_json(jobs), min(keep.runs, MOST), min(keep.age, FOREVER), now]
         codes = [as_json(sorted(map(str, FAILURES))), as_json(sorted(map(str, ON_PURPOSE)))]
         ((gone,),) = self._session.execute(_PRUNE, [*values, *codes, KEPT_FAILURES, _MOST_DELETED])
         if gone is None:
@@ -101,7 +100,7 @@ class Retention:
         ((is_mine,),) = self._session.execute("SELECT {s}.take_round(%s)", [_ROUND - _FIRST_ROUND])
         if is_mine:
             yield from self._look_at_all(now)
-            self._session.execute(_SWEEP, [now, min(self._keep.age, _FOREVER), ending_of_lost()])
+            self._session.execute(_SWEEP, [now, min(self._keep.age, FOREVER), ending_of_lost()])
             yield True
         yield from self._delete_strays(now)
 
