@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gcron.control import actions, operations
 from gcron.control.errors import ControlError
-from gcron.control.feed import Feed, Message, follow_output, output_record
+from gcron.control.feed import Feed, StreamEvent, follow_output, output_record
 from gcron.control.instance import Instance
 from gcron.control.nodes import own_node
 from gcron.scheduler.history import OutputPart, RunQuery
@@ -108,7 +108,7 @@ def _json_lines(parts: Iterator[tuple[int, OutputPart]]) -> Iterator[bytes]:
         yield json.dumps({"event": "output", **output_record(part, timestamps=True)}).encode("ascii") + b"\n"
 
 
-def events(asked: Asked) -> Iterator[Message]:
+def events(asked: Asked) -> Iterator[StreamEvent]:
     """What happens, as it happens."""
     values = asked.values
     names: frozenset[str] = values.get("job", frozenset())

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from gcron.control.answers import Asked, Output
 from gcron.control.endpoints import ENDPOINTS, Endpoint
 from gcron.control.errors import ControlError
-from gcron.control.feed import Feed, Message
+from gcron.control.feed import Feed, StreamEvent
 from gcron.control.instance import AT_ONCE, Instance
 from gcron.control.openapi import openapi_document
 from gcron.control.request import read_body, read_parameters
@@ -116,36 +116,36 @@ def _items(items: list[Any]) -> Iterator[str]:
         yield json.dumps(item)
 
 
-def _stream(start_response: StartResponse, messages: Iterator[Message]) -> Iterator[bytes]:
-    # Now, and not at the first message: a client wants to know that it is connected.
+def _stream(start_response: StartResponse, events: Iterator[StreamEvent]) -> Iterator[bytes]:
+    # Now, and not at the first event: a client wants to know that it is connected.
     start_response("200 OK", [("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "no"), *_HEADERS])
-    return _Stream(messages)
+    return _Stream(events)
 
 
 class _Stream:
-    """Messages as server-sent events. Its `close` ends the messages, also when the client has gone."""
+    """Events as the bytes of a stream. Its `close` ends the events, also when the client has gone."""
 
-    def __init__(self, messages: Iterator[Message]) -> None:
-        self._messages = messages
+    def __init__(self, events: Iterator[StreamEvent]) -> None:
+        self._events = events
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        return _event(next(self._messages))
+        return _text_of(next(self._events))
 
     def close(self) -> None:
         """See PEP 3333."""
-        close = getattr(self._messages, "close", None)
+        close = getattr(self._events, "close", None)
         if close is not None:
             close()
 
 
-def _event(message: Message) -> bytes:
-    if not message.kind:
+def _text_of(event: StreamEvent) -> bytes:
+    if not event.kind:
         return b": still here\n\n"
-    lines = f"event: {message.kind}\n" + (f"id: {message.message_id}\n" if message.message_id else "")
-    return f"{lines}data: {json.dumps(message.data)}\n\n".encode("ascii")
+    lines = f"event: {event.kind}\n" + (f"id: {event.event_id}\n" if event.event_id else "")
+    return f"{lines}data: {json.dumps(event.data)}\n\n".encode("ascii")
 
 
 def problem(error: ControlError, start_response: StartResponse) -> list[bytes]:

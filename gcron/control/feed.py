@@ -22,7 +22,7 @@ from gcron.scheduler.history import OutputPart, OutputSpan
 from gcron.scheduler.records import Record, event_record, instant
 from gcron.supervise.run import Run
 
-__all__ = ["Feed", "Message", "follow_output", "output_record"]
+__all__ = ["Feed", "StreamEvent", "follow_output", "output_record"]
 
 # Events that are kept for readers that come back with a Last-Event-ID.
 _KEPT = 2000
@@ -38,12 +38,12 @@ _LOOK_ELSEWHERE = 2.0
 
 
 @frozen
-class Message:
+class StreamEvent:
     """One event of a stream (HTML Living Standard, section 9.2). Without a `kind` it only keeps the stream alive."""
 
     kind: str = ""
     data: Record | None = None
-    message_id: str = ""
+    event_id: str = ""
 
 
 class Feed:
@@ -74,10 +74,10 @@ class Feed:
 
     def follow(
         self, jobs: frozenset[str] = frozenset(), kinds: frozenset[str] = frozenset(), last_id: str = ""
-    ) -> Iterator[Message]:
+    ) -> Iterator[StreamEvent]:
         """The events from now on, or after the one with `last_id`; of these jobs and kinds, or all of them.
 
-        When events after `last_id` are not kept any more, the first message is a `gap`. Raises ControlError.
+        When events after `last_id` are not kept any more, the first one is a `gap`. Raises ControlError.
         """
         if len(self._readers) >= _MOST_READERS:
             raise ControlError("too-many-streams", f"{_MOST_READERS} streams are being read already")
@@ -94,23 +94,23 @@ class Feed:
                 reader.take(position, event, is_bounded=False)
         return not self._kept or self._kept[0][0] <= int(number) + 1
 
-    def _read(self, reader: _Reader, is_gap: bool) -> Iterator[Message]:
+    def _read(self, reader: _Reader, is_gap: bool) -> Iterator[StreamEvent]:
         self._readers.add(reader)
         try:
             # At once, so that the reader knows that it is connected, and from which event on.
-            yield Message(
+            yield StreamEvent(
                 "gap" if is_gap else "hello", {"last": self._last}, f"{self._era}-{self._last}" * (not is_gap)
             )
             while True:
                 while reader.waiting:
                     position, event = reader.waiting.popleft()
-                    yield Message(event.kind, event_record(event), f"{self._era}-{position}")
+                    yield StreamEvent(event.kind, event_record(event), f"{self._era}-{position}")
                 if reader.why_ended:
-                    yield Message(reader.why_ended, {"reason": _WHY[reader.why_ended]})
+                    yield StreamEvent(reader.why_ended, {"reason": _WHY[reader.why_ended]})
                     return
                 reader.ready.clear()
                 if not reader.ready.wait(KEEP_ALIVE):
-                    yield Message()
+                    yield StreamEvent()
         finally:
             self._readers.discard(reader)
 
@@ -153,12 +153,12 @@ class _Reader:
 # -- output -------------------------------------------------------------------------------------------------------
 
 
-def follow_output(gcron: Instance, run_id: str, position: int = 0, timestamps: bool = False) -> Iterator[Message]:
+def follow_output(gcron: Instance, run_id: str, position: int = 0, timestamps: bool = False) -> Iterator[StreamEvent]:
     """What a run wrote from `position` on, as it comes, until it has ended: `output`, `gap`, and at last `end`.
 
-    The id of a message is the position after it. `text` holds bytes that are not UTF-8 as `surrogateescape` does. The
+    The id of an event is the position after it. `text` holds bytes that are not UTF-8 as `surrogateescape` does. The
     reader is not waited for: what it does not read in time may not be kept any more, and is a `gap`. With `timestamps`,
-    messages have `spans`. Raises ControlError when there is no such run.
+    outputs have `spans`. Raises ControlError when there is no such run.
     """
     followed = live_run(gcron, run_id)
     if followed is None:
@@ -166,7 +166,9 @@ def follow_output(gcron: Instance, run_id: str, position: int = 0, timestamps: b
     return _output(gcron, run_id, position, followed, timestamps)
 
 
-def _output(gcron: Instance, run_id: str, position: int, followed: Run | None, timestamps: bool) -> Iterator[Message]:
+def _output(
+    gcron: Instance, run_id: str, position: int, followed: Run | None, timestamps: bool
+) -> Iterator[StreamEvent]:
     idle = 0.0
     end: Record | None = None
     while True:
@@ -176,20 +178,20 @@ def _output(gcron: Instance, run_id: str, position: int, followed: Run | None, t
         part = output_part(gcron, run_id, position)
         while part is not None and part.data:
             if part.start > position >= 0:
-                yield Message("gap", {"bytes": part.start - position}, str(part.start))
+                yield StreamEvent("gap", {"bytes": part.start - position}, str(part.start))
             position = part.start + len(part.data)
-            yield Message("output", output_record(part, timestamps), str(position))
+            yield StreamEvent("output", output_record(part, timestamps), str(position))
             idle = 0.0
             part = output_part(gcron, run_id, position)
         if end is not None:
-            yield Message("end", end)
+            yield StreamEvent("end", end)
             return
         pause = _LOOK_EVERY if followed is not None else _LOOK_ELSEWHERE
         sleep(pause)
         idle += pause
         if idle >= KEEP_ALIVE:
             idle = 0.0
-            yield Message()
+            yield StreamEvent()
 
 
 def output_record(part: OutputPart, timestamps: bool) -> Record:

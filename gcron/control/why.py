@@ -38,7 +38,7 @@ from gcron.scheduler.history import Pause, RunQuery, StoredRun
 from gcron.scheduler.job import Job
 from gcron.scheduler.records import Record, instant, pause_record
 
-__all__ = ["Moment", "read_moment", "why"]
+__all__ = ["AskedTime", "read_moment", "why"]
 
 _DAY = 86400
 _EPOCH = datetime(1970, 1, 1)
@@ -54,7 +54,7 @@ _FIELDS_OF_CRON = 5
 _MOST_PAGES, _PAGE = 10, 200
 
 
-class Moment(NamedTuple):
+class AskedTime(NamedTuple):
     """A time that was asked about: an instant, and the width of what was meant: a minute, or a second."""
 
     instant: int
@@ -103,14 +103,14 @@ def why(gcron: Instance, name: str, at: str) -> Record:
 # -- the time -----------------------------------------------------------------------------------------------------
 
 
-def read_moment(text: str, schedule: Schedule, now: int) -> Moment:
+def read_moment(text: str, schedule: Schedule, now: int) -> AskedTime:
     """The time that a text means; without an offset it is a wall time of the schedule's zone.
 
     A time of day alone is the last one that is not to come. Raises ControlError.
     """
     words = text.strip()
     if words.lower() == "now":
-        return Moment(now, 60 if now % 60 == 0 else 1)
+        return AskedTime(now, 60 if now % 60 == 0 else 1)
     zone = schedule.zone
     try:
         if len(words) <= len("02:30:00") and ":" in words:
@@ -123,12 +123,12 @@ def read_moment(text: str, schedule: Schedule, now: int) -> Moment:
         if read.tzinfo is None:
             return _from_wall(schedule, read)
         at = (read - datetime(1970, 1, 1, tzinfo=UTC)) // _SECOND
-        return Moment(at, 60 if at % 60 == 0 else 1)
+        return AskedTime(at, 60 if at % 60 == 0 else 1)
     except (ValueError, OverflowError):
         raise ControlError("bad-request", f"{text!r} is no time: {_HINT}") from None
 
 
-def _span_of(asked: Moment, schedule: Schedule, *, is_now: bool) -> Moment:
+def _span_of(asked: AskedTime, schedule: Schedule, *, is_now: bool) -> AskedTime:
     """The whole minute where the schedule knows no seconds, and for `now`; otherwise what was asked about."""
     if asked.width > 1 or not (is_now or _has_minutes_only(schedule)):
         return asked
@@ -141,7 +141,7 @@ def _has_minutes_only(schedule: Schedule) -> bool:
     return isinstance(core, CronSchedule) and len(NICKNAMES.get(core.text, core.text).split()) == _FIELDS_OF_CRON
 
 
-def _from_wall(schedule: Schedule, read: datetime) -> Moment:
+def _from_wall(schedule: Schedule, read: datetime) -> AskedTime:
     zone = schedule.zone
     wall = (read - _EPOCH) // _SECOND
     width = 60 if wall % 60 == 0 else 1
@@ -149,12 +149,12 @@ def _from_wall(schedule: Schedule, read: datetime) -> Moment:
     instants = sorted(wall - offset for offset in offsets if zone.offset_at(wall - offset) == offset)
     if not instants:
         skipped = next(shift for shift in shifts(zone, wall - 2 * _DAY, wall + 2 * _DAY) if _skips(shift, wall))
-        return Moment(skipped.instant, width, f"the clock skipped {read:%H:%M} that day: {_described(skipped)}")
+        return AskedTime(skipped.instant, width, f"the clock skipped {read:%H:%M} that day: {_described(skipped)}")
     if len(instants) == 1:
-        return Moment(instants[0], width)
+        return AskedTime(instants[0], width)
     due = [at for at in instants if (fire := schedule.next_after(at - 1)) is not None and fire < at + width]
     shift = next(shift for shift in shifts(zone, instants[0], instants[-1]))
-    return Moment((due or instants)[0], width, f"the clock showed {read:%H:%M} twice that day: {_described(shift)}")
+    return AskedTime((due or instants)[0], width, f"the clock showed {read:%H:%M} twice that day: {_described(shift)}")
 
 
 def _skips(shift: Shift, wall: int) -> bool:
@@ -207,7 +207,7 @@ def _fields(job: Job, at: int) -> Iterator[Record]:
         yield {"field": kind.name, "text": field.text, "words": field.words, "value": value, "fits": bool(fits)}
 
 
-def _why_not_due(job: Job, moment: Moment, fields: list[Record]) -> str:
+def _why_not_due(job: Job, moment: AskedTime, fields: list[Record]) -> str:
     clock = f"{moment.clock}; " if moment.clock else ""
     if isinstance(core := core_of(job.schedule), Unscheduled):
         how = {"reboot": "once when gcron starts", "service": "as a service", "manual": "only when it is triggered"}
@@ -236,7 +236,7 @@ def _pause_words(pause: Pause) -> str:
     return asked_words(f"paused since {instant(int(pause.since))}", pause.who, pause.why)
 
 
-def _find_trigger(gcron: Instance, job: Job, moment: Moment, why_not: str) -> Record | None:
+def _find_trigger(gcron: Instance, job: Job, moment: AskedTime, why_not: str) -> Record | None:
     """The run that somebody triggered then."""
     begin, end = moment.instant, moment.instant + moment.width
     for live in gcron.scheduler.status(job.name).running:

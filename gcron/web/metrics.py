@@ -21,7 +21,7 @@ from gcron.supervise.outcome import Outcome
 from gcron.supervise.restarts import ServiceState
 from gcron.version import __version__
 from gcron.web.answers import Refusal
-from gcron.web.tally import BUCKETS, Tally
+from gcron.web.tally import BUCKETS, MetricsTally
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -53,7 +53,7 @@ class _Facts:
 
     statuses: Sequence[JobStatus]
     summaries: dict[str, JobSummary]
-    tally: Tally
+    tally: MetricsTally
     reload: tuple[bool, float | None] | None
     """Whether the crontabs on disk are right, and when they were read last."""
     dropped: int
@@ -65,7 +65,7 @@ class _Facts:
 class Metrics:
     """Metrics of one gcron. `dropped`: how many lines of output the log has dropped."""
 
-    def __init__(self, gcron: Instance, tally: Tally, dropped: Dropped) -> None:
+    def __init__(self, gcron: Instance, tally: MetricsTally, dropped: Dropped) -> None:
         self._gcron = gcron
         self._tally = tally
         self._dropped = dropped

@@ -11,7 +11,7 @@ from gcron.frozen import frozen
 from gcron.runtime.greenlet import Greenlet, sleep, spawn
 from gcron.runtime.hub import get_hub
 from gcron.web.errors import HttpError
-from gcron.web.tally import Tally
+from gcron.web.tally import MetricsTally
 
 if TYPE_CHECKING:
     from gcron.web.metrics import Metrics
@@ -63,14 +63,14 @@ class MetricsFile:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._writer = spawn(self._write_all, Tally(self._gcron.scheduler))
+        self._writer = spawn(self._write_all, MetricsTally(self._gcron.scheduler))
 
     def stop(self) -> None:
         """End."""
         if self._writer is not None:
             self._writer.kill()
 
-    def _write_all(self, tally: Tally) -> None:
+    def _write_all(self, tally: MetricsTally) -> None:
         sleep(_AFTER_THE_START)
         metrics = get_hub().threadpool.spawn(_load).get()(self._gcron, tally, self._dropped)
         while True:

@@ -15,7 +15,7 @@ from gcron.web.address import Bound
 from gcron.web.happened import Happened
 from gcron.web.link import Link, write_link
 from gcron.web.settings import HttpSettings
-from gcron.web.tally import Tally
+from gcron.web.tally import MetricsTally
 
 if TYPE_CHECKING:
     from gcron.web.server import Serving
@@ -54,7 +54,7 @@ class WebPart:
         self._settings = settings
         self._dropped = dropped
         self._happened = Happened(gcron.scheduler)
-        self._tally: Tally | None = None
+        self._tally: MetricsTally | None = None
         self._shows_token = shows_token
         self._has_place = has_place
         self._say = say
@@ -70,7 +70,7 @@ class WebPart:
 
     def start(self) -> None:
         """Say where the pages are, and serve them soon."""
-        self._tally = Tally(self._gcron.scheduler)
+        self._tally = MetricsTally(self._gcron.scheduler)
         where = "" if self._bound.address.url else f" on {self._bound.address}, behind a proxy"
         self._say(f"pages{where}: {self.link if self._shows_token else self.link.url}")
         self._starter = spawn(self._serve)

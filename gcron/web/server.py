@@ -14,7 +14,7 @@ from gcron.web.application import Application
 from gcron.web.happened import Happened
 from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
-from gcron.web.tally import Tally
+from gcron.web.tally import MetricsTally
 from gcron.wsgi import Limits, WSGIServer
 
 __all__ = ["Serving", "serve"]
@@ -57,7 +57,7 @@ def serve(
     bound: Bound,
     token: str,
     settings: HttpSettings,
-    tally: Tally,
+    tally: MetricsTally,
     happened: Happened,
     dropped: Callable[[], int],
 ) -> Serving:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from gcron.scheduler.events import LoopBlocked, RunFinished, RunLate, RunStarted, StoreFailed
 from gcron.scheduler.scheduler import Scheduler
 
-__all__ = ["BUCKETS", "JobTally", "Tally"]
+__all__ = ["BUCKETS", "JobTally", "MetricsTally"]
 
 BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0)
 """Seconds: upper bounds of the histogram of durations."""
@@ -31,7 +31,7 @@ class JobTally:
         """Seconds that its last run began after it was due."""
 
 
-class Tally:
+class MetricsTally:
     """Counts from its making on. Only jobs that ran cost memory."""
 
     def __init__(self, scheduler: Scheduler) -> None:

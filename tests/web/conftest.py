@@ -24,7 +24,7 @@ from gcron.web.application import Application
 from gcron.web.happened import Happened
 from gcron.web.metrics import Metrics
 from gcron.web.settings import HttpSettings
-from gcron.web.tally import Tally
+from gcron.web.tally import MetricsTally
 
 TOKEN = "a-token-of-the-tests"
 HOST = "127.0.0.1:9180"
@@ -71,7 +71,7 @@ class Site:
     def __init__(self, gcron: Instance, settings: HttpSettings, address: Address) -> None:
         self.gcron = gcron
         self.access = Access(TOKEN, gcron.clock.now, gcron.clock.monotonic)
-        metrics = Metrics(gcron, Tally(gcron.scheduler), lambda: 7)
+        metrics = Metrics(gcron, MetricsTally(gcron.scheduler), lambda: 7)
         happened = Happened(gcron.scheduler)
         self.application = Application(gcron, settings, self.access, address, metrics, happened, 5)
         self.cookie = ""
