@@ -1,17 +1,29 @@
 """The commands of `gcron`: their options, and what `--help` prints.
 
-All of them are here, so that `--help` answers without loading what a command needs. Examples and statuses are written
-for terminals of 80 columns.
+All of them are here and in `control_options.py`, so that `--help` answers without loading what a command needs. The
+module is long because most of its lines are texts of `--help`. Examples and statuses are written for terminals of 80
+columns.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from gcron.cli.control_options import CONTROL_COMMANDS, add_http_options, add_run_options
 from gcron.cli.node_options import add_node_options, find_useless_node_options
+from gcron.cli.option_values import (
+    read_instance,
+    read_mailer,
+    read_notify_keep,
+    read_paths,
+    read_record_limit,
+    read_seconds,
+    read_user_ids,
+    read_watchdog,
+    reader_of,
+)
 from gcron.cli.parser import CommandParser, Parser, Several, read_count, variables_of
 from gcron.version import __version__
 
@@ -85,7 +97,7 @@ def _add_run(commands: _Commands) -> None:
     _add_files(parser)
     parser.add_argument(
         "--grace",
-        type=_seconds,
+        type=read_seconds,
         metavar="DURATION",
         help="how long running jobs may take to finish at shutdown, such as 90s or 5m (default 30s; 8s as process 1)",
     )
@@ -100,7 +112,7 @@ def _add_run(commands: _Commands) -> None:
     )
     parser.add_argument(
         "--record-limit",
-        type=_record_limit,
+        type=read_record_limit,
         default=16384,
         metavar="BYTES",
         help="how long one record of the log may be (default 16384, at least 4096); longer lines are cut into pieces",
@@ -113,7 +125,7 @@ def _add_run(commands: _Commands) -> None:
     )
     parser.add_argument(
         "--watchdog",
-        type=_watchdog,
+        type=read_watchdog,
         default=1.0,
         metavar="DURATION",
         help="after how long the log names what keeps gcron itself busy, so that no job starts; or off (default 1s)",
@@ -122,7 +134,7 @@ def _add_run(commands: _Commands) -> None:
     _add_mailer(parser)
     parser.add_argument(
         "--notify-keep",
-        type=_notify_keep,
+        type=read_notify_keep,
         metavar="DURATION",
         help="for how long a message is tried, also over a restart, before it is given up (default 1d)",
     )
@@ -138,13 +150,13 @@ def _add_run(commands: _Commands) -> None:
         "PLACE",
     )
     history.add_argument(
-        "--keep-output", type=_option("keep-output"), metavar="SIZE", help="how much of a run's output (default 1M)"
+        "--keep-output", type=reader_of("keep-output"), metavar="SIZE", help="how much of a run's output (default 1M)"
     )
     history.add_argument(
-        "--keep-runs", type=_option("keep-runs"), metavar="N", help="how many runs of a job (default 100)"
+        "--keep-runs", type=reader_of("keep-runs"), metavar="N", help="how many runs of a job (default 100)"
     )
     history.add_argument(
-        "--keep-for", type=_option("keep-for"), metavar="DURATION", help="for how long, at most (default 30d)"
+        "--keep-for", type=reader_of("keep-for"), metavar="DURATION", help="for how long, at most (default 30d)"
     )
     add_node_options(parser)
     add_http_options(parser)
@@ -356,9 +368,11 @@ read; 2 the command line is wrong
         "the directory of the history (default: the only one of this user)",
         "the name of the gcron whose history it is, as `gcron status` shows it",
     )
-    parser.add_argument("--keep-runs", type=_option("keep-runs"), metavar="N", help="prune: instead of each job's own")
     parser.add_argument(
-        "--keep-for", type=_option("keep-for"), metavar="DURATION", help="prune: instead of each job's own"
+        "--keep-runs", type=reader_of("keep-runs"), metavar="N", help="prune: instead of each job's own"
+    )
+    parser.add_argument(
+        "--keep-for", type=reader_of("keep-for"), metavar="DURATION", help="prune: instead of each job's own"
     )
     parser.add_argument("--json", action="store_true", help="show: one JSON object a history")
 
@@ -388,21 +402,11 @@ line is wrong
 def _add_mailer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mailer",
-        type=_mailer,
+        type=read_mailer,
         metavar="MAILER",
         help="what sends mail: sendmail, the path of such a program, smtp://[USER@]HOST[:PORT][?password-file=PATH], "
         "or off (default: /usr/sbin/sendmail if there is one)",
     )
-
-
-def _mailer(text: str) -> str:
-    from gcron.notify.mailer import read_mailer
-
-    try:
-        read_mailer(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
 
 
 def _add_help(commands: _Commands) -> None:
@@ -471,7 +475,7 @@ def _add_files(parser: CommandParser, tz: bool = True) -> None:
     parser.add_argument(
         "--spool",
         action=Several,
-        type=_paths,
+        type=read_paths,
         default=(),
         metavar="DIR",
         help="also the user crontabs in this directory, such as /var/spool/cron/crontabs: a file's name is its user",
@@ -488,7 +492,7 @@ def _add_trust_owner(parser: CommandParser) -> None:
     parser.add_argument(
         "--trust-owner",
         action=Several,
-        type=_user_ids,
+        type=read_user_ids,
         default=(),
         metavar="UID",
         help="as root, also read files that belong to this user, for example in a bind mount",
@@ -503,81 +507,6 @@ def _find_no_files(parsed: argparse.Namespace) -> str:
     return "" if parsed.files or parsed.spool else "the following arguments are required: FILE"
 
 
-def _paths(text: str) -> tuple[str, ...]:
-    """Read directories separated by colons, as in PATH."""
-    paths = tuple(path for path in text.split(":") if path)
-    if not paths:
-        raise argparse.ArgumentTypeError("is empty: want a directory")
-    return paths
-
-
-def _user_ids(text: str) -> tuple[int, ...]:
-    """Read the ids of users, separated by commas."""
-    ids = text.split(",")
-    if not all(word.isascii() and word.isdigit() for word in ids):
-        raise argparse.ArgumentTypeError(f"{text!r} is not the id of a user, such as 1000 (`id -u NAME` prints it)")
-    return tuple(map(int, ids))
-
-
 def _add_state(parser: argparse._ActionsContainer, state: str, instance: str, metavar: str = "DIR") -> None:
     parser.add_argument("--state", metavar=metavar, help=state)
-    parser.add_argument("--instance", type=_instance, metavar="NAME", help=instance)
-
-
-def _instance(text: str) -> str:
-    from gcron.state.places import is_instance_name
-
-    if not is_instance_name(text):
-        what = "is a path, and this command wants a name" if "/" in text else "is no name"
-        raise argparse.ArgumentTypeError(f"{text!r} {what}: up to 64 letters, digits, . _ and -")
-    return text
-
-
-def _option(name: str) -> Callable[[str], Any]:
-    """A reader of an option that jobs have, too."""
-
-    def read(text: str) -> Any:
-        from gcron.policy import OPTIONS, PolicyError
-
-        try:
-            return OPTIONS[name].read(text)
-        except PolicyError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
-
-
-def _notify_keep(text: str) -> float:
-    from gcron.crontab.target import NOTIFY_KEEP
-    from gcron.policy import PolicyError
-
-    try:
-        seconds: float = NOTIFY_KEEP.read(text)
-    except PolicyError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return seconds
-
-
-def _watchdog(text: str) -> float | None:
-    if text == "off":
-        return None
-    seconds = _seconds(text)
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration above 0, such as 1s, and not off")
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    from gcron.schedule import ScheduleError, parse_duration  # slow to import, and not needed for --help
-
-    try:
-        return parse_duration(text)
-    except ScheduleError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _record_limit(text: str) -> int:
-    limit = read_count(text)
-    if not 4096 <= limit <= 1 << 20:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes from 4096 to 1048576")
-    return limit
+    parser.add_argument("--instance", type=read_instance, metavar="NAME", help=instance)

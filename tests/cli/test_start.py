@@ -57,6 +57,7 @@ def test_only_the_command_that_runs_is_made_and_loaded() -> None:
         "gcron.cli.control_options",
         "gcron.cli.messages",
         "gcron.cli.node_options",
+        "gcron.cli.option_values",
         "gcron.cli.options",
         "gcron.cli.parser",
         "gcron.cli.terminal",
