@@ -3,6 +3,9 @@
 A fire goes in one direction: due (watch.py), claimed (claims.py), overlap decided (overlap.py), run (runs.py), outcome.
 Observers get events on the way and can neither delay nor stop it. All of that happens in one thread (owner.py). This
 module must not know how jobs are made, nor what is asked about them.
+
+It is long because a start that fails half-way, a stop during a start, and a stop from another thread are one order of
+steps, and share its state. The steps themselves are in the parts.
 """
 
 from __future__ import annotations
