@@ -1,6 +1,6 @@
 """Delivering one message: what a sender is, how it fails, and the threads in which it may block.
 
-This module does not know what waits, nor for whom.
+This module must not know which messages wait, nor which targets there are.
 """
 
 from __future__ import annotations

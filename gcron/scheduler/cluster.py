@@ -152,7 +152,7 @@ class Cluster(Protocol):
     `Store.close` ends the lease: what this node may have left is given up by others at once.
 
     Methods are called in threads, as those of `Store`: `claim` and `release` in that of claims, `beat` and `send` in
-    others. They raise whatever they like.
+    others. They may raise any exception.
     """
 
     node: str

@@ -1,7 +1,7 @@
 """This node among those that share a store: the lease that it renews with each beat, and the time of the store.
 
-Whoever holds no lease starts nothing, and ends what it has started in time: others start it anew. The lease is measured
-by the clock's `monotonic`, which counts a suspend, from before the beat was sent.
+A node without a lease starts nothing. Before its lease is over, it ends what it has started: others may start it again.
+The lease is measured by the clock's `monotonic`, which counts a suspend, from before the beat was sent.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ __all__ = [
 
 @frozen
 class KeptMessage:
-    """A message that is not delivered yet, and for whom it is."""
+    """A message that is not delivered yet, and its target."""
 
     message_id: str
     target: str
@@ -47,7 +47,7 @@ class MessageStore(Protocol):
     def list_messages(self, after: KeptMessage | None = None) -> Sequence[KeptMessage]:
         """Some of those that are kept, oldest first, from the one after `after` on; nothing when there are no more.
 
-        May park, and raise whatever it likes.
+        May park. Raises StoreUnavailable.
         """
 
 

@@ -1,6 +1,6 @@
 """`RecentRuns`: the latest runs of this process, for a scheduler without state. Nothing of it outlives the process.
 
-It is no journal with a store behind: each run costs only its record, when it ends.
+It needs no journal and no store: each run costs only its record, when it ends.
 """
 
 from __future__ import annotations

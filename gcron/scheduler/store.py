@@ -56,7 +56,7 @@ class History(Protocol):
 class Store(History, Protocol):
     """What a scheduler needs of a store.
 
-    Methods raise whatever they like: the door handles it. When `blocks` is True, they are called in threads: `claim`
+    Methods may raise any exception: the door handles it. When `blocks` is True, they are called in threads: `claim`
     and `forget` in one at a time; `write`, `write_output` and `tend` in another; the queries in several.
     """
 

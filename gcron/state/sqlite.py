@@ -103,7 +103,7 @@ class SqliteStore:
         self._engine.prune()
 
     def close(self) -> None:
-        """See `Store.close`. Whoever asks later opens it again."""
+        """See `Store.close`. A later call opens it again."""
         with self._opening:
             opened, self._opened = self._opened, None
         if opened is not None:

@@ -85,7 +85,7 @@ def caller_of(environ: Mapping[str, Any], proxies: Proxies | None) -> Caller:
     scheme = "http"
     if proxies is None or not proxies.include(address):
         return Caller(address, scheme, host)
-    # Each proxy appends whom it has seen. What stands before the first that is no proxy of ours, the client wrote.
+    # Each proxy appends the address of its client. Read from the end: what comes before our own proxies may be forged.
     for hop in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if not is_address(hop.strip()):
             break
