@@ -333,6 +333,8 @@ class Recall:
     """Fires that were claimed, and have neither a run nor were missed, by job and time."""
     after_kill: bool = False
     """The gcron before did not come to its end in order, even if it is not on record."""
+    held: frozenset[int] = frozenset()
+    """Numbers of the claims that this node has, also those of the gcron before; of stores that nodes share."""
 
 
 @frozen

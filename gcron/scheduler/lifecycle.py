@@ -318,7 +318,7 @@ class Lifecycle(Observable):
             elif takeover.has_succeeded(job):
                 self._services.note_success(job.name)
         if self._node is not None:
-            self._node.begin(None if past.is_answered else takeover)
+            self._node.begin(takeover)
         if self._messenger is not None:
             self._messenger.start()
 

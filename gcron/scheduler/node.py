@@ -140,12 +140,16 @@ class Node:
         self.claims.start()
         self._lease.start()
 
-    def begin(self, unfinished: Takeover | None) -> None:
-        """Jobs can be due from now on. `unfinished`: what asks again for what the store did not say at the start."""
-        self._unfinished = unfinished
+    def begin(self, takeover: Takeover) -> None:
+        """Jobs can be due from now on. What the store did not say at the start, `takeover` asks for again."""
         self._services.adopt()
-        if unfinished is None:
+        if takeover.is_answered:
+            self._end_given_up(takeover)
             self._services.ask(self._parts.table.jobs)
+        else:
+            self._unfinished = takeover
+            if not self._goes_on:
+                self._end_given_up(takeover)
         self._lease.hurry()
 
     def look(self) -> None:
@@ -250,15 +254,26 @@ class Node:
         """End what was claimed, at the latest in so many seconds: others may run it then. None: they may already."""
         if self._goes_on and seconds is not None:
             return
-        parts = self._parts
-        # With on-store-down=run, jobs may run twice; but two copies of a service would go on for ever.
-        runs = [run for run in parts.runs.running() if run.fence and not self._goes_on]
-        runs += [run for run in parts.services.running() if run.fence]
+        runs = self._claimed_runs()
         for run in runs:
             run.stop(Outcome.KILLED, _LEASE_LOST, now=not seconds, kill_after=seconds)
         self._services.lose(_LEASE_LOST)
         if seconds:  # some may have been asked to end before, and have longer
             get_hub().call_later(seconds, _kill, runs)
+
+    def _claimed_runs(self) -> list[Run]:
+        """What must end with its claim. With on-store-down=run, jobs may run twice; services would do so for ever."""
+        runs = [] if self._goes_on else self._parts.runs.running()
+        return [run for run in (*runs, *self._parts.services.running()) if run.fence]
+
+    def _end_given_up(self, takeover: Takeover) -> None:
+        """End what the gcron before left running, and other nodes may have: its lease has ended meanwhile.
+
+        When that was is unknown until the store answers.
+        """
+        given_up = takeover.given_up()
+        _kill([run for run in self._claimed_runs() if run.fence in given_up])
+        self._services.lose(_LEASE_LOST, given_up)
 
     # -- what a beat brings -----------------------------------------------------------------------------------
 
@@ -289,6 +304,7 @@ class Node:
         try:
             if takeover.look_again():
                 self._unfinished = None
+                self._end_given_up(takeover)
                 self._services.ask(self._parts.table.jobs)  # the lives before are on record as lost
         finally:
             self._finishing = None

@@ -46,6 +46,8 @@ class Past:
     """An earlier gcron has run since the machine's boot."""
     is_answered: bool = True
     """The store has said what was before."""
+    held: frozenset[int] = frozenset()
+    """See `Recall.held`."""
 
 
 # Lost runs whose output is read, and bytes of each: after a power cut there may be many, and the start waits.
@@ -82,7 +84,16 @@ def look_back(door: StoreDoor, jobs: Sequence[Job], now: float) -> Past:
     ends = [(run, _lost(run, why + problem, outputs.get(run.run_id))) for run, why in lost]
     unknown_ends = [(run, _lost(run, _MAY_HAVE_BEGUN + problem)) for run in unknown]
     is_answered = answer is not None or not door.store.has_past
-    return Past(recall.jobs, tuple(orphans), tuple(ends), tuple(unknown_ends), waiting, recall.same_boot, is_answered)
+    return Past(
+        recall.jobs,
+        tuple(orphans),
+        tuple(ends),
+        tuple(unknown_ends),
+        waiting,
+        recall.same_boot,
+        is_answered,
+        recall.held,
+    )
 
 
 def _outputs_of(runs: Sequence[StoredRun], door: StoreDoor) -> dict[str, OutputPart]:
@@ -153,6 +164,12 @@ class Takeover:
         self._pauses = pauses
         self._door = door
         self._clock = clock
+        self._held = past.held
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the store had said at the start what was before."""
+        return self._past.is_answered
 
     def handled(self) -> dict[str, float]:
         """By job, the time up to which its fires were handled; none of jobs that are new, or fire as never before."""
@@ -243,10 +260,15 @@ class Takeover:
         """
         self._door.settle()  # the ends of runs that were adopted
         past = look_back(self._door, self._table.jobs, self._clock.now())
+        self._held = past.held
         adopted = {run.run_id for run, _ in self._past.orphans}
         unknown = [(run, end) for run, end in past.unknown if run.fence]
         self._take_over_lost([each for each in (*past.lost, *unknown) if each[0].run_id not in adopted])
         return past.is_answered
+
+    def given_up(self) -> frozenset[int]:
+        """Numbers of the claims of adopted runs that other nodes may have by now: all, until the store answers."""
+        return frozenset(run.fence for run, _ in self._past.orphans if run.fence) - self._held
 
     def _take_over_lost(self, lost: Sequence[tuple[StoredRun, RunResult]]) -> None:
         for run, end in lost:

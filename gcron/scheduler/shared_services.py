@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 
 from gcron.policy.services import is_service, is_shared
@@ -77,10 +77,11 @@ class SharedServices:
         self._fences[job.name] = verdict.fence
         self._services.begin_here(job.name, Reason(ReasonCode.STARTUP, "this node has claimed it"))
 
-    def lose(self, reason: Reason) -> None:
-        """The lease ends: this node has none of them any more."""
-        fences, self._fences = self._fences, {}
-        for name in fences:
+    def lose(self, reason: Reason, fences: Container[int] | None = None) -> None:
+        """The lease ends: this node has none of them any more; `fences`: none of those with these numbers."""
+        lost = [name for name, fence in self._fences.items() if fences is None or fence in fences]
+        for name in lost:
+            del self._fences[name]
             if name in self._services.status():
                 self._services.stop_one(name, reason)
 

@@ -7,7 +7,8 @@ Never allowed:
   of its job was under way (`skipped`); or nobody could reach the database;
 - two runs of one job at once. What a paused machine or a killed gcron left behind may go on, beside a run on another
   node, until its node is back;
-- a fence that is not larger than those before, of jobs whose runs come one after the other;
+- a fence that is not larger than those before, of jobs whose runs come one after the other. A process that a pause
+  caught before its first line writes that line when its machine goes on;
 - a service that nobody runs for longer than it takes to find that its node is lost, even if the database is away;
 - a line of a job without a row of the database, or a row `succeeded` without a line.
 """
@@ -109,7 +110,7 @@ def check(history: History, jobs: Sequence[JobRules]) -> Report:
             _check_gaps(job, marks[job.name], history, report)
         if job.is_alone:
             _check_overlaps(marks[job.name], history.faults, report)
-            _check_fences(begins, report)
+            _check_fences(begins, history.faults, report)
         _check_rows(begins, rows[job.name], report)
     return report
 
@@ -213,10 +214,10 @@ def _end_with_followers(first: Fault, faults: Sequence[Fault]) -> float:
     return end
 
 
-def _check_fences(begins: Sequence[Mark], report: Report) -> None:
+def _check_fences(begins: Sequence[Mark], faults: Sequence[Fault], report: Report) -> None:
     largest = 0
     for mark in begins:
-        if mark.fence <= largest:
+        if mark.fence == largest or (mark.fence < largest and not _was_out_of_reach(mark, faults)):
             report.add("fence", f"{mark.job} {mark.fire_at} on {mark.node}: {mark.fence} after {largest}")
         largest = max(largest, mark.fence)
 

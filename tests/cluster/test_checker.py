@@ -138,6 +138,18 @@ def test_a_fence_that_falls_is_found() -> None:
     assert "fence" in kinds(check(history(*starts), [ALONE]))
 
 
+def test_a_process_that_a_pause_caught_before_its_first_line_may_write_it_late() -> None:
+    starts = [begin("alone", second, "b") for second in (102, 104, 106, 108)]
+    late = begin("alone", 100, "a", at=105.1)
+    marks = sorted([*starts, late], key=lambda mark: mark.at)
+    for pause, seen in ((Fault("pause", "a", 100.0, 105.0), False), (Fault("pause", "b", 100.0, 105.0), True)):
+        assert ("fence" in kinds(check(history(*marks, faults=(pause,)), [ALONE]))) is seen
+    twice = replace(starts[0], at=103.0)
+    marks = [starts[0], twice, *starts[1:]]
+    pause = Fault("pause", "b", 100.0, 102.9)
+    assert "fence" in kinds(check(history(begin("alone", 100), *marks, faults=(pause,)), [ALONE]))
+
+
 def test_a_service_that_nobody_runs_is_found() -> None:
     first, later = begin("service", 0, "a", 1, at=100.0), begin("service", 0, "b", 2, at=130.0)
     good = replace(history(first, later), end=140.0)

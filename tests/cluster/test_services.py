@@ -62,20 +62,36 @@ def test_a_service_that_ended_with_the_lease_starts_again(rig: Rig) -> None:
     assert first.fence < second.fence
 
 
-def test_a_service_that_is_adopted_while_the_database_is_away_ends_with_the_lease(rig: Rig) -> None:
-    """Its gcron did not know its fence. So it went on for ever beside the copy of the next node."""
-    first, second = rig.nodes.values()
+def last_line(rig: Rig, copy: Mark) -> Mark:
+    return [mark for mark in read_marks(rig.lines, 0.0) if mark.fence == copy.fence][-1]
+
+
+def test_a_service_that_is_found_while_the_database_is_away_ends(rig: Rig) -> None:
+    """The new gcron did not know how long the lease of the one before held. So there were two copies, for ever."""
+    first = rig.nodes["a"]
     until(lambda: rig.database.sql("select 1 from gcron.run where fence > 0") != "", "its row")
     rig.database.server.stop("immediate")
     first.kill()
     first.start()
     until(lambda: "it is adopted" in first.log, "the adoption")
+    until(lambda: "lease lost" in first.log, "its end")
     rig.database.server.start()
-    until(lambda: "store-recovered" in first.log, "the database")
-    (begun,) = begins(rig)
-    assert rig.database.sql("select distinct fence from gcron.run") == str(begun.fence)
-    first.proxy.freeze()
     until(lambda: len(begins(rig)) == 2, "the second copy")
-    assert begins(rig)[1].node == second.name
-    lines = [mark for mark in read_marks(rig.lines, 0.0) if mark.fence == begun.fence]
-    assert lines[-1].at < begins(rig)[1].at
+    one, other = begins(rig)
+    assert last_line(rig, one).at < other.at
+    assert one.fence < other.fence
+
+
+def test_a_service_that_another_node_has_by_now_ends_when_its_node_is_back(rig: Rig) -> None:
+    """Its gcron was killed, and was away for longer than its lease. The next one adopted it beside the other copy."""
+    first = rig.nodes["a"]
+    first.kill()
+    until(lambda: len(begins(rig)) == 2, "the second copy")
+    one, other = begins(rig)
+    assert (one.node, other.node) == ("a", "b")
+    first.start()
+    until(lambda: "lease lost" in first.log, "the end of the first copy")
+    ended = last_line(rig, one)
+    until(lambda: last_line(rig, other).at > ended.at + 2, "the second copy alone")
+    assert last_line(rig, one) == ended
+    assert len(begins(rig)) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.history import Mark, read_marks
@@ -55,3 +56,18 @@ def test_runs_of_the_gcron_before_are_lost_as_soon_as_the_database_is_back(rig: 
     until(lambda: {mark.node for mark in begins(rig)} == {"a", "b"}, "runs on both nodes")
     claimed = f"select state from gcron.claim where fence = {first.fence}"
     assert rig.database.sql(claimed) == "over"
+
+
+def test_a_run_that_other_nodes_have_given_up_ends_when_its_node_is_back(rig: Rig) -> None:
+    """Its gcron was killed, and was away for longer than its lease. The next one let it run beside later runs."""
+    first = begins(rig)[0]
+    node = rig.nodes[first.node]
+    row = f"select pid from gcron.run where fence = {first.fence}"
+    until(lambda: rig.database.sql(row) != "", "its row")
+    process = psutil.Process(int(rig.database.sql(row)))
+    node.kill()
+    until(lambda: any(mark.node != first.node for mark in begins(rig)), "a run on the other node")
+    assert process.is_running()
+    node.start()
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "its end")
+    assert rig.database.sql(f"select outcome from gcron.run where fence = {first.fence}") == "lost"

@@ -386,12 +386,30 @@ def test_a_beat_renews_the_lease_and_shows_all_nodes(nodes: Nodes, postgres: Dat
     assert not {node.node: node for node in beat(two).nodes}["one"].is_up
 
 
-def test_a_lease_that_ran_out_keeps_no_job_busy(nodes: Nodes, postgres: Database) -> None:
+def test_a_node_keeps_its_jobs_busy_until_it_is_given_up(nodes: Nodes, postgres: Database) -> None:
+    """They were free from the end of its lease on. Its next gcron took them over a moment later: two runs at once."""
     one, two = nodes("one"), nodes("two")
     claim(one, "job", now() - 60)
     expire(postgres, "one", 0.5)
     assert beat(two).lost == ()
+    assert claim(two, "job", now() - 1).answer is BUSY
+    expire(postgres, "one", 1.5)
+    assert [run.job for run in beat(two).lost] == ["job"]
     assert claim(two, "job", now()).answer is START
+
+
+def test_a_start_is_told_which_claims_its_node_still_has(nodes: Nodes, postgres: Database) -> None:
+    one = nodes("one")
+    mine = {claim(one, job, now() - 60).fence for job in ("job", "other")}
+    over = SharedFire("third", now() - 60)
+    begin(one, "1", over, claim(one, over.job, over.fire_at).fence, outcome="succeeded", finished=time.time())
+    expire(postgres, "one", 0.5)
+    one = nodes("one")
+    assert one.recall(()).held == mine
+    two = nodes("two")
+    expire(postgres, "one", 1.5)
+    beat(two)
+    assert nodes("one").recall(()).held == frozenset()
 
 
 def test_runs_of_a_node_that_is_gone_are_lost_and_one_node_reports_them(nodes: Nodes, postgres: Database) -> None:
@@ -588,10 +606,10 @@ def test_a_restart_in_the_same_place_takes_over_what_is_open(nodes: Nodes) -> No
     one.recall([job_of("job")])
     run = begin(one, "run1", fire, one.cluster.claim([fire])[0].fence, pid=77, pid_since=1.5)
     begin(one, "run2", other, 0)
-    not_begun = claim(one, "late", now())
+    not_begun = claim(one, "late", fire.fire_at)
     begin(two, "run3", SharedFire("elsewhere", now()), 0)
     again = nodes("one")
-    assert claim(two, "job", now() - 1).answer is BUSY, "there is no moment without a lease"
+    assert claim(two, "job", fire.fire_at - 1).answer is BUSY, "there is no moment without a lease"
     recall = again.recall([job_of("job")])
     opened = [(each.run.run_id, each.run.fence, each.boot_id) for each in recall.open_runs]
     assert opened == [("run1", run.fence, recall.boot_id), ("run2", 0, recall.boot_id)]
@@ -601,7 +619,7 @@ def test_a_restart_in_the_same_place_takes_over_what_is_open(nodes: Nodes) -> No
     end(again, run)
     assert again.run("run1").outcome == "succeeded"  # type: ignore[union-attr]
     again.write(Batch(runs=(StoredRun("run9", "late", time.time(), "lost", fire_at=fire.fire_at, finished=1.0),)))
-    assert claim(two, "late", now() - 1).answer is START, f"{not_begun} is over"
+    assert claim(two, "late", fire.fire_at - 1).answer is START, f"{not_begun} is over"
 
 
 def test_after_a_stop_in_order_nothing_waits_for_the_lease(nodes: Nodes, postgres: Database) -> None:

@@ -170,12 +170,13 @@ class Engine:
         open_runs = reading.open_runs_of(
             session.execute(reading.OPEN_RUNS, [session.node, incarnation, session.started, incarnation])
         )
+        held = frozenset(fence for (fence,) in session.execute(reading.HELD, [incarnation]))
         processes = session.execute(reading.PROCESSES, [session.node, session.boot_id, session.started])
         self._recalled = jobs, now
         with suppress(DatabaseError):  # `write` tries again, and reports it
             self._write_recalled()
         killed = frozenset(pid for pid, was_killed in processes if was_killed)
-        return Recall(memories, open_runs, session.boot_id, bool(processes), killed, claims)
+        return Recall(memories, open_runs, session.boot_id, bool(processes), killed, claims, held=held)
 
     def messages(self, after: KeptMessage | None) -> list[KeptMessage]:
         """See `Store.messages`."""

@@ -88,6 +88,7 @@ CLAIMS = """SELECT c.job, c.fire_at, c.waits, 0 FROM {s}.own_claim c WHERE c.nod
         WHERE c.incarnation = %s AND c.state = 'claimed' AND c.run_id IS NULL AND c.trigger = '' AND c.fire_at <> 0
             AND c.claimed_at < (SELECT i.started FROM {s}.incarnation i WHERE i.number = c.incarnation)
     ORDER BY 1, 2"""
+HELD = "SELECT c.fence FROM {s}.claim c WHERE c.incarnation = %s AND c.state = 'claimed'"
 PROCESSES = """SELECT DISTINCT pid, ended IS NULL FROM {s}.incarnation
     WHERE node = %s AND boot_id = %s AND boot_id <> '' AND started <> %s"""
 

@@ -68,9 +68,10 @@ BEGIN
         LEFT JOIN LATERAL (SELECT i.node FROM {s}.incarnation i WHERE i.number = c.incarnation LIMIT 1) owner
             ON c.state <> 'offered'
         LEFT JOIN LATERAL (
+            -- Until it is given up, also after its lease: a gcron that starts again may take it over.
             SELECT o.node FROM {s}.claim b JOIN {s}.incarnation o ON o.number = b.incarnation
-            WHERE b.job = f.job COLLATE "C" AND b.state = 'claimed' AND b.incarnation <> me
-                AND NOT o.given_up AND o.lease_until > now
+            WHERE b.job = f.job COLLATE "C" AND b.state = 'claimed' AND b.incarnation <> me AND NOT o.given_up
+                AND o.ended IS NULL
             LIMIT 1
         ) busy ON NOT f.may_overlap
     ), decided AS MATERIALIZED (
