@@ -36,6 +36,8 @@ BURST, RATE, SUSTAINED, IDLE = 1_000, 200, 60, 60
 CLAIMS, BATCHES = 1_000, 100
 # Seconds from the start of the nodes until jobs are due; until the last one has begun; for a settled node.
 AHEAD, PATIENCE, SETTLING = 12, 120.0, 10.0
+# After so long a node looks once through all jobs for runs to delete, and then each hour.
+FIRST_ROUND = 60.0
 EVERY_SECOND = "* * * * * * *"
 NEVER = "0 0 29 2 *"
 
@@ -133,7 +135,7 @@ def idle(server: Postgres, rounds: int) -> None:
     """How many statements a node sends while nothing is due."""
     database = server.new_database()
     with _nodes(NODES, database, [_entry(number, NEVER, "true") for number in range(20)]):
-        time.sleep(AHEAD + SETTLING)
+        time.sleep(AHEAD + SETTLING + FIRST_ROUND)
         with _logged_statements(server) as statements:
             time.sleep(IDLE)
             counts = Counter(re.sub(r"\W.*", "", text.partition("gcron")[2].lstrip('".')) for text in statements())
