@@ -1,4 +1,7 @@
-"""`gcron explain`: a schedule in words, with its next fires and what the next clock changes do to it."""
+"""`gcron explain`: a schedule in words, with its next fires and what the next clock changes do to it.
+
+It is long because it prints the same in two ways: as text for people, and as a JSON object.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What is to be written into the store: folds events into records, and keeps them until a thread takes them.
 
 The loop fills it, one thread empties it. It is bounded: when the store takes nothing for long, records are dropped and
-counted, output becomes gaps. It must not know where a store keeps things.
+counted, output becomes gaps. It must not know where a store keeps things. It is long because it has a method for each
+kind of event, and all of them share one bound.
 """
 
 from __future__ import annotations

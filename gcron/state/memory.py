@@ -1,6 +1,7 @@
 """`MemoryStore`: the same as `SqliteStore` in memory, bounded, for where nothing can be written.
 
-All of it is quick enough for the loop. It is also the model with which tests compare `SqliteStore`.
+All of it is quick enough for the loop. It is also the model with which tests compare `SqliteStore`. It is long because
+one class answers all that a store can be asked, over the same three tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A Python function as an attempt: the same start, limits and outcomes as a process has.
 
 It runs in a thread, or in a greenlet of the scheduler's thread. A greenlet can be killed, a coroutine can be cancelled.
-A thread can be neither, so it is abandoned when its time is over.
+A thread can be neither, so it is abandoned when its time is over. The module is long because all three kinds of calls
+share what an end means: a result, an exception, a limit, a fork that came back.
 """
 
 from __future__ import annotations
