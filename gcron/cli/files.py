@@ -7,13 +7,14 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from gcron.cli.messages import complain, say
 from gcron.cli.node_options import is_shared
 from gcron.cli.times import TimeError, read_zone
 from gcron.crontab import Loaded, LoadSettings, Problem, load_all
+from gcron.crontab.naming import Named
 from gcron.crontab.source import MAX_SIZE, unreadable
 from gcron.escaping import escape_line
 
@@ -51,6 +52,8 @@ class Crontabs:
         self._stdin: bytes | None = None
         self._calendars: tuple[str, ...] = ()
         self._previous: Loaded | None = None
+        self._named: Callable[[], Iterable[Named]] | None = None
+        """What the jobs of `_previous` are called, where it has no entries any more."""
 
     def load(self) -> Loaded:
         """Read them. Files that cannot be read are problems, too. Raises TimeError if `--tz` or TZ is wrong."""
@@ -65,11 +68,17 @@ class Crontabs:
             is_shared=self._is_shared,
         )
         paths = with_progress(self.paths, "reading") if self._previous is None else self.paths
-        loaded = load_all(paths, settings, self._read_stdin, self._previous)
+        named = None if self._named is None else self._named()
+        loaded = load_all(paths, settings, self._read_stdin, self._previous, named)
         self._calendars = loaded.calendars
         if not loaded.errors:
-            self._previous = loaded
+            self._previous, self._named = loaded, None
         return loaded
+
+    def forget_entries(self, named: Callable[[], Iterable[Named]]) -> None:
+        """Let go of the entries of the last load, which take much memory; `named` says what its jobs are called."""
+        if self._previous is not None:
+            self._previous, self._named = self._previous.without_entries(), named
 
     @property
     def left_out(self) -> tuple[Problem, ...]:

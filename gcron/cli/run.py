@@ -19,6 +19,7 @@ from gcron.cli.terminal import is_terminal, wants_colour
 from gcron.cli.times import TimeError
 from gcron.control.part import ControlPart
 from gcron.crontab import CrontabError, Loaded, Problem
+from gcron.crontab.naming import Named
 from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, MakePart, Settings
 from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
@@ -121,7 +122,7 @@ def _make_daemon(options: argparse.Namespace, timing: Timing, helpers: Sequence[
         opened.close()
         say(f"not started: {error}", "error", options.log_format)
         return None
-    jobs = _jobs_of(loaded, crontabs)
+    jobs = _make_jobs(loaded, crontabs)
     if lame := _jobs_without_shell(jobs):
         say(
             f"there is no {DEFAULT_SHELL}: {lame} of {plural(len(jobs), 'job')} cannot start",
@@ -141,7 +142,7 @@ def _make_daemon(options: argparse.Namespace, timing: Timing, helpers: Sequence[
                 watch.paths = tuple(crontabs.watched)
         if isinstance(format, TextFormat):
             format.timezone = again.timezone
-        return _jobs_of(again, crontabs)
+        return _make_jobs(again, crontabs)
 
     def left_out() -> str:
         return str(CrontabError(_without_lines(crontabs.left_out)))
@@ -310,6 +311,13 @@ def _jobs_without_shell(jobs: Sequence[Job]) -> int:
     return sum(isinstance(job.action, Command) and arguments(job.action)[0] == DEFAULT_SHELL for job in jobs)
 
 
-def _jobs_of(loaded: Loaded, crontabs: Crontabs) -> list[Job]:
+def _make_jobs(loaded: Loaded, crontabs: Crontabs) -> list[Job]:
     limits, targets = loaded.group_limits, loaded.targets
-    return [job_of(entry, limits, crontabs.trusted_owners, targets) for entry in loaded.entries]
+    jobs = [job_of(entry, limits, crontabs.trusted_owners, targets) for entry in loaded.entries]
+    crontabs.forget_entries(lambda: map(_named, jobs))
+    return jobs
+
+
+def _named(job: Job) -> Named:
+    assert isinstance(job.action, Command), "it is from a crontab"
+    return Named(job.name, job.source.rpartition(":")[0], job.action.text, job.owner)

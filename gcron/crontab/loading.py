@@ -22,7 +22,7 @@ from gcron.crontab.checks import (
     targets_of,
 )
 from gcron.crontab.entry import Crontab, Entry
-from gcron.crontab.naming import Names
+from gcron.crontab.naming import Named, Names
 from gcron.crontab.parser import Draft, parse
 from gcron.crontab.problem import CrontabError, Problem
 from gcron.crontab.source import find_open_places, members_of, read, read_of_user
@@ -76,6 +76,16 @@ class Loaded(NamedTuple):
         return tuple(entry for crontab in self.crontabs for entry in crontab.entries)
 
     @property
+    def named(self) -> Iterable[Named]:
+        """What the jobs of all entries are called."""
+        return (Named(entry.name, entry.path, entry.command, entry.owner) for entry in self.entries)
+
+    def without_entries(self) -> Loaded:
+        """The same without entries, except those of users' crontabs: these may have to stay as they are."""
+        kept = (crontab if _is_of_user(crontab) else crontab._replace(entries=()) for crontab in self.crontabs)
+        return self._replace(crontabs=tuple(kept))
+
+    @property
     def group_limits(self) -> Mapping[str, int]:
         """Of the groups that the crontabs declare."""
         return group_limits(self.crontabs)
@@ -126,12 +136,13 @@ def load_all(
     settings: LoadSettings,
     read_stdin: Callable[[], bytes] | None = None,
     previous: Loaded | None = None,
+    named: Iterable[Named] | None = None,
 ) -> Loaded:
     """Read, parse and check crontabs that run together. Files that cannot be read are problems, too.
 
     With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the last load. Jobs
-    keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. Raises
-    ScheduleError for an unknown time zone.
+    keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. `named`:
+    the jobs of the last load; without it, those of its entries. Raises ScheduleError for an unknown time zone.
 
         loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
         print(render_all(loaded.problems))
@@ -142,7 +153,10 @@ def load_all(
     own = len(drafts)
     drafts += [draft for spool in settings.spools for draft in _user_drafts(spool, settings, problems)]
     # Where several machines share the jobs, a name may not depend on what a file has said before.
-    named = () if previous is None or settings.is_shared else previous.entries
+    if settings.is_shared:
+        named = ()
+    elif named is None:
+        named = () if previous is None else previous.named
     crontabs = _finished(drafts, named)
     problems += [problem for crontab in crontabs for problem in crontab.problems]
     of_users = {crontab.path for crontab in crontabs[own:]}
@@ -150,6 +164,10 @@ def load_all(
     kept = _kept(left_out, used, previous)
     problems += [report_left_out(path, path in kept) for path in left_out]
     return Loaded((*used, *kept.values()), tuple(problems), zone.tz, left_out)
+
+
+def _is_of_user(crontab: Crontab) -> bool:
+    return any(entry.owner for entry in crontab.entries[:1])
 
 
 def _kept(left_out: Sequence[str], used: Sequence[Crontab], previous: Loaded | None) -> dict[str, Crontab]:
@@ -213,7 +231,7 @@ def _reporting(problems: list[Problem]) -> Iterator[None]:
         problems += error.problems
 
 
-def _finished(drafts: Sequence[Draft], previous: Sequence[Entry] = ()) -> tuple[Crontab, ...]:
+def _finished(drafts: Sequence[Draft], previous: Iterable[Named] = ()) -> tuple[Crontab, ...]:
     """Return the crontabs. Names are unique among all of them, except for given ones."""
     names = Names((name for draft in drafts for name in draft.given_names), previous)
     return tuple(draft.finish(names) for draft in drafts)

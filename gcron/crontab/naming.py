@@ -16,31 +16,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from gcron.crontab.entry import Entry
 from gcron.crontab.program import is_plain_program, program_of
 from gcron.schedule.seeded import digest
 
-__all__ = ["Names", "is_numbered"]
+__all__ = ["Named", "Names", "is_numbered"]
 
 _LENGTH = 32
 _NUMBER = r"-[1-9][0-9]*"
 
 
+class Named(NamedTuple):
+    """What a job was called when it was last loaded."""
+
+    name: str
+    path: str
+    """Of its file."""
+    command: str
+    owner: str
+    """See `Entry.owner`."""
+
+
 class Names:
     """The names of jobs that are loaded together. Gives each made-up name once.
 
-    `given`: names that no made-up one may take. `previous`: the entries of the last load, whose names are kept.
+    `given`: names that no made-up one may take. `previous`: the jobs of the last load, whose names are kept.
     """
 
-    def __init__(self, given: Iterable[str] = (), previous: Iterable[Entry] = ()) -> None:
+    def __init__(self, given: Iterable[str] = (), previous: Iterable[Named] = ()) -> None:
         self._taken = set(given)
         self._count: dict[str, int] = {}
         self._kept: dict[tuple[str, str], list[str]] = {}
         """By file and command; of equal commands the last one first."""
-        for entry in previous:
-            if entry.name not in self._taken and _is_made_up(entry):
-                self._kept.setdefault((entry.path, entry.command), []).insert(0, entry.name)
+        for job in previous:
+            if job.name not in self._taken and _is_made_up(job.name, job.command, job.owner):
+                self._kept.setdefault((job.path, job.command), []).insert(0, job.name)
         self._taken.update(name for names in self._kept.values() for name in names)
 
     def make_up(self, path: str, command: str, prefix: str = "", program: str = "") -> str:
@@ -71,10 +83,11 @@ def _base(command: str) -> str:
 
 def is_numbered(entry: Entry) -> bool:
     """Whether the entry's name is one that `make_up` gives because an earlier line has that of the program."""
-    return _is_made_up(entry) and entry.name.removeprefix(f"{entry.user}:") != _base(entry.command)
+    is_made_up = _is_made_up(entry.name, entry.command, entry.owner)
+    return is_made_up and entry.name.removeprefix(f"{entry.owner}:") != _base(entry.command)
 
 
-def _is_made_up(entry: Entry) -> bool:
-    """Whether the entry's name is one that `make_up` gives, so that a line that lost its `name=` is named anew."""
-    name, base = entry.name.removeprefix(f"{entry.user}:"), _base(entry.command)
+def _is_made_up(name: str, command: str, owner: str) -> bool:
+    """Whether the name is one that `make_up` gives, so that a line that lost its `name=` is named anew."""
+    name, base = name.removeprefix(f"{owner}:"), _base(command)
     return name == base or (name.startswith(base) and re.fullmatch(_NUMBER, name[len(base) :]) is not None)

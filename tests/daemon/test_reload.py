@@ -253,6 +253,34 @@ def test_a_directory_that_was_opened_to_others_keeps_the_jobs(gcron_run: Run, tm
     daemon.wait_for("SIGHUP: read again: 0 added, 0 changed, 0 removed")
 
 
+@pytest.mark.parametrize("with_spool", [False, True])
+def test_names_that_were_made_up_stay_over_two_reloads(gcron_run: Run, tmp_path: Path, with_spool: bool) -> None:
+    """Each load lets go of its entries; the next one asks the jobs for their names."""
+    spool = tmp_path / "spool"
+    spool.mkdir(0o755)
+    user = pwd.getpwuid(os.getuid()).pw_name if with_spool else ""
+    prefix = f"{user}:" if user else ""
+    crontab = spool / user if user else tmp_path / "second"
+
+    def write(text: str) -> None:
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.chmod(0o600)
+        new.rename(crontab)
+
+    write("@manual backup a\n@manual backup b\n")
+    where = ["--spool", str(spool)] if user else [str(crontab)]
+    daemon = gcron_run("@reboot echo before; sleep 600\n", "--no-watch", "--grace", "0", *where)
+    daemon.wait_for(r"\| before")
+    write("@manual backup b\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for(f"removed {prefix}backup\n")
+    write("@manual backup c\n@manual backup b\n")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_for("read again: 1 added, 0 changed, 0 removed")
+    daemon.wait_for(f"  added {prefix}backup\n")
+
+
 def test_a_users_crontab_that_becomes_wrong_is_named_once(gcron_run: Run, tmp_path: Path) -> None:
     """Its jobs stayed as they were, which is right, and the log said nothing: `crontab -e` seemed to have no effect."""
     spool = tmp_path / "spool"
