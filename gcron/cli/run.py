@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gcron.cli.files import Crontabs
 from gcron.cli.messages import RecordStream, complain, machine_format, say
@@ -23,7 +23,7 @@ from gcron.crontab.naming import Named
 from gcron.daemon.daemon import EXIT_CONFIGURATION, GRACE, GRACE_OF_INIT, Daemon, MakePart, Settings
 from gcron.daemon.formats.text import TextFormat
 from gcron.daemon.log import LogSettings
-from gcron.daemon.log_writer import LogWriter, start_log_writers
+from gcron.daemon.log_files import start_log_writers
 from gcron.daemon.notifying import Notifying
 from gcron.daemon.watching import FileWatch
 from gcron.errors import StateError
@@ -38,6 +38,9 @@ from gcron.supervise.timing import TIMING, Timing
 from gcron.wording import plural
 from gcron_boot import has_init
 
+if TYPE_CHECKING:
+    from gcron.daemon.log_writer import LogWriter
+
 __all__ = ["main"]
 
 
@@ -45,24 +48,24 @@ def main(options: argparse.Namespace, timing: Timing = TIMING) -> int:
     """Run the jobs of the files until a signal stops gcron; returns the exit status. `timing`: for tests."""
     if (format := machine_format(options.log_format)) is not None:
         sys.stderr = RecordStream(format)
-    writers = _start_log_writers(options)
-    status = _run(options, timing, [writer.pid for writer in writers])
+    writers = _start_log_writers(options, timing)
+    status = _run(options, timing, writers)
     for writer in writers:
         writer.close(timing.last_log)
     return status
 
 
-def _start_log_writers(options: argparse.Namespace) -> list[LogWriter]:
+def _start_log_writers(options: argparse.Namespace, timing: Timing) -> list[LogWriter]:
     try:
-        return start_log_writers()
+        return start_log_writers(timing.next_log_writer)
     except OSError as error:
         text = f"no process for the log can be started ({os.strerror(error.errno or 0)}): if its file hangs, gcron does"
         say(text, "warning", options.log_format)
         return []
 
 
-def _run(options: argparse.Namespace, timing: Timing, helpers: Sequence[int]) -> int:
-    made = _make_daemon(options, timing, helpers)
+def _run(options: argparse.Namespace, timing: Timing, writers: Sequence[LogWriter]) -> int:
+    made = _make_daemon(options, timing, writers)
     _let_go_of_stdin()
     # The collector is off until here (gcron_boot.py). What was read stays, so it need never look through it again:
     # that would delay fires.
@@ -90,7 +93,9 @@ def _let_go_of_stdin() -> None:
             os.close(null)
 
 
-def _make_daemon(options: argparse.Namespace, timing: Timing, helpers: Sequence[int]) -> tuple[Daemon, Opened] | None:
+def _make_daemon(
+    options: argparse.Namespace, timing: Timing, writers: Sequence[LogWriter]
+) -> tuple[Daemon, Opened] | None:
     """Return the daemon and its store; if something is wrong, print it all and return None."""
     crontabs = Crontabs(options)
     watch = None if options.no_watch else FileWatch(crontabs.watched)
@@ -147,8 +152,8 @@ def _make_daemon(options: argparse.Namespace, timing: Timing, helpers: Sequence[
     def left_out() -> str:
         return str(CrontabError(_without_lines(crontabs.left_out)))
 
-    log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall)
-    settings = _settings(options, log, (opened.note,) if opened.note else (), helpers)
+    log = LogSettings(format, split=options.split_logs, on_stall=options.on_stall, writers=writers)
+    settings = _settings(options, log, (opened.note,) if opened.note else ())
     mailer = default_mailer() if options.mailer is None else read_mailer(options.mailer)
     if problem := _problem_of(mailer):
         say(f"--mailer: {problem}, so no mail can be sent", "warning", options.log_format)
@@ -258,13 +263,13 @@ def _open_store(options: argparse.Namespace) -> Opened:
     return open_store(options.state, _instance(options), keep, sharing)
 
 
-def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str], helpers: Sequence[int]) -> Settings:
+def _settings(options: argparse.Namespace, log: LogSettings, notes: Sequence[str]) -> Settings:
     grace, remark = options.grace, ""
     if grace is None and has_init():
         grace = GRACE_OF_INIT
         remark = f"; as process 1, jobs have {GRACE_OF_INIT:g} s to finish at a stop (--grace)"
     grace = GRACE if grace is None else grace
-    return Settings(log, grace, remark, notes, options.watchdog, _instance(options), helpers)
+    return Settings(log, grace, remark, notes, options.watchdog, _instance(options))
 
 
 def _text_format(loaded: Loaded, jobs: list[Job], limit: int) -> TextFormat:

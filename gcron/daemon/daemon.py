@@ -97,8 +97,6 @@ class Settings:
     """Seconds after which the log names what blocks the loop; None: it does not."""
     instance: str = ""
     """The name of the instance: it tells what an earlier gcron has left of these crontabs from what others have."""
-    helpers: Sequence[int] = ()
-    """Pids of children that are no jobs: what writes the log."""
 
 
 class Daemon:
@@ -181,7 +179,7 @@ class Daemon:
         ]
         # Only now: earlier signals were held back until there are handlers (gcron_boot.py).
         hand_down_defaults()
-        use_cgroups(self._settings.helpers)
+        use_cgroups(self._log.processes)
         report_limits(self._scheduler.jobs, self._log)  # before anything is in the way of preparing the kernel
         self.follow_reloads(lambda problem: report_limits(self._scheduler.jobs, self._log))
         use_instance(self._settings.instance)

@@ -42,7 +42,7 @@ _SLOW = 0.05
 # Seconds for which short records are gathered.
 _GATHERING = 0.005
 _NOTHING = (0, 0)
-PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.ENOBUFS}
 """Errors that pass: until then, records are lost and counted. After any other error the log stays off."""
 
 
@@ -287,7 +287,7 @@ class Outlets:
 
     @cached_property
     def stderr(self) -> Sink:
-        """The sink for stderr, made at the first use."""
+        """The sink for stderr, made at the first use. That for stdout if they are the same file."""
         if self._are_same:
             return self.stdout
         sink = Sink(self._stderr_fd, self._report_drop, on_stall=self._on_stall)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -36,8 +36,8 @@ _LIMITED = "limited"
 # Others may look, and only root may make groups below, whatever the umask.
 _MODE = 0o755
 
-_helpers: frozenset[int] = frozenset()
-"""Processes of this program that are no run's."""
+_helpers: Callable[[], Iterable[int]] = tuple
+"""Returns the processes of this program that are no run's."""
 _home: Path | None = None
 """The group in which this process was when it began to use groups."""
 _parent: Path | None = None
@@ -48,13 +48,13 @@ _lock: int | None = None
 """Holds a lock on the group of this gcron: it shows others that this gcron lives."""
 
 
-def use_cgroups(helpers: Iterable[int] = ()) -> bool:
+def use_cgroups(helpers: Callable[[], Iterable[int]] = tuple) -> bool:
     """Have each run that this process starts from now on put into a group of its own; False where that cannot be.
 
-    `helpers`: pids of children that are no runs. They are moved with this process where it has to move.
+    `helpers` returns the pids of children that are no runs. They are moved with this process where it has to move.
     """
     global _helpers, _home, _parent, _lock
-    _helpers = frozenset(helpers)
+    _helpers = helpers
     if _parent is None:
         _home = None  # it may be in another group than the last time
     own = own_group()
@@ -178,7 +178,7 @@ def _move_out(home: Path, leaf: Path) -> None:
 
     Nothing if that was done.
     """
-    own = {os.getpid()} | _helpers | ({1} if os.getppid() == 1 else set())
+    own = {os.getpid(), *_helpers()} | ({1} if os.getppid() == 1 else set())
     members = set(map(int, (home / "cgroup.procs").read_text().split()))
     if others := sorted(members - own):
         raise OSError(errno.EBUSY, f"other processes are in it: {', '.join(f'pid {pid}' for pid in others[:5])}")

@@ -23,6 +23,8 @@ class Timing:
     """For the store to answer a claim."""
     last_log: float = 3.0
     """For the log to be written at the end, when nobody reads it."""
+    next_log_writer: float = 1.0
+    """After the process that writes the log was killed: before the next one. It doubles up to 60 times that."""
     stop_slack: float = 15.0
     """For a stop, beyond the limits of the jobs: time to notice that KILL does not help, and some more."""
 

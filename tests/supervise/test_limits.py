@@ -255,7 +255,7 @@ from gcron.supervise.cgroup import enter_cgroup, hand_down, remove_cgroups, use_
 group_of = lambda pid: Path(f"/proc/{pid}/cgroup").read_text().splitlines()[-1]
 own = lambda: group_of("self")
 helpers = [subprocess.Popen(["sleep", "60"]) for _ in sys.argv[2:]]
-assert use_cgroups(each.pid for each in helpers)
+assert use_cgroups(lambda: [each.pid for each in helpers])
 before = own()
 try:
     hand_down(sys.argv[1])
