@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.shifted_clock import library_of_clocks  # noqa: F401
+from tests.waiting import until
 
 Run = Callable[..., Any]
 Mount = Callable[..., "Mounted"]
@@ -93,3 +96,49 @@ def freezable(tmp_path: Path) -> Iterator[Path]:
         if subprocess.run(["umount", where], check=False, capture_output=True).returncode == 0:
             break
         time.sleep(0.05)
+
+
+class Beats:
+    """A job each second that writes a line to a file of its own, and one to the log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.crontab = f"# gcron: name=beat\n@every 1s echo alive | tee -a {path}\n"
+
+    def wait_for_more(self, more: int = 3) -> None:
+        before = self.count
+        until(lambda: self.count >= before + more, f"{more} more beats")
+
+    @property
+    def count(self) -> int:
+        return self._path.read_text().count("\n") if self._path.exists() else 0
+
+
+@pytest.fixture
+def beats(tmp_path: Path) -> Beats:
+    return Beats(tmp_path / "beats")
+
+
+def run_on(mounted: Mounted, gcron_run: Run, crontab: str, *options: str, **popen: Any) -> Any:
+    """Start gcron with its log in the file of the mounted file system. That of the fixture stays empty."""
+    with (mounted.where / "crontab").open("ab") as file:
+        return gcron_run(crontab, *options, stdout=file, stderr=file, **popen)
+
+
+def log_of(mounted: Mounted) -> str:
+    return (mounted.where / "crontab").read_text()
+
+
+def writer_of(daemon: Any, after: psutil.Process | None = None) -> psutil.Process:
+    """The process that writes the log, when it has its name. `after`: the one that it has replaced."""
+
+    def find() -> psutil.Process | None:
+        for child in psutil.Process(daemon.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == "gcron-log" and child != after:
+                    return child
+        return None
+
+    writer = until(find, "a process that writes the log")
+    assert writer is not None
+    return writer

@@ -5,55 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from tests.faults.conftest import CAN_MOUNT, Mount, Mounted
+from tests.faults.conftest import CAN_MOUNT, Beats, Mount, Run, log_of, run_on, writer_of
 from tests.waiting import takes, until
 
-Run = Callable[..., Any]
 pytestmark = [CAN_MOUNT, pytest.mark.realtime]
-
-
-class Beats:
-    """A job each second that writes a line to a file of its own, and one to the log."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.crontab = f"# gcron: name=beat\n@every 1s echo alive | tee -a {path}\n"
-
-    def wait_for_more(self, more: int = 3) -> None:
-        before = self.count
-        until(lambda: self.count >= before + more, f"{more} more beats")
-
-    @property
-    def count(self) -> int:
-        return self._path.read_text().count("\n") if self._path.exists() else 0
-
-
-@pytest.fixture
-def beats(tmp_path: Path) -> Beats:
-    return Beats(tmp_path / "beats")
-
-
-def run_on(mounted: Mounted, gcron_run: Run, crontab: str, *options: str, **popen: Any) -> Any:
-    """Start gcron with its log in the file of the mounted file system. That of the fixture stays empty."""
-    with (mounted.where / "crontab").open("ab") as file:
-        return gcron_run(crontab, *options, stdout=file, stderr=file, **popen)
-
-
-def log_of(mounted: Mounted) -> str:
-    return (mounted.where / "crontab").read_text()
-
-
-def writer_of(daemon: Any) -> psutil.Process:
-    """The process that writes the log: after the first job, it has its name."""
-    (writer,) = [child for child in psutil.Process(daemon.process.pid).children() if child.name() == "gcron-log"]
-    return writer
 
 
 def test_a_log_that_hangs_delays_no_job_and_loses_no_line(mount: Mount, beats: Beats, gcron_run: Run) -> None:
@@ -126,7 +86,7 @@ def test_a_signal_to_the_group_of_gcron_does_not_cut_the_log_off(
     assert log_of(disk).endswith(" gcron    stopped\n")
 
 
-def test_the_writer_holds_the_file_and_the_pipe_alone(mount: Mount, beats: Beats, gcron_run: Run) -> None:
+def test_the_writer_holds_the_file_and_its_socket_alone(mount: Mount, beats: Beats, gcron_run: Run) -> None:
     """gcron is often started with a descriptor that is a lock (flock(1)): its end must be the end of the lock."""
     disk = mount("\n")
     lock, end = os.pipe()
@@ -135,25 +95,13 @@ def test_the_writer_holds_the_file_and_the_pipe_alone(mount: Mount, beats: Beats
     beats.wait_for_more(1)
     writer = writer_of(daemon)
     held = {fd: os.readlink(f"/proc/{writer.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{writer.pid}/fd")}
-    assert held["0"].startswith("pipe:")
+    assert held["0"].startswith("socket:")
     assert held == {"0": held["0"], "1": str(disk.where / "crontab")}
-    of_gcron = [os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}") for fd in (1, 2)]
-    assert of_gcron == [held["0"]] * 2
+    of_gcron = [os.readlink(path) for path in Path(f"/proc/{daemon.process.pid}/fd").iterdir()]
+    assert str(disk.where / "crontab") not in of_gcron
     assert daemon.stop() == 0
     assert os.read(lock, 1) == b""
     os.close(lock)
-
-
-def test_a_writer_that_was_killed_ends_the_log_and_not_gcron(mount: Mount, beats: Beats, gcron_run: Run) -> None:
-    """As a reader that has gone."""
-    disk = mount("\n")
-    daemon = run_on(disk, gcron_run, beats.crontab)
-    beats.wait_for_more(1)
-    writer_of(daemon).kill()
-    beats.wait_for_more(3)
-    with takes(at_most=3):
-        assert daemon.stop() == 0
-    assert "stopped" not in log_of(disk)
 
 
 def test_lines_wait_until_a_full_file_system_has_room(mount: Mount, beats: Beats, gcron_run: Run) -> None:
