@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cluster.history import Fault, History, JobRules, Row, read_marks
+from tests.cluster.history import Fault, History, JobRules, Mark, Row, read_marks
 from tests.cluster.proxy import Proxy
 from tests.postgres import Database
 from tests.shifted_clock import SettableClock
@@ -190,6 +190,10 @@ class Rig:
     def lines(self) -> list[str]:
         """What jobs have written."""
         return self.marks.read_text().splitlines()
+
+    def begins(self) -> list[Mark]:
+        """Starts of jobs so far, at seconds since the machine's boot."""
+        return [mark for mark in read_marks(self.lines, 0.0) if mark.verb == "begin"]
 
     def history(self, begin: float, end: float, faults: Sequence[Fault]) -> History:
         """Return what happened from `begin` to `end`, in seconds of UTC."""

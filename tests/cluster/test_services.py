@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.cluster.history import Mark, read_marks
 from tests.cluster.rig import Rig
-from tests.postgres import Database
 from tests.shifted_clock import why_no_clock_can_be_set
 from tests.waiting import until
 
@@ -23,27 +19,12 @@ CRONTAB = """\
 """
 
 
-@pytest.fixture
-def rig(library_of_clocks: Path, tmp_path: Path, postgres: Database) -> Iterator[Rig]:
-    """Two nodes. The first one has the service."""
-    made = Rig(postgres, library_of_clocks, tmp_path, "ab", CRONTAB)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.end()
-
-
-def begins(rig: Rig) -> list[Mark]:
-    return [mark for mark in read_marks(rig.lines, 0.0) if mark.verb == "begin"]
-
-
 def test_a_service_that_ended_with_its_node_starts_again_with_it(rig: Rig) -> None:
     """systemd kills all processes of a service that it starts again: nobody ran it until the node was away for long."""
     rig.nodes["a"].kill_all()
     rig.nodes["a"].start()
-    until(lambda: len(begins(rig)) == 2, "the second copy")
-    first, second = begins(rig)
+    until(lambda: len(rig.begins()) == 2, "the second copy")
+    first, second = rig.begins()
     assert (first.node, second.node) == ("a", "a")
     assert first.fence < second.fence
 
@@ -57,8 +38,8 @@ def test_a_service_that_ended_with_the_lease_starts_again(rig: Rig) -> None:
     rig.database.sql("update gcron.incarnation set lease_until = lease_until + 60")
     for node in rig.nodes.values():
         node.proxy.thaw()
-    until(lambda: len(begins(rig)) == 2, "the second copy")
-    first, second = begins(rig)
+    until(lambda: len(rig.begins()) == 2, "the second copy")
+    first, second = rig.begins()
     assert first.fence < second.fence
 
 
@@ -76,8 +57,8 @@ def test_a_service_that_is_found_while_the_database_is_away_ends(rig: Rig) -> No
     until(lambda: "it is adopted" in first.log, "the adoption")
     until(lambda: "lease lost" in first.log, "its end")
     rig.database.server.start()
-    until(lambda: len(begins(rig)) == 2, "the second copy")
-    one, other = begins(rig)
+    until(lambda: len(rig.begins()) == 2, "the second copy")
+    one, other = rig.begins()
     assert last_line(rig, one).at < other.at
     assert one.fence < other.fence
 
@@ -86,12 +67,12 @@ def test_a_service_that_another_node_has_by_now_ends_when_its_node_is_back(rig: 
     """Its gcron was killed, and was away for longer than its lease. The next one adopted it beside the other copy."""
     first = rig.nodes["a"]
     first.kill()
-    until(lambda: len(begins(rig)) == 2, "the second copy")
-    one, other = begins(rig)
+    until(lambda: len(rig.begins()) == 2, "the second copy")
+    one, other = rig.begins()
     assert (one.node, other.node) == ("a", "b")
     first.start()
     until(lambda: "lease lost" in first.log, "the end of the first copy")
     ended = last_line(rig, one)
     until(lambda: last_line(rig, other).at > ended.at + 2, "the second copy alone")
     assert last_line(rig, one) == ended
-    assert len(begins(rig)) == 2
+    assert len(rig.begins()) == 2
