@@ -63,14 +63,14 @@ def keep_of(job: Job, default: Keep) -> Keep:
 
 def schedule_digests(jobs: Iterable[Job]) -> dict[str, str]:
     """For each job, by name, a text that is the same as long as its schedule is, also in the next version of gcron."""
-    texts: dict[int, str] = {}  # jobs of a large crontab share schedules
+    known: dict[tuple[int, bool], str] = {}  # jobs of a large crontab share schedules
     digests = {}
     for job in jobs:
-        key = id(job.schedule)
-        if key not in texts:
-            texts[key] = "\0".join(_words(job.schedule))
-        enabled = "" if job.policy.enabled else "\0not enabled"
-        digests[job.name] = digest(texts[key] + enabled, 8).hex()
+        key = id(job.schedule), job.policy.enabled
+        if key not in known:
+            text = "\0".join(_words(job.schedule))
+            known[key] = digest(text if job.policy.enabled else f"{text}\0not enabled", 8).hex()
+        digests[job.name] = known[key]
     return digests
 
 

@@ -122,32 +122,30 @@ def _compare(
 ) -> tuple[set[str], list[tuple[Any, ...]]]:
     """The names of jobs that are new or fire by another schedule, and the rows of all that differ."""
     digests = schedule_digests(jobs)
-    before = _definitions(connection, [storable(job.name) for job in jobs])
     new: set[str] = set()
     changed = []
-    for job in jobs:
-        keep = keep_of(job, default)
-        definition = digests[job.name], keep.runs, keep.age
-        schedule, *others, since = before.get(storable(job.name), (None, None))
-        if schedule != definition[0]:
-            new.add(job.name)
-            since = now
-        elif tuple(others) == definition[1:]:
-            continue
-        changed.append((storable(job.name), *definition, since))
+    for some in chunks(jobs):
+        before = _definitions(connection, [storable(job.name) for job in some])
+        for job in some:
+            keep = keep_of(job, default)
+            definition = digests[job.name], keep.runs, keep.age
+            schedule, *others, since = before.get(storable(job.name), (None, None))
+            if schedule != definition[0]:
+                new.add(job.name)
+                since = now
+            elif tuple(others) == definition[1:]:
+                continue
+            changed.append((storable(job.name), *definition, since))
     return new, changed
 
 
 def _definitions(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    definitions = {}
-    for some in chunks(names):
-        for name, *definition in connection.execute(
-            "SELECT name, schedule, keep_runs, keep_for, since FROM job "
-            f"WHERE removed IS NULL AND name IN ({marks(some)})",
-            some,
-        ):
-            definitions[name] = tuple(definition)
-    return definitions
+    rows = connection.execute(
+        "SELECT name, schedule, keep_runs, keep_for, since FROM job "
+        f"WHERE removed IS NULL AND name IN ({marks(names)})",
+        names,
+    )
+    return {name: tuple(definition) for name, *definition in rows}
 
 
 def mark_removed(connection: sqlite3.Connection, names: Iterable[str], now: float) -> None:
