@@ -187,12 +187,14 @@ def _copy(source: socket.socket) -> int:
     """Copy `source` to stdout until nobody can write to it any more; returns the exit status."""
     end = select.poll()
     end.register(source, 0)  # its end is reported whatever is asked for
+    has_ended = False
     while piece := source.recv(_PIECE, socket.MSG_PEEK):
         try:
             written = os.write(_STDOUT, piece)
         except OSError as error:
-            if error.errno not in _PASSING or end.poll(_TRY_AGAIN):
-                return _GAVE_UP  # nothing can be written any more, or gcron has ended
+            if error.errno not in _PASSING or has_ended:
+                return _GAVE_UP
+            has_ended = bool(end.poll(_TRY_AGAIN))  # gcron waits no longer: one more try
             continue
         while written:
             written -= len(source.recv(written))
