@@ -118,7 +118,7 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     from gcron.web.metrics import Metrics
     from gcron.web.server import SWITCH_INTERVAL
     from gcron.web.settings import HttpSettings
-    from gcron.web.tally import Tally
+    from gcron.web.tally import MetricsTally
 
     directory = tempfile.TemporaryDirectory()
     store = SqliteStore(directory.name, KEEP)
@@ -145,7 +145,7 @@ def _site(size: int) -> Iterator[tuple[object, object]]:
     )
     gcron = Instance(scheduler, "bench", ("crontab",), None, now)
     access = Access("x" * 20, time.time, time.monotonic)
-    metrics = Metrics(gcron, Tally(scheduler), lambda: 0)
+    metrics = Metrics(gcron, MetricsTally(scheduler), lambda: 0)
     address = read_address(_HOST)
     application = Application(
         gcron, HttpSettings(anonymous="read"), access, address, metrics, Happened(scheduler), _BROWSERS
