@@ -12,7 +12,8 @@ __all__ = ["Converter"]
 # SGR: ECMA-48, section 8.3.117. Other sequences are shown, as all controls are.
 _COLOUR = re.compile(r"\x1b\[([0-9;]{0,40})m")
 _LONGEST = 48
-_PARTIAL = re.compile(rf"\x1b(\[[0-9;]{{0,{_LONGEST}}})?\Z")
+# What may go on in the next piece. A carriage return before a newline is how terminals end a line.
+_PARTIAL = re.compile(rf"(\x1b(\[[0-9;]{{0,{_LONGEST}}})?|\r)\Z")
 _FLAGS = {1: "b", 2: "dim", 3: "i", 4: "u", 7: "inv"}
 _ENDS = {22: ("b", "dim"), 23: ("i",), 24: ("u",), 27: ("inv",)}
 
@@ -41,8 +42,8 @@ class Converter:
     def _span(self, text: str) -> str:
         if not text:
             return ""
-        # A carriage return before a newline is how terminals end a line. Alone it would overwrite: progress bars.
-        content = escape_html(escape(text.replace("\r\n", "\n")).replace("\\x0d", "\n"), quote=False)
+        # Alone, a carriage return would overwrite: progress bars.
+        content = escape_html(escape(text.replace("\r\n", "\n").replace("\r", "\n")), quote=False)
         classes = " ".join(sorted({f"a-{name}" for name in self._flags} | ({self._front} if self._front else set())))
         return f"<span class='{classes}'>{content}</span>" if classes else content
 

@@ -14,12 +14,15 @@ from gcron.scheduler.events import asked_words
 from gcron.scheduler.history import OutputPart
 from gcron.scheduler.records import Record
 from gcron.web.charts import durations_chart, percentile
-from gcron.web.output_html import OutputHtml
+from gcron.web.output_html import newest_html
 from gcron.web.standing import standing_of
 from gcron.web.words import ago, exact, outcome_word, seconds_of, short_exact, span, until
 from gcron.wording import describe_size
 
-__all__ = ["events_view", "job_page", "run_page", "runs_view", "services_view"]
+__all__ = ["MOST_OUTPUT", "events_view", "job_page", "run_page", "runs_view", "services_view"]
+
+MOST_OUTPUT = 80 * 1024
+"""Bytes of the output in a page, as HTML: the page stays below 100 KB."""
 
 View = dict[str, Any]
 
@@ -118,15 +121,14 @@ def run_page(run: Record, parts: Sequence[OutputPart], now: float) -> View:
         ("Node", run.get("node", "")),
         ("Claim", str(run.get("fence", ""))),
     ]
-    converter = OutputHtml()
-    output = [converter.convert(part.data, part.spans, part is parts[-1])[1] for part in parts]
+    start, output = newest_html(parts, MOST_OUTPUT)
     return {
         "look": look,
         "word": word,
         "is_under_way": not run["outcome"] and run["state"] not in ("ended", "unknown"),
         "facts": [(name, value) for name, value in facts if value],
-        "output": Markup("".join(output)),
-    }
+        "output": Markup(output),
+    } | ({"start": start} if parts else {})
 
 
 def services_view(services: Sequence[Record], now: float) -> View:

@@ -171,8 +171,10 @@ def follow_html(
         if message.kind == "output" and message.data is not None:
             yield _message("output", run(convert, message.data))
         elif message.kind == "gap" and message.data is not None:
-            yield _message("output", ("", f"<i class=gap>{message.data['bytes']:,} bytes are not kept</i>\n"))
+            yield _message("output", converter.skip(message.data["bytes"]))
         elif message.kind == "end":
+            if any(last := converter.finish()):
+                yield _message("output", last)
             yield _message("end", "")
         else:
             yield b": still here\n\n"

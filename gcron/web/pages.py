@@ -36,8 +36,8 @@ _FAILURES_LOOKED_AT = 100
 _RUNS_OF_JOB, _RUNS_OF_PAGE, _RUNS_OF_DAY = 100, 50, 2000
 _MESSAGES = 500
 _DAY = 86400
-# Bytes of output in a page, from its end. All of it can be downloaded.
-_OUTPUT_SHOWN = 128 * 1024
+# Bytes of output that a page may show, from its end. All of it can be downloaded.
+_OUTPUT_SHOWN = details.MOST_OUTPUT
 _PIECE = 64 * 1024
 # Seconds.
 _HEAD_LASTS = 2.0
