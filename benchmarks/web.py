@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gc
 import io
+import selectors
+import socket
 import sys
 import tempfile
 import time
@@ -32,10 +34,19 @@ AREAS = (
         ),
     ),
     Area("row", "that many jobs that change at once, for 100 browsers", 200, (Measure("all browsers have it", "ms"),)),
+    Area(
+        "followers",
+        "that many jobs that change at once, five times, while 100 browsers follow the overview over sockets",
+        200,
+        (Measure("a timer is late by, at most", "ms"), Measure("CPU of the loop's thread at a time, at most", "ms")),
+    ),
 )
 _HOST = "127.0.0.1:9180"
 _BROWSERS = 100
 _NAP = 0.001
+_ROW = b"<tr><td><a"
+# Of the jobs, a second apart, while browsers follow.
+_CHANGES = 5
 
 
 class Pages:
@@ -53,7 +64,7 @@ class Pages:
             cpu, begun = time.thread_time(), time.perf_counter()
             body = _ask(application)
             whole, busy = time.perf_counter() - begun, time.thread_time() - cpu
-            longest = turns.stop()
+            longest, _ = turns.stop()
             harness.check(b"/jobs/customer-" in body, "the page has no jobs")
             records = pages._board.records()
             wanted = overview.Filter.read({})
@@ -79,6 +90,33 @@ class Pages:
                 harness.check(next(stream).count(b"<tr>") == size, "rows are missing")
             return time.perf_counter() - begun
 
+    def followers(self, size: int) -> tuple[float, float]:
+        """Seconds by which a timer is late, and of the loop's CPU."""
+        from gcron import subprocess
+        from gcron.greenlet import sleep
+        from gcron.scheduler.events import JobPaused
+        from gcron.web.server import LIMITS
+        from gcron.wsgi import WSGIServer
+
+        with _site(size) as (application, gcron), socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+            server = WSGIServer(listener, application, log=None, limits=LIMITS)
+            server.start()
+            port = listener.getsockname()[1]
+            client = subprocess.Popen([sys.executable, __file__, "follow", str(port)], stdout=subprocess.PIPE)
+            while len(application._pages._live._readers) < _BROWSERS:
+                sleep(_NAP)
+            turns = _Turns()
+            for _ in range(_CHANGES):
+                for job in gcron.scheduler.jobs:
+                    application._pages._live._note(JobPaused(gcron.clock.now(), job.name))
+                sleep(1.0)
+            longest = turns.stop()
+            application.close()
+            server.stop()
+            received = int(client.communicate()[0])
+            harness.check(received == _BROWSERS * _CHANGES * size, f"{received:,} rows came")
+            return longest
+
 
 class _Turns:
     """Measures by how much a timer is late, as a fire would be. It does not spin: threads need the interpreter, too."""
@@ -86,21 +124,22 @@ class _Turns:
     def __init__(self) -> None:
         from gcron.greenlet import spawn
 
-        self._longest = 0.0
+        self._latest = self._busiest = 0.0
         self._watcher = spawn(self._watch)
 
     def _watch(self) -> None:
         from gcron.greenlet import sleep
 
         while True:
-            before = time.perf_counter()
+            before, busy = time.perf_counter(), time.thread_time()
             sleep(_NAP)
-            self._longest = max(self._longest, time.perf_counter() - before - _NAP)
+            self._latest = max(self._latest, time.perf_counter() - before - _NAP)
+            self._busiest = max(self._busiest, time.thread_time() - busy)
 
-    def stop(self) -> float:
-        """The longest."""
+    def stop(self) -> tuple[float, float]:
+        """By how many seconds it was late at most, and how many of them the loop's thread itself took, at most."""
         self._watcher.kill()
-        return self._longest
+        return self._latest, self._busiest
 
 
 @contextmanager
@@ -180,7 +219,35 @@ def _call(application: object, path: str, query: str, encoding: str) -> Iterator
     return application(environ, lambda status, headers: harness.check(status == "200 OK", status))
 
 
+# -- the client, a process of its own --------------------------------------------------------------------------
+
+
+def follow(port: int) -> int:
+    """Follow the overview as that many browsers, until the server ends it; return how many rows came."""
+    selector = selectors.DefaultSelector()
+    for _ in range(_BROWSERS):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.send(f"GET /live?page=overview HTTP/1.1\r\nHost: {_HOST}\r\n\r\n".encode())
+        while b"retry" not in connection.recv(1 << 12):  # one after the other: 64 requests may be under way
+            pass
+        selector.register(connection, selectors.EVENT_READ, b"")
+    rows = 0
+    while selector.get_map():
+        for key, _ in selector.select():
+            data = key.fileobj.recv(1 << 20)
+            if not data:
+                selector.unregister(key.fileobj)
+                continue
+            data = key.data + data
+            rows += data.count(_ROW)
+            selector.modify(key.fileobj, selectors.EVENT_READ, data[-len(_ROW) + 1 :])
+    return rows
+
+
 PROGRAM = harness.Program("web", AREAS, {"gcron": Pages})
 
 if __name__ == "__main__":
-    harness.main(PROGRAM)
+    if sys.argv[1:2] == ["follow"]:
+        print(follow(int(sys.argv[2])))
+    else:
+        harness.main(PROGRAM)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gcron.control import operations
 from gcron.control.errors import ControlError
 from gcron.control.instance import Instance
+from gcron.runtime.greenlet import sleep
 from gcron.runtime.hub import get_hub
 from gcron.runtime.lock import Semaphore
 from gcron.scheduler.records import Record
@@ -14,6 +15,8 @@ from gcron.scheduler.records import Record
 __all__ = ["Board"]
 
 _PAGE = 100
+# Jobs that have changed, which are asked about in one turn of the loop.
+_AT_A_TIME = 50
 _FRESH = 1.0
 # To ask for 100,000 jobs takes seconds: then it is done that many times less often than it takes.
 _SHARE = 10
@@ -41,7 +44,11 @@ class Board:
 
     def refresh(self, names: Sequence[str]) -> dict[str, Record]:
         """How these jobs stand now, those that are there. May park. Raises ControlError."""
-        found = {record["job"]: record for record in operations.some_jobs(self._gcron, names)}
+        found: dict[str, Record] = {}
+        for begin in range(0, len(names), _AT_A_TIME):
+            asked = names[begin : begin + _AT_A_TIME]
+            found |= {record["job"]: record for record in operations.some_jobs(self._gcron, asked)}
+            sleep(0)  # others have their turn: a fire may be due
         self._records |= {name: record for name, record in found.items() if name in self._records}
         return found
 

@@ -21,19 +21,23 @@ from gcron.scheduler.records import Record
 from gcron.web.output_html import OutputHtml
 from gcron.web.words import seconds_of
 
-__all__ = ["Live", "Reader", "follow_html"]
+__all__ = ["Live", "Reader", "Rows", "follow_html", "json_field"]
 
 # Seconds between two looks at what has changed, and without a change until a client is asked whether it is there.
 _TICK, _KEEP_ALIVE = 1.0, 15.0
 # Seconds between two looks at whether the crontabs were read again, while somebody looks.
 _LOOK = 2.0
 _MOST_AT_ONCE = 500
+# Browsers that get what has changed in one turn of the loop.
+_AT_A_TIME = 4
 # What has changed when it is no job: something that concerns every page.
 _EVERYBODY = frozenset({""})
 MESSAGES = "\0messages"
 """What has changed when a message was delivered, or not: no job has such a name."""
 
-MakeRows = Callable[[Sequence[str]], Mapping[str, str]]
+Rows = Mapping[str, bytes]
+"""Of jobs, by their names: a part of a JSON object, which all browsers get. To make it takes more than to send it."""
+MakeRows = Callable[[Sequence[str]], Rows]
 
 
 class Reader:
@@ -42,12 +46,12 @@ class Reader:
     def __init__(self, names: frozenset[str] | None, wants_rows: bool) -> None:
         self.names = names
         self.wants_rows = wants_rows
-        self.rows: dict[str, str] = {}
+        self.rows: dict[str, bytes] = {}
         self.has_changed = False
         self.is_over = False
         self.ready = Flag()
 
-    def take(self, changed: frozenset[str], rows: Mapping[str, str]) -> None:
+    def take(self, changed: frozenset[str], rows: Rows) -> None:
         """Note what has changed. Rows that it has not read yet are replaced: it is never behind by more than a page."""
         mine = changed if self.names is None else changed & (self.names | _EVERYBODY)
         if not mine:
@@ -59,7 +63,7 @@ class Reader:
 
 
 class Live:
-    """What changes, for at most `most` browsers. `make_rows` returns the HTML of the rows of jobs; it may park."""
+    """What changes, for at most `most` browsers. `make_rows` returns the rows of jobs; it may park."""
 
     def __init__(self, gcron: Instance, make_rows: MakeRows, most: int) -> None:
         self._gcron = gcron
@@ -106,7 +110,7 @@ class Live:
                 rows, reader.rows = reader.rows, {}
                 if reader.has_changed:
                     reader.has_changed = False
-                    yield _message("changed", rows)
+                    yield b"event: changed\ndata: {%b}\n\n" % b",".join(rows.values())
         finally:
             self._readers.discard(reader)
 
@@ -143,11 +147,16 @@ class Live:
         for reader in self._readers:
             if reader.wants_rows and reader.names:
                 shown |= changed & reader.names
-        rows = self._make_rows(sorted(shown)[:_MOST_AT_ONCE]) if shown else {}
+        rows: Rows = self._make_rows(sorted(shown)[:_MOST_AT_ONCE]) if shown else {}
         for number, reader in enumerate(list(self._readers)):
-            if number % 10 == 9:
+            if number % _AT_A_TIME == 0:
                 sleep(0)  # others have their turn: a fire may be due
             reader.take(changed, rows)
+
+
+def json_field(name: str, text: str) -> bytes:
+    """A field of a JSON object."""
+    return f"{json.dumps(name)}: {json.dumps(text)}".encode("ascii")
 
 
 def _message(kind: str, data: object) -> bytes:

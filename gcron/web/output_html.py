@@ -66,7 +66,7 @@ class OutputHtml:
 
 
 def newest_html(parts: Sequence[OutputPart], most: int) -> tuple[int, str]:
-    """Where the newest of these parts begin that are at most `most` bytes of HTML, at a line if possible; and the HTML."""
+    """The position from which the output is at most `most` bytes of HTML, of a line if it can be; and that HTML."""
     size = sum(len(part.data) for part in parts)
     while True:
         html = _html_of(parts)

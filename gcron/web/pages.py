@@ -26,7 +26,7 @@ from gcron.web.answers import HTML, Answer, Refusal, compressed, own_place, redi
 from gcron.web.board import Board
 from gcron.web.buttons import ASKED, press
 from gcron.web.happened import Happened
-from gcron.web.live import MESSAGES, Live, Reader, follow_html
+from gcron.web.live import MESSAGES, Live, Reader, Rows, follow_html, json_field
 from gcron.web.rendering import Renderer
 from gcron.web.visitor import Right, Visitor
 
@@ -257,15 +257,15 @@ class Pages:
             name = MESSAGES
         return self._live.follow(Reader(frozenset({name}) if name else None, False))
 
-    def _make_rows(self, names: Sequence[str]) -> Mapping[str, str]:
+    def _make_rows(self, names: Sequence[str]) -> Rows:
         jobs = self._board.refresh(names)
         now = self._gcron.clock.now()
 
-        def make() -> dict[str, str]:
+        def make() -> Rows:
             row = self._renderer.macro("row.html", "row")
-            return {name: row(overview.row(job, now), True) for name, job in jobs.items()}
+            return {name: json_field(name, row(overview.row(job, now), True)) for name, job in jobs.items()}
 
-        rows: dict[str, str] = self._renderer.run(make)
+        rows: Rows = self._renderer.run(make)
         return rows
 
     # -- buttons --------------------------------------------------------------------------------------------

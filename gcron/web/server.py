@@ -17,9 +17,9 @@ from gcron.web.settings import HttpSettings
 from gcron.web.tally import MetricsTally
 from gcron.wsgi import Limits, WSGIServer
 
-__all__ = ["Serving", "serve"]
+__all__ = ["LIMITS", "SWITCH_INTERVAL", "Serving", "serve"]
 
-_LIMITS = Limits(
+LIMITS = Limits(
     connections=300,
     header_bytes=16 * 1024,
     header_count=60,
@@ -65,7 +65,7 @@ def serve(
     access = Access(token, gcron.clock.now, get_hub().monotonic)
     metrics = Metrics(gcron, tally, dropped)
     application = Application(gcron, settings, access, bound.address, metrics, happened, _most_streams())
-    server = WSGIServer(bound.listener, application, log=None, error_log="default", limits=_LIMITS)
+    server = WSGIServer(bound.listener, application, log=None, error_log="default", limits=LIMITS)
     server.start()
     return Serving(application, server)
 
