@@ -23,7 +23,7 @@ from harness import Area, Measure
 AREAS = (
     Area(
         "overview",
-        "the overview of that many jobs, of which it shows 200",
+        "the overview of that many jobs, of which it shows 150",
         1_000,
         (
             Measure("the page", "ms"),
@@ -114,7 +114,7 @@ class Pages:
             application.close()
             server.stop()
             received = int(client.communicate()[0])
-            harness.check(received == _BROWSERS * _CHANGES * size, f"{received:,} rows came")
+            harness.check(received >= _BROWSERS * size, f"only {received:,} rows came")
             return longest
 
 

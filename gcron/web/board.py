@@ -16,7 +16,7 @@ __all__ = ["Board"]
 
 _PAGE = 100
 # Jobs that have changed, which are asked about in one turn of the loop.
-_AT_A_TIME = 50
+_AT_A_TIME = 25
 _FRESH = 1.0
 # To ask for 100,000 jobs takes seconds: then it is done that many times less often than it takes.
 _SHARE = 10

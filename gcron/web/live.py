@@ -29,7 +29,7 @@ _TICK, _KEEP_ALIVE = 1.0, 15.0
 _LOOK = 2.0
 _MOST_AT_ONCE = 500
 # Browsers that get what has changed in one turn of the loop.
-_AT_A_TIME = 4
+_AT_A_TIME = 2
 # What has changed when it is no job: something that concerns every page.
 _EVERYBODY = frozenset({""})
 MESSAGES = "\0messages"

@@ -18,8 +18,8 @@ from gcron.wording import plural
 
 __all__ = ["PAGE", "Filter", "Selection", "headline", "page", "row", "select"]
 
-PAGE = 200
-"""Jobs on one page."""
+PAGE = 150
+"""Jobs on one page: it stays below 100 KB, also with long names and when all fail."""
 _MOST_PAGES = 1000
 _NAMED = 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -29,6 +29,10 @@ _MOST_ROWS = 100
 _MOST_FIRES = 1440
 # More fires a day than this are often.
 _OFTEN = 48
+# Runs of the past that have a link of their own: those that failed come first. The page stays below 100 KB.
+_MOST_LINKS = 150
+# Of bars in the past, by their look; those of failures are higher.
+_HEIGHTS = {"ok": 8, "run": 8, "skip": 3}
 # Of all jobs together: enough for 300 jobs that fire each five minutes, and counted within a second.
 _MOST_COUNTED = 100_000
 _LEFT, _COLUMN, _ROW, _TOP, _FOOT = 170, 9, 20, 24, 64
@@ -104,10 +108,13 @@ def _dots(counts: Sequence[int], row: int) -> str:
     """A mark for each quarter of an hour with a fire, the larger the more there are."""
     y = _TOP + row * _ROW + _ROW / 2
     lines: dict[int, str] = {}
+    ends: dict[int, int] = {}
     for slot, count in enumerate(counts):
         if count:
-            size = min(4, count.bit_length())
-            lines[size] = lines.get(size, "") + f"M{_LEFT + slot * _COLUMN + 1} {y:g}h{_COLUMN - 2}"
+            size, x = min(4, count.bit_length()), _LEFT + slot * _COLUMN + 1
+            move = f"m{x - ends[size]} 0" if size in ends else f"M{x} {y:g}"
+            lines[size] = lines.get(size, "") + f"{move}h{_COLUMN - 2}"
+            ends[size] = x + _COLUMN - 2
     return "".join(f"<path class='due n{size}' d='{line}'/>" for size, line in lines.items())
 
 
@@ -152,8 +159,10 @@ def past_day(base: str, runs: Sequence[Record], now: float) -> Day:
     begin = end - DAY
     names = list(dict.fromkeys(run["job"] for run in runs))[:_MOST_ROWS]
     places = {name: row for row, name in enumerate(names)}
-    marks = [_bar(base, run, places[run["job"]], begin, end, now) for run in runs if run["job"] in places]
-    bad = sum(bool(run["outcome"]) and OUTCOMES.get(run["outcome"], ("bad",))[0] == "bad" for run in runs)
+    shown = sorted((run for run in runs if run["job"] in places), key=_is_calm)
+    marks = [_bar(base, run, places[run["job"]], begin, end, now) for run in shown[:_MOST_LINKS]]
+    marks += _lines(shown[_MOST_LINKS:], places, begin, end, now)
+    bad = sum(_look_of(run)[0] == "bad" for run in runs)
     under_way = sum(not run["outcome"] for run in runs)
     notes = [f"{plural(len(runs), 'run')}, {bad} failed, {under_way} under way"]
     picture = _picture(base, names, marks, begin, now) if names else Markup("")
@@ -161,19 +170,50 @@ def past_day(base: str, runs: Sequence[Record], now: float) -> Day:
 
 
 def _bar(base: str, run: Record, row: int, begin: int, end: int, now: float) -> str:
-    began = seconds_of(run["started"] or run["created"])
-    ended = seconds_of(run["ended"]) if run["ended"] else (began if run["outcome"] else now)
-    look, word = OUTCOMES.get(run["outcome"], ("bad", run["outcome"])) if run["outcome"] else ("run", "under way")
-    scale = _COLUMN / SLOT
-    x = _LEFT + max(0.0, began - begin) * scale
-    width = max(2.5, (min(ended, end) - max(began, begin)) * scale)
-    height = {"ok": 8, "run": 8, "skip": 3}.get(look, 14)
+    began, ended = _times_of(run, now)
+    look, word = _look_of(run)
+    x, width = _place_of(began, ended, begin, end)
+    height = _HEIGHTS.get(look, 14)
     y = _TOP + row * _ROW + (_ROW - height) / 2
     title = escape(escape_line(f"{run['job']}: {word}, {_clock(began)}, {span(max(0.0, ended - began))}"))
     return (
         f"<a href='{base}/runs/{escape(run['run_id'])}' aria-label='{title}'><title>{title}</title>"
         f"<rect class='{look}' x='{x:.1f}' y='{y:g}' width='{width:.1f}' height='{height}' rx=1 /></a>"
     )
+
+
+def _lines(runs: Sequence[Record], places: Mapping[str, int], begin: int, end: int, now: float) -> list[str]:
+    """The bars of many runs, without links: a path for all of a job that ended alike is short in the page."""
+    lines: dict[tuple[int, str], str] = {}
+    for run in runs:
+        row, look = places[run["job"]], _look_of(run)[0]
+        x, width = _place_of(*_times_of(run, now), begin, end)
+        move = f"M{x:.1f} {_TOP + row * _ROW + _ROW // 2}h{width:.1f}"
+        lines[row, look] = lines.get((row, look), "") + move
+    return [
+        f"<path class='{look}' stroke-width={_HEIGHTS.get(look, 14)} d='{line}'/>" for (_, look), line in lines.items()
+    ]
+
+
+def _look_of(run: Record) -> tuple[str, str]:
+    return OUTCOMES.get(run["outcome"], ("bad", run["outcome"])) if run["outcome"] else ("run", "under way")
+
+
+def _is_calm(run: Record) -> bool:
+    """Whether nobody wants to look at this run first."""
+    return _look_of(run)[0] in ("ok", "skip")
+
+
+def _times_of(run: Record, now: float) -> tuple[float, float]:
+    began = seconds_of(run["started"] or run["created"])
+    return began, seconds_of(run["ended"]) if run["ended"] else (began if run["outcome"] else now)
+
+
+def _place_of(began: float, ended: float, begin: int, end: int) -> tuple[float, float]:
+    """Where the bar of a run begins, and how wide it is."""
+    scale = _COLUMN / SLOT
+    x = _LEFT + max(0.0, began - begin) * scale
+    return x, max(2.5, (min(ended, end) - max(began, begin)) * scale)
 
 
 # -- both ---------------------------------------------------------------------------------------------------------
