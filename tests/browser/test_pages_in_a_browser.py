@@ -224,9 +224,6 @@ def test_a_row_keeps_its_place_while_it_changes(link: Link, open_page: Open) -> 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation_on_any_page(link: Link, open_page: Open, scheme: str) -> None:
-    import axe_playwright_python
-
-    rules = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
     shown = link(CRONTAB)
     page = open_page(shown, color_scheme=scheme)
     row(page, "counts").get_by_role("button", name="Run").click()
@@ -235,7 +232,43 @@ def test_axe_finds_no_violation_on_any_page(link: Link, open_page: Open, scheme:
     run = page.locator("table.list td a[href*='/runs/']").first.get_attribute("href")
     for path in [*PAGES, run, "/jobs/nightly?at=03:30", "/confirm?do=stop-job:long", "/jobs/web"]:
         page.goto(at(shown, path))
-        page.evaluate(rules)
-        found = page.evaluate("axe.run().then((found) => found.violations)")
-        told = [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
-        assert not told, f"{path}: {json.dumps(told, indent=1)}"
+        assert_axe_finds_nothing(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_narrow_screen_the_time_stands_above_the_output(link: Link, open_page: Open, scheme: str) -> None:
+    """It stood beside the output, and took half of the screen."""
+    shown = link("# gcron: name=both\n@reboot echo fine; echo wrong >&2; exit 3\n")
+    page = open_page(shown, color_scheme=scheme, viewport={"width": 360, "height": 800})
+    wait_for_text(page.locator("h1"), "both does not succeed")
+    page.goto(at(shown, "/runs"))
+    page.locator("table.list td a[href*='/runs/']").first.click()
+    wait_for_text(page.locator("#output .e"), "wrong")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert max(page.evaluate(DISTANCES)) < 32
+    said = page.evaluate("getComputedStyle(document.querySelector('#output .e'), '::before').content")
+    assert said.endswith(' err"')
+    assert_axe_finds_nothing(page)
+    page.get_by_role("button", name="Times").click()
+    assert "err" in page.evaluate("getComputedStyle(document.querySelector('#output .e'), '::after').content")
+    assert_axe_finds_nothing(page)
+
+
+# Pixels from the left of the output to the text of each piece of it, which is the first child of its element.
+DISTANCES = """() => {
+  const output = document.querySelector("#output"), left = output.getBoundingClientRect().left;
+  return [...output.querySelectorAll(".l")].map((piece) => {
+    const range = document.createRange();
+    range.selectNodeContents(piece);
+    return range.getClientRects()[0].left - left;
+  });
+}"""
+
+
+def assert_axe_finds_nothing(page: Any) -> None:
+    import axe_playwright_python
+
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run().then((found) => found.violations)")
+    told = [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
+    assert not told, f"{page.url}: {json.dumps(told, indent=1)}"
