@@ -32,6 +32,33 @@ class Refused(Exception):
     """The database belongs to a newer gcron, or to another program. It stays as it is."""
 
 
+class _Reader:
+    """A thread's connection, and a lock that the thread holds while it reads.
+
+    Python crashes (SIGSEGV) when one thread closes a connection while another one executes a statement.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()  # damage that a thread finds closes its own connection, too
+        self._is_closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection. Raises sqlite3.OperationalError if it was closed meanwhile."""
+        with self._lock:
+            if self._is_closed:
+                raise sqlite3.OperationalError("the history was closed")
+            yield self._connection
+
+    def close(self) -> None:
+        """Interrupt what it reads, and close it."""
+        self._connection.interrupt()
+        with self._lock, suppress(sqlite3.Error):
+            self._is_closed = True
+            self._connection.close()
+
+
 class Database:
     """A history at `path`, which is made when it is first needed; `begin` is called with each new file."""
 
@@ -40,7 +67,7 @@ class Database:
         self._begin = begin
         self._writing = threading.RLock()
         self._writer: sqlite3.Connection | None = None
-        self._readers: dict[int, sqlite3.Connection] = {}
+        self._readers: dict[int, _Reader] = {}
         """By thread."""
         self._number = 0
         """Of the file: another one once a damaged one was moved aside."""
@@ -69,12 +96,13 @@ class Database:
         """This thread's connection for reading, at one moment of the database. Raises as `transaction`."""
         thread = threading.get_ident()
         with self._noticing_damage():
-            connection = self._readers.get(thread)
-            if connection is None:
+            reader = self._readers.get(thread)
+            if reader is None:
                 with self._writing:
-                    connection = self._readers[thread] = self._open_reader()
-                connection.execute("PRAGMA query_only = 1")
-            with _snapshot(connection):
+                    connection = self._open_reader()
+                    connection.execute("PRAGMA query_only = 1")
+                    reader = self._readers[thread] = _Reader(connection)
+            with reader.reading() as connection, _snapshot(connection):
                 yield connection
 
     @contextmanager
@@ -99,11 +127,12 @@ class Database:
             self._close()
 
     def _close(self) -> None:
-        for connection in (*self._readers.values(), self._writer):
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        for reader in self._readers.values():
+            reader.close()
         self._readers.clear()
+        if self._writer is not None:
+            with suppress(sqlite3.Error):
+                self._writer.close()
         self._writer = None
 
     def _open_reader(self) -> sqlite3.Connection:
@@ -170,7 +199,8 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGES:
+            # An error of Python's own has no code.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGES:
                 raise
             with self._writing:
                 aside = self._move_aside() if self._number == number else "the side"

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -438,3 +439,33 @@ def test_a_look_while_another_process_makes_the_tables_refuses_nothing(
         assert connection.execute("SELECT count(*) FROM run").fetchone() == (0,)
     database.close()
     maker.close()
+
+
+def test_a_close_waits_for_threads_that_read(tmp_path: Path) -> None:
+    """A gcron that was stopped while a thread looked for kept messages crashed (SIGSEGV) before it was stopped.
+
+    Its connection was closed while it executed a statement.
+    """
+    database = Database(str(tmp_path / "history.db"))
+    with database.transaction():
+        pass
+    reads, go_on = threading.Event(), threading.Event()
+    found: list[object] = []
+
+    def read() -> None:
+        with database.reading() as connection:
+            reads.set()
+            go_on.wait(PATIENCE)
+            found.append(connection.execute("SELECT 1").fetchone())
+
+    reader, closer = threading.Thread(target=read), threading.Thread(target=database.close)
+    reader.start()
+    assert reads.wait(PATIENCE)
+    closer.start()
+    closer.join(0.1)
+    assert closer.is_alive()
+    go_on.set()
+    reader.join(PATIENCE)
+    closer.join(PATIENCE)
+    assert found == [(1,)]
+    assert not closer.is_alive()
