@@ -17,6 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import psutil
 import pytest
@@ -65,10 +66,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before the one of pytest-xdist, which looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that take real time one after the other in one worker: they would delay each other."""
+    """Run the tests that take real time in two workers, one file after the other: more of them would delay each other.
+
+    They mostly wait, so two at once do not keep two processors busy.
+    """
     for item in items:
         if item.get_closest_marker("realtime"):
-            item.add_marker(pytest.mark.xdist_group("realtime"))
+            lane = crc32(item.path.name.encode()) % 2
+            item.add_marker(pytest.mark.xdist_group(f"realtime-{lane}"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
