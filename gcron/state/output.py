@@ -29,7 +29,7 @@ __all__ = ["OutputFiles"]
 _MOST_KNOWN = 1000
 # A tail has at least so many files when it is full, so that little goes with the oldest one; and at most so many.
 _CUTS, _MOST_FILES = 4, 16
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _TAIL, _INDEX = ".tail", ".index"
 
 
@@ -144,9 +144,11 @@ class OutputFiles:
             return
         file = _open(self._path(run_id, part) + _INDEX)
         try:
-            size = os.fstat(file).st_size
-            if size % RECORD_SIZE:  # the disk was full in the middle of a record
-                size -= size % RECORD_SIZE
+            written = os.fstat(file).st_size
+            size = written - written % RECORD_SIZE  # the disk was full in the middle of a record
+            while size and output_index.unpack(os.pread(file, RECORD_SIZE, size - RECORD_SIZE))[0].end > start:
+                size -= RECORD_SIZE  # gcron was killed before it wrote these bytes: others come in their place
+            if size < written:
                 os.ftruncate(file, size)
             if size + len(records) <= output_index.most_bytes(half if part.is_head else max(1, half // _CUTS)):
                 os.write(file, records)
