@@ -7,12 +7,17 @@ There is no peer: these are promises of docs/state.md. `gcron-memory` is the sto
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
+import daemons
 import harness
+import log
 from harness import Area, Measure
 
 AREAS = (
@@ -31,8 +36,25 @@ AREAS = (
         1,
         False,
     ),
+    Area(
+        "output",
+        "that many bytes in lines of 100, printed by a job of `gcron run`, and its log on the null device",
+        200_000_000,
+        tuple(Measure(f"a megabyte, of which {kept} kept", "ms") for kept in ("nothing is", "1 MiB is", "all is")),
+        3,
+        False,
+    ),
+    Area(
+        "index",
+        "that many lines of 100 bytes into files, each at a time of its own",
+        100_000,
+        (Measure("a line with its time", "µs"), Measure("a line without", "µs")),
+    ),
 )
 _JOBS = 1_000
+_LINE = b"x" * 99 + b"\n"
+# Lines that the store gets at once: those of a tenth of a second, of a job that is busy.
+_TOGETHER = 200
 _TRIES = 5
 
 
@@ -86,6 +108,43 @@ class Stores:
                 store.summaries,
             )
             return tuple(min(_time(call) for _ in range(_TRIES)) for call in calls)
+
+    def output(self, size: int) -> tuple[float, ...]:
+        """Seconds a megabyte, until the job's output is taken from it."""
+        return tuple(self._print(size, keep) / (size / 1e6) for keep in ("0", "1M", "1G"))
+
+    def _print(self, size: int, keep: str) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            place = "memory" if self._in_memory else f"{folder}/state"
+            daemon = daemons.gcron()
+            options = ("--state", place, "--keep-output", keep, "--no-control")
+            daemon = replace(daemon, command=(*daemon.command, *options))
+            return log.seconds_of_output(daemon, size, Path(folder), Path(os.devnull), Path(folder, "errors"))
+
+    def index(self, size: int) -> tuple[float, float]:
+        """CPU seconds a line of a thread that writes, with and without an index. The two take turns."""
+        seconds = {True: 0.0, False: 0.0}
+        for number in range(10):
+            for has_times in (True, False):
+                seconds[has_times] += self._write(size // 10, has_times, number)
+        return seconds[True] / size, seconds[False] / size
+
+    def _write(self, lines: int, has_times: bool, number: int) -> float:
+        from gcron.scheduler.output_buffer import OutputPiece, WrittenSpan
+        from gcron.state.memory import MemoryStore
+        from gcron.state.output import OutputFiles
+
+        with tempfile.TemporaryDirectory() as folder:
+            write = MemoryStore().write_output if self._in_memory else OutputFiles(folder).write
+            spent = 0.0
+            for first in range(0, lines, _TOGETHER):
+                count = min(_TOGETHER, lines - first)
+                spans = [WrittenSpan(len(_LINE), first + i / 10, "stdout") for i in range(count)] if has_times else ()
+                pieces = [OutputPiece(f"run{number}", [_LINE] * count, 0, 1 << 30, spans)]
+                before = time.thread_time()
+                write(pieces)
+                spent += time.thread_time() - before
+            return spent
 
     @contextmanager
     def _door(self, size: int) -> Iterator[tuple[object, object]]:

@@ -47,7 +47,7 @@ class Areas:
 def _to_null(daemon: Daemon, size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder, "errors")
-        seconds = _seconds(daemon, size, Path(folder), Path(os.devnull), errors)
+        seconds = seconds_of_output(daemon, size, Path(folder), Path(os.devnull), errors)
         lost = daemon.notice_of_loss is not None and daemon.notice_of_loss in errors.read_bytes()
         harness.check(not lost, "the daemon says that it threw output away")
         return seconds / (size / 1e6)
@@ -56,13 +56,13 @@ def _to_null(daemon: Daemon, size: int) -> float:
 def _to_file(daemon: Daemon, size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        seconds = _seconds(daemon, size, Path(folder), log, log)
+        seconds = seconds_of_output(daemon, size, Path(folder), log, log)
         missing = size // 100 - _count(log, _LINE.encode())
         harness.check(missing == 0, f"{missing:,} of {size // 100:,} lines are missing in the log")
         return seconds / (size / 1e6)
 
 
-def _seconds(daemon: Daemon, size: int, folder: Path, stdout: Path, stderr: Path) -> float:
+def seconds_of_output(daemon: Daemon, size: int, folder: Path, stdout: Path, stderr: Path) -> float:
     """Seconds from the job's first act until all of its output was taken from it."""
     begin, end, jobs, script = folder / "begin", folder / "end", folder / "jobs", folder / "script"
     script.write_text(f"[ -e {begin} ] && exit\n: > {begin}\nyes {_LINE} | head -c {size // 100 * 100}\n: > {end}\n")

@@ -50,7 +50,9 @@ def place(written: Iterable[WrittenSpan], start: int) -> Iterator[Span]:
 def part_of(spans: Iterable[Span], start: int, end: int) -> Iterator[Span]:
     """The parts of spans that lie between two positions."""
     for span in spans:
-        if span.start < end and span.end > start:
+        if start <= span.start and span.end <= end:
+            yield span
+        elif span.start < end and span.end > start:
             yield span._replace(start=max(span.start, start), end=min(span.end, end))
 
 
