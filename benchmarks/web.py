@@ -33,11 +33,11 @@ AREAS = (
             Measure("size, sent compressed", "MB"),
         ),
     ),
-    Area("row", "that many jobs that change at once, for 100 browsers", 200, (Measure("all browsers have it", "ms"),)),
+    Area("row", "that many jobs that change at once, for 100 browsers", 150, (Measure("all browsers have it", "ms"),)),
     Area(
         "followers",
         "that many jobs that change at once, five times, while 100 browsers follow the overview over sockets",
-        200,
+        150,
         (Measure("a timer is late by, at most", "ms"), Measure("CPU of the loop's thread at a time, at most", "ms")),
     ),
 )

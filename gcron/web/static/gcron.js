@@ -96,7 +96,11 @@
     const source = new EventSource(`${base}/live?${where}`);
     const isOverview = where.startsWith("page=overview");
     source.onopen = () => link("· live");
-    source.onerror = () => link(source.readyState === 2 ? "· not live: load the page again" : "· connecting");
+    source.onerror = () => {
+      link(source.readyState === 2 ? "· not live" : "· connecting");
+      // Refused, as when many browsers come at once: this one comes again, at another time than they do.
+      if (source.readyState === 2) setTimeout(() => follow(where), 5000 + Math.random() * 10000);
+    };
     source.addEventListener("changed", (event) => {
       const changed = JSON.parse(event.data);
       if (!isOverview || !Object.keys(changed).length) { refresh(); return; }
