@@ -153,6 +153,8 @@ def test_the_filter_hides_rows_while_one_types(link: Link, open_page: Open) -> N
 
 def test_keys_move_through_the_jobs_and_open_one(link: Link, open_page: Open) -> None:
     page = open_page(link(CRONTAB))
+    wait_for_text(page.locator("h1"), "broken does not succeed")
+    page.reload()  # now it stands first
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("k")
