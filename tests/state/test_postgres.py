@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -173,6 +174,115 @@ def test_without_the_right_to_make_a_schema_the_statement_that_helps_is_named(
     helps = refusal.partition(": CREATE ")[2].partition(";")[0]
     postgres.sql(f"CREATE {helps}")
     assert _refusal(url, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("taken", "named"),
+    [
+        ("all on schema gcron", "schema gcron"),
+        ("select on gcron.meta", "table meta"),
+        ("insert on gcron.run", "table run"),
+        ("update on gcron.incarnation", "table incarnation"),
+        ("usage on sequence gcron.fence", "sequence fence"),
+    ],
+)
+def test_a_role_that_may_not_use_all_tables_is_refused_with_the_statements_that_help(
+    postgres: Database, tmp_path: Path, taken: str, named: str
+) -> None:
+    """It started. Jobs ran whose runs nobody could write, or none ran, and the database was said to be away."""
+    user = f"carl_{postgres.name}"
+    assert _refusal(postgres.url, tmp_path) == ""
+    postgres.sql(f"create role {user} login; grant usage on schema gcron to {user}")
+    postgres.sql(f"grant all on all tables in schema gcron to {user}; grant all on sequence gcron.fence to {user}")
+    url = postgres.url.replace("postgres@", f"{user}@")
+    assert _refusal(url, tmp_path) == ""
+    postgres.sql(f"revoke {taken} from {user}")
+    refusal = _refusal(url, tmp_path)
+    assert f"{user} may not use {named} of gcron, which belongs to postgres: use the role postgres on all" in refusal
+    postgres.sql(refusal.partition(f"execute in {postgres.name}: ")[2])
+    assert _refusal(url, tmp_path) == ""
+
+
+def test_a_role_that_may_not_change_the_tables_of_an_older_gcron_learns_who_may(
+    postgres: Database, tmp_path: Path
+) -> None:
+    """The advice was to make the schema, which was there."""
+    user = f"dora_{postgres.name}"
+    assert _refusal(postgres.url, tmp_path) == ""
+    postgres.sql(f"create role {user} login; grant usage on schema gcron to {user}; update gcron.meta set version = 1")
+    postgres.sql(f"grant all on all tables in schema gcron to {user}")
+    refusal = _refusal(postgres.url.replace("postgres@", f"{user}@"), tmp_path)
+    assert f"its tables are of an older gcron, and {user} may not change them: start one gcron as postgres" in refusal
+
+
+def test_a_schema_of_another_role_names_the_right_that_is_missing(postgres: Database, tmp_path: Path) -> None:
+    user = f"emil_{postgres.name}"
+    postgres.sql(f"create role {user} login; create schema gcron")
+    url = postgres.url.replace("postgres@", f"{user}@")
+    refusal = _refusal(url, tmp_path)
+    assert f"{user} has no right to make its tables in the schema gcron of postgres: GRANT " in refusal
+    postgres.sql(f"GRANT {refusal.partition(': GRANT ')[2].partition(';')[0]}")
+    assert _refusal(url, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("drop function gcron.beat", "function beat"),
+        ("drop table gcron.claim", "table claim"),
+        ("drop sequence gcron.fence", "sequence fence"),
+        ("delete from gcron.meta", "the row of table meta"),
+    ],
+)
+def test_tables_that_are_not_complete_are_refused(
+    postgres: Database, tmp_path: Path, statement: str, named: str
+) -> None:
+    """It started, after half a restore for example, and never had a lease; an empty table ended it with a traceback."""
+    assert _refusal(postgres.url, tmp_path) == ""
+    postgres.sql(statement)
+    refusal = _refusal(postgres.url, tmp_path)
+    assert f"in the schema gcron of gcron something is missing ({named}): restore it from a backup" in refusal
+    postgres.sql(refusal.rpartition(": ")[2])
+    assert _refusal(postgres.url, tmp_path) == ""
+
+
+def test_a_database_that_only_reads_is_waited_for_and_named(postgres: Database, tmp_path: Path) -> None:
+    """It may be a replica that becomes the primary."""
+    postgres.sql(f"alter database {postgres.name} set default_transaction_read_only = on")
+    waits = open_at(postgres.url, tmp_path)
+    assert "only reads: " in waits
+    assert "it is a replica, or default_transaction_read_only is on" in waits
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(
+    postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start took as long as the name server, and it missed the fires of its own jobs meanwhile.
+
+    What was asked is not asked again: each question would cost a thread. Its answer is used when it comes.
+    """
+    answer, asked = threading.Event(), []
+    resolve = socket.getaddrinfo
+
+    def hang(host: str, *rest: Any, **options: Any) -> Any:
+        asked.append(host)
+        assert answer.wait(PATIENCE)
+        return resolve("127.0.0.1", *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    store = PostgresStore(postgres.url.replace("127.0.0.1", "db.invalid"), str(tmp_path), node="one")
+    try:
+        began = time.monotonic()
+        assert "the name server for its host does not answer" in store.open()
+        assert "the name server for its host does not answer" in store.open()
+        assert time.monotonic() - began < PATIENCE / 2
+        assert asked == ["db.invalid"]
+        answer.set()
+        assert store.open() == ""
+        assert asked == ["db.invalid"]
+    finally:
+        answer.set()
+        store.close()
 
 
 def test_a_server_that_is_too_old_is_refused(

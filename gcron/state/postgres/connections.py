@@ -88,6 +88,35 @@ _EVENTS = {
 }
 
 
+class _Attempt:
+    """A connection that is made in a thread of its own: nothing bounds the time that a name server takes."""
+
+    def __init__(self, connect: Callable[[], _Connection]) -> None:
+        self._connect = connect
+        self._connection: _Connection | None = None
+        self._error: Exception | None = None
+        self._has_ended = threading.Event()
+        threading.Thread(target=self._run, name="gcron-connects", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._connection = self._connect()
+        except Exception as error:  # raised where it is waited for
+            self._error = error
+        self._has_ended.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ends within so many seconds."""
+        return self._has_ended.wait(seconds)
+
+    def result(self) -> _Connection:
+        """What came of it, once. Raises what `connect` has raised."""
+        connection, error, self._connection, self._error = self._connection, self._error, None, None
+        if connection is None:
+            raise error or psycopg.OperationalError("no connection")
+        return connection
+
+
 class Connections:
     """Two connections to the database at `url`: one for what is urgent, one for everything else."""
 
@@ -96,6 +125,7 @@ class Connections:
         self._url = url
         self._secrets = passwords_of(url)
         self._lanes = {True: _Lane(), False: _Lane()}
+        self._patience = _patience_with(url)
 
     def execute(self, sql: str, values: Sequence[object] = (), *, urgent: bool = False) -> Rows:
         """The rows of one statement, which has committed.
@@ -125,7 +155,7 @@ class Connections:
         with self._lane(urgent) as lane, self._errors():
             while True:
                 is_new = lane.connection is None
-                connection = lane.connection = lane.connection or self._connect()
+                connection = lane.connection = lane.connection or self._connect(lane)
                 connection.deadline = time.monotonic() + timeout
                 try:
                     return work(connection)
@@ -157,6 +187,9 @@ class Connections:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            text = f"{self._text(error)}: it is a replica, or default_transaction_read_only is on"
+            raise DatabaseError(f"{self.shown} only reads: {text}", error.sqlstate or "") from None
         except psycopg.Error as error:
             raise DatabaseError(f"{self.shown}: {self._text(error)}", error.sqlstate or "") from None
 
@@ -166,7 +199,17 @@ class Connections:
             text = text.replace(secret, "…")
         return " ".join(text.split())
 
-    def _connect(self) -> _Connection:
+    def _connect(self, lane: _Lane) -> _Connection:
+        attempt = lane.attempt = lane.attempt or _Attempt(self._make_connection)
+        if not attempt.wait(self._patience):
+            # The next question waits for the same one: a name server that hangs must not cost a thread each second.
+            raise psycopg.OperationalError(
+                f"no connection within {self._patience:g} s: the database or the name server for its host does not answer"
+            )
+        lane.attempt = None
+        return attempt.result()
+
+    def _make_connection(self) -> _Connection:
         given = conninfo.conninfo_to_dict(self._url)
         settings = {**_DEFAULTS, **given}
         if "," in str(given.get("host", "")):
@@ -182,7 +225,7 @@ class Connections:
             if lane.connection is not None:
                 return
             try:
-                lane.connection = self._connect()
+                lane.connection = self._connect(lane)
             except (psycopg.ProgrammingError, UnicodeError) as error:
                 raise StateError(f"{self.shown} is no address of a database: {self._text(error)}") from None
             except psycopg.OperationalError as error:
@@ -203,12 +246,24 @@ class _Lane:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: _Connection | None = None
+        self.attempt: _Attempt | None = None
+        """A connection that is being made, and was not there in time."""
 
     def close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+
+def _patience_with(url: str) -> float:
+    """Seconds until somebody who waits for a connection gives up: the time that each host has, and one."""
+    try:
+        given = conninfo.conninfo_to_dict(url)
+        seconds = int(given.get("connect_timeout") or _CONNECT)
+    except (psycopg.ProgrammingError, UnicodeError, ValueError):  # `check` reports it
+        return _CONNECT + 1.0
+    return max(seconds, _CONNECT) * (1.0 + str(given.get("host", "")).count(",")) + 1.0
 
 
 def _execute(connection: _Connection, sql: str, values: Sequence[object]) -> Rows:
