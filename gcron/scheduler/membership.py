@@ -57,6 +57,8 @@ class Membership:
         """When the present lease was first asked for, by the clock's `monotonic`."""
         self._sent = -inf
         """When the last beat that was answered was sent."""
+        self._started = -inf
+        """The store may have heard of this node then, though it has answered no beat."""
         self._has_told = True
         """That the lease ends."""
         self._offset = clock.now() - clock.monotonic()
@@ -73,7 +75,13 @@ class Membership:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Get the lease, parking for a bounded time, and renew it from then on."""
+        """Get the lease, parking for a bounded time, and renew it from then on.
+
+        What an earlier gcron left may be held only as long as if a beat had been answered now.
+        """
+        self._started = self._clock.monotonic()
+        self._has_told = False
+        self.look()
         self._beating = spawn(self._go_on)
         self._has_tried.wait(_FIRST_BEAT)
 
@@ -122,12 +130,13 @@ class Membership:
             self._timer.cancel()
         if self._has_told:
             return
-        end = self._sent + self._lease * _END
+        since = max(self._sent, self._started)
+        end = since + self._lease * _END
         if now < end:
             self._timer = get_hub().call_later(end - now, self.look)
             return
         self._has_told = True
-        self._lose(max(0.0, self._sent + self._lease * _GONE - now))
+        self._lose(max(0.0, since + self._lease * _GONE - now))
 
     def _go_on(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from gcron.greenlet import sleep
 from gcron.schedule.clock import SystemClock
 from gcron.scheduler import Scheduler
 from gcron.scheduler.cluster import Beat, Order, Presence
+from gcron.scheduler.door import StoreUnavailable
 from gcron.scheduler.membership import Membership
 from gcron.testing import VirtualClock
 from tests.conftest import Recorder
@@ -153,6 +154,31 @@ def test_an_answer_that_came_late_does_not_say_what_time_it_is(clock: VirtualClo
     assert membership.skew == pytest.approx(0.0)
     sleep(9)
     assert membership.skew == pytest.approx(0.0)
+    membership.stop()
+
+
+def test_a_lease_that_no_beat_has_renewed_ends_like_any_other(clock: VirtualClock) -> None:
+    """Runs that were adopted went on beside those of other nodes, for ever: the store had answered, but not a beat."""
+    told: list[tuple[float, float | None]] = []
+
+    class Door:
+        cluster = SimpleNamespace(lease=15.0, node="a")
+
+        def beat(self, present: object, skew: object) -> tuple[float, Beat]:
+            raise StoreUnavailable("a beat takes too long")
+
+    door: Any = Door()
+    began = clock.monotonic()
+
+    def lose(seconds: float | None) -> None:
+        told.append((clock.monotonic() - began, seconds))
+
+    membership = Membership(door, clock, lambda: Presence(0, "", 1), lambda beat, sent: None, lose)
+    membership.start()
+    sleep(12)
+    assert told == []
+    sleep(60)
+    assert told == [(pytest.approx(13.0), pytest.approx(1.5))]
     membership.stop()
 
 

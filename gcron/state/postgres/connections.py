@@ -204,7 +204,7 @@ class Connections:
         if not attempt.wait(self._patience):
             # The next question waits for the same one: a name server that hangs must not cost a thread each second.
             raise psycopg.OperationalError(
-                f"no connection within {self._patience:g} s: the database or the name server for its host does not answer"
+                f"no connection within {self._patience:g} s: it, or the name server for its host, does not answer"
             )
         lane.attempt = None
         return attempt.result()
