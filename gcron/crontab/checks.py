@@ -139,6 +139,7 @@ _INSTEAD = {
     "a schedule by the end of the last run": f"@every with overlap=skip; or {_ON_EVERY}",
     "overlap": f"overlap=skip or overlap=allow; or {_ON_EVERY}",
     "catchup": f"catchup=last; or {_ON_EVERY}",
+    "orphans": f"orphans=adopt or orphans=kill; or {_ON_EVERY}",
 }
 
 

@@ -102,6 +102,8 @@ def find_unshareable(subject: Subject) -> str:
         return f"overlap={policy.overlap}"
     if policy.catchup == "all":
         return "catchup=all"
+    if is_service(subject) and policy.orphans == "leave":
+        return "orphans=leave"  # the next gcron would start a second copy beside the one that it leaves alone
     return "group=" if policy.group is not None else ""
 
 

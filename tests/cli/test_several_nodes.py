@@ -164,6 +164,17 @@ def test_run_refuses_what_machines_cannot_share_with_its_place(
     assert gcron("check", file).returncode == 0
 
 
+def test_a_service_of_one_node_that_a_start_leaves_alone_is_refused(
+    gcron: Callable[..., Any], write: Callable[..., str]
+) -> None:
+    """With `orphans=leave` it had two copies after its gcron was killed."""
+    for run_on, status in (("one", 1), ("every", 0)):
+        file = write(f"# gcron: name=s run-on={run_on} orphans=leave\n@service true\n")
+        result = gcron("check", "--state", "postgresql://", file)
+        assert result.returncode == status
+        assert ("orphans=leave is not offered" in result.stdout + result.stderr) == bool(status)
+
+
 def test_a_password_in_the_command_line_is_warned_about(
     gcron_run: Callable[..., Any], postgres: Database, tmp_path: Path
 ) -> None:

@@ -227,6 +227,17 @@ def test_what_nodes_cannot_share_is_refused(nodes: Nodes, option: str) -> None:
     nodes.add("b", lambda scheduler: jobs(scheduler, run_on="every"))
 
 
+def test_a_service_that_a_start_leaves_alone_is_refused(nodes: Nodes) -> None:
+    """With `orphans=leave`, the next gcron of the node left the copy alone and started another one beside it."""
+
+    def leaving(run_on: str) -> Callable[[Scheduler], object]:
+        return lambda scheduler: scheduler.service("true", name="job", orphans="leave", run_on=run_on)
+
+    with pytest.raises(JobError, match="job 'job': orphans=leave is not offered where several nodes share a job"):
+        nodes.add("a", leaving("one"))
+    nodes.add("b", leaving("every"), starts=False)
+
+
 # -- leases -----------------------------------------------------------------------------------------------------------
 
 
