@@ -348,6 +348,28 @@ def test_steps_are_taken_all_or_none_and_each_once(
     assert postgres.sql(columns) == "1"
 
 
+def test_a_gcron_that_is_stopped_while_it_makes_the_tables_does_not_keep_others_out(
+    postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transaction stayed open: no other gcron could start until it went on, or its machine was gone."""
+    fifo = tmp_path / "step.sql"
+    os.mkfifo(fifo)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "STEPS", (*schema.STEPS, str(fifo)))
+        patch.setattr(schema, "NEWEST", len(schema.STEPS))
+        stopped = threading.Thread(target=lambda: open_at(postgres.url, tmp_path, node="stopped"))
+        stopped.start()
+        idle = f"select count(*) from pg_stat_activity where datname = '{postgres.name}' and state ~ 'in transaction'"
+        until(lambda: postgres.sql(idle) == "1", "the transaction to be open")
+    try:
+        until(lambda: open_at(postgres.url, tmp_path, node="other") == "", "the other one to start")
+        assert postgres.sql(idle) == "0"
+    finally:
+        fifo.write_text("")
+        stopped.join(PATIENCE)
+    assert not stopped.is_alive()
+
+
 # -- connections that break -------------------------------------------------------------------------------------
 
 

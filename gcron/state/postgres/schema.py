@@ -26,6 +26,8 @@ _HERE = Path(__file__).parent
 
 # Seconds to move the tables forward; another node may be doing it.
 _TIMEOUT = 10.0
+# In the server: a gcron that is stopped in the middle, or waits for somebody else's lock, must not keep all others out.
+_BOUNDS = "SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '8s'"
 
 Execute = Callable[..., Rows]
 
@@ -132,6 +134,7 @@ def _how_to_make(connections: Connections, schema: str) -> str:
 
 
 def _take_steps(execute: Execute, shown: str, schema: str) -> None:
+    execute(_BOUNDS)
     execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"gcron tables {schema}"])
     version = _version(execute, shown, schema)  # another node may have been here
     if version < 0:
