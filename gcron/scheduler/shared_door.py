@@ -6,7 +6,7 @@ Imported only where there is such a store (`cluster.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.threadpool import ThreadPool
@@ -87,13 +87,15 @@ class _Line:
         return answer
 
     def _ask_in_thread(self, call: Callable[..., T], args: Sequence[object]) -> T:
-        asked = self._pool.spawn(call, *args)
+        asked = self._pool.spawn(_attempt, call, args)
         asked.wait(self._patience)
         if not asked.ready():
             self._stalled = asked
             raise self.failed(f"it did not answer within {self._patience:g} s")
-        answer: T = asked.get()
-        return answer
+        answer, error = asked.get()
+        if error is not None:
+            raise error
+        return cast(T, answer)
 
     def failed(self, why: str) -> StoreUnavailable:
         """Note that it does not work; returns the error to raise."""
@@ -103,3 +105,11 @@ class _Line:
     def close(self) -> None:
         """Ask nothing more."""
         self._pool.kill()
+
+
+def _attempt(call: Callable[..., T], args: Sequence[object]) -> tuple[T | None, Exception | None]:
+    """What it returns, or raises. Nobody waits for it after a stop: a raised error would show as a traceback then."""
+    try:
+        return call(*args), None
+    except Exception as error:
+        return None, error

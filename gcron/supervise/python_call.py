@@ -41,6 +41,9 @@ __all__ = [
     "python_call",
 ]
 
+# Of the code of an `async def`: inspect.CO_COROUTINE, but that module takes long to load.
+_CO_COROUTINE = 0x80
+
 E = TypeVar("E", bound=BaseException)
 
 # Seconds that a call waits for a thread before a notice says so.
@@ -144,7 +147,7 @@ class ThreadCall:
         self._emit = emit
         self._clock = clock
         self._threads = threads
-        self._coroutine = _CoroutineRunner()
+        self._coroutine = _CoroutineRunner(call.function)
         self._turn = [True]
         """Taken by the thread, which then begins, or by the waiter, who then gives up."""
         self._never_begins = False
@@ -238,9 +241,12 @@ class ThreadCall:
 
 
 class _CoroutineRunner:
-    """Runs a coroutine by asyncio in the calling thread. Another thread may cancel it."""
+    """Runs the coroutine of `function` by asyncio in the calling thread. Another thread may cancel it."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        flags: int = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        self._will_come = bool(flags & _CO_COROUTINE)
+        """A coroutine comes as soon as the function is called."""
         self._lock = threading.Lock()
         """A cancellation comes either before the task is known, or reaches it; and it comes once."""
         self._cancel_task: Callable[[], object] | None = None
@@ -259,6 +265,7 @@ class _CoroutineRunner:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "it runs as a task"
         with self._lock:
+            self._will_come = False
             if self._is_cancelled:
                 coroutine.close()
                 raise asyncio.CancelledError
@@ -270,11 +277,11 @@ class _CoroutineRunner:
                 self._cancel_task = None
 
     def cancel(self) -> bool:
-        """Cancel it, maybe before it begins. Returns whether it is under way."""
+        """Cancel it, maybe before it begins. Returns whether it will end because of that."""
         with self._lock:
             self._is_cancelled = True
             if self._cancel_task is None:
-                return False
+                return self._will_come
             self._cancel_task()
             return True
 

@@ -187,7 +187,7 @@ def test_what_somebody_decided_comes_before_the_fields(api: Asker) -> None:
 
 def test_a_service_that_has_begun_is_not_said_to_be_triggered(api: Asker) -> None:
     """Each start of a service without a word of somebody was shown as a trigger."""
-    api.gcron.scheduler.command("sleep 60", "@service", name="server")
+    api.gcron.scheduler.command("sleep 0.5", "@service", name="server")
     api.gcron.scheduler.start()
     sleep(1)
     assert ask(api, "now", "server")["verdict"] == "not-due"

@@ -210,7 +210,8 @@ class TestKill:
         """`kill("oops")` raised AttributeError. The greenlet counted as killed, but ran."""
         waiting = gcron.spawn(Event().wait)
         gcron.sleep(0)
-        for victim in (gcron.spawn(int), gcron.spawn_later(0.001, int), waiting):
+        for start in (partial(gcron.spawn, int), partial(gcron.spawn_later, 0.001, int), lambda: waiting):
+            victim = start()
             group = Group([victim])
             for kill in (
                 victim.kill,

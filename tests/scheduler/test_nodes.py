@@ -307,6 +307,33 @@ def test_a_store_that_hangs_keeps_neither_other_jobs_nor_a_stop(make_scheduler: 
     assert str(waits.outcome.reason) == "not begun: gcron is told to stop"
 
 
+def test_a_question_that_fails_after_the_stop_shows_no_traceback(
+    make_scheduler: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A stop while the database was away ended with the traceback of a beat that nobody waited for."""
+    store = ClusterStore(Shared(SystemClock()), "a")
+    store.blocks = True
+    scheduler, _ = make_scheduler(state=store)
+    scheduler.start()
+    asked, released, failed = threading.Event(), threading.Event(), threading.Event()
+
+    def fail(*arguments: object) -> Any:
+        asked.set()
+        released.wait(PATIENCE)
+        failed.set()
+        raise ConnectionError("no answer in time")
+
+    store.beat = fail  # type: ignore[method-assign]
+    assert scheduler.node is not None
+    scheduler.node._lease.hurry()
+    until(asked.is_set)
+    scheduler.stop(grace=0)
+    released.set()
+    until(failed.is_set)
+    sleep(0.05)
+    assert "no answer in time" not in capfd.readouterr().err
+
+
 def test_a_short_outage_ends_no_run(nodes: Nodes) -> None:
     a = nodes.add("a", each_minute(takes=45))
     sleep(62)

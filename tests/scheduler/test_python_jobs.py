@@ -125,6 +125,33 @@ def test_what_a_coroutine_raises_is_a_failure_that_shows_only_its_own_lines(sche
     assert "python_call.py" not in result.traceback
 
 
+def test_a_coroutine_that_is_stopped_before_it_begins_ends_as_well(
+    scheduler: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the run was given up while asyncio was loaded, and its thread was said to go on."""
+    is_loading, go_on = threading.Event(), threading.Event()
+
+    class SlowRunner(asyncio.Runner):
+        def __init__(self) -> None:
+            is_loading.set()
+            go_on.wait(PATIENCE)
+            super().__init__()
+
+    monkeypatch.setattr(asyncio, "Runner", SlowRunner)
+
+    async def work() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    running, _ = scheduler
+    running.job("@manual", name="job", kill_after=PATIENCE)(work)
+    run = running.trigger("job")
+    until(is_loading.is_set)
+    run.stop(reason="not needed")
+    assert not run.result.wait(0.05)
+    go_on.set()
+    assert run.result.get(timeout=PATIENCE).left_behind == ""
+
+
 @pytest.mark.parametrize("way", ["timeout", "stop"])
 def test_a_coroutine_that_must_end_is_cancelled_and_cleans_up(scheduler: Watched, way: str) -> None:
     """A thread cannot be ended. A coroutine can: it gets a CancelledError, and `kill_after` for its clean-up."""

@@ -105,7 +105,7 @@ def test_a_thousand_jobs_are_pages_of_150_under_100_kilobytes(site: Site, schedu
     assert len(seen) == 1000
 
 
-@pytest.mark.parametrize("schedule", ["0 * * * *", "*/10 * * * *", "*/30 * * * *"])
+@pytest.mark.parametrize("schedule", ["0 * * * *", "*/10 * * * *"])
 @pytest.mark.parametrize("ends", [lambda: None, fails], ids=["well", "failing"])
 def test_every_page_is_under_100_kilobytes_with_a_thousand_jobs(
     site: Site, scheduler: Scheduler, schedule: str, ends: Any
@@ -117,7 +117,7 @@ def test_every_page_is_under_100_kilobytes_with_a_thousand_jobs(
     for number in range(2):
         scheduler.job("* * * * *", name=f"often-{number}")(ends)
     run(site)
-    sleep(3 * 3600 + 1)
+    sleep(1801 if schedule.startswith("*/") else 3601)
     paths = ["/", "/runs", "/timeline", "/timeline?day=past", "/events", "/messages", f"/jobs/{name.format(7)}"]
     sizes = {path: len(site.get(path).body) for path in paths}
     assert all(0 < size < 100_000 for size in sizes.values()), sizes
