@@ -102,7 +102,8 @@ def test_fifty_kills_leave_no_descriptor_no_thread_and_no_zombie(mount: Mount, b
     before = held()
     for _ in range(50):
         writer = kill(writer)
-    until(lambda: held() == before, "as many descriptors and threads as before")
+    # Some come and go with other work. A kill that leaves one would leave fifty.
+    until(lambda: all(now < then + 10 for now, then in zip(held(), before, strict=True)), "the descriptors and threads")
     assert daemon.stop() == 0
     assert beats_in(log_of(disk)) == beats.ids
 
