@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gcron.scheduler.cluster import Order
     from gcron.scheduler.messages import KeptMessage
 
-__all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable"]
+__all__ = ["NO_ANSWER", "StoreDoor", "StoreHealth", "StoreUnavailable", "call_in"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -199,7 +199,7 @@ class StoreDoor:
         return answer
 
     def _ask_in_thread(self, call: Callable[[Any], Any], argument: object) -> Any:
-        asked = self._claim_pool.spawn(call, argument)
+        asked = call_in(self._claim_pool, call, argument)
         asked.wait(self._patience)
         if asked.ready():
             return asked.get()
@@ -314,17 +314,16 @@ class StoreDoor:
             return call(*args, **kwargs)
         if not self._is_open:
             raise StoreUnavailable("it is open from the start of the scheduler to its stop")
-        asked = self._query_pool.spawn(call, *args, **kwargs)
+        asked = call_in(self._query_pool, call, *args, **kwargs)
         asked.wait(_QUERY_TIMEOUT)
         if not asked.ready():
             raise StoreUnavailable(f"it did not answer within {_QUERY_TIMEOUT:g} s")
         try:
-            answer: T = asked.get()
+            return asked.get()
         except ValueError:
             raise
         except Exception as error:
             raise StoreUnavailable(_text(error)) from error
-        return answer
 
     def close(self, timeout: float) -> None:
         """Record what waits, for at most `timeout` seconds, and close the store."""
@@ -365,6 +364,16 @@ class _Claims:
     def __init__(self) -> None:
         self.fires: list[Fire] = []
         self.answers: AsyncResult[Sequence[bool] | None] = AsyncResult()
+
+
+def call_in(pool: ThreadPool, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> AsyncResult[T]:
+    """Have a thread call the store. An error is for the caller; one that comes after it has given up is for nobody.
+
+    Without a link, the pool would report such an error with its traceback.
+    """
+    asked: AsyncResult[T] = pool.spawn(call, *args, **kwargs)
+    asked.rawlink(lambda _: None)
+    return asked
 
 
 def _text(error: Exception) -> str:

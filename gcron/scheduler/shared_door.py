@@ -6,13 +6,13 @@ Imported only where there is such a store (`cluster.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from gcron.runtime.event import AsyncResult
 from gcron.runtime.threadpool import ThreadPool
 from gcron.schedule.clock import Clock
 from gcron.scheduler.cluster import Beat, Cluster, Presence, SharedFire, Verdict
-from gcron.scheduler.door import StoreDoor, StoreUnavailable
+from gcron.scheduler.door import StoreDoor, StoreUnavailable, call_in
 
 __all__ = ["MOST_FIRES", "SharedDoor"]
 
@@ -87,15 +87,12 @@ class _Line:
         return answer
 
     def _ask_in_thread(self, call: Callable[..., T], args: Sequence[object]) -> T:
-        asked = self._pool.spawn(_attempt, call, args)
+        asked = call_in(self._pool, call, *args)
         asked.wait(self._patience)
         if not asked.ready():
             self._stalled = asked
             raise self.failed(f"it did not answer within {self._patience:g} s")
-        answer, error = asked.get()
-        if error is not None:
-            raise error
-        return cast(T, answer)
+        return asked.get()
 
     def failed(self, why: str) -> StoreUnavailable:
         """Note that it does not work; returns the error to raise."""
@@ -105,11 +102,3 @@ class _Line:
     def close(self) -> None:
         """Ask nothing more."""
         self._pool.kill()
-
-
-def _attempt(call: Callable[..., T], args: Sequence[object]) -> tuple[T | None, Exception | None]:
-    """What it returns, or raises. Nobody waits for it after a stop: a raised error would show as a traceback then."""
-    try:
-        return call(*args), None
-    except Exception as error:
-        return None, error

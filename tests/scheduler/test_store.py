@@ -527,6 +527,30 @@ def test_a_query_of_a_store_that_stalls_is_refused_in_time(
     release.set()
 
 
+def test_a_query_that_fails_after_its_time_shows_no_traceback(
+    make_scheduler: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    release: threading.Event,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Who asked was told that there is no answer. The error that came later was printed as nobody's."""
+    monkeypatch.setattr(door_module, "_QUERY_TIMEOUT", 0.1)
+    failed = threading.Event()
+
+    def fail_late(query: object) -> Any:
+        release.wait(PATIENCE)
+        failed.set()
+        raise OSError("far too late")
+
+    scheduler, _ = make_scheduler(state=Fake(runs=fail_late))
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        scheduler.store.runs(RunQuery("job"))
+    release.set()
+    until(failed.is_set)
+    sleep(0.05)
+    assert "far too late" not in capfd.readouterr().err
+
+
 def test_a_query_that_the_store_cannot_answer_says_why(make_scheduler: Make) -> None:
     scheduler, _ = make_scheduler(state=Fake(runs=fail))
     with pytest.raises(StoreUnavailable, match="No space left on device"):
