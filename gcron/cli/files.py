@@ -52,8 +52,6 @@ class Crontabs:
         self._stdin: bytes | None = None
         self._calendars: tuple[str, ...] = ()
         self._previous: Loaded | None = None
-        self._named: Callable[[], Iterable[Named]] | None = None
-        """What the jobs of `_previous` are called, where it has no entries any more."""
 
     def load(self) -> Loaded:
         """Read them. Files that cannot be read are problems, too. Raises TimeError if `--tz` or TZ is wrong."""
@@ -68,17 +66,16 @@ class Crontabs:
             is_shared=self._is_shared,
         )
         paths = with_progress(self.paths, "reading") if self._previous is None else self.paths
-        named = None if self._named is None else self._named()
-        loaded = load_all(paths, settings, self._read_stdin, self._previous, named)
+        loaded = load_all(paths, settings, self._read_stdin, self._previous)
         self._calendars = loaded.calendars
         if not loaded.errors:
-            self._previous, self._named = loaded, None
+            self._previous = loaded
         return loaded
 
     def forget_entries(self, named: Callable[[], Iterable[Named]]) -> None:
         """Let go of the entries of the last load, which take much memory; `named` says what its jobs are called."""
         if self._previous is not None:
-            self._previous, self._named = self._previous.without_entries(), named
+            self._previous = self._previous.without_entries(named)
 
     @property
     def left_out(self) -> tuple[Problem, ...]:

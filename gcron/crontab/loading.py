@@ -69,6 +69,8 @@ class Loaded(NamedTuple):
     """Of entries without a zone of their own."""
     left_out: tuple[str, ...] = ()
     """The user crontabs whose errors do not count: they are not used, or as they were in the last load."""
+    known_names: Callable[[], Iterable[Named]] | None = None
+    """Returns what the jobs are called, where there are no entries any more."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -77,13 +79,15 @@ class Loaded(NamedTuple):
 
     @property
     def named(self) -> Iterable[Named]:
-        """What the jobs of all entries are called."""
+        """What the jobs are called."""
+        if self.known_names is not None:
+            return self.known_names()
         return (Named(entry.name, entry.path, entry.command, entry.owner) for entry in self.entries)
 
-    def without_entries(self) -> Loaded:
+    def without_entries(self, known_names: Callable[[], Iterable[Named]]) -> Loaded:
         """The same without entries, except those of users' crontabs: these may have to stay as they are."""
         kept = (crontab if _is_of_user(crontab) else crontab._replace(entries=()) for crontab in self.crontabs)
-        return self._replace(crontabs=tuple(kept))
+        return self._replace(crontabs=tuple(kept), known_names=known_names)
 
     @property
     def group_limits(self) -> Mapping[str, int]:
@@ -136,13 +140,12 @@ def load_all(
     settings: LoadSettings,
     read_stdin: Callable[[], bytes] | None = None,
     previous: Loaded | None = None,
-    named: Iterable[Named] | None = None,
 ) -> Loaded:
     """Read, parse and check crontabs that run together. Files that cannot be read are problems, too.
 
     With `read_stdin`, the path `-` means what that returns; it may raise CrontabError. `previous`: the last load. Jobs
-    keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. `named`:
-    the jobs of the last load; without it, those of its entries. Raises ScheduleError for an unknown time zone.
+    keep the names that were made up for them then, and a user's crontab that has errors now stays as it was. Raises
+    ScheduleError for an unknown time zone.
 
         loaded = load_all(["/etc/crontab", "/etc/cron.d"], LoadSettings(system=True))
         print(render_all(loaded.problems))
@@ -153,10 +156,7 @@ def load_all(
     own = len(drafts)
     drafts += [draft for spool in settings.spools for draft in _user_drafts(spool, settings, problems)]
     # Where several machines share the jobs, a name may not depend on what a file has said before.
-    if settings.is_shared:
-        named = ()
-    elif named is None:
-        named = () if previous is None else previous.named
+    named = () if previous is None or settings.is_shared else previous.named
     crontabs = _finished(drafts, named)
     problems += [problem for crontab in crontabs for problem in crontab.problems]
     of_users = {crontab.path for crontab in crontabs[own:]}
