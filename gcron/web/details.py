@@ -19,10 +19,24 @@ from gcron.web.standing import standing_of
 from gcron.web.words import ago, exact, outcome_word, seconds_of, short_exact, span, until
 from gcron.wording import describe_size
 
-__all__ = ["MOST_OUTPUT", "events_view", "job_page", "run_page", "runs_view", "services_view"]
+__all__ = [
+    "MOST_OUTPUT",
+    "SERVICES_ON_PAGE",
+    "events_view",
+    "job_page",
+    "problem_view",
+    "run_page",
+    "runs_view",
+    "services_view",
+]
 
 MOST_OUTPUT = 80 * 1024
 """Bytes of the output in a page, as HTML: the page stays below 100 KB."""
+
+SERVICES_ON_PAGE = 100
+"""The page stays below 100 KB. So it does with these:"""
+_NAMED_IN_GROUP = 20
+_PROBLEM_LINES = 200
 
 View = dict[str, Any]
 
@@ -131,10 +145,11 @@ def run_page(run: Record, parts: Sequence[OutputPart], now: float) -> View:
     } | ({"start": start} if parts else {})
 
 
-def services_view(services: Sequence[Record], now: float) -> View:
-    """Services with their states."""
+def services_view(services: Sequence[Record], groups: Sequence[Record], page: int, now: float) -> View:
+    """A page of services with their states, and all groups."""
     rows = []
-    for job in services:
+    first = (page - 1) * SERVICES_ON_PAGE
+    for job in services[first : first + SERVICES_ON_PAGE]:
         standing = standing_of(job)
         service = job["service"]
         since = seconds_of(service["since"])
@@ -152,7 +167,31 @@ def services_view(services: Sequence[Record], now: float) -> View:
                 "runs": service["state"] not in ("stopped", "failed"),
             }
         )
-    return {"rows": rows}
+    return {
+        "rows": rows,
+        "total": len(services),
+        "page": page,
+        "pages": max(1, -(-len(services) // SERVICES_ON_PAGE)),
+        "groups": [
+            {
+                "group": group["group"],
+                "limit": group["limit"],
+                "running": _some(group["running"]),
+                "waiting": _some(group["waiting"]),
+            }
+            for group in groups
+        ],
+    }
+
+
+def _some(runs: Sequence[Record]) -> View:
+    return {"first": runs[:_NAMED_IN_GROUP], "count": len(runs), "more": max(0, len(runs) - _NAMED_IN_GROUP)}
+
+
+def problem_view(problem: str) -> View:
+    """What is wrong with the crontabs on disk."""
+    lines = problem.splitlines()
+    return {"lines": lines[:_PROBLEM_LINES], "more": max(0, len(lines) - _PROBLEM_LINES)}
 
 
 def events_view(events: Iterable[Record], now: float) -> list[View]:

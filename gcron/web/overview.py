@@ -16,7 +16,7 @@ from gcron.web.strips import strip
 from gcron.web.words import ago, outcome_word, seconds_of, short_exact, span, until
 from gcron.wording import plural
 
-__all__ = ["PAGE", "Filter", "Selection", "headline", "page", "row", "select"]
+__all__ = ["PAGE", "Filter", "Selection", "headline", "page", "page_number", "row", "select"]
 
 PAGE = 150
 """Jobs on one page: it stays below 100 KB, also with long names and when all fail."""
@@ -40,13 +40,12 @@ class Filter:
     @staticmethod
     def read(query: Mapping[str, str]) -> Filter:
         """Read a query. What means nothing is as if it were not there."""
-        page = query.get("page", "")
         return Filter(
             query.get("q", "").strip()[:200],
             query.get("state", "") if query.get("state") in _WORDS else "",
             query.get("crontab", "")[:1000],
             query.get("sort", "") if query.get("sort") in SORTS else "worst",
-            int(page) if page.isascii() and page.isdigit() and 0 < int(page[:5]) <= _MOST_PAGES else 1,
+            page_number(query),
         )
 
     def query(self, **changes: Any) -> str:
@@ -55,6 +54,12 @@ class Filter:
         defaults = {"q": "", "state": "", "crontab": "", "sort": "worst", "page": 1}
         text = urlencode({name: value for name, value in fields.items() if value != defaults[name]}, errors="replace")
         return f"?{text}" if text else "?"
+
+
+def page_number(query: Mapping[str, str]) -> int:
+    """The page that a query asks for, from 1 on; 1 when it asks for none."""
+    page = query.get("page", "")
+    return int(page) if page.isascii() and page.isdigit() and 0 < int(page[:5]) <= _MOST_PAGES else 1
 
 
 Standings = Mapping[str, Standing]

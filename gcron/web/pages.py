@@ -200,8 +200,11 @@ class Pages:
 
     def _services(self, query: Query) -> tuple[str, dict[str, Any]]:
         services = operations.services(self._gcron)
-        view = partial(details.services_view, services, self._gcron.clock.now())
-        return "services.html", {"groups": operations.groups(self._gcron), "view": view}
+        groups = operations.groups(self._gcron)
+        page = overview.page_number(query)
+        return "services.html", {
+            "view": partial(details.services_view, services, groups, page, self._gcron.clock.now())
+        }
 
     def _events(self, query: Query) -> tuple[str, dict[str, Any]]:
         events = list(self._happened.records)[::-1]
@@ -214,7 +217,8 @@ class Pages:
 
     def _problems(self, query: Query) -> tuple[str, dict[str, Any]]:
         reload = self._gcron.reload
-        return "problems.html", {"problem": "" if reload is None else reload.problem, "can_reload": reload is not None}
+        view = partial(details.problem_view, "" if reload is None else reload.problem)
+        return "problems.html", {"can_reload": reload is not None, "view": view}
 
     def _timeline(self, query: Query) -> tuple[str, dict[str, Any]]:
         now = self._gcron.clock.now()

@@ -15,6 +15,7 @@ from gcron.scheduler.journal import Batch
 from gcron.scheduler.output_buffer import OutputPiece, WrittenSpan
 from gcron.state.memory import MemoryStore
 from gcron.testing import VirtualClock
+from gcron.web.details import SERVICES_ON_PAGE
 from gcron.web.overview import PAGE
 from gcron.web.words import quoted
 from tests.web.conftest import MakeSite, Site
@@ -348,6 +349,45 @@ def test_services_and_groups_are_shown(site: Site, scheduler: Scheduler) -> None
     page = site.get("/services").text
     assert "web" in page
     assert "0 of 1" in page
+
+
+def test_many_services_are_several_pages(site: Site, scheduler: Scheduler) -> None:
+    for number in range(SERVICES_ON_PAGE + 1):
+        scheduler.service("sleep 1000", name=f"service-{number:03}-{'x' * 80}")
+    first, second = site.get("/services"), site.get("/services?page=2").text
+    assert len(first.body) < 100_000
+    assert f"page 1 of 2 · {SERVICES_ON_PAGE + 1} services" in first.text
+    assert "/services?page=2" in first.text
+    assert "service-100-" not in first.text
+    assert "service-099-" not in second
+    assert "service-100-" in second
+    assert "There are 101 services" in site.get("/services?page=3").text
+
+
+def test_some_of_many_jobs_of_a_group_are_named(site: Site, scheduler: Scheduler) -> None:
+    scheduler.group("disk", limit=1)
+    for number in range(200):
+        scheduler.job("@manual", name=f"job-{number:03}", group="disk", greenlet=True)(lambda: sleep(86400))
+    run(site)
+    for number in range(200):
+        scheduler.trigger(f"job-{number:03}")
+    sleep(1)
+    page = site.get("/services").text
+    assert "1 of 1" in page
+    assert "job-020" in page
+    assert "job-021" not in page
+    assert "and 179 more" in page
+
+
+def test_a_page_shows_some_of_many_problems(make_site: MakeSite) -> None:
+    wrong = Wrong()
+    wrong.problem = "\n".join(f"crontab:{number}:1: error: no schedule" for number in range(1, 1001))
+    site = make_site(reload=wrong)
+    site.sign_in()
+    page = site.get("/problems").text
+    assert "crontab:200:1" in page
+    assert "crontab:201:1" not in page
+    assert "And 800 lines more" in page
 
 
 # -- live ---------------------------------------------------------------------------------------------------------
