@@ -15,6 +15,7 @@ from gcron.scheduler.history import OutputPart
 from gcron.scheduler.records import Record
 from gcron.web.charts import durations_chart, percentile
 from gcron.web.output_html import newest_html
+from gcron.web.paging import items_on, page_count
 from gcron.web.standing import standing_of
 from gcron.web.words import ago, exact, outcome_word, seconds_of, short_exact, span, until
 from gcron.wording import describe_size
@@ -34,7 +35,7 @@ MOST_OUTPUT = 80 * 1024
 """Bytes of the output in a page, as HTML: the page stays below 100 KB."""
 
 SERVICES_ON_PAGE = 100
-"""The page stays below 100 KB. So it does with these:"""
+"""The page stays below 100 KB."""
 _NAMED_IN_GROUP = 20
 _PROBLEM_LINES = 200
 
@@ -148,8 +149,7 @@ def run_page(run: Record, parts: Sequence[OutputPart], now: float) -> View:
 def services_view(services: Sequence[Record], groups: Sequence[Record], page: int, now: float) -> View:
     """A page of services with their states, and all groups."""
     rows = []
-    first = (page - 1) * SERVICES_ON_PAGE
-    for job in services[first : first + SERVICES_ON_PAGE]:
+    for job in items_on(page, services, SERVICES_ON_PAGE):
         standing = standing_of(job)
         service = job["service"]
         since = seconds_of(service["since"])
@@ -171,7 +171,7 @@ def services_view(services: Sequence[Record], groups: Sequence[Record], page: in
         "rows": rows,
         "total": len(services),
         "page": page,
-        "pages": max(1, -(-len(services) // SERVICES_ON_PAGE)),
+        "pages": page_count(len(services), SERVICES_ON_PAGE),
         "groups": [
             {
                 "group": group["group"],

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gcron.scheduler.records import Record
+from gcron.web.paging import items_on, page_count
 from gcron.web.words import ago, exact, seconds_of, short_exact, until
 
 __all__ = ["PAGE", "page"]
@@ -43,7 +44,7 @@ def page(told: Record, query: Mapping[str, str], now: float) -> View:
     targets = sorted(told["targets"], key=lambda target: not target["failing"])
     state = query.get("state", "") if query.get("state") in _STATES else ""
     found = [message for message in told["messages"] if state in ("", message["state"])]
-    pages = max(1, -(-len(found) // PAGE))
+    pages = page_count(len(found), PAGE)
     number = query.get("page", "")[:4]
     at = min(max(int(number), 1), pages) if number.isascii() and number.isdigit() else 1
     counts = Counter(message["state"] for message in told["messages"])
@@ -51,7 +52,7 @@ def page(told: Record, query: Mapping[str, str], now: float) -> View:
         "failing": [target["target"] for target in targets if target["failing"]],
         "targets": [_target(target, now) for target in targets[:_MOST_TARGETS]],
         "more_targets": max(0, len(targets) - _MOST_TARGETS),
-        "messages": [_message(message, now) for message in found[(at - 1) * PAGE : at * PAGE]],
+        "messages": [_message(message, now) for message in items_on(at, found, PAGE)],
         "state": state,
         "states": [(name, look, words, counts[name]) for name, (look, words) in _STATES.items() if counts[name]],
         "total": len(told["messages"]),

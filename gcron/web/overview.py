@@ -11,16 +11,16 @@ from gcron.control.node_words import node_problem, node_problems
 from gcron.escaping import escape_line
 from gcron.frozen import frozen
 from gcron.scheduler.records import Record
+from gcron.web.paging import items_on, page_count, page_number
 from gcron.web.standing import RANKS, Standing, standing_of
 from gcron.web.strips import strip
 from gcron.web.words import ago, outcome_word, seconds_of, short_exact, span, until
 from gcron.wording import plural
 
-__all__ = ["PAGE", "Filter", "Selection", "headline", "page", "page_number", "row", "select"]
+__all__ = ["PAGE", "Filter", "Selection", "headline", "page", "row", "select"]
 
 PAGE = 150
 """Jobs on one page: it stays below 100 KB, also with long names and when all fail."""
-_MOST_PAGES = 1000
 _NAMED = 3
 
 View = dict[str, Any]
@@ -54,12 +54,6 @@ class Filter:
         defaults = {"q": "", "state": "", "crontab": "", "sort": "worst", "page": 1}
         text = urlencode({name: value for name, value in fields.items() if value != defaults[name]}, errors="replace")
         return f"?{text}" if text else "?"
-
-
-def page_number(query: Mapping[str, str]) -> int:
-    """The page that a query asks for, from 1 on; 1 when it asks for none."""
-    page = query.get("page", "")
-    return int(page) if page.isascii() and page.isdigit() and 0 < int(page[:5]) <= _MOST_PAGES else 1
 
 
 Standings = Mapping[str, Standing]
@@ -119,8 +113,7 @@ def _select(jobs: Sequence[Record], standings: Standings, wanted: Filter) -> Sel
     ]
     _, order = SORTS[wanted.sort]
     found.sort(key=lambda job: order(job, standings[job["job"]]))
-    first = (wanted.page - 1) * PAGE
-    return Selection(tuple(found[first : first + PAGE]), len(found), max(1, -(-len(found) // PAGE)))
+    return Selection(tuple(items_on(wanted.page, found, PAGE)), len(found), page_count(len(found), PAGE))
 
 
 def page(jobs: Sequence[Record], instance: Record, failures: Sequence[Record], wanted: Filter, now: float) -> View:

@@ -27,6 +27,7 @@ from gcron.web.board import Board
 from gcron.web.buttons import ASKED, press
 from gcron.web.happened import Happened
 from gcron.web.live import MESSAGES, Live, Reader, Rows, follow_html, json_field
+from gcron.web.paging import page_number
 from gcron.web.rendering import Renderer
 from gcron.web.visitor import Right, Visitor
 
@@ -201,7 +202,7 @@ class Pages:
     def _services(self, query: Query) -> tuple[str, dict[str, Any]]:
         services = operations.services(self._gcron)
         groups = operations.groups(self._gcron)
-        page = overview.page_number(query)
+        page = page_number(query)
         return "services.html", {
             "view": partial(details.services_view, services, groups, page, self._gcron.clock.now())
         }

@@ -84,7 +84,18 @@ def test_the_worst_stands_first_and_the_order_is_in_the_address(site: Site, sche
 
 
 @pytest.mark.parametrize(
-    "query", ["page=x", "page=0", "page=99999999", "sort=x", "state=x", "page=-1", "q=%00", "q=%ff"]
+    "query",
+    [
+        "page=x",
+        "page=0",
+        "page=99999999",
+        "sort=x",
+        "state=x",
+        "page=-1",
+        pytest.param("page=00100" + "0" * 5000, id="too-long"),
+        "q=%00",
+        "q=%ff",
+    ],
 )
 def test_a_query_that_means_nothing_is_a_page_all_the_same(site: Site, scheduler: Scheduler, query: str) -> None:
     scheduler.job("* * * * *", name="job")(fails)
